@@ -1,0 +1,34 @@
+//! countersign: sign git commits and tags with who you are, and turn away what can't be vouched for.
+//!
+//! One pure engine answers "who vouches for this object, and is that enough here?"; git's signing
+//! program, the server's hooks and the command line are thin mouths on it.
+//!
+//! ```text
+//! &[u8] ──object──▶ Signed ──signature──▶ Envelope ──verify──▶ Verdict ──policy──▶ Decision
+//!  raw object       payload slices        claims, all          who, when, how      allow, or deny with
+//!  as git stores    + signature bytes     untrusted            proven: or why not  object, signer, rule, remedy
+//! ```
+//!
+//! The map, from the bottom up; arrows point down only:
+//!
+//! | room | knows | must not know |
+//! |---|---|---|
+//! | [`object`] | commits, tags, push certificates as raw bytes; object ids of both hash kinds | repositories, what is inside a signature |
+//! | [`signature`] | armor and CMS; bytes to claims and back | trust, network |
+//! | [`sigstore`] | certificate, SCT, log entry, inclusion proof, checkpoint, timestamp, trusted root, signing config | the servers that made them |
+//! | [`verify`] | what has to be proven, in which order | where bytes came from, refs, policy |
+//! | [`policy`] | identities, rules, ref patterns, decisions | encodings, trust roots |
+//! | [`repository`] | gix: objects, what a push adds, quarantine, configuration | signatures |
+//! | [`identity`] | getting an identity token | certificates |
+//! | [`service`] | clients of the servers: Fulcio, Rekor v1 and v2, timestamp authority | git |
+//! | [`sign`] | payload in, signature out; what evidence to gather | which object is signed |
+//! | [`hook`] | pre-receive and its installation | credentials |
+//! | [`gpg`] | the command-line dialect and status lines that git and its friends speak | everything else |
+//! | [`cli`] | arguments, words for people, JSON, exit codes | |
+//! | [`sandbox`] | an embedded Sigstore on loopback, for trials and tests | production |
+//!
+//! `object`, `signature`, `sigstore`, `verify` and `policy` read no clock, file, process, socket or
+//! environment; `tests/architecture.rs` checks that and the direction of the arrows.
+
+#[cfg(feature = "sandbox")]
+pub mod sandbox;

@@ -1,0 +1,1 @@
+//! An embedded Sigstore on loopback, for trials and tests, never for production.
