@@ -17,18 +17,22 @@
 //! | [`signature`] | armor and CMS; bytes to claims and back | trust, network |
 //! | [`sigstore`] | certificate, SCT, log entry, inclusion proof, checkpoint, timestamp, trusted root, signing config | the servers that made them |
 //! | [`verify`] | what has to be proven, in which order | where bytes came from, refs, policy |
-//! | [`policy`] | identities, rules, ref patterns, decisions | encodings, trust roots |
-//! | [`repository`] | gix: objects, what a push adds, quarantine, configuration | signatures |
-//! | [`identity`] | getting an identity token | certificates |
-//! | [`service`] | clients of the servers: Fulcio, Rekor v1 and v2, timestamp authority | git |
-//! | [`sign`] | payload in, signature out; what evidence to gather | which object is signed |
-//! | [`hook`] | pre-receive and its installation | credentials |
-//! | [`gpg`] | the command-line dialect and status lines that git and its friends speak | everything else |
-//! | [`cli`] | arguments, words for people, JSON, exit codes | |
+//! | `policy` | identities, rules, ref patterns, decisions | encodings, trust roots |
+//! | `repository` | gix: objects, what a push adds, quarantine, configuration | signatures |
+//! | `identity` | getting an identity token | certificates |
+//! | `service` | clients of the servers: Fulcio, Rekor v1 and v2, timestamp authority | git |
+//! | `sign` | payload in, signature out; what evidence to gather | which object is signed |
+//! | `hook` | pre-receive and its installation | credentials |
+//! | `gpg` | the command-line dialect and status lines that git and its friends speak | everything else |
+//! | `cli` | arguments, words for people, JSON, exit codes | |
 //! | [`sandbox`] | an embedded Sigstore on loopback, for trials and tests | production |
 //!
 //! `object`, `signature`, `sigstore`, `verify` and `policy` read no clock, file, process, socket or
 //! environment; `tests/architecture.rs` checks that and the direction of the arrows.
 
+pub mod object;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod signature;
+pub mod sigstore;
+pub mod verify;

@@ -1,0 +1,213 @@
+//! The answer to "who vouches for these bytes?": good with its proof, bad, or cannot tell.
+
+use std::fmt;
+
+use crate::{signature::FormatError, sigstore::certificate::SubjectKind};
+
+/// The three answers. That the check could not run at all is an error elsewhere, not an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// Every check has passed.
+    Good(Box<Proven>),
+    /// The bytes, or evidence that came with them, contradict a known key.
+    Bad(Bad),
+    /// Nothing is contradicted and something needed is not proven.
+    CannotTell(CannotTell),
+}
+
+/// Who signed, in the terms of one Sigstore instance. All four parts make the identity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identity {
+    /// The name of the instance whose certificate authority vouched.
+    pub instance: String,
+    /// The OpenID Connect issuer, exactly as certified.
+    pub issuer: String,
+    /// What kind of name the subject is.
+    pub kind: SubjectKind,
+    /// The one subject alternative name.
+    pub subject: String,
+}
+
+impl fmt::Display for Identity {
+    /// The subject alone, as git shows it for `%GS`. Callers escape it for terminals.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.subject)
+    }
+}
+
+/// A time that a log or a timestamp authority vouched for, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProvenTime {
+    /// `integratedTime` under a valid signed entry timestamp.
+    Log(i64),
+    /// `genTime` of a valid RFC 3161 token over the signature.
+    TimestampAuthority(i64),
+}
+
+impl ProvenTime {
+    /// Seconds since 1970, whoever proved them.
+    #[must_use]
+    pub fn seconds(self) -> i64 {
+        match self {
+            Self::Log(seconds) | Self::TimestampAuthority(seconds) => seconds,
+        }
+    }
+}
+
+/// The log entry that was proven to be included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvenEntry {
+    /// Base URL of the log, as the trusted root names it.
+    pub log: String,
+    /// The entry's index in the whole log.
+    pub index: i64,
+    /// A signed entry timestamp was there and valid.
+    pub signed_entry_timestamp: bool,
+    /// An inclusion proof up to a checkpoint of that log was there and valid.
+    pub inclusion_proof: bool,
+}
+
+/// The proof that every check has passed. Only [`super::Verifier`] can make one.
+///
+/// ```compile_fail
+/// // The fields are private: no other code can claim to have verified something.
+/// let proven = countersign::verify::Proven { identity: todo!() };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    pub(super) identity: Identity,
+    pub(super) times: Vec<ProvenTime>,
+    pub(super) entry: ProvenEntry,
+    pub(super) certificate_digest: [u8; 32],
+    pub(super) certificate: std::sync::Arc<[u8]>,
+    pub(super) root_digest: [u8; 32],
+}
+
+impl Proven {
+    /// Who signed.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The proven times of signing; at least one, the earliest evidence first as it stood.
+    #[must_use]
+    pub fn times(&self) -> &[ProvenTime] {
+        &self.times
+    }
+
+    /// The first proven time, in seconds since 1970.
+    #[must_use]
+    pub fn time(&self) -> i64 {
+        self.times.first().map_or(i64::MAX, |time| time.seconds())
+    }
+
+    /// The log entry.
+    #[must_use]
+    pub fn entry(&self) -> &ProvenEntry {
+        &self.entry
+    }
+
+    /// SHA-256 of the signing certificate's DER encoding.
+    #[must_use]
+    pub fn certificate_digest(&self) -> &[u8; 32] {
+        &self.certificate_digest
+    }
+
+    /// The signing certificate, DER.
+    #[must_use]
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// SHA-256 of the trusted root (its JSON bytes) under which everything was judged.
+    #[must_use]
+    pub fn root_digest(&self) -> &[u8; 32] {
+        &self.root_digest
+    }
+}
+
+/// What contradicts a known key or the bytes themselves. One cause, one variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Bad {
+    /// A CA that the certificate names did not sign it.
+    #[error("the certificate was not signed by the authority it names")]
+    CertificateSignature,
+    /// The checkpoint of a known log has a wrong signature.
+    #[error("the log's checkpoint has a wrong signature")]
+    CheckpointSignature,
+    /// The signed digest is not the payload's.
+    #[error("the content was changed after signing")]
+    DigestMismatch,
+    /// The inclusion proof does not lead from the entry to the checkpoint.
+    #[error("the inclusion proof does not lead to the log's checkpoint")]
+    InclusionProof,
+    /// The embedded SCT has a wrong signature.
+    #[error("the certificate's SCT has a wrong signature")]
+    SctSignature,
+    /// The signature is not by the certificate's key.
+    #[error("the signature does not match the certificate's key")]
+    Signature,
+    /// The log's signed entry timestamp does not cover this entry.
+    #[error("the log's signed entry timestamp does not cover this signature")]
+    SignedEntryTimestamp,
+    /// The timestamp token is for another signature.
+    #[error("the timestamp token is for another signature")]
+    TimestampImprint,
+    /// The timestamp token has a wrong signature or chain.
+    #[error("the timestamp token has a wrong signature")]
+    TimestampSignature,
+}
+
+/// What is missing, unknown or unreadable. One cause, one variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CannotTell {
+    /// The certificate does not meet the profile of a keyless signing certificate.
+    #[error("the certificate is not fit for keyless signing: {0}")]
+    CertificateProfile(#[from] crate::sigstore::certificate::ProfileError),
+    /// Not inside the certificate's or its authority's validity at the proven time.
+    #[error("the certificate was not valid at the proven time")]
+    CertificateWindow,
+    /// A proven time lies in the future.
+    #[error("the proven time lies in the future")]
+    FutureTime,
+    /// The CT log's key was outside its window.
+    #[error("the CT log's key was not valid at the proven time")]
+    CtLogWindow,
+    /// The signature's encoding cannot be read.
+    #[error("the signature cannot be read: {0}")]
+    Format(#[from] FormatError),
+    /// The log's key was outside its window.
+    #[error("the log's key was not valid at the proven time")]
+    LogWindow,
+    /// There is no log entry in the signature.
+    #[error("the signature carries no log entry")]
+    NoLogEntry,
+    /// There is an entry and neither a signed entry timestamp nor an inclusion proof.
+    #[error("nothing proves that the log holds the entry")]
+    NoInclusion,
+    /// No valid signed entry timestamp and no timestamp token.
+    #[error("nothing proves when the signature was made")]
+    NoTrustedTime,
+    /// The timestamp authority was outside its window.
+    #[error("the timestamp authority was not valid at the proven time")]
+    TimestampAuthorityWindow,
+    /// A signature of a kind that is not checked here.
+    #[error("signatures of this kind are not checked here")]
+    UnknownKind,
+    /// No instance in use has an authority that issued the certificate.
+    #[error("no trusted root in use knows the certificate's authority")]
+    UnknownAuthority,
+    /// The certificate's SCT is by a CT log that the instance does not have.
+    #[error("the certificate's SCT is by a CT log that the trusted root does not know")]
+    UnknownCtLog,
+    /// The entry is in a log that the instance does not have.
+    #[error("the entry is in a log that the trusted root does not know")]
+    UnknownLog,
+    /// The token is by a timestamp authority that the instance does not have.
+    #[error("the timestamp token is by an authority that the trusted root does not know")]
+    UnknownTimestampAuthority,
+}
