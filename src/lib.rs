@@ -30,6 +30,7 @@
 //! `object`, `signature`, `sigstore`, `verify` and `policy` read no clock, file, process, socket or
 //! environment; `tests/architecture.rs` checks that and the direction of the arrows.
 
+pub mod encoding;
 pub mod object;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

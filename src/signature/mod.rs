@@ -1,5 +1,11 @@
 //! The encodings of signatures: armor and CMS, bytes to claims and back. Nothing here is trusted.
 
+pub mod armor;
+pub mod cms;
+pub mod keyless;
+
+use crate::encoding::der::DerError;
+
 /// Why the bytes of a signature cannot be read. One cause, one variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -7,4 +13,46 @@ pub enum FormatError {
     /// The armor is not one strict block.
     #[error("the armor is malformed")]
     Armor,
+    /// An algorithm identifier is not the one that belongs there.
+    #[error("an algorithm identifier is unknown or out of place")]
+    Algorithm,
+    /// A required signed attribute is missing, stands twice, or has not exactly one value.
+    #[error("a signed attribute is missing or stands twice")]
+    Attribute,
+    /// The bag does not hold the signer's certificate, or holds it twice.
+    #[error("the signature does not hold exactly one certificate of its signer")]
+    Certificate,
+    /// The content is inside the signature, or of another type.
+    #[error("the signature is not detached")]
+    Content,
+    /// Not DER, or not the structure that belongs there.
+    #[error("the signature is not strict DER of the expected structure")]
+    Der,
+    /// The embedded log entry cannot be read.
+    #[error("the embedded log entry is malformed")]
+    LogEntry,
+    /// Not exactly one signer.
+    #[error("the signature does not have exactly one signer")]
+    Signers,
+    /// The timestamp token cannot be read.
+    #[error("the timestamp token is malformed")]
+    Timestamp,
+    /// Larger than anything that is read.
+    #[error("the signature or one of its fields is too large")]
+    TooLarge,
+    /// Bytes before or after the armor.
+    #[error("there are bytes outside the armor")]
+    TrailingBytes,
+    /// An unsigned attribute that has no business in a keyless signature.
+    #[error("the signature carries an unknown unsigned attribute")]
+    UnknownAttribute,
+    /// A version number that does not exist or does not fit.
+    #[error("a version number is unknown")]
+    Version,
+}
+
+impl From<DerError> for FormatError {
+    fn from(_: DerError) -> Self {
+        Self::Der
+    }
 }

@@ -4,4 +4,6 @@
 //! proven, and in which order, is the `verify` room's; who made the artefacts is nobody's business here.
 
 pub mod certificate;
+pub mod key;
+pub mod log_entry;
 pub mod trusted_root;

@@ -1,0 +1,17 @@
+//! Byte-level parts that every format shares: DER as slices of the input, SHA-256.
+//!
+//! Strict by construction: lengths and tags must be DER, and nothing may be left over.
+
+pub mod der;
+
+/// SHA-256 over several slices, as if they were one.
+#[must_use]
+pub fn sha256(segments: &[&[u8]]) -> [u8; 32] {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for segment in segments {
+        context.update(segment);
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}

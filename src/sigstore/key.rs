@@ -1,0 +1,119 @@
+//! A public key bound to the one signature algorithm that it is used with.
+
+use aws_lc_rs::signature::{self, ParsedPublicKey, VerificationAlgorithm};
+
+use crate::encoding::der::{self, ObjectIdentifier, Tag};
+
+const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const SECP521R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+const ID_ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+/// The hash that goes with a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+/// What kind of key a SubjectPublicKeyInfo holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// NIST P-256.
+    P256,
+    /// NIST P-384.
+    P384,
+    /// NIST P-521.
+    P521,
+    /// Ed25519 (hashes by itself).
+    Ed25519,
+    /// RSA, PKCS #1 v1.5.
+    Rsa,
+}
+
+/// The key cannot be read, or is of a kind that is not used here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the public key is malformed or of an unknown kind")]
+pub struct KeyError;
+
+/// A public key ready to verify; shared freely between threads.
+#[derive(Clone, Debug)]
+pub struct PublicKey {
+    kind: KeyKind,
+    key: ParsedPublicKey,
+}
+
+impl PublicKey {
+    /// The key in `spki` (DER SubjectPublicKeyInfo) for signatures over `hash`.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn from_spki(spki: &[u8], hash: Hash) -> Result<Self, KeyError> {
+        let (kind, point) = parts(spki).map_err(|_| KeyError)?;
+        let algorithm: &'static dyn VerificationAlgorithm = match (kind, hash) {
+            (KeyKind::P256, Hash::Sha256) => &signature::ECDSA_P256_SHA256_ASN1,
+            (KeyKind::P256, Hash::Sha384) => &signature::ECDSA_P256_SHA384_ASN1,
+            (KeyKind::P256, Hash::Sha512) => &signature::ECDSA_P256_SHA512_ASN1,
+            (KeyKind::P384, Hash::Sha256) => &signature::ECDSA_P384_SHA256_ASN1,
+            (KeyKind::P384, Hash::Sha384) => &signature::ECDSA_P384_SHA384_ASN1,
+            (KeyKind::P384, Hash::Sha512) => &signature::ECDSA_P384_SHA512_ASN1,
+            (KeyKind::P521, Hash::Sha256) => &signature::ECDSA_P521_SHA256_ASN1,
+            (KeyKind::P521, Hash::Sha384) => &signature::ECDSA_P521_SHA384_ASN1,
+            (KeyKind::P521, Hash::Sha512) => &signature::ECDSA_P521_SHA512_ASN1,
+            (KeyKind::Ed25519, _) => &signature::ED25519,
+            (KeyKind::Rsa, Hash::Sha256) => &signature::RSA_PKCS1_2048_8192_SHA256,
+            (KeyKind::Rsa, Hash::Sha384) => &signature::RSA_PKCS1_2048_8192_SHA384,
+            (KeyKind::Rsa, Hash::Sha512) => &signature::RSA_PKCS1_2048_8192_SHA512,
+        };
+        let key = ParsedPublicKey::new(algorithm, point).map_err(|_| KeyError)?;
+        Ok(Self { kind, key })
+    }
+
+    /// What kind of key it is.
+    #[must_use]
+    pub fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    /// Whether `signature` over `message` is by this key.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.key.verify_sig(message, signature).is_ok()
+    }
+}
+
+/// The kind of key and the bits of the BIT STRING in a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7).
+fn parts(spki: &[u8]) -> Result<(KeyKind, &[u8]), der::DerError> {
+    let mut walk = der::only(spki, Tag::Sequence)?.walk();
+    let mut algorithm = walk.expect(Tag::Sequence)?.walk();
+    let bits = walk.expect(Tag::BitString)?.value;
+    walk.finish()?;
+    let identifier = algorithm.expect(Tag::ObjectIdentifier)?.value;
+    let is = |wanted: &ObjectIdentifier, value: &[u8]| value == wanted.as_bytes();
+    let kind = if is(&ID_EC_PUBLIC_KEY, identifier) {
+        match algorithm.expect(Tag::ObjectIdentifier)?.value {
+            curve if is(&SECP256R1, curve) => KeyKind::P256,
+            curve if is(&SECP384R1, curve) => KeyKind::P384,
+            curve if is(&SECP521R1, curve) => KeyKind::P521,
+            _ => return Err(der::DerError),
+        }
+    } else if is(&ID_ED25519, identifier) {
+        KeyKind::Ed25519
+    } else if is(&RSA_ENCRYPTION, identifier) {
+        algorithm.expect(Tag::Null)?;
+        KeyKind::Rsa
+    } else {
+        return Err(der::DerError);
+    };
+    algorithm.finish()?;
+    match bits {
+        [0, key @ ..] => Ok((kind, key)),
+        _ => Err(der::DerError),
+    }
+}
