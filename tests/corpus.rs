@@ -2,6 +2,8 @@
 //!
 //! The corpus lies beside the project, not in it; where the folder is missing these tests say so.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 
 use countersign::{

@@ -32,7 +32,7 @@ pub enum EmbeddedEntry<'a> {
     /// Protobuf, as gitsign writes it since 2023.
     Encoded(&'a [u8]),
     /// One attribute a field, 1.3.6.1.4.1.57264.3.0 to .8, as gitsign's prototype of 2023 wrote it.
-    Prototype([Element<'a>; 9]),
+    Prototype(Box<[Element<'a>; 9]>),
 }
 
 /// The parts of a keyless signature; claims only.
@@ -153,7 +153,7 @@ fn unsigned_attributes<'a>(signer: &SignerInfo<'a>) -> Result<UnsignedParts<'a>,
             Some(EmbeddedEntry::Encoded(entry.value))
         }
         [Some(a), Some(b), Some(c), Some(d), Some(e), Some(f), Some(g), Some(h), Some(i)] => {
-            Some(EmbeddedEntry::Prototype([a, b, c, d, e, f, g, h, i]))
+            Some(EmbeddedEntry::Prototype(Box::new([a, b, c, d, e, f, g, h, i])))
         }
         [None, None, None, None, None, None, None, None, None] => None,
         _ => return Err(FormatError::LogEntry),
