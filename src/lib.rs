@@ -31,9 +31,12 @@
 //! environment; `tests/architecture.rs` checks that and the direction of the arrows.
 
 pub mod encoding;
+pub mod identity;
 pub mod object;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod service;
+pub mod sign;
 pub mod signature;
 pub mod sigstore;
 pub mod verify;

@@ -2,6 +2,7 @@
 
 pub mod armor;
 pub mod cms;
+pub mod emit;
 pub mod keyless;
 
 use crate::encoding::der::DerError;
