@@ -6,6 +6,3 @@
 mod token;
 
 pub use self::token::{Claims, MAXIMUM_TOKEN_BYTES, Token, TokenError};
-
-#[cfg(test)]
-pub(crate) use self::token::tests as token_tests;

@@ -199,8 +199,9 @@ impl Http {
             agent.run(config.build())
         };
         let (parts, mut body) = response.map_err(failed)?.into_parts();
-        // One byte more than the bound tells "exactly full" from "too large".
-        let bytes = body.with_config().limit(self.bounds.body).read_to_vec().map_err(failed)?;
+        // The library's limit must not be reached; the bound here may be.
+        let limit = self.bounds.body.saturating_add(1);
+        let bytes = body.with_config().limit(limit).read_to_vec().map_err(failed)?;
         Ok(Response::from_parts(parts, bytes))
     }
 
@@ -209,7 +210,7 @@ impl Http {
         let host = host.to_owned();
         match error {
             Error::Timeout(_) => HttpError::Timeout { host },
-            Error::BodyExceedsLimit(limit) => HttpError::TooLarge { host, limit },
+            Error::BodyExceedsLimit(_) => HttpError::TooLarge { host, limit: self.bounds.body },
             Error::HostNotFound => HttpError::Connect { host, reason: "host not found".to_owned() },
             Error::ConnectionFailed => HttpError::Connect { host, reason: "connection failed".to_owned() },
             Error::ConnectProxyFailed(reason) => HttpError::Connect { host, reason },

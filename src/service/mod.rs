@@ -72,6 +72,8 @@ fn said(body: &[u8]) -> String {
 const SAID_LIMIT: usize = 300;
 
 #[cfg(test)]
+mod http_tests;
+#[cfg(test)]
 pub(crate) mod test_server;
 
 #[cfg(test)]

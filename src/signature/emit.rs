@@ -176,4 +176,4 @@ fn time(seconds: i64) -> Result<Time, EmitError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
