@@ -1,0 +1,137 @@
+//! The repository's format: which hash, and whether everything it demands is understood.
+//!
+//! An extension that is not understood changes what files mean, so answering in spite of it would
+//! be answering falsely (technical/repository-version).
+
+use std::path::{Path, PathBuf};
+
+use crate::object::HashKind;
+
+/// Extensions that change nothing which is read here.
+const HARMLESS: [&str; 7] = [
+    "noop",
+    "noop-v1",
+    "preciousobjects",
+    "partialclone",
+    "worktreeconfig",
+    "compatobjectformat",
+    "relativeworktrees",
+];
+
+/// Why a repository's format is refused. One cause, one variant.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// The configuration file cannot be read or parsed.
+    #[error("the configuration '{}' cannot be read: {reason}", path.display())]
+    Configuration {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Refs are stored as reftable or elsewhere, and would seem not to exist.
+    #[error("the repository keeps its refs as '{0}', which is not supported; only 'files' is")]
+    RefStorage(String),
+    /// An extension that is not understood.
+    #[error("the repository uses the extension '{0}', which is not understood")]
+    UnknownExtension(String),
+    /// A hash other than SHA-1 and SHA-256.
+    #[error("the repository names its objects by '{0}', which is not supported")]
+    UnknownHash(String),
+    /// A format version other than 0 and 1.
+    #[error("the repository's format version '{0}' is not supported")]
+    UnknownVersion(String),
+}
+
+/// The hash that the configuration file at `path` states, once everything in it is understood.
+pub(super) fn check(path: &Path) -> Result<HashKind, FormatError> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        // Git itself takes a repository without a configuration file as version 0.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(HashKind::Sha1),
+        Err(error) => {
+            return Err(FormatError::Configuration { path: path.to_owned(), reason: error.to_string() });
+        }
+    };
+    parse(&text, path)
+}
+
+fn parse(text: &[u8], path: &Path) -> Result<HashKind, FormatError> {
+    let unreadable = |reason: String| FormatError::Configuration { path: path.to_owned(), reason };
+    let configuration = gix::config::File::from_bytes_no_includes(
+        text,
+        gix::config::file::Metadata::from(gix::config::Source::Local),
+        gix::config::file::init::Options::default(),
+    )
+    .map_err(|error| unreadable(error.to_string()))?;
+    let text_of = |key: &str| configuration.string(key).map(|value| value.to_string());
+
+    let version = text_of("core.repositoryFormatVersion");
+    match version.as_deref() {
+        None | Some("0" | "1") => {}
+        Some(other) => return Err(FormatError::UnknownVersion(other.to_owned())),
+    }
+    if let Some(storage) = text_of("extensions.refStorage")
+        && storage != "files"
+    {
+        return Err(FormatError::RefStorage(storage));
+    }
+    for section in configuration.sections_by_name("extensions").into_iter().flatten() {
+        for name in section.value_names() {
+            let name = name.to_ascii_lowercase();
+            let known = HARMLESS.contains(&name.as_str()) || name == "objectformat" || name == "refstorage";
+            // In version 0 git lets extensions pass that it does not know; here nothing is guessed.
+            if !known || section.header().subsection_name().is_some() {
+                return Err(FormatError::UnknownExtension(name));
+            }
+        }
+    }
+    match text_of("extensions.objectFormat").as_deref() {
+        None | Some("sha1") => Ok(HashKind::Sha1),
+        Some("sha256") if version.as_deref() == Some("1") => Ok(HashKind::Sha256),
+        Some(other) => Err(FormatError::UnknownHash(other.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<HashKind, FormatError> {
+        super::parse(text.as_bytes(), Path::new("config"))
+    }
+
+    #[test]
+    fn what_is_understood_passes() {
+        assert_eq!(parse("").unwrap(), HashKind::Sha1);
+        assert_eq!(
+            parse(
+                "[core]\n repositoryformatversion = 1\n[extensions]\n objectFormat = sha256\n worktreeConfig\n"
+            )
+            .unwrap(),
+            HashKind::Sha256
+        );
+    }
+
+    #[test]
+    fn reftable_is_refused_in_clear_words() {
+        let error = parse("[core]\n repositoryformatversion = 1\n[extensions]\n refStorage = reftable\n")
+            .unwrap_err();
+        assert!(matches!(&error, FormatError::RefStorage(storage) if storage == "reftable"));
+        assert!(error.to_string().contains("'reftable'"));
+    }
+
+    #[test]
+    fn an_unknown_extension_hash_or_version_is_refused() {
+        assert!(matches!(parse("[extensions]\n future = 1\n"), Err(FormatError::UnknownExtension(_))));
+        assert!(matches!(parse("[extensions \"x\"]\n noop = 1\n"), Err(FormatError::UnknownExtension(_))));
+        assert!(matches!(
+            parse("[core]\nrepositoryformatversion=1\n[extensions]\nobjectformat=sha512\n"),
+            Err(FormatError::UnknownHash(_))
+        ));
+        assert!(matches!(parse("[extensions]\nobjectformat=sha256\n"), Err(FormatError::UnknownHash(_))));
+        assert!(matches!(parse("[core]\nrepositoryformatversion=2\n"), Err(FormatError::UnknownVersion(_))));
+        assert!(matches!(parse("[core\n"), Err(FormatError::Configuration { .. })));
+    }
+}

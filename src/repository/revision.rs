@@ -1,0 +1,129 @@
+//! Revisions and ranges as people type them, resolved by gix.
+
+use gix::{objs::Kind, revision::plumbing::Spec};
+
+use super::{ObjectReadError, Repository};
+use crate::object::{ObjectId, Tag};
+
+/// How many tags are followed from one object to the next.
+const MAXIMUM_TAGS: usize = 16;
+
+/// What a revision argument names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revision {
+    /// `A..B`: what is reachable from `include` and not from `exclude`; both are commits.
+    Range {
+        /// `A`.
+        exclude: ObjectId,
+        /// `B`.
+        include: ObjectId,
+    },
+    /// One object as it was named: an annotated tag stays a tag.
+    Single(ObjectId),
+}
+
+/// Why a revision argument cannot be resolved. One cause, one variant.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevisionError {
+    /// An end of a range is not a commit and no tag of one.
+    #[error("'{0}' is not a commit")]
+    NotACommit(ObjectId),
+    /// An object on the way cannot be read.
+    #[error(transparent)]
+    Object(#[from] ObjectReadError),
+    /// The repository cannot be opened for asking.
+    #[error("the repository cannot be opened: {0}")]
+    Open(String),
+    /// It names nothing, or several things.
+    #[error("'{revision}' cannot be resolved: {reason}")]
+    Unknown {
+        /// What was typed.
+        revision: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A form such as `A...B` or `^A`.
+    #[error("'{0}' is neither a revision nor a range 'A..B'")]
+    Unsupported(String),
+}
+
+pub(super) fn resolve(repository: &Repository, revision: &str) -> Result<Revision, RevisionError> {
+    let options = gix::open::Options::isolated().open_path_as_is(true).strict_config(true);
+    let mut opened = gix::open_opts(repository.git_dir(), options)
+        .map_err(|error| RevisionError::Open(error.to_string()))?;
+    opened.objects.ignore_replacements = true;
+    opened.refs.namespace = None;
+    let spec = opened
+        .rev_parse(revision)
+        .map_err(|error| RevisionError::Unknown { revision: revision.to_owned(), reason: error.to_string() })?
+        .detach();
+    match spec {
+        Spec::Include(id) => Ok(Revision::Single(id)),
+        Spec::Range { from, to } => {
+            Ok(Revision::Range { exclude: peel(repository, from)?, include: peel(repository, to)? })
+        }
+        _ => Err(RevisionError::Unsupported(revision.to_owned())),
+    }
+}
+
+/// The commit that `id` is, or that tags lead to.
+fn peel(repository: &Repository, id: ObjectId) -> Result<ObjectId, RevisionError> {
+    let reader = repository.objects()?.reader();
+    let mut current = id;
+    for _ in 0..MAXIMUM_TAGS {
+        let object = reader.read(current)?;
+        match object.kind {
+            Kind::Commit => return Ok(current),
+            Kind::Tag => {
+                let tag = Tag::parse(repository.hash(), &object.bytes)
+                    .map_err(|_| RevisionError::NotACommit(id))?;
+                current = tag.target;
+            }
+            Kind::Tree | Kind::Blob => break,
+        }
+    }
+    Err(RevisionError::NotACommit(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::tests::Scratch;
+
+    #[test]
+    fn revisions_ranges_and_tags() {
+        let scratch = Scratch::new(&[]);
+        let one = scratch.commit("one");
+        scratch.git(&["tag", "-m", "v1", "v1"]);
+        let two = scratch.commit("two");
+        let repository = scratch.open();
+        assert_eq!(repository.resolve("HEAD").unwrap(), Revision::Single(two));
+        assert_eq!(repository.resolve("HEAD~1").unwrap(), Revision::Single(one));
+        assert_eq!(repository.resolve(&two.to_string()[..10]).unwrap(), Revision::Single(two));
+        assert_eq!(repository.resolve("v1").unwrap(), Revision::Single(scratch.id("v1^{tag}")));
+        assert_eq!(repository.resolve("v1..main").unwrap(), Revision::Range { exclude: one, include: two });
+        assert!(matches!(repository.resolve("nothing"), Err(RevisionError::Unknown { .. })));
+        assert!(matches!(repository.resolve("v1...main"), Err(RevisionError::Unsupported(_))));
+    }
+
+    #[test]
+    fn replace_refs_change_nothing() {
+        let scratch = Scratch::new(&[]);
+        let one = scratch.commit("one");
+        let two = scratch.commit("two");
+        scratch.git(&["replace", &two.to_string(), &one.to_string()]);
+        assert_eq!(scratch.open().resolve("HEAD^").unwrap(), Revision::Single(one));
+    }
+
+    #[test]
+    fn linked_work_trees_and_sha_256() {
+        let scratch = Scratch::new(&["--object-format=sha256"]);
+        scratch.commit("one");
+        scratch.git(&["worktree", "add", "-q", "-b", "side", "linked"]);
+        scratch.commit("two");
+        let linked = Repository::discover(&scratch.path().join("linked"), None).unwrap();
+        assert_eq!(linked.resolve("HEAD").unwrap(), Revision::Single(scratch.id("side")));
+        assert_eq!(linked.resolve("main").unwrap(), Revision::Single(scratch.id("main")));
+    }
+}
