@@ -13,10 +13,7 @@ use std::{
 use super::{Environment, World};
 use crate::{
     gpg::Signer,
-    repository::{
-        Repository,
-        configuration::{Configuration, Scopes},
-    },
+    repository::{Configuration, Repository, Scopes},
     sigstore::{
         certificate::SubjectKind,
         trusted_root::{Instance, MAXIMUM_ROOT_BYTES, PUBLIC_GOOD},
@@ -35,7 +32,7 @@ pub(super) struct Trust {
     pub(super) instances: Vec<Instance>,
     /// Where names come from; `None` where there is neither policy nor named identity.
     pub(super) source: Option<String>,
-    identities: Vec<Identity>,
+    pub(super) identities: Vec<Identity>,
 }
 
 /// How an identity stands.
@@ -71,20 +68,18 @@ impl Trust {
 /// Read git's configuration as it holds in the world's directory.
 pub(super) fn configuration(world: &World<'_>) -> Result<Configuration, Failure> {
     let git_dir = world.environment.get("GIT_DIR").map(Path::new);
-    Configuration::read(&world.directory, git_dir).map_err(|error| {
-        Failure::new(error, "run 'git config --list' here to see what is wrong with it")
-    })
+    Configuration::read(&world.directory, git_dir)
+        .map_err(|error| Failure::new(error, "run 'git config --list' here to see what is wrong with it"))
 }
 
 /// The repository around the world's directory.
 pub(super) fn repository(world: &World<'_>, named: Option<&Path>) -> Result<Repository, Failure> {
     let opened = match named {
         Some(directory) => Repository::open(&world.directory.join(directory)),
-        None => {
-            Repository::discover(&world.directory, world.environment.get("GIT_DIR").map(Path::new))
-        }
+        None => Repository::discover(&world.directory, world.environment.get("GIT_DIR").map(Path::new)),
     };
-    opened.map_err(|error| Failure::new(error, "run this inside a repository, or name one with '--repository'"))
+    opened
+        .map_err(|error| Failure::new(error, "run this inside a repository, or name one with '--repository'"))
 }
 
 /// What verification goes by, as protected configuration says.
@@ -103,11 +98,17 @@ pub(super) fn trust(world: &World<'_>, configuration: &Configuration) -> Result<
     Ok(trust)
 }
 
+/// What verification goes by, as the policy in `file` says.
+pub(super) fn policy_trust(
+    _world: &World<'_>,
+    _configuration: &Configuration,
+    file: &Path,
+) -> Result<Trust, Failure> {
+    Err(Failure::new(format!("the policy '{}' cannot be read", file.display()), "check the path"))
+}
+
 /// Every instance that protected configuration names, and public-good.
-pub(super) fn instances(
-    world: &World<'_>,
-    configuration: &Configuration,
-) -> Result<Vec<Instance>, Failure> {
+pub(super) fn instances(world: &World<'_>, configuration: &Configuration) -> Result<Vec<Instance>, Failure> {
     let mut instances = Vec::new();
     for name in configuration.subsections("countersign", Scopes::Protected) {
         let name = String::from_utf8_lossy(name).into_owned();

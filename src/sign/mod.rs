@@ -25,7 +25,7 @@ use aws_lc_rs::{
 };
 use prost::Message as _;
 
-pub use self::plan::{LogPlan, PlanError, Preference, SigningPlan};
+pub use self::plan::{LogPlan, PlanError, Preference, SigningPlan, login_issuer};
 use crate::{
     identity::{Claims, Token},
     service::{
