@@ -257,6 +257,38 @@ fn a_request_made_by_openssl_is_answered() {
 }
 
 #[test]
+fn fulcios_first_api_is_there_for_gitsign() {
+    let running = authority();
+    let customer = Customer::new();
+    let token = running.authority().issue_id_token("ada@example.com").unwrap();
+    let send = |key: &[u8], proof: &[u8]| {
+        let body = json!({
+            "publicKey": {"content": STANDARD.encode(key), "algorithm": "ecdsa"},
+            "signedEmailAddress": STANDARD.encode(proof),
+        });
+        let request = crate::agent()
+            .post(format!("{}/api/v1/signingCert", running.url()))
+            .header("authorization", format!("Bearer {token}"))
+            .content_type("application/json");
+        crate::answer(request.send(body.to_string()).unwrap())
+    };
+    let proof = customer.sign(b"ada@example.com");
+    for key in [customer.spki(), customer.public_key_pem().into_bytes()] {
+        let answer = send(&key, &proof);
+        assert_eq!(answer.status, 201);
+        assert_eq!(answer.header("content-type"), Some("application/pem-certificate-chain"));
+        let chain = Certificate::load_pem_chain(&answer.body).unwrap();
+        assert_eq!(chain.len(), 3);
+        let spki = chain[0].tbs_certificate.subject_public_key_info.to_der().unwrap();
+        assert_eq!(spki, customer.spki());
+    }
+    assert_eq!(send(&customer.spki(), &customer.sign(b"eve@example.com")).status, 400);
+    post_json(&running, "/api/v1/signingCert", &json!({})).json(401);
+    let chain = running.authority().certificate_chain().map(|der| pem("CERTIFICATE", der)).concat();
+    assert_eq!(get(&running, "/api/v1/rootCert").text(), chain);
+}
+
+#[test]
 fn the_authority_describes_itself() {
     let running = authority();
     let bundle = get(&running, "/api/v2/trustBundle").json(200);
