@@ -1,5 +1,6 @@
 //! Logging in and signing against the embedded authority, judged by the engine.
 #![cfg(feature = "sandbox")]
+#![allow(clippy::unwrap_used)]
 
 use std::{
     fs, io,
@@ -9,6 +10,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use countersign::{
     encoding::cms::SignedData,
     identity::{
@@ -25,9 +28,15 @@ use countersign::{
     },
     sign::{LogPlan, Objection, Preference, Session, SignError, Signature, Signer, SigningPlan},
     signature::armor,
-    sigstore::{certificate::SubjectKind, trusted_root::Instance},
+    sigstore::{
+        certificate::SubjectKind,
+        log_entry::{self, TransparencyLogEntry},
+        trusted_root::Instance,
+    },
     verify::{Bad, Proven, ProvenTime, Verdict, Verifier},
 };
+use serde_json::Value;
+use sigstore_trust_root::TrustedRoot;
 use url::Url;
 
 const PAYLOAD: &[u8] =
@@ -185,6 +194,86 @@ fn openssl_verifies_signature_and_timestamp() {
     ]);
 }
 
+/// What the signer made, as the bundle that other Sigstore clients read: the artifact is the signed attributes.
+fn bundle(cms: &SignedData<'_>) -> (Vec<u8>, Value) {
+    let signer = &cms.signers[0];
+    let attributes = signer.signed_attributes_as_set().unwrap();
+    let digest: [u8; 32] = digest(&SHA256, &attributes).as_ref().try_into().unwrap();
+    let attribute = |kind: &str| {
+        let kind = der::asn1::ObjectIdentifier::new_unwrap(kind);
+        let found = signer.unsigned_attributes.iter().find(|found| found.kind == kind.as_bytes());
+        found.map(|found| found.values[0])
+    };
+    let entry = TransparencyLogEntry::parse(attribute("1.3.6.1.4.1.57264.3.1").unwrap().value).unwrap();
+    let body = log_entry::body(
+        entry.body_version().unwrap(),
+        &digest,
+        signer.signature,
+        cms.certificates[0],
+        "PKIX_ECDSA_P256_SHA_256",
+    );
+    let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
+    let proof = entry.inclusion_proof.as_ref().unwrap();
+    let promise =
+        entry.signed_entry_timestamp().map(|set| serde_json::json!({"signedEntryTimestamp": base64(set)}));
+    let tokens: Vec<Value> = attribute("1.2.840.113549.1.9.16.2.14")
+        .iter()
+        .map(|token| serde_json::json!({"signedTimestamp": base64(token.raw)}))
+        .collect();
+    let bundle = serde_json::json!({
+        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "verificationMaterial": {
+            "certificate": {"rawBytes": base64(cms.certificates[0])},
+            "tlogEntries": [{
+                "logIndex": entry.log_index.to_string(),
+                "logId": {"keyId": base64(&entry.log_id.as_ref().unwrap().key_id)},
+                "kindVersion": {
+                    "kind": "hashedrekord",
+                    "version": entry.kind_version.as_ref().unwrap().version,
+                },
+                "integratedTime": entry.integrated_time.to_string(),
+                "inclusionPromise": promise,
+                "inclusionProof": {
+                    "logIndex": proof.log_index.to_string(),
+                    "treeSize": proof.tree_size.to_string(),
+                    "rootHash": base64(&proof.root_hash),
+                    "hashes": proof.hashes.iter().map(|hash| base64(hash)).collect::<Vec<_>>(),
+                    "checkpoint": {"envelope": proof.checkpoint.as_ref().unwrap().envelope},
+                },
+                "canonicalizedBody": base64(&body),
+            }],
+            "timestampVerificationData": {"rfc3161Timestamps": tokens},
+        },
+        "messageSignature": {
+            "messageDigest": {"algorithm": "SHA2_256", "digest": base64(&digest)},
+            "signature": base64(signer.signature),
+        },
+    });
+    (attributes, bundle)
+}
+
+#[test]
+fn sigstore_verify_accepts_the_same_parts_as_a_bundle() {
+    for offer in [RekorOffer::V1Only, RekorOffer::V2Only] {
+        let authority = authority(offer);
+        // The second entry of its log, so that the proof has a hash in it.
+        sign(&signer(&authority), &authority);
+        let (signature, _) = sign(&signer(&authority), &authority);
+        let der = armor::decode(&signature.armor).unwrap();
+        let (attributes, bundle) = bundle(&SignedData::parse(&der).unwrap());
+        let root = TrustedRoot::from_json(&authority.authority().trusted_root_json()).unwrap();
+        let verifier = sigstore_verify::Verifier::new(&root).unwrap();
+        let bundle = sigstore_types::Bundle::from_json(&bundle.to_string()).unwrap();
+        let verify = |artifact: &[u8], who: &str| {
+            let policy = sigstore_verify::VerificationPolicy::new(who, authority.url());
+            verifier.verify(artifact, &bundle, &policy).map(drop)
+        };
+        verify(&attributes, WHO).unwrap();
+        assert!(verify(&attributes, "mallory@example.org").is_err());
+        assert!(verify(b"other", WHO).is_err());
+    }
+}
+
 #[test]
 fn one_session_signs_many_times_until_its_certificate_runs_out() {
     let authority = authority(RekorOffer::V1Only);
@@ -249,7 +338,7 @@ fn the_same_entry_twice_is_the_same_entry() {
     let der = armor::decode(&armored.lock().unwrap()).unwrap();
     let parsed = SignedData::parse(&der).unwrap();
     let attributes = parsed.signers[0].signed_attributes_as_set().unwrap();
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &attributes);
+    let digest = digest(&SHA256, &attributes);
     let submission = Submission {
         digest: digest.as_ref().try_into().unwrap(),
         signature: parsed.signers[0].signature,
