@@ -32,6 +32,7 @@
 
 pub mod encoding;
 pub mod object;
+pub mod policy;
 pub mod repository;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
