@@ -31,11 +31,16 @@
 //! environment; `tests/architecture.rs` checks that and the direction of the arrows.
 
 pub mod encoding;
+pub mod gpg;
+pub mod identity;
 pub mod object;
 pub mod policy;
 pub mod repository;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod service;
+pub mod sign;
 pub mod signature;
 pub mod sigstore;
 pub mod verify;
+pub mod words;

@@ -2,7 +2,9 @@
 //!
 //! Strict by construction: lengths and tags must be DER, and nothing may be left over.
 
+pub mod cms;
 pub mod der;
+pub mod x509;
 
 /// SHA-256 over several slices, as if they were one.
 #[must_use]

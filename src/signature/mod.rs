@@ -1,7 +1,7 @@
 //! The encodings of signatures: armor and CMS, bytes to claims and back. Nothing here is trusted.
 
 pub mod armor;
-pub mod cms;
+pub mod emit;
 pub mod keyless;
 
 use crate::encoding::der::DerError;

@@ -1,8 +1,14 @@
 //! A public key bound to the one signature algorithm that it is used with.
 
-use aws_lc_rs::signature::{self, ParsedPublicKey, VerificationAlgorithm};
+use aws_lc_rs::{
+    digest,
+    signature::{self, ParsedPublicKey, VerificationAlgorithm},
+};
 
-use crate::encoding::der::{self, ObjectIdentifier, Tag};
+use crate::encoding::{
+    cms::Algorithm,
+    der::{self, ObjectIdentifier, Tag},
+};
 
 const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
@@ -22,6 +28,30 @@ pub enum Hash {
     Sha512,
 }
 
+impl Hash {
+    /// The digest of `bytes`.
+    #[must_use]
+    pub fn of(self, bytes: &[u8]) -> Vec<u8> {
+        let algorithm = match self {
+            Self::Sha256 => &digest::SHA256,
+            Self::Sha384 => &digest::SHA384,
+            Self::Sha512 => &digest::SHA512,
+        };
+        digest::digest(algorithm, bytes).as_ref().to_vec()
+    }
+}
+
+/// A family of signature algorithms, whatever the curve or size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// ECDSA.
+    Ecdsa,
+    /// Ed25519.
+    Ed25519,
+    /// RSA PKCS #1 v1.5.
+    Rsa,
+}
+
 /// What kind of key a SubjectPublicKeyInfo holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
@@ -35,6 +65,18 @@ pub enum KeyKind {
     Ed25519,
     /// RSA, PKCS #1 v1.5.
     Rsa,
+}
+
+impl KeyKind {
+    /// The family of signatures that such a key makes.
+    #[must_use]
+    pub fn family(self) -> Family {
+        match self {
+            Self::P256 | Self::P384 | Self::P521 => Family::Ecdsa,
+            Self::Ed25519 => Family::Ed25519,
+            Self::Rsa => Family::Rsa,
+        }
+    }
 }
 
 /// The key cannot be read, or is of a kind that is not used here.
@@ -116,4 +158,35 @@ fn parts(spki: &[u8]) -> Result<(KeyKind, &[u8]), der::DerError> {
         [0, key @ ..] => Ok((kind, key)),
         _ => Err(der::DerError),
     }
+}
+
+/// The key family and hash that a signature algorithm identifier stands for (RFC 5758, RFC 4055,
+/// RFC 8410). `rsaEncryption` leaves the hash to the digest algorithm beside it.
+#[must_use]
+pub fn signature_hash(algorithm: &Algorithm<'_>, digest: Option<Hash>) -> Option<(Family, Hash)> {
+    const TABLE: [(ObjectIdentifier, Family, Option<Hash>); 8] = [
+        (ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2"), Family::Ecdsa, Some(Hash::Sha256)),
+        (ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3"), Family::Ecdsa, Some(Hash::Sha384)),
+        (ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.4"), Family::Ecdsa, Some(Hash::Sha512)),
+        (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11"), Family::Rsa, Some(Hash::Sha256)),
+        (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12"), Family::Rsa, Some(Hash::Sha384)),
+        (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13"), Family::Rsa, Some(Hash::Sha512)),
+        (RSA_ENCRYPTION, Family::Rsa, None),
+        (ID_ED25519, Family::Ed25519, Some(Hash::Sha512)),
+    ];
+    TABLE
+        .iter()
+        .find(|(identifier, ..)| algorithm.is(identifier))
+        .and_then(|(_, family, hash)| Some((*family, hash.or(digest)?)))
+}
+
+/// The hash of a digest algorithm identifier (RFC 5754).
+#[must_use]
+pub fn digest_hash(algorithm: &Algorithm<'_>) -> Option<Hash> {
+    const TABLE: [(ObjectIdentifier, Hash); 3] = [
+        (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1"), Hash::Sha256),
+        (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2"), Hash::Sha384),
+        (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3"), Hash::Sha512),
+    ];
+    TABLE.iter().find(|(identifier, _)| algorithm.is(identifier)).map(|(_, hash)| *hash)
 }

@@ -9,6 +9,8 @@ use std::io::Write as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use prost::Message as _;
 
+use crate::encoding::der::{Element, Tag, Walk};
+
 /// The most bytes of an encoded entry that are read.
 pub const MAXIMUM_ENTRY_BYTES: usize = 64 * 1024;
 /// The most hashes that an inclusion proof may have: a tree of 2^64 leaves needs no more.
@@ -137,6 +139,49 @@ impl TransparencyLogEntry {
         } else {
             Err(EntryError)
         }
+    }
+
+    /// Read the nine fields of gitsign's prototype of 2023: integrated time, log id, log index, signed
+    /// entry timestamp, checkpoint, hashes, root hash, tree size, index in the tree.
+    ///
+    /// # Errors
+    /// A field that is not what the prototype wrote.
+    pub fn from_prototype(fields: &[Element<'_>; 9]) -> Result<Self, EntryError> {
+        let integer = |number: usize| {
+            fields[number].unsigned().ok().and_then(|value| i64::try_from(value).ok()).ok_or(EntryError)
+        };
+        let hexadecimal = |element: &Element<'_>| {
+            let lower = element.tag == Tag::PrintableString
+                && element.value.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            lower.then(|| hex::decode(element.value).ok()).flatten().ok_or(EntryError)
+        };
+        let bytes = |number: usize, tag: Tag| {
+            Some(&fields[number]).filter(|field| field.tag == tag).map(|field| field.value).ok_or(EntryError)
+        };
+        let mut hashes = Vec::new();
+        let mut walk = Walk::new(bytes(5, Tag::Sequence)?);
+        while !walk.is_empty() && hashes.len() <= MAXIMUM_PROOF_HASHES {
+            hashes.push(hexadecimal(&walk.any().map_err(|_| EntryError)?)?);
+        }
+        let envelope = String::from_utf8(bytes(4, Tag::Utf8String)?.to_vec()).map_err(|_| EntryError)?;
+        let entry = Self {
+            log_index: integer(2)?,
+            log_id: Some(LogId { key_id: hexadecimal(&fields[1])? }),
+            kind_version: Some(KindVersion { kind: "hashedrekord".into(), version: "0.0.1".into() }),
+            integrated_time: integer(0)?,
+            inclusion_promise: Some(InclusionPromise {
+                signed_entry_timestamp: bytes(3, Tag::OctetString)?.to_vec(),
+            }),
+            inclusion_proof: Some(InclusionProof {
+                log_index: integer(8)?,
+                root_hash: hexadecimal(&fields[6])?,
+                tree_size: integer(7)?,
+                hashes,
+                checkpoint: Some(Checkpoint { envelope }),
+            }),
+            canonicalized_body: Vec::new(),
+        };
+        Self::parse(&entry.encode_to_vec())
     }
 
     /// The version of the body that the entry claims.

@@ -4,6 +4,9 @@
 //! proven, and in which order, is the `verify` room's; who made the artefacts is nobody's business here.
 
 pub mod certificate;
+pub mod checkpoint;
 pub mod key;
 pub mod log_entry;
+pub mod sct;
+pub mod timestamp;
 pub mod trusted_root;

@@ -1,27 +1,88 @@
 //! What has to be proven, in which order: payload bytes and a signature in, a [`Verdict`] out.
 //!
 //! Pure: trust roots and `now` are parameters; nothing here reads a clock, a file or the network.
+//! A signature is judged wholly inside one instance: the keys of two are never pooled.
 
+mod evidence;
+mod memo;
 mod verdict;
+
+use std::sync::Arc;
 
 pub use verdict::{Bad, CannotTell, Identity, Proven, ProvenEntry, ProvenTime, Verdict};
 
-use crate::{object::Payload, sigstore::trusted_root::Instance};
+use crate::{
+    encoding::sha256,
+    object::Payload,
+    signature::{FormatError, armor, keyless::Keyless},
+    sigstore::{
+        certificate::{ProfileError, SigningCertificate},
+        key::{Hash, PublicKey, signature_hash},
+        trusted_root::{Authority, Instance, PathError, Window},
+    },
+};
+use memo::Memo;
 
 /// How far a proven time may lie in the future of `now`, in seconds.
 pub const FUTURE_SKEW: i64 = 300;
 
 /// Judges signatures against a set of instances. Shared freely between threads; it memoises
-/// certificates and checkpoints that it has proven.
+/// certificates and checkpoints that it has proven, up to a fixed number of each.
 pub struct Verifier {
     instances: Vec<Instance>,
+    certificates: Memo<Arc<CheckedCertificate>>,
+    checkpoints: Memo<evidence::CheckedCheckpoint>,
+}
+
+/// A certificate whose path and SCT have been verified inside one instance. Its validity at a proven
+/// time is still to be compared.
+struct CheckedCertificate {
+    identity: Identity,
+    key: PublicKey,
+    /// In which leaf, chain and authority are all valid.
+    window: Window,
+    /// In which the CT log's key counts.
+    ct_window: Window,
+    der: Arc<[u8]>,
+    digest: [u8; 32],
+}
+
+/// Why there is no proof: one of the two other answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    Bad(Bad),
+    CannotTell(CannotTell),
+}
+
+impl From<Bad> for Failure {
+    fn from(bad: Bad) -> Self {
+        Self::Bad(bad)
+    }
+}
+
+impl From<CannotTell> for Failure {
+    fn from(cannot_tell: CannotTell) -> Self {
+        Self::CannotTell(cannot_tell)
+    }
+}
+
+impl From<FormatError> for Failure {
+    fn from(error: FormatError) -> Self {
+        Self::CannotTell(error.into())
+    }
+}
+
+impl From<ProfileError> for Failure {
+    fn from(error: ProfileError) -> Self {
+        Self::CannotTell(error.into())
+    }
 }
 
 impl Verifier {
     /// A verifier that trusts `instances`; each signature is judged wholly inside one of them.
     #[must_use]
     pub fn new(instances: Vec<Instance>) -> Self {
-        Self { instances }
+        Self { instances, certificates: Memo::new(), checkpoints: Memo::new() }
     }
 
     /// The instances in use.
@@ -34,7 +95,161 @@ impl Verifier {
     ///
     /// `now` in seconds since 1970 only bounds the future.
     pub fn verify(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Verdict {
-        let _ = (payload, signature, now, &self.instances);
-        Verdict::CannotTell(CannotTell::UnknownKind)
+        match self.judge(payload, signature, now) {
+            Ok(proven) => Verdict::Good(Box::new(proven)),
+            Err(Failure::Bad(bad)) => Verdict::Bad(bad),
+            Err(Failure::CannotTell(cannot_tell)) => Verdict::CannotTell(cannot_tell),
+        }
     }
+
+    fn judge(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Result<Proven, Failure> {
+        match armor::kind(signature) {
+            Some(armor::Kind::Cms) => {}
+            Some(armor::Kind::OpenPgp | armor::Kind::Ssh) => return Err(CannotTell::UnknownKind.into()),
+            None => return Err(FormatError::Armor.into()),
+        }
+        let der = armor::decode(signature)?;
+        let cms = Keyless::parse(&der)?;
+        if sha256(&payload.segments()) != cms.message_digest {
+            return Err(Bad::DigestMismatch.into());
+        }
+        let digest = sha256(&[cms.certificate]);
+        let mut failure = Failure::CannotTell(CannotTell::UnknownAuthority);
+        for (index, instance) in self.instances.iter().enumerate() {
+            match self.judge_in(index, instance, &cms, digest, now) {
+                Ok(proven) => return Ok(proven),
+                Err(Failure::CannotTell(CannotTell::UnknownAuthority)) => {}
+                Err(other) if failure == Failure::CannotTell(CannotTell::UnknownAuthority) => failure = other,
+                Err(_) => {}
+            }
+        }
+        Err(failure)
+    }
+
+    /// Judge inside one instance. The proof is built at the end, from the results of the checks.
+    fn judge_in(
+        &self,
+        index: usize,
+        instance: &Instance,
+        cms: &Keyless<'_>,
+        digest: [u8; 32],
+        now: i64,
+    ) -> Result<Proven, Failure> {
+        let certificate = self.certificate(index, instance, cms.certificate, digest)?;
+        let family = signature_hash(&cms.algorithm, Some(Hash::Sha256)).map(|(family, _)| family);
+        if family != Some(certificate.key.kind().family()) {
+            return Err(ProfileError::Key.into());
+        }
+        let is_own = |other: &&[u8]| instance.authorities.iter().any(|authority| authority.holds(other));
+        if !cms.other_certificates.iter().all(is_own) {
+            return Err(FormatError::Certificate.into());
+        }
+        if !certificate.key.verifies(&cms.signed_attributes, cms.signature) {
+            return Err(Bad::Signature.into());
+        }
+
+        let entry = evidence::entry(instance, cms, certificate.key.kind(), |log, checkpoint| {
+            self.checkpoints.get_or_try_insert(sha256(&[&log.id, checkpoint.as_bytes()]), || {
+                evidence::check_checkpoint(log, checkpoint)
+            })
+        })?;
+        let tokens = evidence::timestamps(instance, cms)?;
+
+        let times: Vec<ProvenTime> = entry
+            .time
+            .map(ProvenTime::Log)
+            .into_iter()
+            .chain(tokens.iter().map(|token| ProvenTime::TimestampAuthority(token.time)))
+            .collect();
+        if times.is_empty() {
+            return Err(CannotTell::NoTrustedTime.into());
+        }
+        for time in times.iter().map(|time| time.seconds()) {
+            if time > now.saturating_add(FUTURE_SKEW) {
+                return Err(CannotTell::FutureTime.into());
+            }
+            if !certificate.window.contains(time) {
+                return Err(CannotTell::CertificateWindow.into());
+            }
+            if !certificate.ct_window.contains(time) {
+                return Err(CannotTell::CtLogWindow.into());
+            }
+            if !entry.log.window.contains(time) {
+                return Err(CannotTell::LogWindow.into());
+            }
+            if !tokens.iter().all(|token| token.window.contains(time)) {
+                return Err(CannotTell::TimestampAuthorityWindow.into());
+            }
+        }
+        Ok(Proven {
+            identity: certificate.identity.clone(),
+            times,
+            entry: entry.proven,
+            certificate_digest: certificate.digest,
+            certificate: Arc::clone(&certificate.der),
+            root_digest: *instance.digest(),
+        })
+    }
+
+    /// The certificate's path and SCT inside `instance`, checked once.
+    fn certificate(
+        &self,
+        index: usize,
+        instance: &Instance,
+        der: &[u8],
+        digest: [u8; 32],
+    ) -> Result<Arc<CheckedCertificate>, Failure> {
+        let key = sha256(&[&index.to_be_bytes(), &digest]);
+        self.certificates.get_or_try_insert(key, || check_certificate(instance, der, digest).map(Arc::new))
+    }
+}
+
+fn check_certificate(
+    instance: &Instance,
+    der: &[u8],
+    digest: [u8; 32],
+) -> Result<CheckedCertificate, Failure> {
+    let leaf = SigningCertificate::parse(der)?;
+    let (authority, window) = issuer(instance, der, &leaf)?;
+    let sct = &leaf.sct;
+    let ct_log = instance.ct_logs.iter().find(|log| log.id == sct.log_id).ok_or(CannotTell::UnknownCtLog)?;
+    let expected_algorithm = [4, if ct_log.key.kind() == crate::sigstore::key::KeyKind::Rsa { 1 } else { 3 }];
+    let signed = sct.signed_bytes(&leaf.slices, authority.issuer_spki());
+    if sct.algorithm != expected_algorithm || !ct_log.key.verifies(&signed, sct.signature) {
+        return Err(Bad::SctSignature.into());
+    }
+    if !ct_log.window.contains(sct.seconds()) {
+        return Err(CannotTell::CtLogWindow.into());
+    }
+    Ok(CheckedCertificate {
+        key: PublicKey::from_spki(leaf.slices.spki, Hash::Sha256).map_err(|_| ProfileError::Key)?,
+        window,
+        ct_window: ct_log.window,
+        identity: Identity {
+            instance: instance.name().to_owned(),
+            issuer: leaf.issuer,
+            kind: leaf.kind,
+            subject: leaf.subject,
+        },
+        der: der.into(),
+        digest,
+    })
+}
+
+/// The authority that issued `leaf`. Authorities may share a name; the key decides.
+fn issuer<'a>(
+    instance: &'a Instance,
+    der: &[u8],
+    leaf: &SigningCertificate<'_>,
+) -> Result<(&'a Authority, Window), Failure> {
+    let mut failure = Failure::CannotTell(CannotTell::UnknownAuthority);
+    for authority in &instance.authorities {
+        match authority.issued(der, &leaf.slices) {
+            Ok(window) => return Ok((authority, window)),
+            Err(PathError::OtherIssuer) => {}
+            Err(PathError::Signature) => failure = Bad::CertificateSignature.into(),
+            Err(PathError::Constraints) => failure = CannotTell::CertificatePath.into(),
+        }
+    }
+    Err(failure)
 }

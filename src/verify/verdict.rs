@@ -168,6 +168,9 @@ pub enum CannotTell {
     /// The certificate does not meet the profile of a keyless signing certificate.
     #[error("the certificate is not fit for keyless signing: {0}")]
     CertificateProfile(#[from] crate::sigstore::certificate::ProfileError),
+    /// The path from certificate to authority breaks a rule of RFC 5280.
+    #[error("the certificate's path breaks a constraint of its authority")]
+    CertificatePath,
     /// Not inside the certificate's or its authority's validity at the proven time.
     #[error("the certificate was not valid at the proven time")]
     CertificateWindow,
@@ -177,6 +180,9 @@ pub enum CannotTell {
     /// The CT log's key was outside its window.
     #[error("the CT log's key was not valid at the proven time")]
     CtLogWindow,
+    /// The checkpoint is not signed by the log that the entry names.
+    #[error("the checkpoint is signed by another log than the entry's")]
+    ForeignCheckpoint,
     /// The signature's encoding cannot be read.
     #[error("the signature cannot be read: {0}")]
     Format(#[from] FormatError),

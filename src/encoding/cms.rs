@@ -2,7 +2,7 @@
 //!
 //! Signed attributes are kept exactly as received, for their signature covers those bytes.
 
-use crate::encoding::der::{self, DerError, Element, ObjectIdentifier, Tag, Walk};
+use super::der::{self, DerError, Element, ObjectIdentifier, Tag, Walk};
 
 /// The most elements that any set in a signature may have.
 const MAXIMUM_ELEMENTS: usize = 32;

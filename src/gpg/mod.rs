@@ -1,0 +1,10 @@
+//! The dialect that git and its friends speak with a signing program: arguments in, status lines out.
+//!
+//! Knows how git (gpg-interface.c), jj, GitButler and EGit call `gpg` and `gpgsm`, and which status
+//! lines they read. Knows nothing of signatures, policies or repositories.
+
+mod arguments;
+mod status;
+
+pub use arguments::{ArgumentError, Data, Request, is_dialect};
+pub use status::{Answer, Signer, signed, verified};

@@ -1,0 +1,204 @@
+//! An identity token (OpenID Connect ID token) as we hold it: the secret text and its own claims.
+//!
+//! The claims are read without checking any signature: they serve to choose, to refuse early and to make
+//! the proof of possession. The certificate authority is the one that verifies the token.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use zeroize::{Zeroize as _, Zeroizing};
+
+/// The longest token that is taken, in bytes.
+pub const MAXIMUM_TOKEN_BYTES: usize = 64 * 1024;
+
+/// How many seconds a token must still be good for: enough to be sent and judged.
+const LEAST_REMAINING: i64 = 5;
+
+/// Why a token is of no use. One cause, one variant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// It is meant for someone else.
+    #[error("the identity token is for the audience '{found}', not for '{wanted}'")]
+    Audience {
+        /// The audiences in the token, separated by commas.
+        found: String,
+        /// The audience needed.
+        wanted: String,
+    },
+    /// It is no longer good, or only for seconds.
+    #[error("the identity token has expired")]
+    Expired,
+    /// It is not a JSON web token with the claims of an ID token.
+    #[error("this is not an identity token")]
+    Malformed,
+    /// Longer than any identity token is.
+    #[error("the identity token is too long")]
+    TooLong,
+}
+
+/// What a token says of itself. Unverified, and hostile text until someone has verified it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// `iss`: who issued it.
+    pub issuer: String,
+    /// `sub`: the issuer's name for the subject.
+    pub subject: String,
+    /// `email`, where there is one.
+    pub email: Option<String>,
+    /// `aud`: whom it is meant for.
+    pub audience: Vec<String>,
+    /// `exp`: when it expires, in seconds since 1970.
+    pub expires: i64,
+}
+
+impl Claims {
+    /// What the subject is called: the e-mail address where there is one, else `sub`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.email.as_deref().unwrap_or(&self.subject)
+    }
+}
+
+/// An identity token: a secret until it expires. Wiped from memory when dropped, never shown.
+#[derive(Clone)]
+pub struct Token {
+    secret: Zeroizing<String>,
+    claims: Claims,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Token").field("claims", &self.claims).finish_non_exhaustive()
+    }
+}
+
+impl Token {
+    /// Takes `text`, white space around it aside.
+    ///
+    /// # Errors
+    /// [`TokenError::Malformed`], [`TokenError::TooLong`].
+    pub fn parse(mut text: String) -> Result<Self, TokenError> {
+        let secret = Zeroizing::new(text.trim().to_owned());
+        text.zeroize();
+        if secret.len() > MAXIMUM_TOKEN_BYTES {
+            return Err(TokenError::TooLong);
+        }
+        let claims = read_claims(&secret)?;
+        Ok(Self { secret, claims })
+    }
+
+    /// The token itself, to be sent to the certificate authority and to no one else.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// Its claims, unverified.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// Whether it is meant for `audience` and still good at `now` (seconds since 1970).
+    ///
+    /// # Errors
+    /// [`TokenError::Audience`], [`TokenError::Expired`].
+    pub fn check(&self, audience: &str, now: i64) -> Result<(), TokenError> {
+        if !self.claims.audience.iter().any(|meant| meant == audience) {
+            return Err(TokenError::Audience {
+                found: self.claims.audience.join(", "),
+                wanted: audience.to_owned(),
+            });
+        }
+        if self.claims.expires.saturating_sub(now) < LEAST_REMAINING {
+            return Err(TokenError::Expired);
+        }
+        Ok(())
+    }
+}
+
+fn read_claims(token: &str) -> Result<Claims, TokenError> {
+    #[derive(Deserialize)]
+    struct Wire {
+        iss: String,
+        sub: String,
+        email: Option<String>,
+        aud: Audience,
+        exp: serde_json::Number,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Audience {
+        One(String),
+        Many(Vec<String>),
+    }
+    let mut parts = token.split('.');
+    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(TokenError::Malformed);
+    };
+    let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Malformed)?);
+    let wire: Wire = serde_json::from_slice(&payload).map_err(|_| TokenError::Malformed)?;
+    // NumericDate (RFC 7519) may have a fraction; cut towards the past.
+    #[expect(clippy::cast_possible_truncation, reason = "the cast saturates, which is what a time needs")]
+    let expires = wire.exp.as_i64().or_else(|| wire.exp.as_f64().map(|seconds| seconds as i64));
+    Ok(Claims {
+        issuer: wire.iss,
+        subject: wire.sub,
+        email: wire.email.filter(|email| !email.is_empty()),
+        audience: match wire.aud {
+            Audience::One(audience) => vec![audience],
+            Audience::Many(audience) => audience,
+        },
+        expires: expires.ok_or(TokenError::Malformed)?,
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    use super::{Token, TokenError};
+
+    /// A token with these claims and a meaningless signature.
+    pub(crate) fn token(claims: &serde_json::Value) -> String {
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        format!("{}.{}.{}", part(r#"{"alg":"none"}"#), part(&claims.to_string()), part("signature"))
+    }
+
+    #[test]
+    fn claims_are_read_and_the_secret_is_not_shown() {
+        let text = token(&serde_json::json!({
+            "iss": "https://issuer.example", "sub": "17", "email": "a@example.org", "aud": "sigstore", "exp": 1000,
+        }));
+        let parsed = Token::parse(format!(" {text}\n")).unwrap();
+        assert_eq!(parsed.secret(), text);
+        assert_eq!(parsed.claims().name(), "a@example.org");
+        assert!(!format!("{parsed:?}").contains(&text[20..]));
+        assert_eq!(parsed.check("sigstore", 995), Ok(()));
+        assert_eq!(parsed.check("sigstore", 996), Err(TokenError::Expired));
+        assert!(matches!(parsed.check("other", 0), Err(TokenError::Audience { .. })));
+    }
+
+    #[test]
+    fn audiences_may_be_many_and_a_subject_stands_in_for_an_absent_or_empty_address() {
+        let claims = serde_json::json!({
+            "iss": "i", "sub": "repo:a/b", "email": "", "aud": ["x", "sigstore"], "exp": 1000.9,
+        });
+        let parsed = Token::parse(token(&claims)).unwrap();
+        assert_eq!(parsed.claims().name(), "repo:a/b");
+        assert_eq!(parsed.claims().expires, 1000);
+        assert_eq!(parsed.check("sigstore", 1), Ok(()));
+    }
+
+    #[test]
+    fn what_is_no_identity_token_is_refused() {
+        let no_expiry = token(&serde_json::json!({"iss": "i", "sub": "s", "aud": "sigstore"}));
+        for text in ["", "a.b", "a.b.c", "a.b.c.d", "ya29.opaque", &no_expiry] {
+            assert_eq!(Token::parse(text.to_owned()).unwrap_err(), TokenError::Malformed, "{text}");
+        }
+        assert_eq!(Token::parse("x".repeat(70_000)).unwrap_err(), TokenError::TooLong);
+    }
+}

@@ -1,0 +1,179 @@
+//! Keyless signatures as git stores them: the detached CMS that gitsign makes, from its parts.
+//!
+//! Responsible for the bytes alone. Nothing is signed, asked for or checked here; the clock is a parameter.
+//!
+//! ```text
+//! ContentInfo(signedData v1, SHA-256, id-data without content, certificates: the leaf,
+//!   SignerInfo v1 (issuerAndSerialNumber, ecdsa-with-SHA256,
+//!     signedAttrs:   contentType, signingTime, messageDigest
+//!     unsignedAttrs: 1.3.6.1.4.1.57264.3.1 (log entry), id-aa-timeStampToken (RFC 3161)))
+//! ```
+
+use std::time::Duration;
+
+use cms::{
+    cert::{CertificateChoices, IssuerAndSerialNumber},
+    content_info::{CmsVersion, ContentInfo},
+    signed_data::{
+        CertificateSet, EncapsulatedContentInfo, SignedData, SignerIdentifier, SignerInfo, SignerInfos,
+    },
+};
+use der::{
+    Any, Decode as _, Encode as _, Tag,
+    asn1::{GeneralizedTime, ObjectIdentifier, OctetString, SetOfVec, UtcTime},
+};
+use x509_cert::{Certificate, attr::Attribute, spki::AlgorithmIdentifierOwned, time::Time};
+
+const ID_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
+const ID_SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
+const ID_CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
+const ID_MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
+const ID_SIGNING_TIME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.5");
+const ID_TIMESTAMP_TOKEN: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.14");
+const ID_LOG_ENTRY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.3.1");
+const SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
+const ECDSA_WITH_SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+
+/// The first second of 2050, from which on times are `GeneralizedTime` (RFC 5652 §11.3).
+const YEAR_2050: u64 = 2_524_608_000;
+
+/// Why a signature cannot be put together. One cause, one variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The certificate is not one in DER.
+    #[error("the certificate is not a certificate in DER")]
+    Certificate,
+    /// A part does not fit into DER.
+    #[error("a part of the signature cannot be encoded: {0}")]
+    Encoding(der::Error),
+    /// The time of signing lies before 1970 or after 9999.
+    #[error("the time of signing cannot be written")]
+    Time,
+    /// The timestamp token is not one DER element.
+    #[error("the timestamp token is not DER")]
+    Timestamp,
+}
+
+impl From<der::Error> for EmitError {
+    fn from(error: der::Error) -> Self {
+        Self::Encoding(error)
+    }
+}
+
+/// The signed attributes of one signature: what the key signs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedAttributes {
+    attributes: SetOfVec<Attribute>,
+    der: Vec<u8>,
+}
+
+impl SignedAttributes {
+    /// The attributes for a payload with this SHA-256, said to be signed at `signing_time` (seconds since
+    /// 1970; a hint that proves nothing).
+    ///
+    /// # Errors
+    /// [`EmitError::Time`].
+    pub fn new(payload_digest: &[u8; 32], signing_time: i64) -> Result<Self, EmitError> {
+        let attributes = SetOfVec::try_from(vec![
+            attribute(ID_CONTENT_TYPE, Any::encode_from(&ID_DATA)?)?,
+            attribute(ID_SIGNING_TIME, Any::encode_from(&time(signing_time)?)?)?,
+            attribute(ID_MESSAGE_DIGEST, Any::new(Tag::OctetString, payload_digest.as_slice())?)?,
+        ])?;
+        let der = attributes.to_der()?;
+        Ok(Self { attributes, der })
+    }
+
+    /// The DER SET (first byte 0x31) that is signed, hashed into the log entry and bound by it.
+    #[must_use]
+    pub fn as_der(&self) -> &[u8] {
+        &self.der
+    }
+}
+
+/// The evidence that goes into the unsigned attributes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Evidence<'a> {
+    /// The encoded protobuf `TransparencyLogEntry`.
+    pub log_entry: Option<&'a [u8]>,
+    /// The RFC 3161 `TimeStampToken` over the signature value, DER.
+    pub timestamp: Option<&'a [u8]>,
+}
+
+/// The DER of the whole signature: `attributes`, the ECDSA `signature` over them (RFC 3279 form), the
+/// leaf `certificate` (DER) of the key that made it, and `evidence`.
+///
+/// # Errors
+/// A part is not what it should be.
+pub fn detached_signature(
+    attributes: &SignedAttributes,
+    signature: &[u8],
+    certificate: &[u8],
+    evidence: Evidence<'_>,
+) -> Result<Vec<u8>, EmitError> {
+    let leaf = Certificate::from_der(certificate).map_err(|_| EmitError::Certificate)?;
+    // The structure below writes the certificate again; it must come out as it went in.
+    if leaf.to_der()? != certificate {
+        return Err(EmitError::Certificate);
+    }
+    let signer = SignerInfo {
+        version: CmsVersion::V1,
+        sid: SignerIdentifier::IssuerAndSerialNumber(IssuerAndSerialNumber {
+            issuer: leaf.tbs_certificate.issuer.clone(),
+            serial_number: leaf.tbs_certificate.serial_number.clone(),
+        }),
+        digest_alg: algorithm(SHA_256),
+        signed_attrs: Some(attributes.attributes.clone()),
+        signature_algorithm: algorithm(ECDSA_WITH_SHA_256),
+        signature: OctetString::new(signature)?,
+        unsigned_attrs: unsigned_attributes(evidence)?,
+    };
+    let signed_data = SignedData {
+        version: CmsVersion::V1,
+        digest_algorithms: SetOfVec::try_from(vec![algorithm(SHA_256)])?,
+        encap_content_info: EncapsulatedContentInfo { econtent_type: ID_DATA, econtent: None },
+        certificates: Some(CertificateSet::try_from(vec![CertificateChoices::Certificate(leaf)])?),
+        crls: None,
+        signer_infos: SignerInfos::try_from(vec![signer])?,
+    };
+    let content_info = ContentInfo { content_type: ID_SIGNED_DATA, content: Any::encode_from(&signed_data)? };
+    Ok(content_info.to_der()?)
+}
+
+fn unsigned_attributes(evidence: Evidence<'_>) -> Result<Option<SetOfVec<Attribute>>, EmitError> {
+    let mut attributes = Vec::new();
+    if let Some(entry) = evidence.log_entry {
+        attributes.push(attribute(ID_LOG_ENTRY, Any::new(Tag::OctetString, entry)?)?);
+    }
+    if let Some(token) = evidence.timestamp {
+        let token = Any::from_der(token).map_err(|_| EmitError::Timestamp)?;
+        attributes.push(attribute(ID_TIMESTAMP_TOKEN, token)?);
+    }
+    if attributes.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(SetOfVec::try_from(attributes)?))
+}
+
+fn attribute(oid: ObjectIdentifier, value: Any) -> Result<Attribute, EmitError> {
+    Ok(Attribute { oid, values: SetOfVec::try_from(vec![value])? })
+}
+
+/// An algorithm with its parameters absent, as RFC 5754 and RFC 5758 ask for both used here.
+fn algorithm(oid: ObjectIdentifier) -> AlgorithmIdentifierOwned {
+    AlgorithmIdentifierOwned { oid, parameters: None }
+}
+
+fn time(seconds: i64) -> Result<Time, EmitError> {
+    let seconds = u64::try_from(seconds).map_err(|_| EmitError::Time)?;
+    let duration = Duration::from_secs(seconds);
+    if seconds < YEAR_2050 {
+        UtcTime::from_unix_duration(duration).map(Time::UtcTime)
+    } else {
+        GeneralizedTime::from_unix_duration(duration).map(Time::GeneralTime)
+    }
+    .map_err(|_| EmitError::Time)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,212 @@
+//! The evidence that came with a signature: log entry and timestamps, each checked against one key.
+//!
+//! Everything that is present must hold. An inclusion proof proves no time; only a signed entry
+//! timestamp or a timestamp token does.
+
+use sigstore_types::Sha256Hash;
+
+use super::{Bad, CannotTell, Failure, ProvenEntry};
+use crate::{
+    encoding::{sha256, x509::Slices},
+    signature::{
+        FormatError,
+        keyless::{EmbeddedEntry, Keyless},
+    },
+    sigstore::{
+        checkpoint::Checkpoint,
+        key::{KeyKind, PublicKey},
+        log_entry::{self, BodyVersion, InclusionProof, TransparencyLogEntry},
+        timestamp::TimestampToken,
+        trusted_root::{Authority, Instance, Log, PathError, Window},
+    },
+};
+
+/// A log entry that is included, and when, if it says so provably.
+pub(super) struct CheckedEntry<'a> {
+    pub(super) log: &'a Log,
+    pub(super) time: Option<i64>,
+    pub(super) proven: ProvenEntry,
+}
+
+/// A token that stamps the signature, with the window of its own authority.
+pub(super) struct CheckedTimestamp {
+    pub(super) time: i64,
+    pub(super) window: Window,
+}
+
+/// What a log signed: a tree.
+#[derive(Clone, Copy)]
+pub(super) struct CheckedCheckpoint {
+    tree_size: u64,
+    root_hash: [u8; 32],
+}
+
+/// Check the embedded log entry. `checkpoint` verifies (or remembers) a checkpoint of a log.
+pub(super) fn entry<'a>(
+    instance: &'a Instance,
+    cms: &Keyless<'_>,
+    key: KeyKind,
+    checkpoint: impl Fn(&Log, &str) -> Result<CheckedCheckpoint, Failure>,
+) -> Result<CheckedEntry<'a>, Failure> {
+    let entry = match cms.log_entry.as_ref().ok_or(CannotTell::NoLogEntry)? {
+        EmbeddedEntry::Encoded(bytes) => TransparencyLogEntry::parse(bytes),
+        EmbeddedEntry::Prototype(fields) => TransparencyLogEntry::from_prototype(fields),
+    }
+    .map_err(|_| FormatError::LogEntry)?;
+    let version = entry.body_version().map_err(|_| FormatError::LogEntry)?;
+    let id = entry.log_id.as_ref().ok_or(FormatError::LogEntry)?;
+    let log = instance.logs.iter().find(|log| log.id == id.key_id).ok_or(CannotTell::UnknownLog)?;
+
+    let digest = sha256(&[&cms.signed_attributes]);
+    let body = |version| {
+        let body = log_entry::body(version, &digest, cms.signature, cms.certificate, key_details(key)?);
+        let stated = &entry.canonicalized_body;
+        (stated.is_empty() || *stated == body).then_some(body)
+    };
+
+    let timestamp = entry.signed_entry_timestamp();
+    if let Some(timestamp) = timestamp {
+        // Rekor v2 has no such thing, so one beside its entries is not its one legal value.
+        if version != BodyVersion::V001 {
+            return Err(FormatError::LogEntry.into());
+        }
+        let body = body(version).ok_or(Bad::SignedEntryTimestamp)?;
+        let payload =
+            log_entry::signed_entry_timestamp_payload(&body, entry.integrated_time, &log.id, entry.log_index);
+        if !log.key.verifies(&payload, timestamp) {
+            return Err(Bad::SignedEntryTimestamp.into());
+        }
+    }
+    if let Some(proof) = &entry.inclusion_proof {
+        let envelope = proof.checkpoint.as_ref().ok_or(FormatError::LogEntry)?;
+        let tree = checkpoint(log, &envelope.envelope)?;
+        // gitsign labels its Rekor v2 entries 0.0.1; without a timestamp either body may be meant.
+        let candidates: &[BodyVersion] = match (version, timestamp) {
+            (BodyVersion::V001, None) => &[BodyVersion::V001, BodyVersion::V002],
+            (BodyVersion::V001, Some(_)) => &[BodyVersion::V001],
+            (BodyVersion::V002, _) => &[BodyVersion::V002],
+        };
+        let included = candidates.iter().copied().find(|candidate| {
+            let index_agrees = *candidate == BodyVersion::V001 || entry.log_index == proof.log_index;
+            index_agrees && body(*candidate).is_some_and(|body| is_included(&body, proof, &tree))
+        });
+        if included.is_none() {
+            return Err(Bad::InclusionProof.into());
+        }
+    } else if timestamp.is_none() {
+        return Err(CannotTell::NoInclusion.into());
+    }
+
+    // Only what is covered is reported: without the timestamp that is the index in the proof's tree.
+    let index = match (timestamp, &entry.inclusion_proof) {
+        (None, Some(proof)) => proof.log_index,
+        _ => entry.log_index,
+    };
+    Ok(CheckedEntry {
+        log,
+        time: timestamp.map(|_| entry.integrated_time),
+        proven: ProvenEntry {
+            log: log.base_url.clone(),
+            index,
+            signed_entry_timestamp: timestamp.is_some(),
+            inclusion_proof: entry.inclusion_proof.is_some(),
+        },
+    })
+}
+
+/// The name that protobuf-specs gives to a leaf's key in Rekor v2.
+fn key_details(key: KeyKind) -> Option<&'static str> {
+    match key {
+        KeyKind::P256 => Some("PKIX_ECDSA_P256_SHA_256"),
+        KeyKind::Ed25519 => Some("PKIX_ED25519"),
+        // Rekor v2 takes these curves with their own hash only, and RSA by size.
+        KeyKind::P384 | KeyKind::P521 | KeyKind::Rsa => Some(""),
+    }
+}
+
+fn is_included(body: &[u8], proof: &InclusionProof, tree: &CheckedCheckpoint) -> bool {
+    let hashes: Option<Vec<Sha256Hash>> =
+        proof.hashes.iter().map(|hash| hash.as_slice().try_into().ok().map(Sha256Hash::new)).collect();
+    let (Some(hashes), Ok(index), Ok(size)) =
+        (hashes, u64::try_from(proof.log_index), u64::try_from(proof.tree_size))
+    else {
+        return false;
+    };
+    size == tree.tree_size
+        && proof.root_hash == tree.root_hash
+        && sigstore_merkle::verify_inclusion_proof(
+            &sigstore_merkle::hash_leaf(body),
+            index,
+            size,
+            &hashes,
+            &Sha256Hash::new(tree.root_hash),
+        )
+        .is_ok()
+}
+
+/// Verify that `log` signed the checkpoint `note`. Lines of witnesses are passed over; every line that
+/// claims to be the log's must hold.
+pub(super) fn check_checkpoint(log: &Log, note: &str) -> Result<CheckedCheckpoint, Failure> {
+    let checkpoint = Checkpoint::parse(note).map_err(|_| FormatError::LogEntry)?;
+    let own = || checkpoint.signatures.iter().filter(|line| log.id.starts_with(&line.key_hint));
+    if own().next().is_none() {
+        return Err(CannotTell::ForeignCheckpoint.into());
+    }
+    let holds = own().all(|line| {
+        line.name == checkpoint.log_name() && log.key.verifies(checkpoint.text.as_bytes(), &line.signature)
+    });
+    if !holds {
+        return Err(Bad::CheckpointSignature.into());
+    }
+    Ok(CheckedCheckpoint { tree_size: checkpoint.tree_size, root_hash: checkpoint.root_hash })
+}
+
+/// Check each timestamp token over the signature value.
+pub(super) fn timestamps(instance: &Instance, cms: &Keyless<'_>) -> Result<Vec<CheckedTimestamp>, Failure> {
+    cms.timestamp_tokens.iter().map(|token| timestamp(instance, token, cms.signature)).collect()
+}
+
+fn timestamp(instance: &Instance, token: &[u8], stamped: &[u8]) -> Result<CheckedTimestamp, Failure> {
+    let token = TimestampToken::parse(token).map_err(|_| FormatError::Timestamp)?;
+    if token.imprint != token.imprint_hash.of(stamped) {
+        return Err(Bad::TimestampImprint.into());
+    }
+    for authority in &instance.timestamp_authorities {
+        let Some((leaf, window)) = timestamp_leaf(authority, &token)? else { continue };
+        let slices = Slices::parse(leaf).map_err(|_| FormatError::Timestamp)?;
+        let (family, hash) = token.algorithm;
+        let key = PublicKey::from_spki(slices.spki, hash).map_err(|_| FormatError::Timestamp)?;
+        let commits = token.signing_certificate.is_none_or(|(hash, digest)| hash.of(leaf) == digest);
+        if key.kind().family() != family
+            || !commits
+            || !key.verifies(&token.signed_attributes, token.signature)
+        {
+            return Err(Bad::TimestampSignature.into());
+        }
+        return Ok(CheckedTimestamp { time: token.time, window });
+    }
+    Err(CannotTell::UnknownTimestampAuthority.into())
+}
+
+/// The certificate that signed `token`, if it is `authority`'s: the pinned one, or one in the token
+/// that the authority issued.
+fn timestamp_leaf<'a>(
+    authority: &'a Authority,
+    token: &TimestampToken<'a>,
+) -> Result<Option<(&'a [u8], Window)>, Failure> {
+    let names = |certificate: &[u8]| {
+        Slices::parse(certificate).is_ok_and(|slices| (slices.issuer, slices.serial) == token.signer)
+    };
+    if let Some(pinned) = authority.pinned_leaf() {
+        return Ok(names(pinned).then(|| (pinned, authority.window())));
+    }
+    for certificate in token.certificates.iter().copied().filter(|certificate| names(certificate)) {
+        let slices = Slices::parse(certificate).map_err(|_| FormatError::Timestamp)?;
+        match authority.issued(certificate, &slices) {
+            Ok(window) => return Ok(Some((certificate, window))),
+            Err(PathError::OtherIssuer) => {}
+            Err(PathError::Signature | PathError::Constraints) => return Err(Bad::TimestampSignature.into()),
+        }
+    }
+    Ok(None)
+}
