@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use super::{Permission, Policy, Rule, Signers, escape};
+use super::{Permission, Policy, Rule, Signers};
 use crate::{
     object::{ObjectError, ObjectId},
     verify::{Bad, CannotTell, Identity, Verdict},
+    words::{escape, escape_bytes},
 };
 
 /// What is known about the signature of a commit or tag object.
@@ -194,7 +195,7 @@ impl Refusal {
         match &self.cause {
             Cause::NotInThePolicy(identity) => Some(person(identity)),
             Cause::NotInTheRule { name, identity, .. } => {
-                Some(format!("{} ('{}')", person(identity), escape(name.as_bytes())))
+                Some(format!("{} ('{}')", person(identity), escape(name)))
             }
             _ => None,
         }
@@ -221,16 +222,16 @@ impl Refusal {
             }
             Cause::NotInThePolicy(identity) => format!(
                 "have the policy's owner add {{ instance = \"{}\", issuer = \"{}\", kind = \"{}\", subject = \"{}\" }}",
-                escape(identity.instance.as_bytes()),
-                escape(identity.issuer.as_bytes()),
+                escape(&identity.instance),
+                escape(&identity.issuer),
                 super::file::kind_name(identity.kind),
-                escape(identity.subject.as_bytes()),
+                escape(&identity.subject),
             ),
             Cause::NotInTheRule { .. } => {
                 "have one of the rule's signers sign it, or have the rule changed".to_owned()
             }
             Cause::Event(Event::MisnamedTag(name)) => {
-                format!("push it as 'refs/tags/{}', or make a tag of the new name", escape(name))
+                format!("push it as 'refs/tags/{}', or make a tag of the new name", escape_bytes(name))
             }
             Cause::Event(Event::LightweightTag) => {
                 "make an annotated, signed tag with 'git tag -s'".to_owned()
@@ -256,7 +257,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     /// One line, fit for a terminal: `<ref>: <object>: <why> (rule '<rule>')`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: ", escape(&self.reference))?;
+        write!(formatter, "{}: ", escape_bytes(&self.reference))?;
         match self.subject {
             Subject::Commit(id) => write!(formatter, "commit {}: ", id.to_hex_with_len(12))?,
             Subject::Tag(id) => write!(formatter, "tag {}: ", id.to_hex_with_len(12))?,
@@ -264,7 +265,7 @@ impl fmt::Display for Refusal {
         }
         self.cause_text(formatter)?;
         match &self.rule {
-            Some(rule) => write!(formatter, " (rule '{}')", escape(rule.as_bytes())),
+            Some(rule) => write!(formatter, " (rule '{}')", escape(rule)),
             None => Ok(()),
         }
     }
@@ -295,7 +296,7 @@ impl Refusal {
             ),
             Cause::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
             Cause::TooManyNestedTags => write!(formatter, "too many tags name one another"),
-            Cause::Unexpected(what) => write!(formatter, "it cannot be judged: {}", escape(what.as_bytes())),
+            Cause::Unexpected(what) => write!(formatter, "it cannot be judged: {}", escape(what)),
             Cause::Unsigned { wanted } => {
                 write!(formatter, "it is not signed, where {} has to sign", list(wanted))
             }
@@ -312,7 +313,7 @@ impl fmt::Display for EventText<'_> {
             Event::Delete => write!(formatter, "the ref may not be deleted"),
             Event::LightweightTag => write!(formatter, "the tag is lightweight and carries no signature"),
             Event::MisnamedTag(name) => {
-                write!(formatter, "the tag object was signed under the name '{}'", escape(name))
+                write!(formatter, "the tag object was signed under the name '{}'", escape_bytes(name))
             }
             Event::NestedTag => write!(formatter, "the tag names another tag"),
             Event::ReplaceTag => write!(formatter, "the tag exists and may not be replaced"),
@@ -325,9 +326,9 @@ impl fmt::Display for EventText<'_> {
 fn person(identity: &Identity) -> String {
     format!(
         "'{}' of '{}' ({})",
-        escape(identity.subject.as_bytes()),
-        escape(identity.issuer.as_bytes()),
-        escape(identity.instance.as_bytes())
+        escape(&identity.subject),
+        escape(&identity.issuer),
+        escape(&identity.instance)
     )
 }
 
@@ -336,7 +337,7 @@ fn value(id: Option<ObjectId>) -> String {
 }
 
 fn list(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("'{}'", escape(name.as_bytes()))).collect();
+    let quoted: Vec<String> = names.iter().map(|name| format!("'{}'", escape(name))).collect();
     quoted.join(" or ")
 }
 

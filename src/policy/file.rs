@@ -7,9 +7,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     InstanceEntry, Mode, NamedIdentity, OtherRefs, PUBLIC_GOOD, Pattern, PatternError, Permission,
-    Permissions, Policy, Rule, Signers, escape,
+    Permissions, Policy, Rule, Signers,
 };
-use crate::{object::ObjectId, sigstore::certificate::SubjectKind, verify::Identity};
+use crate::{object::ObjectId, sigstore::certificate::SubjectKind, verify::Identity, words::escape};
 
 /// The keys of each table; the first is the file itself.
 const KEYS: [&str; 5] = ["version", "other_refs", "instance", "identity", "rule"];
@@ -290,7 +290,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         let identity = named_identity(name, identity, &instance_names)?;
         for signer in &identity.keyless {
             if names.insert(signer.clone(), identity.name.clone()).is_some() {
-                return Err(PolicyError::DuplicateSigner { subject: escape(signer.subject.as_bytes()) });
+                return Err(PolicyError::DuplicateSigner { subject: escape(&signer.subject) });
             }
         }
         identities.push(identity);
@@ -324,7 +324,7 @@ fn named_identity(
             let suggestion = nearest(&instance, instances.iter().map(String::as_str));
             return Err(PolicyError::UnknownInstance {
                 identity: name,
-                instance: escape(instance.as_bytes()),
+                instance: escape(&instance),
                 suggestion,
             });
         }
@@ -333,7 +333,7 @@ fn named_identity(
                 return Err(PolicyError::Empty { key, place: place() });
             }
             if value.contains('*') {
-                return Err(PolicyError::SignerPattern(escape(value.as_bytes())));
+                return Err(PolicyError::SignerPattern(escape(value)));
             }
         }
         let kind = match kind {
@@ -357,14 +357,14 @@ fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, PolicyError> 
     for pattern in &text.refs {
         patterns.push(Pattern::parse(pattern).map_err(|cause| PolicyError::Pattern {
             rule: name.clone(),
-            pattern: escape(pattern.as_bytes()),
+            pattern: escape(pattern),
             cause,
         })?);
     }
     for base in &text.bases {
         let valid = base.starts_with("refs/") && gix::validate::reference::name(base.as_str().into()).is_ok();
         if !valid {
-            return Err(PolicyError::Base { rule: name, base: escape(base.as_bytes()) });
+            return Err(PolicyError::Base { rule: name, base: escape(base) });
         }
     }
     let anchor = match &text.anchor {
@@ -399,7 +399,7 @@ fn signers(
     match text {
         SignersText::Word(word) if word == UNSIGNED => Ok(Signers::Unsigned),
         SignersText::Word(word) => {
-            Err(PolicyError::SignersWord { rule: rule.to_owned(), key, word: escape(word.as_bytes()) })
+            Err(PolicyError::SignersWord { rule: rule.to_owned(), key, word: escape(&word) })
         }
         SignersText::Names(names) if names.is_empty() => {
             Err(PolicyError::Empty { key, place: format!("rule '{rule}'") })
@@ -408,7 +408,7 @@ fn signers(
             None => Ok(Signers::Named(names)),
             Some(name) => Err(PolicyError::UnknownIdentity {
                 rule: rule.to_owned(),
-                name: escape(name.as_bytes()),
+                name: escape(name),
                 suggestion: nearest(name, identities.iter().copied()),
             }),
         },
@@ -417,7 +417,7 @@ fn signers(
 
 /// A name that looks like itself in every message, and not like the word that means "nobody".
 fn check_name(name: &str) -> Result<(), PolicyError> {
-    let escaped = escape(name.as_bytes());
+    let escaped = escape(name);
     let usable = !name.trim().is_empty() && name.len() <= 200 && escaped == name && name != UNSIGNED;
     if usable { Ok(()) } else { Err(PolicyError::Name(escaped)) }
 }
@@ -429,7 +429,7 @@ fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyError> {
             if !known.contains(&key.get_ref().as_ref()) {
                 return Err(PolicyError::UnknownKey {
                     line: line_of(text, key.span().start),
-                    key: escape(key.get_ref().as_bytes()),
+                    key: escape(key.get_ref()),
                     place: place.to_owned(),
                     suggestion: nearest(key.get_ref(), known.iter().copied()),
                 });
@@ -451,7 +451,7 @@ fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyError> {
     let identities = table.get("identity").and_then(|value| value.get_ref().as_table());
     for (name, identity) in identities.into_iter().flatten() {
         if let Some(identity) = identity.get_ref().as_table() {
-            let place = format!("[identity.{}]", escape(name.get_ref().as_bytes()));
+            let place = format!("[identity.{}]", escape(name.get_ref()));
             check(identity, &IDENTITY_KEYS, &place)?;
             tables(identity.get("keyless"), &KEYLESS_KEYS, &place)?;
         }

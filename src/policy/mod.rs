@@ -7,7 +7,6 @@ mod check;
 mod decision;
 mod file;
 mod pattern;
-mod words;
 
 use std::collections::HashMap;
 
@@ -15,7 +14,6 @@ pub use check::Finding;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
 pub use file::PolicyError;
 pub use pattern::{Pattern, PatternError};
-pub use words::escape;
 
 use crate::{encoding::sha256, object::ObjectId, verify::Identity};
 
