@@ -35,6 +35,7 @@ pub mod encoding;
 pub mod gpg;
 pub mod identity;
 pub mod object;
+pub mod policy;
 pub mod repository;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
