@@ -13,6 +13,7 @@ use std::{
 use super::{Environment, World};
 use crate::{
     gpg::Signer,
+    policy::Policy,
     repository::{Configuration, Repository, Scopes},
     sigstore::{
         certificate::SubjectKind,
@@ -33,6 +34,7 @@ pub(super) struct Trust {
     /// Where names come from; `None` where there is neither policy nor named identity.
     pub(super) source: Option<String>,
     pub(super) identities: Vec<Identity>,
+    pub(super) policy: Option<Policy>,
 }
 
 /// How an identity stands.
@@ -51,6 +53,9 @@ impl Trust {
     pub(super) fn standing(&self, identity: &Identity) -> Standing {
         if self.source.is_none() {
             return Standing::NoPolicy;
+        }
+        if let Some(name) = self.policy.as_ref().and_then(|policy| policy.name_of(identity)) {
+            return Standing::Named(name.to_owned());
         }
         if self.identities.contains(identity) {
             return Standing::Named(identity.subject.clone());
@@ -84,7 +89,10 @@ pub(super) fn repository(world: &World<'_>, named: Option<&Path>) -> Result<Repo
 
 /// What verification goes by, as protected configuration says.
 pub(super) fn trust(world: &World<'_>, configuration: &Configuration) -> Result<Trust, Failure> {
-    let mut trust = Trust { instances: instances(world, configuration)?, ..Trust::default() };
+    let mut trust = match path(world, configuration, "countersign.policy", Scopes::Protected) {
+        Some(policy) => policy_trust(world, configuration, &policy)?,
+        None => Trust { instances: instances(world, configuration)?, ..Trust::default() },
+    };
     for (_, value) in configuration.get_all("countersign.trustedIdentity", Scopes::Protected) {
         let text = String::from_utf8_lossy(value);
         let identity = parse_identity(&text).ok_or_else(|| {
@@ -98,13 +106,34 @@ pub(super) fn trust(world: &World<'_>, configuration: &Configuration) -> Result<
     Ok(trust)
 }
 
-/// What verification goes by, as the policy in `file` says.
+/// What verification goes by, as the policy in `file` says. Trusted roots that it names lie relative
+/// to it; instances of the configuration count beside its own.
 pub(super) fn policy_trust(
-    _world: &World<'_>,
-    _configuration: &Configuration,
+    world: &World<'_>,
+    configuration: &Configuration,
     file: &Path,
 ) -> Result<Trust, Failure> {
-    Err(Failure::new(format!("the policy '{}' cannot be read", file.display()), "check the path"))
+    let file = world.directory.join(file);
+    let text = read(&file, "policy")?;
+    let policy = Policy::parse(&text).map_err(|error| {
+        Failure::new(
+            format!("the policy '{}' cannot be used: {error}", file.display()),
+            format!("mend it, and look with 'countersign policy check {}'", file.display()),
+        )
+    })?;
+    let mut instances = Vec::new();
+    for entry in policy.instances() {
+        let root = file.parent().unwrap_or(Path::new("")).join(&entry.trusted_root);
+        instances.push(load_instance(&entry.name, &root)?);
+    }
+    for instance in self::instances(world, configuration)? {
+        if instances.iter().all(|own: &Instance| own.name() != instance.name()) {
+            instances.push(instance);
+        }
+    }
+    let digest = hex::encode(crate::encoding::sha256(&[text.as_bytes()]));
+    let source = format!("policy '{}' sha256:{digest}", file.display());
+    Ok(Trust { instances, source: Some(source), identities: Vec::new(), policy: Some(policy) })
 }
 
 /// Every instance that protected configuration names, and public-good.
