@@ -32,6 +32,7 @@
 
 pub mod encoding;
 pub mod gpg;
+pub mod hook;
 pub mod identity;
 pub mod object;
 pub mod policy;
