@@ -36,8 +36,7 @@ pub(super) enum Command {
         directory: PathBuf,
     },
     #[cfg(feature = "sandbox")]
-    /// Run an embedded Sigstore for trials and tests, never for production
-    Sandbox,
+    Sandbox(crate::sandbox::command::SandboxArguments),
 }
 
 /// Say who vouches for commits and tags

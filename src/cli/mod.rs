@@ -66,7 +66,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         }
         Command::Manual { directory } => manual::write(world, &directory),
         #[cfg(feature = "sandbox")]
-        Command::Sandbox => Ok(exit::GOOD),
+        Command::Sandbox(arguments) => return crate::sandbox::command::run(arguments),
     };
     outcome.unwrap_or_else(|failure| {
         world.complain(&failure.to_string());
