@@ -33,6 +33,7 @@
 pub mod cli;
 pub mod encoding;
 pub mod gpg;
+pub mod hook;
 pub mod identity;
 pub mod object;
 pub mod policy;

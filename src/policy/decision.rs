@@ -66,7 +66,7 @@ pub enum Cause {
     },
     /// No rule names the ref, and those are refused.
     NoRule,
-    /// A branch would name something that is no commit.
+    /// The ref would name something that such refs cannot name.
     NotACommit(gix::objs::Kind),
     /// A ref in a reserved namespace that no rule names.
     Reserved,
@@ -286,7 +286,7 @@ impl Refusal {
                 write!(formatter, "signed by {signer}, where only {} may", list(wanted))
             }
             Cause::NoRule => write!(formatter, "no rule names this ref, and such refs are refused"),
-            Cause::NotACommit(kind) => write!(formatter, "a branch cannot name a {kind}"),
+            Cause::NotACommit(kind) => write!(formatter, "this ref cannot name a {kind}"),
             Cause::Reserved => write!(formatter, "this namespace is reserved, and no rule names it"),
             Cause::Stale { server, claimed } => write!(
                 formatter,
