@@ -24,6 +24,8 @@ pub(super) enum Command {
     Verify(VerifyArguments),
     /// Set git up to sign and verify with countersign
     Init(InitArguments),
+    Hook(crate::hook::HookArguments),
+    Policy(crate::hook::PolicyArguments),
     /// Print a completion script
     Completions {
         /// For which shell
