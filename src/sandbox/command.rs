@@ -1,0 +1,214 @@
+//! The authority on the command line: `serve` and `token`.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::{
+    authority::{Authority, AuthorityError, Options},
+    certificate_authority::Identity,
+    clock::SystemClock,
+    server::{Running, ServeError},
+    trust::{RekorOffer, environment},
+};
+
+/// The exit status of a command that could not run.
+const COULD_NOT_RUN: u8 = 3;
+/// The longest answer that `token` reads, in bytes.
+const MAXIMUM_ANSWER: u64 = 64 * 1024;
+
+/// Run an embedded Sigstore on this machine, for trials and tests
+#[derive(Args, Debug)]
+pub struct SandboxArguments {
+    #[command(subcommand)]
+    command: SandboxCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SandboxCommand {
+    /// Serve a login, a certificate authority, transparency logs and timestamps on 127.0.0.1
+    Serve(ServeArguments),
+    /// Print an identity token of a sandbox, without a login
+    Token(TokenArguments),
+}
+
+#[derive(Args, Debug)]
+struct ServeArguments {
+    /// Keep keys and log entries in this folder [default: in memory]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Listen on this port [default: that of the last run, or any that is free]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// Offer these versions of the transparency log in the signing config
+    #[arg(long, value_enum, value_name = "VERSION", default_value_t = RekorVersions::One)]
+    rekor: RekorVersions,
+    /// Approve every login at once for this e-mail address
+    #[arg(long, value_name = "EMAIL")]
+    auto_approve: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RekorVersions {
+    #[value(name = "1")]
+    One,
+    #[value(name = "2")]
+    Two,
+    Both,
+}
+
+#[derive(Args, Debug)]
+struct TokenArguments {
+    /// The address that `serve` printed
+    #[arg(long)]
+    url: String,
+    /// The e-mail address, or the URI, that the token is for
+    email: String,
+}
+
+/// A command of the sandbox could not run.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error("the sandbox at '{url}' did not give a token: {cause}")]
+    Answer { url: String, cause: String },
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    #[error("'{url}' is not an address of this machine")]
+    Elsewhere { url: String },
+    #[error("'{}' could not be written: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+impl CommandError {
+    /// What to do next.
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Answer { .. } => {
+                "see that 'countersign sandbox serve' is running and the address is its own"
+            }
+            Self::Authority(AuthorityError::Identity(_)) => {
+                "give --auto-approve an address like you@example.com"
+            }
+            Self::Authority(_) => "name another folder with --state, or leave it out",
+            Self::Elsewhere { .. } => "use the address that 'countersign sandbox serve' printed",
+            Self::File { .. } => "see that the folder can be written to",
+            Self::Serve(_) => "stop what listens on the port, or name another with --port",
+        }
+    }
+}
+
+/// Runs a command of the sandbox; `serve` goes on until it is interrupted.
+pub fn run(arguments: SandboxArguments) -> ExitCode {
+    let result = match arguments.command {
+        SandboxCommand::Serve(arguments) => serve(arguments),
+        SandboxCommand::Token(arguments) => token(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("error: {error}");
+            anstream::eprintln!("hint: {}", error.hint());
+            ExitCode::from(COULD_NOT_RUN)
+        }
+    }
+}
+
+fn serve(arguments: ServeArguments) -> Result<(), CommandError> {
+    let options = Options {
+        state: arguments.state.clone(),
+        clock: Arc::new(SystemClock),
+        rekor: match arguments.rekor {
+            RekorVersions::One => RekorOffer::V1Only,
+            RekorVersions::Two => RekorOffer::V2Only,
+            RekorVersions::Both => RekorOffer::V2First,
+        },
+        auto_approve: arguments.auto_approve.as_deref().map(Identity::from),
+    };
+    let authority = Authority::new(options)?;
+    for log in authority.torn_logs() {
+        anstream::eprintln!("warning: the unfinished last line of '{}' was taken away", log.display());
+    }
+    let running = authority.serve(arguments.port)?;
+    // Kept to the end: a folder for the files of an authority that has none of its own.
+    let temporary;
+    let folder = match &arguments.state {
+        Some(folder) => folder.clone(),
+        None => {
+            temporary = temporary_folder()?;
+            temporary.path().to_owned()
+        }
+    };
+    let folder = std::path::absolute(&folder).unwrap_or(folder);
+    let text = publish(&running, &folder)?;
+
+    anstream::eprintln!("warning: this is for trials and tests, not for production: it vouches for anybody");
+    anstream::eprintln!("Listening on {}; its files are in '{}'", running.url(), folder.display());
+    anstream::eprintln!("hint: stop it with Ctrl-C");
+    anstream::print!("{text}");
+    // Whoever waits for the text through a pipe gets it now; if nobody does, the server goes on.
+    let _ = std::io::stdout().flush();
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Writes the environment, and the trust files where the authority did not write them itself.
+fn publish(running: &Running, folder: &Path) -> Result<String, CommandError> {
+    let text = environment(running.url(), folder);
+    let mut files = running.authority().trust_files();
+    files.push(("environment", text.clone()));
+    for (name, content) in files {
+        let path = folder.join(name);
+        std::fs::write(&path, content).map_err(|source| CommandError::File { path, source })?;
+    }
+    Ok(text)
+}
+
+fn temporary_folder() -> Result<tempfile::TempDir, CommandError> {
+    let file_error = |source| CommandError::File { path: std::env::temp_dir(), source };
+    tempfile::Builder::new().prefix("countersign-sandbox-").tempdir().map_err(file_error)
+}
+
+fn token(arguments: &TokenArguments) -> Result<(), CommandError> {
+    let url = arguments.url.trim_end_matches('/');
+    // An identity is not sent to a machine that has no business with it.
+    let parsed = url::Url::parse(url).ok();
+    let host = parsed.as_ref().filter(|url| url.scheme() == "http").and_then(url::Url::host_str);
+    if !matches!(host, Some("127.0.0.1" | "localhost")) {
+        return Err(CommandError::Elsewhere { url: arguments.url.clone() });
+    }
+    let answer = |cause: String| CommandError::Answer { url: url.to_owned(), cause };
+    let body = match Identity::from(arguments.email.as_str()) {
+        Identity::Email(email) => json!({"email": email}),
+        Identity::Uri(subject) => json!({"subject": subject}),
+    };
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut response = agent
+        .post(format!("{url}/sandbox/token"))
+        .content_type("application/json")
+        .send(body.to_string())
+        .map_err(|error| answer(error.to_string()))?;
+    let text = response
+        .body_mut()
+        .with_config()
+        .limit(MAXIMUM_ANSWER)
+        .read_to_string()
+        .map_err(|error| answer(error.to_string()))?;
+    let value: Value = serde_json::from_str(&text).map_err(|error| answer(error.to_string()))?;
+    match (value["token"].as_str(), value["error"].as_str()) {
+        (Some(token), _) => {
+            anstream::println!("{token}");
+            Ok(())
+        }
+        (None, Some(error)) => Err(answer(error.to_owned())),
+        (None, None) => Err(answer(format!("status {}", response.status()))),
+    }
+}
