@@ -18,7 +18,7 @@ use crate::{
     sigstore::{
         certificate::{ProfileError, SigningCertificate},
         key::{Family, Hash, KeyKind, PublicKey, signature_hash},
-        trusted_root::{Authority, Instance, PathError, Window},
+        trusted_root::{Authority, Instance, Log, PathError, Window},
     },
 };
 use memo::Memo;
@@ -146,7 +146,7 @@ impl Verifier {
         }
 
         let entry = evidence::entry(instance, cms, certificate.key.kind(), |log, checkpoint| {
-            self.checkpoints.get_or_try_insert(sha256(&[&log.id, checkpoint.as_bytes()]), || {
+            self.checkpoints.get_or_try_insert(checkpoint_key(index, log, checkpoint), || {
                 evidence::check_checkpoint(log, checkpoint)
             })
         })?;
@@ -199,6 +199,13 @@ impl Verifier {
         let key = sha256(&[&index.to_be_bytes(), &digest]);
         self.certificates.get_or_try_insert(key, || check_certificate(instance, der, digest).map(Arc::new))
     }
+}
+
+/// What a proven checkpoint is remembered by. Instances may name different keys by one log id, and ids
+/// differ in length, so both the instance and the id's length are part of it.
+fn checkpoint_key(instance: usize, log: &Log, checkpoint: &str) -> [u8; 32] {
+    let lengths = [instance.to_be_bytes(), log.id.len().to_be_bytes()].concat();
+    sha256(&[&lengths, &log.id, checkpoint.as_bytes()])
 }
 
 /// No signature covers the algorithm's name, so it must be the one that the key is used with here:
