@@ -185,6 +185,10 @@ impl Authority {
         if slices.issuer != self.subject {
             return Err(PathError::OtherIssuer);
         }
+        // `rustls-webpki` looks for the usage among others, critical or not.
+        if self.usage == Usage::TimeStamping && !is_timestamping_leaf(slices) {
+            return Err(PathError::Constraints);
+        }
         let der = CertificateDer::from(leaf);
         let certificate = webpki::EndEntityCert::try_from(&der).map_err(|_| PathError::Constraints)?;
         let start = u64::try_from(slices.not_before).map_err(|_| PathError::Constraints)?;

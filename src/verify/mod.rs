@@ -161,6 +161,9 @@ impl Verifier {
         if times.is_empty() {
             return Err(CannotTell::NoTrustedTime.into());
         }
+        if entry.overstates {
+            return Err(FormatError::LogEntry.into());
+        }
         for time in times.iter().map(|time| time.seconds()) {
             if time > now.saturating_add(FUTURE_SKEW) {
                 return Err(CannotTell::FutureTime.into());
