@@ -1,0 +1,110 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Sign git commits and tags with who you are, and turn away what can't be vouched for
+#[derive(Debug, Parser)]
+#[command(
+    name = "countersign",
+    version,
+    after_help = "git itself calls this program as 'gpg.x509.program'; 'countersign init' sets that up.\n\
+                  Exit status: 0 good; 1 bad, unsigned or refused; 2 cannot tell; 3 could not run; 64 usage."
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Say who vouches for commits and tags, and how that is proven
+    Verify(VerifyArguments),
+    /// Set git up to sign and verify with countersign
+    Init(InitArguments),
+    /// Print a completion script
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of every command into a directory
+    #[command(hide = true)]
+    Manual {
+        /// Where to
+        directory: PathBuf,
+    },
+    #[cfg(feature = "sandbox")]
+    /// Run an embedded Sigstore for trials and tests, never for production
+    Sandbox,
+}
+
+/// Say who vouches for commits and tags
+#[derive(Args, Debug)]
+pub(super) struct VerifyArguments {
+    /// Commits, tags or ranges A..B; HEAD if none is given
+    #[arg(value_name = "REV|A..B")]
+    pub(super) revisions: Vec<String>,
+    /// The repository, if not the one around the current directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) repository: Option<PathBuf>,
+    /// The policy that names who counts, instead of the configured one
+    #[arg(long, value_name = "FILE", conflicts_with = "identity")]
+    pub(super) policy: Option<PathBuf>,
+    /// The one subject that counts: an e-mail address, URI or user name
+    #[arg(long, value_name = "SUBJECT", requires = "issuer")]
+    pub(super) identity: Option<String>,
+    /// The issuer that vouches for --identity
+    #[arg(long, value_name = "URL", requires = "identity")]
+    pub(super) issuer: Option<String>,
+    /// The instance in which --identity counts
+    #[arg(long, value_name = "NAME", default_value = "public-good")]
+    pub(super) instance: String,
+    /// A trusted root to use as the instance NAME, besides the configured ones
+    #[arg(long, value_name = "NAME=FILE")]
+    pub(super) trusted_root: Vec<String>,
+    /// One JSON object a line, as countersign(1) describes it
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Say also where the policy and the trusted roots come from
+    #[arg(long, short)]
+    pub(super) verbose: bool,
+}
+
+/// Which configuration file `init` writes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Scope {
+    /// The user's own file.
+    Global,
+    /// This repository's file.
+    Local,
+    /// The machine's file.
+    System,
+}
+
+/// Set git up to sign and verify
+#[derive(Args, Debug)]
+pub(super) struct InitArguments {
+    /// Whose configuration to write
+    #[arg(long, value_enum, default_value = "global")]
+    pub(super) scope: Scope,
+    /// The repository for '--scope local', if not the one around the current directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) repository: Option<PathBuf>,
+    /// Sign with this instance
+    #[arg(long, value_name = "NAME")]
+    pub(super) instance: Option<String>,
+    /// The instance's trusted root
+    #[arg(long, value_name = "FILE", requires = "instance")]
+    pub(super) trusted_root: Option<PathBuf>,
+    /// The instance's signing config
+    #[arg(long, value_name = "FILE", requires = "instance")]
+    pub(super) signing_config: Option<PathBuf>,
+    /// The policy to verify by
+    #[arg(long, value_name = "FILE")]
+    pub(super) policy: Option<PathBuf>,
+    /// Only print the commands
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}

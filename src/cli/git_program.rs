@@ -1,0 +1,226 @@
+//! git's signing program: `gpg.x509.program = countersign`.
+//!
+//! Standard output carries the signature, or status lines, and nothing else, written once, at the end.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    path::Path,
+};
+
+use super::{
+    World, exit,
+    settings::{self, Standing, Trust},
+    signing,
+};
+use crate::{
+    gpg::{self, Answer, Data, Request},
+    object::{Commit, HashKind, MAXIMUM_OBJECT_BYTES, Payload, PushCertificate, Tag, person_address},
+    repository::configuration::{Configuration, Scopes},
+    signature::armor::MAXIMUM_ARMOR_BYTES,
+    verify::{Identity, Proven, Verdict, Verifier},
+    words::{self, Failure},
+};
+
+/// The public-good issuers at which an e-mail address is one that the issuer itself has checked.
+const MAIL_ISSUERS: [&str; 3] = [
+    "https://github.com/login/oauth",
+    "https://accounts.google.com",
+    "https://login.microsoftonline.com",
+];
+
+/// Answer one call in gpg's dialect.
+pub(super) fn run(world: &mut World<'_>) -> u8 {
+    match Request::parse(&world.arguments) {
+        Ok(Request::Version) => {
+            world.say(concat!("gpg (countersign) ", env!("CARGO_PKG_VERSION"), "\n"));
+            exit::GOOD
+        }
+        // There are no keys to list, and that is no failure.
+        Ok(Request::ListSecretKeys) => exit::GOOD,
+        Ok(Request::Sign { status, data, .. }) => sign(world, status, &data),
+        Ok(Request::Verify { signature, data, status }) => verify(world, &signature, &data, status),
+        Err(error) => {
+            let failure = Failure::new(error, "git calls this program by itself; see 'countersign --help'");
+            world.complain(&failure.to_string());
+            exit::USAGE
+        }
+    }
+}
+
+fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
+    let signed = read_data(world, data).and_then(|payload| {
+        let configuration = settings::configuration(world)?;
+        refuse_openpgp(world, &configuration)?;
+        signing::sign(world, &configuration, &payload)
+    });
+    let signed = match signed {
+        Ok(signed) => signed,
+        Err(failure) => {
+            world.complain(&failure.to_string());
+            return exit::COULD_NOT_RUN;
+        }
+    };
+    let lines = gpg::signed(world.now, &signed.fingerprint);
+    let written = world.stdout.write_all(&signed.armor).and_then(|()| world.stdout.flush());
+    let written = written.and_then(|()| write_status(world, status, &lines));
+    match written {
+        Ok(()) => exit::GOOD,
+        Err(error) => {
+            let failure = Failure::new(format!("the signature cannot be written: {error}"), "try again");
+            world.complain(&failure.to_string());
+            exit::COULD_NOT_RUN
+        }
+    }
+}
+
+/// With only `gpg.program` set, git would store our signature as OpenPGP's and could not verify it.
+fn refuse_openpgp(world: &World<'_>, configuration: &Configuration) -> Result<(), Failure> {
+    let format = configuration.text("gpg.format", Scopes::Any).unwrap_or("openpgp");
+    let names_us = |key: &str| {
+        configuration
+            .text(key, Scopes::Any)
+            .is_some_and(|value| Path::new(value).file_stem() == world.program.file_stem())
+    };
+    if format == "openpgp" && (names_us("gpg.program") || names_us("gpg.openpgp.program")) {
+        return Err(Failure::new(
+            "git is set up to call countersign as its OpenPGP program, and could not verify what it would sign",
+            "run 'countersign init', which sets 'gpg.format' and 'gpg.x509.program'",
+        ));
+    }
+    Ok(())
+}
+
+fn verify(world: &mut World<'_>, signature: &Path, data: &Data, status: Option<u32>) -> u8 {
+    // The payload is read to its end whatever happens, else git may see a broken pipe.
+    let judged = read_data(world, data).and_then(|payload| {
+        let signature = read_signature(&world.directory.join(signature))?;
+        let configuration = settings::configuration(world)?;
+        judge(world, &configuration, &payload, &signature)
+    });
+    let (answer, note, ran) = match judged {
+        Ok((answer, note)) => (answer, note, true),
+        Err(failure) => (Answer::Unknown, failure.to_string(), false),
+    };
+    let (lines, exit) = gpg::verified(&answer);
+    world.complain(&note);
+    match write_status(world, status, &lines) {
+        Ok(()) if ran => exit,
+        _ => exit::COULD_NOT_RUN,
+    }
+}
+
+/// The answer for git, and a line for people.
+fn judge(
+    world: &World<'_>,
+    configuration: &Configuration,
+    payload: &[u8],
+    signature: &[u8],
+) -> Result<(Answer, String), Failure> {
+    let mut trust = settings::trust(world, configuration)?;
+    let verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    Ok(match verifier.verify(&Payload::whole(payload), signature, world.now) {
+        Verdict::Good(proven) => good(&trust, &proven, payload),
+        Verdict::Bad(bad) => (Answer::Bad, format!("countersign: bad signature: {bad}\n")),
+        Verdict::CannotTell(cause) => {
+            (Answer::Unknown, format!("countersign: cannot tell who signed: {cause}\n"))
+        }
+    })
+}
+
+fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
+    let signer = settings::signer(proven);
+    let identity = proven.identity();
+    let by = format!(
+        "by '{}' (issuer '{}', instance '{}') at {}",
+        words::escape(&identity.subject),
+        words::escape(&identity.issuer),
+        words::escape(&identity.instance),
+        words::time(proven.time()),
+    );
+    match trust.standing(identity) {
+        Standing::Named(name) => {
+            let name = words::escape(&name);
+            (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
+        }
+        Standing::NoPolicy => {
+            let remark = remark(identity, payload);
+            (Answer::Undefined(signer), format!("countersign: good signature {by}; no policy names anyone{remark}\n"))
+        }
+        Standing::Unnamed => {
+            (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))
+        }
+    }
+}
+
+/// Whether an e-mail subject is the payload's committer. A remark, never trust: the committer line is
+/// the signer's to write.
+fn remark(identity: &Identity, payload: &[u8]) -> &'static str {
+    if !settings::is_checked_mail(identity, &MAIL_ISSUERS) {
+        return "";
+    }
+    match committer_address(payload) {
+        Some(address) if address == identity.subject.as_bytes() => "; the committer line agrees",
+        Some(_) => "; the committer line names someone else",
+        None => "",
+    }
+}
+
+/// The address in the line of a commit, tag or push certificate that says who made it.
+pub(super) fn committer_address(payload: &[u8]) -> Option<Vec<u8>> {
+    let person = |hash| {
+        Commit::parse(hash, payload)
+            .map(|commit| commit.committer)
+            .ok()
+            .or_else(|| Tag::parse(hash, payload).ok().and_then(|tag| tag.tagger))
+            .or_else(|| PushCertificate::parse(hash, payload).ok().map(|certificate| certificate.pusher))
+    };
+    let person = person(HashKind::Sha1).or_else(|| person(HashKind::Sha256))?;
+    person_address(person).map(<[u8]>::to_vec)
+}
+
+fn read_data(world: &mut World<'_>, data: &Data) -> Result<Vec<u8>, Failure> {
+    let failed = |reason: String| {
+        Failure::new(format!("what is signed cannot be read: {reason}"), "try the git command again")
+    };
+    let mut bytes = Vec::new();
+    let read = match data {
+        Data::Standard => world.stdin.take(MAXIMUM_OBJECT_BYTES as u64 + 1).read_to_end(&mut bytes),
+        Data::File(path) => fs::File::open(world.directory.join(path))
+            .and_then(|file| file.take(MAXIMUM_OBJECT_BYTES as u64 + 1).read_to_end(&mut bytes)),
+    };
+    read.map_err(|error| failed(error.to_string()))?;
+    if bytes.len() > MAXIMUM_OBJECT_BYTES {
+        if *data == Data::Standard {
+            let _ = std::io::copy(&mut world.stdin, &mut std::io::sink());
+        }
+        return Err(failed(format!("it is larger than {MAXIMUM_OBJECT_BYTES} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(MAXIMUM_ARMOR_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| {
+            Failure::new(
+                format!("the signature in '{}' cannot be read: {error}", path.display()),
+                "try the git command again",
+            )
+        })?;
+    Ok(bytes)
+}
+
+/// Write status lines to the descriptor that the caller named; none means nowhere.
+fn write_status(world: &mut World<'_>, status: Option<u32>, lines: &str) -> std::io::Result<()> {
+    match status {
+        None => Ok(()),
+        Some(1) => world.stdout.write_all(lines.as_bytes()).and_then(|()| world.stdout.flush()),
+        Some(2) => world.stderr.write_all(lines.as_bytes()).and_then(|()| world.stderr.flush()),
+        Some(other) => fs::OpenOptions::new()
+            .write(true)
+            .open(format!("/dev/fd/{other}"))
+            .and_then(|mut file| file.write_all(lines.as_bytes())),
+    }
+}

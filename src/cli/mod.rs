@@ -1,0 +1,84 @@
+//! The command line: arguments in, words for people or JSON out, and one exit status.
+//!
+//! Responsible for what a user types and reads, and for handing the world (configuration, clock,
+//! environment) to the rooms below as values.
+
+mod arguments;
+mod git_program;
+mod init;
+mod manual;
+mod settings;
+mod signing;
+mod verify;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+pub use arguments::Arguments;
+pub use world::{Environment, World};
+
+use crate::{gpg, words::Failure};
+use arguments::Command;
+
+/// Exit statuses, the same for every command.
+pub mod exit {
+    /// Everything is good.
+    pub const GOOD: u8 = 0;
+    /// Something is bad, unsigned or refused.
+    pub const BAD: u8 = 1;
+    /// Something cannot be told.
+    pub const CANNOT_TELL: u8 = 2;
+    /// The check could not run.
+    pub const COULD_NOT_RUN: u8 = 3;
+    /// The command line is wrong.
+    pub const USAGE: u8 = 64;
+}
+
+/// Run the program in `world`; `world.arguments` are without the program's name.
+pub fn run(world: &mut World<'_>) -> u8 {
+    if gpg::is_dialect(&world.arguments) {
+        return git_program::run(world);
+    }
+    let typed = std::iter::once("countersign".into()).chain(world.arguments.iter().cloned());
+    let arguments = match Arguments::try_parse_from(typed) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let text = error.render();
+            return if error.use_stderr() {
+                world.complain(&text.to_string());
+                exit::USAGE
+            } else {
+                world.say(&text.to_string());
+                exit::GOOD
+            };
+        }
+    };
+    let outcome = match arguments.command {
+        Command::Verify(arguments) => verify::run(world, &arguments),
+        Command::Init(arguments) => init::run(world, &arguments),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "countersign", &mut script);
+            world.say(&String::from_utf8_lossy(&script));
+            Ok(exit::GOOD)
+        }
+        Command::Manual { directory } => manual::write(world, &directory),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox => Ok(exit::GOOD),
+    };
+    outcome.unwrap_or_else(|failure| {
+        world.complain(&failure.to_string());
+        exit::COULD_NOT_RUN
+    })
+}
+
+/// An exit status for the operating system.
+#[must_use]
+pub fn exit_code(status: u8) -> ExitCode {
+    ExitCode::from(status)
+}
+
+/// What a command comes to: an exit status, or why it could not run.
+type Outcome = Result<u8, Failure>;

@@ -1,0 +1,68 @@
+//! Everything that a command takes from the world, as values: tests make their own.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    io::{Read, Write},
+    path::PathBuf,
+};
+
+/// The environment variables, captured once.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// Capture `variables`.
+    pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self(variables.into_iter().collect())
+    }
+
+    /// The value of `name`; `None` also where it is empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// [`Self::get`] as text; `None` also where it is not UTF-8.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(OsStr::to_str)
+    }
+
+    /// Every variable.
+    pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+}
+
+/// The world around one run.
+pub struct World<'a> {
+    /// The arguments, without the program's name.
+    pub arguments: Vec<OsString>,
+    /// The environment.
+    pub environment: Environment,
+    /// The current directory.
+    pub directory: PathBuf,
+    /// This program's own path, as well as it is known.
+    pub program: PathBuf,
+    /// The clock, in seconds since 1970.
+    pub now: i64,
+    /// Standard input.
+    pub stdin: &'a mut dyn Read,
+    /// Standard output; for git it carries nothing but status lines or the signature.
+    pub stdout: &'a mut dyn Write,
+    /// Standard error, for words.
+    pub stderr: &'a mut dyn Write,
+}
+
+impl World<'_> {
+    /// Write `text` to standard output. A reader that has gone away is not our failure.
+    pub fn say(&mut self, text: &str) {
+        let _ = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush());
+    }
+
+    /// Write `text` to standard error.
+    pub fn complain(&mut self, text: &str) {
+        let _ = self.stderr.write_all(text.as_bytes()).and_then(|()| self.stderr.flush());
+    }
+}
