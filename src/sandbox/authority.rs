@@ -137,6 +137,8 @@ impl Authority {
         let (entries, file) = state.log("rekor-v2")?;
         let rekor_v2 = RekorV2::new(key, entries, file);
 
+        state.write_settings()?;
+
         let url = match state.settings.port {
             Some(port) => format!("http://127.0.0.1:{port}"),
             None => "http://127.0.0.1".to_owned(),

@@ -108,8 +108,8 @@ impl CommandError {
 /// Runs a command of the sandbox; `serve` goes on until it is interrupted.
 pub fn run(arguments: SandboxArguments) -> ExitCode {
     let result = match arguments.command {
-        SandboxCommand::Serve(arguments) => serve(arguments),
-        SandboxCommand::Token(arguments) => token(&arguments),
+        SandboxCommand::Serve(arguments) => serve(&arguments),
+        SandboxCommand::Token(arguments) => token(&arguments).map(|token| anstream::println!("{token}")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -121,7 +121,34 @@ pub fn run(arguments: SandboxArguments) -> ExitCode {
     }
 }
 
-fn serve(arguments: ServeArguments) -> Result<(), CommandError> {
+/// An authority that serves, and where its files are.
+struct Started {
+    running: Running,
+    folder: PathBuf,
+    environment: String,
+    /// Kept to the end: the folder of an authority that keeps its state in memory.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+fn serve(arguments: &ServeArguments) -> Result<(), CommandError> {
+    let started = start(arguments)?;
+    anstream::eprintln!("warning: this is for trials and tests, not for production: it vouches for anybody");
+    anstream::eprintln!(
+        "Listening on {}; its files are in '{}'",
+        started.running.url(),
+        started.folder.display()
+    );
+    anstream::eprintln!("hint: stop it with Ctrl-C");
+    // Whoever waits for the text through a pipe gets it now; if nobody does, the server goes on.
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(started.environment.as_bytes()).and_then(|()| stdout.flush());
+    drop(stdout);
+    loop {
+        std::thread::park();
+    }
+}
+
+fn start(arguments: &ServeArguments) -> Result<Started, CommandError> {
     let options = Options {
         state: arguments.state.clone(),
         clock: Arc::new(SystemClock),
@@ -137,27 +164,18 @@ fn serve(arguments: ServeArguments) -> Result<(), CommandError> {
         anstream::eprintln!("warning: the unfinished last line of '{}' was taken away", log.display());
     }
     let running = authority.serve(arguments.port)?;
-    // Kept to the end: a folder for the files of an authority that has none of its own.
-    let temporary;
-    let folder = match &arguments.state {
-        Some(folder) => folder.clone(),
-        None => {
-            temporary = temporary_folder()?;
-            temporary.path().to_owned()
-        }
+    let temporary = match &arguments.state {
+        Some(_) => None,
+        None => Some(temporary_folder()?),
     };
-    let folder = std::path::absolute(&folder).unwrap_or(folder);
-    let text = publish(&running, &folder)?;
-
-    anstream::eprintln!("warning: this is for trials and tests, not for production: it vouches for anybody");
-    anstream::eprintln!("Listening on {}; its files are in '{}'", running.url(), folder.display());
-    anstream::eprintln!("hint: stop it with Ctrl-C");
-    anstream::print!("{text}");
-    // Whoever waits for the text through a pipe gets it now; if nobody does, the server goes on.
-    let _ = std::io::stdout().flush();
-    loop {
-        std::thread::park();
-    }
+    let folder = match (&arguments.state, &temporary) {
+        (Some(folder), _) => folder.as_path(),
+        (None, Some(temporary)) => temporary.path(),
+        (None, None) => unreachable!("without a state there is a temporary folder"),
+    };
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let environment = publish(&running, &folder)?;
+    Ok(Started { running, folder, environment, _temporary: temporary })
 }
 
 /// Writes the environment, and the trust files where the authority did not write them itself.
@@ -177,7 +195,7 @@ fn temporary_folder() -> Result<tempfile::TempDir, CommandError> {
     tempfile::Builder::new().prefix("countersign-sandbox-").tempdir().map_err(file_error)
 }
 
-fn token(arguments: &TokenArguments) -> Result<(), CommandError> {
+fn token(arguments: &TokenArguments) -> Result<String, CommandError> {
     let url = arguments.url.trim_end_matches('/');
     // An identity is not sent to a machine that has no business with it.
     let parsed = url::Url::parse(url).ok();
@@ -204,11 +222,84 @@ fn token(arguments: &TokenArguments) -> Result<(), CommandError> {
         .map_err(|error| answer(error.to_string()))?;
     let value: Value = serde_json::from_str(&text).map_err(|error| answer(error.to_string()))?;
     match (value["token"].as_str(), value["error"].as_str()) {
-        (Some(token), _) => {
-            anstream::println!("{token}");
-            Ok(())
-        }
+        (Some(token), _) => Ok(token.to_owned()),
         (None, Some(error)) => Err(answer(error.to_owned())),
         (None, None) => Err(answer(format!("status {}", response.status()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        sandbox: SandboxArguments,
+    }
+
+    fn serve_arguments(words: &[&str]) -> ServeArguments {
+        let words = ["program", "serve"].iter().chain(words);
+        match Program::try_parse_from(words).unwrap().sandbox.command {
+            SandboxCommand::Serve(arguments) => arguments,
+            SandboxCommand::Token(_) => panic!("not the command that was typed"),
+        }
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Program::command().debug_assert();
+        assert!(Program::try_parse_from(["program", "serve", "--rekor", "3"]).is_err());
+        assert!(Program::try_parse_from(["program", "token", "ada@example.com"]).is_err());
+    }
+
+    #[test]
+    fn serving_leaves_the_files_that_the_environment_names() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = state.path().join("a folder's name");
+        let words = ["--state", folder.to_str().unwrap(), "--rekor", "both"];
+        for words in [&words[..], &[]] {
+            let started = start(&serve_arguments(words)).unwrap();
+            let url = started.running.url();
+            assert!(started.environment.contains(&format!("export GITSIGN_REKOR_URL='{url}'\n")));
+            let written = std::fs::read_to_string(started.folder.join("environment")).unwrap();
+            assert_eq!(written, started.environment);
+            for name in
+                ["trusted_root.json", "signing_config.json", "fulcio.pem", "tsa.pem", "rekor.pub", "ctfe.pub"]
+            {
+                assert!(started.folder.join(name).is_file(), "'{name}' is written");
+            }
+            let config = std::fs::read_to_string(started.folder.join("signing_config.json")).unwrap();
+            let config: Value = serde_json::from_str(&config).unwrap();
+            let logs = config["rekorTlogUrls"].as_array().unwrap();
+            let versions: Vec<_> = logs.iter().map(|log| log["majorApiVersion"].as_u64().unwrap()).collect();
+            assert_eq!(versions, if words.is_empty() { vec![1] } else { vec![2, 1] });
+        }
+    }
+
+    #[test]
+    fn a_token_comes_from_a_sandbox_on_this_machine_only() {
+        let started = start(&serve_arguments(&[])).unwrap();
+        let ask =
+            |url: &str, email: &str| token(&TokenArguments { url: url.to_owned(), email: email.to_owned() });
+        let url = format!("{}/", started.running.url());
+        let given = ask(&url, "ada@example.com").unwrap();
+        let identity = started.running.authority().check_id_token(&given).unwrap();
+        assert_eq!(identity, Identity::Email("ada@example.com".to_owned()));
+        assert!(matches!(ask(&url, "nobody"), Err(CommandError::Answer { .. })));
+        for elsewhere in ["http://example.com", "https://127.0.0.1", "file:///etc", "localhost", ""] {
+            let refused = ask(elsewhere, "ada@example.com");
+            assert!(matches!(refused, Err(CommandError::Elsewhere { .. })), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_reported() {
+        let started = start(&serve_arguments(&[])).unwrap();
+        let port = started.running.url().rsplit_once(':').unwrap().1;
+        let Err(error) = start(&serve_arguments(&["--port", port])) else { panic!("two on one port") };
+        assert!(matches!(error, CommandError::Serve(ServeError::Bind { .. })), "{error}");
     }
 }

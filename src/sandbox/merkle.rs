@@ -188,6 +188,16 @@ mod tests {
         assert_eq!(tree.root(0), Some(EMPTY_ROOT));
     }
 
+    #[test]
+    fn a_hundred_thousand_leaves_are_no_burden() {
+        // With work for every leaf in each append or proof, this would not end in a day.
+        let tree = tree(100_000);
+        for step in 0..1000 {
+            let index = step * 99 + 7;
+            check(&tree, index, index, 100_000 - step);
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 

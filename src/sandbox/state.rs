@@ -61,6 +61,12 @@ pub enum StateError {
         /// Why.
         source: KeyError,
     },
+    /// A key or certificate of an authority that has been set up is gone.
+    #[error("'{}' is missing", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// The settings are damaged or of another version.
     #[error("'{}' could not be understood", path.display())]
     Settings {
@@ -101,6 +107,8 @@ struct Line {
 #[derive(Debug)]
 pub(super) struct State {
     folder: Option<PathBuf>,
+    /// Whether there was no state yet, so that keys may be made.
+    fresh: bool,
     pub(super) settings: Settings,
     /// Entries that a run which was cut off had not written to their end.
     pub(super) torn: Vec<PathBuf>,
@@ -108,16 +116,20 @@ pub(super) struct State {
 
 impl State {
     /// Opens the folder, which is made when it is not there; without one everything is in memory.
+    ///
+    /// A new state is one only when [`Self::write_settings`] has ended what set it up.
     pub(super) fn open(folder: Option<&Path>, now: i64) -> Result<Self, StateError> {
         // Tree ids are positive 64-bit numbers in Rekor v1.
         let tree_id = u64::from_be_bytes(random()) >> 1 | 1 << 62;
         let mut settings = Settings { version: VERSION, created: now, tree_id, port: None };
         let Some(folder) = folder else {
-            return Ok(Self { folder: None, settings, torn: Vec::new() });
+            return Ok(Self { folder: None, fresh: true, settings, torn: Vec::new() });
         };
         create_private_folder(folder)?;
         let path = folder.join("settings.json");
-        match read(&path)? {
+        let text = read(&path)?;
+        let fresh = text.is_none();
+        match text {
             Some(text) => {
                 settings =
                     serde_json::from_slice(&text).map_err(|_| StateError::Settings { path: path.clone() })?;
@@ -134,9 +146,7 @@ impl State {
         }
         create_private_folder(&folder.join("keys"))?;
         create_private_folder(&folder.join("certificates"))?;
-        let state = Self { folder: Some(folder.to_owned()), settings, torn: Vec::new() };
-        state.write_settings()?;
-        Ok(state)
+        Ok(Self { folder: Some(folder.to_owned()), fresh, settings, torn: Vec::new() })
     }
 
     /// Writes the settings as they are now.
@@ -155,16 +165,22 @@ impl State {
             let pkcs8 = zeroize::Zeroizing::new(pkcs8);
             return SigningKey::from_pkcs8(algorithm, &pkcs8).map_err(key_error);
         }
+        // A new key for an old tree would speak for what it never signed.
+        if !self.fresh {
+            return Err(StateError::Missing { path });
+        }
         let key = SigningKey::generate(algorithm).map_err(key_error)?;
         write(&path, key.pkcs8_der())?;
         Ok(key)
     }
 
-    /// The kept certificate with this name, DER.
+    /// The kept certificate with this name, DER; none when the state is new.
     pub(super) fn certificate(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
-        match &self.folder {
-            Some(folder) => read(&folder.join("certificates").join(format!("{name}.der"))),
-            None => Ok(None),
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let path = folder.join("certificates").join(format!("{name}.der"));
+        match read(&path)? {
+            None if !self.fresh => Err(StateError::Missing { path }),
+            certificate => Ok(certificate),
         }
     }
 

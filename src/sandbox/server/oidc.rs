@@ -6,10 +6,11 @@ use axum::{
     Form, Json, Router,
     body::Bytes,
     extract::{Query, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -132,7 +133,14 @@ fn redirect(uri: &str, state: Option<&str>, answer: &[(&str, &str)]) -> Response
 }
 
 /// POST /token: a code becomes tokens.
-async fn token(State(shared): Server, Form(parameters): Form<TokenParameters>) -> Response {
+async fn token(
+    State(shared): Server,
+    headers: HeaderMap,
+    Form(mut parameters): Form<TokenParameters>,
+) -> Response {
+    if parameters.client_id.is_none() {
+        parameters.client_id = basic_client(&headers);
+    }
     let now = shared.authority.clock.now();
     match shared.authority.login.exchange(&parameters, now) {
         Ok(granted) => {
@@ -149,6 +157,13 @@ async fn token(State(shared): Server, Form(parameters): Form<TokenParameters>) -
         }
         Err(error) => oauth_error(error),
     }
+}
+
+/// The client that names itself in the header (RFC 6749 section 2.3.1); it has no secret to check.
+fn basic_client(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
+    let pair = String::from_utf8(STANDARD.decode(value).ok()?).ok()?;
+    Some(pair.split_once(':')?.0.to_owned())
 }
 
 fn oauth_error(error: LoginError) -> Response {
