@@ -19,7 +19,7 @@ use super::{
     ECDSA_WITH_SHA_256, EmitError, Evidence, ID_LOG_ENTRY, ID_TIMESTAMP_TOKEN, SignedAttributes, algorithm,
     detached_signature, time,
 };
-use crate::signature::cms as reader;
+use crate::encoding::cms as reader;
 
 const NOW: i64 = 1_700_000_000;
 const PAYLOAD: &[u8] = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n\nmessage\r\nwith odd ends";
