@@ -292,7 +292,19 @@ fn gitsign_729_rekor_v2_under_the_label_of_v1_is_read() {
     signature.entry().kind_version = Some(kind("0.0.1"));
     signature.entry().inclusion_promise = Some(InclusionPromise::default());
     assert_eq!(world.judge(&signature), unclear(CannotTell::NoTrustedTime));
-    good(world.judge(&world.stamped(signature.clone())));
+    let mut signature = world.stamped(signature);
+    good(world.judge(&signature));
+    // The empty promise is how gitsign's are known: it belongs to that label and to no other entry.
+    signature.entry().inclusion_promise = None;
+    assert_eq!(world.judge(&signature), format(FormatError::LogEntry));
+    signature.entry().kind_version = Some(kind("0.0.2"));
+    good(world.judge(&signature));
+    signature.entry().inclusion_promise = Some(InclusionPromise::default());
+    assert_eq!(world.judge(&signature), format(FormatError::LogEntry));
+    let mut v1 = world.stamped(world.signed()).without_entry_timestamp();
+    v1.entry().inclusion_promise = Some(InclusionPromise::default());
+    assert_eq!(world.judge(&v1), format(FormatError::LogEntry));
+
     let mut reversed = world.stamped(world.signed()).without_entry_timestamp();
     reversed.entry().kind_version = Some(kind("0.0.2"));
     assert_eq!(world.judge(&reversed), bad(Bad::InclusionProof), "a v1 body is never a v2 entry");
