@@ -6,6 +6,7 @@
 mod arguments;
 mod git_program;
 mod init;
+mod inspect;
 mod manual;
 mod settings;
 mod signing;
@@ -57,6 +58,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
     };
     let outcome = match arguments.command {
         Command::Verify(arguments) => verify::run(world, &arguments),
+        Command::Inspect(arguments) => inspect::run(world, &arguments),
         Command::Init(arguments) => init::run(world, &arguments),
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
         Command::Policy(arguments) => {

@@ -67,8 +67,10 @@ pub struct SignerInfo<'a> {
     pub signature_algorithm: Algorithm<'a>,
     /// The signature value.
     pub signature: &'a [u8],
-    /// The unsigned attributes, parsed.
+    /// The unsigned attributes, parsed; in the order of DER, for nothing else fixes it.
     pub unsigned_attributes: Vec<Attribute<'a>>,
+    /// The field of the unsigned attributes is there, be it empty.
+    pub has_unsigned_attributes: bool,
 }
 
 impl<'a> SignerInfo<'a> {
@@ -179,6 +181,9 @@ fn signer<'a>(element: &Element<'a>) -> Result<SignerInfo<'a>, DerError> {
     let signature = walk.expect(Tag::OctetString)?.value;
     let unsigned = walk.accept(der::context(1))?;
     walk.finish()?;
+    if let Some(set) = unsigned {
+        ascending(&elements(set.value)?)?;
+    }
     Ok(SignerInfo {
         version,
         identifier,
@@ -188,6 +193,7 @@ fn signer<'a>(element: &Element<'a>) -> Result<SignerInfo<'a>, DerError> {
         signature_algorithm,
         signature,
         unsigned_attributes: attributes(unsigned)?,
+        has_unsigned_attributes: unsigned.is_some(),
     })
 }
 
@@ -199,10 +205,16 @@ fn attributes<'a>(set: Option<Element<'a>>) -> Result<Vec<Attribute<'a>>, DerErr
             let mut walk = sequence(attribute)?;
             let kind = walk.expect(Tag::ObjectIdentifier)?.value;
             let values = elements(walk.expect(Tag::Set)?.value)?;
+            ascending(&values)?;
             walk.finish()?;
             Ok(Attribute { kind, values })
         })
         .collect()
+}
+
+/// The order of a SET OF in DER (X.690 §11.6), which also rules out that an element stands twice.
+fn ascending(elements: &[Element<'_>]) -> Result<(), DerError> {
+    if elements.windows(2).all(|pair| pair[0].raw < pair[1].raw) { Ok(()) } else { Err(DerError) }
 }
 
 /// Read an AlgorithmIdentifier.

@@ -117,6 +117,9 @@ fn select_certificate<'a>(
     for certificate in &cms.certificates {
         let slices = x509::Slices::parse(certificate)?;
         if slices.issuer != issuer || slices.serial != serial {
+            if others.contains(certificate) {
+                return Err(FormatError::Certificate);
+            }
             others.push(*certificate);
         } else if chosen.replace(*certificate).is_some() {
             return Err(FormatError::Certificate);

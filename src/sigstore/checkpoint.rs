@@ -69,7 +69,10 @@ impl<'a> Checkpoint<'a> {
             .split('\n')
             .map(signature_line)
             .collect::<Result<Vec<_>, _>>()?;
-        if signatures.len() > MAXIMUM_SIGNATURES {
+        let repeated = |(index, line): (usize, &NoteSignature<'_>)| {
+            signatures[..index].iter().any(|other| (other.name, other.key_hint) == (line.name, line.key_hint))
+        };
+        if signatures.len() > MAXIMUM_SIGNATURES || signatures.iter().enumerate().any(repeated) {
             return Err(CheckpointError);
         }
         Ok(Self { text, origin, tree_size, root_hash, signatures })
@@ -117,6 +120,7 @@ mod tests {
             ("\u{2014} ", "- "),
             ("AQIDBAU=", "AQIDBA=="),
             ("log.example - 7", ""),
+            ("BAU=\n", "BAU=\n\u{2014} log.example AQIDBAU=\n"),
         ] {
             let changed = NOTE.replacen(from, to, 1);
             assert_ne!(changed, NOTE);

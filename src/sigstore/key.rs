@@ -176,7 +176,10 @@ pub fn signature_hash(algorithm: &Algorithm<'_>, digest: Option<Hash>) -> Option
     ];
     TABLE
         .iter()
-        .find(|(identifier, ..)| algorithm.is(identifier))
+        .find(|(identifier, family, _)| {
+            // Only RSA has the choice between NULL and nothing (RFC 4055 §5, RFC 5758 §3.2, RFC 8410 §3).
+            algorithm.is(identifier) && (*family == Family::Rsa || algorithm.parameters.is_none())
+        })
         .and_then(|(_, family, hash)| Some((*family, hash.or(digest)?)))
 }
 

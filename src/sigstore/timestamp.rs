@@ -33,14 +33,15 @@ pub struct TimestampToken<'a> {
     /// The signature's family and hash.
     pub algorithm: (Family, Hash),
     /// The digest of the signer's certificate that the signature commits to.
-    pub signing_certificate: Option<(Hash, &'a [u8])>,
+    pub signing_certificate: (Hash, &'a [u8]),
 }
 
 impl<'a> TimestampToken<'a> {
     /// Read `token`, a ContentInfo. The digest of its content is compared with the signed one.
     ///
     /// # Errors
-    /// Not a token in strict DER, not exactly one signer, unknown algorithms, inconsistent digests.
+    /// Not a token in strict DER, not exactly one signer, unknown algorithms, inconsistent digests, no
+    /// commitment to the signer's certificate (RFC 3161 §2.4.2, RFC 5816 §2.2).
     pub fn parse(token: &'a [u8]) -> Result<Self, DerError> {
         let cms = SignedData::parse(token)?;
         let [signer] = cms.signers.as_slice() else { return Err(DerError) };
@@ -56,20 +57,22 @@ impl<'a> TimestampToken<'a> {
         {
             return Err(DerError);
         }
+        // Covered by nothing, so held to one value: the digest announced is the signer's, and neither
+        // revocation lists nor unsigned attributes have business here.
         let digest_algorithm = digest_hash(&signer.digest_algorithm).ok_or(DerError)?;
+        let [announced] = cms.digest_algorithms.as_slice() else { return Err(DerError) };
+        if digest_hash(announced) != Some(digest_algorithm)
+            || cms.has_revocations
+            || signer.has_unsigned_attributes
+        {
+            return Err(DerError);
+        }
         let digest = signer.signed_attribute(&ID_MESSAGE_DIGEST).ok_or(DerError)?;
         if digest.tag != Tag::OctetString || digest.value != digest_algorithm.of(content) {
             return Err(DerError);
         }
-        let signing_certificate = signer
-            .signed_attributes
-            .iter()
-            .any(|attribute| attribute.kind == SIGNING_CERTIFICATE_V2.as_bytes())
-            .then(|| {
-                let value = signer.signed_attribute(&SIGNING_CERTIFICATE_V2).ok_or(DerError)?;
-                signing_certificate(value.raw)
-            })
-            .transpose()?;
+        let signing_certificate =
+            signing_certificate(signer.signed_attribute(&SIGNING_CERTIFICATE_V2).ok_or(DerError)?.raw)?;
 
         let mut info = der::only(content, Tag::Sequence)?.walk();
         if info.expect(Tag::Integer)?.unsigned()? != 1 {

@@ -13,6 +13,7 @@ use crate::{
         keyless::{EmbeddedEntry, Keyless},
     },
     sigstore::{
+        certificate::ProfileError,
         checkpoint::Checkpoint,
         key::{KeyKind, PublicKey},
         log_entry::{self, BodyVersion, InclusionProof, TransparencyLogEntry},
@@ -26,6 +27,8 @@ pub(super) struct CheckedEntry<'a> {
     pub(super) log: &'a Log,
     pub(super) time: Option<i64>,
     pub(super) proven: ProvenEntry,
+    /// It states a time or an index that nothing covers.
+    pub(super) overstates: bool,
 }
 
 /// A token that stamps the signature, with the window of its own authority.
@@ -54,12 +57,19 @@ pub(super) fn entry<'a>(
     }
     .map_err(|_| FormatError::LogEntry)?;
     let version = entry.body_version().map_err(|_| FormatError::LogEntry)?;
+    if version == BodyVersion::V002 && key_details(key).is_none() {
+        return Err(ProfileError::Key.into());
+    }
     let id = entry.log_id.as_ref().ok_or(FormatError::LogEntry)?;
     let log = instance.logs.iter().find(|log| log.id == id.key_id).ok_or(CannotTell::UnknownLog)?;
 
     let digest = sha256(&[&cms.signed_attributes]);
     let body = |version| {
-        let body = log_entry::body(version, &digest, cms.signature, cms.certificate, key_details(key)?);
+        let details = match version {
+            BodyVersion::V001 => "",
+            BodyVersion::V002 => key_details(key)?,
+        };
+        let body = log_entry::body(version, &digest, cms.signature, cms.certificate, details);
         let stated = &entry.canonicalized_body;
         (stated.is_empty() || *stated == body).then_some(body)
     };
@@ -102,8 +112,10 @@ pub(super) fn entry<'a>(
         (None, Some(proof)) => proof.log_index,
         _ => entry.log_index,
     };
+    let overstates = timestamp.is_none() && (entry.integrated_time != 0 || entry.log_index != index);
     Ok(CheckedEntry {
         log,
+        overstates,
         time: timestamp.map(|_| entry.integrated_time),
         proven: ProvenEntry {
             log: log.base_url.clone(),
@@ -120,7 +132,7 @@ fn key_details(key: KeyKind) -> Option<&'static str> {
         KeyKind::P256 => Some("PKIX_ECDSA_P256_SHA_256"),
         KeyKind::Ed25519 => Some("PKIX_ED25519"),
         // Rekor v2 takes these curves with their own hash only, and RSA by size.
-        KeyKind::P384 | KeyKind::P521 | KeyKind::Rsa => Some(""),
+        KeyKind::P384 | KeyKind::P521 | KeyKind::Rsa => None,
     }
 }
 
@@ -176,12 +188,18 @@ fn timestamp(instance: &Instance, token: &[u8], stamped: &[u8]) -> Result<Checke
         let slices = Slices::parse(leaf).map_err(|_| FormatError::Timestamp)?;
         let (family, hash) = token.algorithm;
         let key = PublicKey::from_spki(slices.spki, hash).map_err(|_| FormatError::Timestamp)?;
-        let commits = token.signing_certificate.is_none_or(|(hash, digest)| hash.of(leaf) == digest);
+        let (committed_hash, committed) = token.signing_certificate;
         if key.kind().family() != family
-            || !commits
+            || committed_hash.of(leaf) != committed
             || !key.verifies(&token.signed_attributes, token.signature)
         {
             return Err(Bad::TimestampSignature.into());
+        }
+        let mut bag = token.certificates.clone();
+        bag.sort_unstable();
+        let accounted = |certificate: &&[u8]| *certificate == leaf || authority.holds(certificate);
+        if !bag.iter().all(accounted) || bag.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(FormatError::Timestamp.into());
         }
         return Ok(CheckedTimestamp { time: token.time, window });
     }

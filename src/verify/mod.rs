@@ -12,13 +12,13 @@ use std::sync::Arc;
 pub use verdict::{Bad, CannotTell, Identity, Proven, ProvenEntry, ProvenTime, Verdict};
 
 use crate::{
-    encoding::sha256,
+    encoding::{cms::Algorithm, sha256},
     object::Payload,
     signature::{FormatError, armor, keyless::Keyless},
     sigstore::{
         certificate::{ProfileError, SigningCertificate},
-        key::{Hash, PublicKey, signature_hash},
-        trusted_root::{Authority, Instance, PathError, Window},
+        key::{Family, Hash, KeyKind, PublicKey, signature_hash},
+        trusted_root::{Authority, Instance, Log, PathError, Window},
     },
 };
 use memo::Memo;
@@ -136,10 +136,7 @@ impl Verifier {
         now: i64,
     ) -> Result<Proven, Failure> {
         let certificate = self.certificate(index, instance, cms.certificate, digest)?;
-        let family = signature_hash(&cms.algorithm, Some(Hash::Sha256)).map(|(family, _)| family);
-        if family != Some(certificate.key.kind().family()) {
-            return Err(ProfileError::Key.into());
-        }
+        check_algorithm(&cms.algorithm, certificate.key.kind())?;
         let is_own = |other: &&[u8]| instance.authorities.iter().any(|authority| authority.holds(other));
         if !cms.other_certificates.iter().all(is_own) {
             return Err(FormatError::Certificate.into());
@@ -149,7 +146,7 @@ impl Verifier {
         }
 
         let entry = evidence::entry(instance, cms, certificate.key.kind(), |log, checkpoint| {
-            self.checkpoints.get_or_try_insert(sha256(&[&log.id, checkpoint.as_bytes()]), || {
+            self.checkpoints.get_or_try_insert(checkpoint_key(index, log, checkpoint), || {
                 evidence::check_checkpoint(log, checkpoint)
             })
         })?;
@@ -163,6 +160,9 @@ impl Verifier {
             .collect();
         if times.is_empty() {
             return Err(CannotTell::NoTrustedTime.into());
+        }
+        if entry.overstates {
+            return Err(FormatError::LogEntry.into());
         }
         for time in times.iter().map(|time| time.seconds()) {
             if time > now.saturating_add(FUTURE_SKEW) {
@@ -204,6 +204,26 @@ impl Verifier {
     }
 }
 
+/// What a proven checkpoint is remembered by. Instances may name different keys by one log id, and ids
+/// differ in length, so both the instance and the id's length are part of it.
+fn checkpoint_key(instance: usize, log: &Log, checkpoint: &str) -> [u8; 32] {
+    let lengths = [instance.to_be_bytes(), log.id.len().to_be_bytes()].concat();
+    sha256(&[&lengths, &log.id, checkpoint.as_bytes()])
+}
+
+/// No signature covers the algorithm's name, so it must be the one that the key is used with here:
+/// SHA-256, but for Ed25519, which hashes by itself.
+fn check_algorithm(algorithm: &Algorithm<'_>, key: KeyKind) -> Result<(), Failure> {
+    let (family, hash) = signature_hash(algorithm, Some(Hash::Sha256)).ok_or(FormatError::Algorithm)?;
+    if family != key.family() {
+        return Err(ProfileError::Key.into());
+    }
+    if family != Family::Ed25519 && hash != Hash::Sha256 {
+        return Err(FormatError::Algorithm.into());
+    }
+    Ok(())
+}
+
 fn check_certificate(
     instance: &Instance,
     der: &[u8],
@@ -213,7 +233,7 @@ fn check_certificate(
     let (authority, window) = issuer(instance, der, &leaf)?;
     let sct = &leaf.sct;
     let ct_log = instance.ct_logs.iter().find(|log| log.id == sct.log_id).ok_or(CannotTell::UnknownCtLog)?;
-    let expected_algorithm = [4, if ct_log.key.kind() == crate::sigstore::key::KeyKind::Rsa { 1 } else { 3 }];
+    let expected_algorithm = [4, if ct_log.key.kind() == KeyKind::Rsa { 1 } else { 3 }];
     let signed = sct.signed_bytes(&leaf.slices, authority.issuer_spki());
     if sct.algorithm != expected_algorithm || !ct_log.key.verifies(&signed, sct.signature) {
         return Err(Bad::SctSignature.into());
