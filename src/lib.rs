@@ -30,10 +30,13 @@
 //! `object`, `signature`, `sigstore`, `verify` and `policy` read no clock, file, process, socket or
 //! environment; `tests/architecture.rs` checks that and the direction of the arrows.
 
+pub mod cli;
 pub mod encoding;
 pub mod gpg;
+pub mod hook;
 pub mod identity;
 pub mod object;
+pub mod policy;
 pub mod repository;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

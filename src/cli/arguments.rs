@@ -22,8 +22,12 @@ pub struct Arguments {
 pub(super) enum Command {
     /// Say who vouches for commits and tags, and how that is proven
     Verify(VerifyArguments),
+    /// Tell what is in a signature, and why it does or does not verify
+    Inspect(InspectArguments),
     /// Set git up to sign and verify with countersign
     Init(InitArguments),
+    Hook(crate::hook::HookArguments),
+    Policy(crate::hook::PolicyArguments),
     /// Print a completion script
     Completions {
         /// For which shell
@@ -36,8 +40,7 @@ pub(super) enum Command {
         directory: PathBuf,
     },
     #[cfg(feature = "sandbox")]
-    /// Run an embedded Sigstore for trials and tests, never for production
-    Sandbox,
+    Sandbox(crate::sandbox::command::SandboxArguments),
 }
 
 /// Say who vouches for commits and tags
@@ -70,6 +73,17 @@ pub(super) struct VerifyArguments {
     /// Say also where the policy and the trusted roots come from
     #[arg(long, short)]
     pub(super) verbose: bool,
+}
+
+/// Tell what is in a signature
+#[derive(Args, Debug)]
+pub(super) struct InspectArguments {
+    /// The commit or tag
+    #[arg(value_name = "REV", default_value = "HEAD")]
+    pub(super) revision: String,
+    /// The repository, if not the one around the current directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) repository: Option<PathBuf>,
 }
 
 /// Which configuration file `init` writes to.

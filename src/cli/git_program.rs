@@ -16,18 +16,15 @@ use super::{
 use crate::{
     gpg::{self, Answer, Data, Request},
     object::{Commit, HashKind, MAXIMUM_OBJECT_BYTES, Payload, PushCertificate, Tag, person_address},
-    repository::configuration::{Configuration, Scopes},
+    repository::{Configuration, Scopes},
     signature::armor::MAXIMUM_ARMOR_BYTES,
     verify::{Identity, Proven, Verdict, Verifier},
     words::{self, Failure},
 };
 
 /// The public-good issuers at which an e-mail address is one that the issuer itself has checked.
-const MAIL_ISSUERS: [&str; 3] = [
-    "https://github.com/login/oauth",
-    "https://accounts.google.com",
-    "https://login.microsoftonline.com",
-];
+const MAIL_ISSUERS: [&str; 3] =
+    ["https://github.com/login/oauth", "https://accounts.google.com", "https://login.microsoftonline.com"];
 
 /// Answer one call in gpg's dialect.
 pub(super) fn run(world: &mut World<'_>) -> u8 {
@@ -145,7 +142,10 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
         }
         Standing::NoPolicy => {
             let remark = remark(identity, payload);
-            (Answer::Undefined(signer), format!("countersign: good signature {by}; no policy names anyone{remark}\n"))
+            (
+                Answer::Undefined(signer),
+                format!("countersign: good signature {by}; no policy names anyone{remark}\n"),
+            )
         }
         Standing::Unnamed => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))
@@ -204,11 +204,11 @@ fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::File::open(path)
         .and_then(|file| file.take(MAXIMUM_ARMOR_BYTES as u64 + 1).read_to_end(&mut bytes))
         .map_err(|error| {
-            Failure::new(
-                format!("the signature in '{}' cannot be read: {error}", path.display()),
-                "try the git command again",
-            )
-        })?;
+        Failure::new(
+            format!("the signature in '{}' cannot be read: {error}", path.display()),
+            "try the git command again",
+        )
+    })?;
     Ok(bytes)
 }
 

@@ -6,6 +6,7 @@
 mod arguments;
 mod git_program;
 mod init;
+mod inspect;
 mod manual;
 mod settings;
 mod signing;
@@ -19,7 +20,7 @@ use clap::{CommandFactory as _, Parser as _};
 pub use arguments::Arguments;
 pub use world::{Environment, World};
 
-use crate::{gpg, words::Failure};
+use crate::{gpg, hook, words::Failure};
 use arguments::Command;
 
 /// Exit statuses, the same for every command.
@@ -57,7 +58,12 @@ pub fn run(world: &mut World<'_>) -> u8 {
     };
     let outcome = match arguments.command {
         Command::Verify(arguments) => verify::run(world, &arguments),
+        Command::Inspect(arguments) => inspect::run(world, &arguments),
         Command::Init(arguments) => init::run(world, &arguments),
+        Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
+        Command::Policy(arguments) => {
+            Ok(with_surroundings(world, |around| hook::run_policy(arguments, around)))
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "countersign", &mut script);
@@ -66,11 +72,25 @@ pub fn run(world: &mut World<'_>) -> u8 {
         }
         Command::Manual { directory } => manual::write(world, &directory),
         #[cfg(feature = "sandbox")]
-        Command::Sandbox => Ok(exit::GOOD),
+        Command::Sandbox(arguments) => return crate::sandbox::command::run(arguments),
     };
     outcome.unwrap_or_else(|failure| {
         world.complain(&failure.to_string());
         exit::COULD_NOT_RUN
+    })
+}
+
+/// Hand a command of the `hook` room what it takes from the world.
+fn with_surroundings(world: &mut World<'_>, run: impl FnOnce(&mut hook::Surroundings<'_>) -> u8) -> u8 {
+    let environment = &world.environment;
+    run(&mut hook::Surroundings {
+        variable: &|name| environment.get(name).map(ToOwned::to_owned),
+        directory: world.directory.clone(),
+        program: world.program.clone(),
+        now: world.now,
+        stdin: &mut *world.stdin,
+        stdout: &mut *world.stdout,
+        stderr: &mut *world.stderr,
     })
 }
 

@@ -13,10 +13,8 @@ use std::{
 use super::{Environment, World};
 use crate::{
     gpg::Signer,
-    repository::{
-        Repository,
-        configuration::{Configuration, Scopes},
-    },
+    policy::Policy,
+    repository::{Configuration, Repository, Scopes},
     sigstore::{
         certificate::SubjectKind,
         trusted_root::{Instance, MAXIMUM_ROOT_BYTES, PUBLIC_GOOD},
@@ -35,7 +33,8 @@ pub(super) struct Trust {
     pub(super) instances: Vec<Instance>,
     /// Where names come from; `None` where there is neither policy nor named identity.
     pub(super) source: Option<String>,
-    identities: Vec<Identity>,
+    pub(super) identities: Vec<Identity>,
+    pub(super) policy: Option<Policy>,
 }
 
 /// How an identity stands.
@@ -55,6 +54,9 @@ impl Trust {
         if self.source.is_none() {
             return Standing::NoPolicy;
         }
+        if let Some(name) = self.policy.as_ref().and_then(|policy| policy.name_of(identity)) {
+            return Standing::Named(name.to_owned());
+        }
         if self.identities.contains(identity) {
             return Standing::Named(identity.subject.clone());
         }
@@ -71,25 +73,26 @@ impl Trust {
 /// Read git's configuration as it holds in the world's directory.
 pub(super) fn configuration(world: &World<'_>) -> Result<Configuration, Failure> {
     let git_dir = world.environment.get("GIT_DIR").map(Path::new);
-    Configuration::read(&world.directory, git_dir).map_err(|error| {
-        Failure::new(error, "run 'git config --list' here to see what is wrong with it")
-    })
+    Configuration::read(&world.directory, git_dir)
+        .map_err(|error| Failure::new(error, "run 'git config --list' here to see what is wrong with it"))
 }
 
 /// The repository around the world's directory.
 pub(super) fn repository(world: &World<'_>, named: Option<&Path>) -> Result<Repository, Failure> {
     let opened = match named {
         Some(directory) => Repository::open(&world.directory.join(directory)),
-        None => {
-            Repository::discover(&world.directory, world.environment.get("GIT_DIR").map(Path::new))
-        }
+        None => Repository::discover(&world.directory, world.environment.get("GIT_DIR").map(Path::new)),
     };
-    opened.map_err(|error| Failure::new(error, "run this inside a repository, or name one with '--repository'"))
+    opened
+        .map_err(|error| Failure::new(error, "run this inside a repository, or name one with '--repository'"))
 }
 
 /// What verification goes by, as protected configuration says.
 pub(super) fn trust(world: &World<'_>, configuration: &Configuration) -> Result<Trust, Failure> {
-    let mut trust = Trust { instances: instances(world, configuration)?, ..Trust::default() };
+    let mut trust = match path(world, configuration, "countersign.policy", Scopes::Protected) {
+        Some(policy) => policy_trust(world, configuration, &policy)?,
+        None => Trust { instances: instances(world, configuration)?, ..Trust::default() },
+    };
     for (_, value) in configuration.get_all("countersign.trustedIdentity", Scopes::Protected) {
         let text = String::from_utf8_lossy(value);
         let identity = parse_identity(&text).ok_or_else(|| {
@@ -103,11 +106,38 @@ pub(super) fn trust(world: &World<'_>, configuration: &Configuration) -> Result<
     Ok(trust)
 }
 
-/// Every instance that protected configuration names, and public-good.
-pub(super) fn instances(
+/// What verification goes by, as the policy in `file` says. Trusted roots that it names lie relative
+/// to it; instances of the configuration count beside its own.
+pub(super) fn policy_trust(
     world: &World<'_>,
     configuration: &Configuration,
-) -> Result<Vec<Instance>, Failure> {
+    file: &Path,
+) -> Result<Trust, Failure> {
+    let file = world.directory.join(file);
+    let text = read(&file, "policy")?;
+    let policy = Policy::parse(&text).map_err(|error| {
+        Failure::new(
+            format!("the policy '{}' cannot be used: {error}", file.display()),
+            format!("mend it, and look with 'countersign policy check {}'", file.display()),
+        )
+    })?;
+    let mut instances = Vec::new();
+    for entry in policy.instances() {
+        let root = file.parent().unwrap_or(Path::new("")).join(&entry.trusted_root);
+        instances.push(load_instance(&entry.name, &root)?);
+    }
+    for instance in self::instances(world, configuration)? {
+        if instances.iter().all(|own: &Instance| own.name() != instance.name()) {
+            instances.push(instance);
+        }
+    }
+    let digest = hex::encode(crate::encoding::sha256(&[text.as_bytes()]));
+    let source = format!("policy '{}' sha256:{digest}", file.display());
+    Ok(Trust { instances, source: Some(source), identities: Vec::new(), policy: Some(policy) })
+}
+
+/// Every instance that protected configuration names, and public-good.
+pub(super) fn instances(world: &World<'_>, configuration: &Configuration) -> Result<Vec<Instance>, Failure> {
     let mut instances = Vec::new();
     for name in configuration.subsections("countersign", Scopes::Protected) {
         let name = String::from_utf8_lossy(name).into_owned();

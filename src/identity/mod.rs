@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 pub use self::{
     ambient::{AmbientError, GitHubActions},
     browser::BrowserOptions,
-    opener::{Opener, OpenerError},
+    opener::{OpenFunction, Opener, OpenerError},
     provider::{LoginError, Provider},
     token::{Claims, MAXIMUM_TOKEN_BYTES, Token, TokenError},
 };

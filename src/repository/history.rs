@@ -135,6 +135,14 @@ struct Visit {
     parents: Box<[ObjectId]>,
 }
 
+/// What a commit says about its place in history.
+struct Link {
+    date: i64,
+    parents: Box<[ObjectId]>,
+    /// Why it may not be new.
+    malformed: Option<HistoryError>,
+}
+
 struct Walk<'a> {
     objects: &'a ObjectReader,
     visits: HashMap<ObjectId, Visit>,
@@ -196,7 +204,7 @@ impl<'a> Walk<'a> {
             return;
         }
         let read = match self.read(id) {
-            Ok((date, parents, malformed)) => {
+            Ok(Link { date, parents, malformed }) => {
                 self.failures.extend(malformed.filter(|_| !hidden).map(|error| (id, error)));
                 Some((date, parents))
             }
@@ -233,18 +241,21 @@ impl<'a> Walk<'a> {
 
     /// Date and parents of a commit. A commit that is malformed still tells its parents, so that old
     /// history which holds what is refused today can hide its ancestors.
-    fn read(&self, id: ObjectId) -> Result<(i64, Box<[ObjectId]>, Option<HistoryError>), HistoryError> {
+    fn read(&self, id: ObjectId) -> Result<Link, HistoryError> {
         let object = self.objects.read(id)?;
         if object.kind != Kind::Commit {
             return Err(HistoryError::NotACommit(id));
         }
         let hash = self.objects.hash();
         match Commit::parse(hash, &object.bytes) {
-            Ok(commit) => Ok((seconds(commit.committer), commit.parents.into(), None)),
-            Err(cause) => {
-                let parents = CommitRefIter::from_bytes(&object.bytes, hash).parent_ids().collect();
-                Ok((0, parents, Some(HistoryError::Malformed { id, cause })))
+            Ok(commit) => {
+                Ok(Link { date: seconds(commit.committer), parents: commit.parents.into(), malformed: None })
             }
+            Err(cause) => Ok(Link {
+                date: 0,
+                parents: CommitRefIter::from_bytes(&object.bytes, hash).parent_ids().collect(),
+                malformed: Some(HistoryError::Malformed { id, cause }),
+            }),
         }
     }
 }

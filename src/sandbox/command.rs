@@ -3,7 +3,6 @@
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
-    process::ExitCode,
     sync::Arc,
 };
 
@@ -106,17 +105,17 @@ impl CommandError {
 }
 
 /// Runs a command of the sandbox; `serve` goes on until it is interrupted.
-pub fn run(arguments: SandboxArguments) -> ExitCode {
+pub fn run(arguments: SandboxArguments) -> u8 {
     let result = match arguments.command {
         SandboxCommand::Serve(arguments) => serve(&arguments),
         SandboxCommand::Token(arguments) => token(&arguments).map(|token| anstream::println!("{token}")),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             anstream::eprintln!("error: {error}");
             anstream::eprintln!("hint: {}", error.hint());
-            ExitCode::from(COULD_NOT_RUN)
+            COULD_NOT_RUN
         }
     }
 }

@@ -99,3 +99,11 @@ fn a_body_may_fill_the_bound_and_not_exceed_it() {
     });
     assert!(matches!(quick_http().get(&unbounded.url), Err(HttpError::TooLarge { .. })));
 }
+
+#[test]
+fn a_peer_that_does_not_speak_tls_is_an_error_of_its_own() {
+    let server = TestServer::new(|_, _| Answer::html(200));
+    let url = server.url.replace("http:", "https:");
+    let error = quick_http().get(&url).unwrap_err();
+    assert!(matches!(error, HttpError::Tls { .. } | HttpError::Protocol { .. }), "{error}");
+}

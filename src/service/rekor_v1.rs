@@ -18,6 +18,9 @@ use crate::sigstore::log_entry::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RekorError {
+    /// The log holds this very entry and does not hand it out (Rekor v2). A new signature makes a new entry.
+    #[error("the log already holds this entry and does not hand it out")]
+    Existing,
     /// The log holds or returned something else than what was submitted.
     #[error("the log answered with another entry than the one submitted")]
     ForeignEntry,
@@ -36,10 +39,11 @@ pub enum RekorError {
 }
 
 impl RekorError {
-    /// Whether the same request may succeed a little later.
+    /// Whether signing once more may succeed, now or a little later.
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
+            Self::Existing => true,
             Self::Http(error) => error.retryable(),
             Self::Refused(refusal) => refusal.retryable(),
             _ => false,

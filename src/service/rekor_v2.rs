@@ -36,8 +36,11 @@ pub fn submit(
         },
     });
     let url = join(base, "/api/v2/log/entries");
-    // The log stores the same entry once however often it is sent.
-    let response = http.post_json(&url, request.to_string().into_bytes(), Repeat::Always)?;
+    // A second request for an entry that was taken in is a conflict, and the answer to the first is lost.
+    let response = http.post_json(&url, request.to_string().into_bytes(), Repeat::Unheard)?;
+    if response.status().as_u16() == 409 {
+        return Err(RekorError::Existing);
+    }
     if !matches!(response.status().as_u16(), 200 | 201) {
         return Err(Refusal::of(&response).into());
     }

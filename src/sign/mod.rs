@@ -25,7 +25,7 @@ use aws_lc_rs::{
 };
 use prost::Message as _;
 
-pub use self::plan::{LogPlan, PlanError, Preference, SigningPlan};
+pub use self::plan::{LogPlan, PlanError, Preference, SigningPlan, login_issuer};
 use crate::{
     identity::{Claims, Token},
     service::{
@@ -47,6 +47,12 @@ pub const LEAST_REMAINING: i64 = 30;
 
 /// What a caller's own check says against an identity or a signature.
 pub type Objection = Box<dyn Error + Send + Sync>;
+
+/// A caller's check of an identity, by its token's claims, before anything is asked for.
+pub type Admit<'a> = dyn Fn(&Claims) -> Result<(), Objection> + 'a;
+
+/// A caller's check of a signature: payload and armor.
+pub type Check<'a> = dyn Fn(&[u8], &[u8]) -> Result<(), Objection> + 'a;
 
 /// Why there is no signature. One cause, one variant.
 #[derive(Debug, thiserror::Error)]
@@ -191,11 +197,7 @@ impl Signer {
     ///
     /// # Errors
     /// [`SignError::Identity`], [`SignError::Key`], [`SignError::Certificate`].
-    pub fn open(
-        &self,
-        token: &Token,
-        admit: &dyn Fn(&Claims) -> Result<(), Objection>,
-    ) -> Result<Session, SignError> {
+    pub fn open(&self, token: &Token, admit: &Admit<'_>) -> Result<Session, SignError> {
         let begun = Instant::now();
         let claims = token.claims();
         admit(claims).map_err(SignError::Identity)?;
@@ -218,7 +220,7 @@ impl Signer {
         session: &Session,
         payload: &[u8],
         now: i64,
-        check: &dyn Fn(&[u8], &[u8]) -> Result<(), Objection>,
+        check: &Check<'_>,
     ) -> Result<Signature, SignError> {
         if !session.is_usable(now) {
             return Err(SignError::Expired);

@@ -110,6 +110,17 @@ impl SigningPlan {
 
 /// The endpoint on offer at `now` with the highest of `versions`; of several, the one whose window began
 /// last, as the signing config's specification says.
+/// The issuer that a login should go to, if the signing config names one that is good at `now`.
+///
+/// # Errors
+/// [`PlanError::Config`].
+pub fn login_issuer(json: &str, now: i64) -> Result<Option<String>, PlanError> {
+    let config = SigningConfig::from_json(json).map_err(|error| PlanError::Config(error.to_string()))?;
+    let now = jiff::Timestamp::from_second(now)
+        .map_err(|_| PlanError::Config("no signing config covers this time".to_owned()))?;
+    Ok(newest(&config.oidc_urls, now, &[1]).map(|endpoint| endpoint.url.clone()))
+}
+
 fn newest<'a>(
     endpoints: &'a [ServiceEndpoint],
     now: jiff::Timestamp,

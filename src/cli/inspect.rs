@@ -1,0 +1,182 @@
+//! `countersign inspect`: what is in a signature, and why it does or does not verify.
+//!
+//! Claims are shown as claims; the policy line is offered for a proven signature only.
+
+use std::fmt::Write as _;
+
+use gix::objs::Kind;
+
+use super::{Outcome, World, arguments::InspectArguments, exit, settings};
+use crate::{
+    encoding::x509::Slices,
+    object::{Commit, Payload, Tag},
+    repository::Revision,
+    signature::{
+        armor,
+        keyless::{EmbeddedEntry, Keyless},
+    },
+    sigstore::{
+        certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry,
+        timestamp::TimestampToken,
+    },
+    verify::{Identity, Verdict, Verifier},
+    words::{self, Failure},
+};
+
+/// Describe the signature of one commit or tag.
+pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcome {
+    let configuration = settings::configuration(world)?;
+    let repository = settings::repository(world, arguments.repository.as_deref())?;
+    let hint = "name one commit or tag that is in this repository";
+    let resolved = repository.resolve(&arguments.revision).map_err(|error| Failure::new(error, hint))?;
+    let Revision::Single(id) = resolved else {
+        return Err(Failure::new(format!("'{}' is a range", arguments.revision), hint));
+    };
+    let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
+    let object = objects.reader().read(id).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
+    let parsed = match object.kind {
+        Kind::Commit => Commit::parse(repository.hash(), &object.bytes).map(|commit| commit.signed),
+        Kind::Tag => Tag::parse(repository.hash(), &object.bytes).map(|tag| tag.signed),
+        kind => return Err(Failure::new(format!("'{id}' is a {kind}, which carries no signature"), hint)),
+    };
+    let mut text = format!("{} {id}\n", object.kind);
+    let signed = match parsed {
+        Ok(signed) => signed,
+        Err(error) => {
+            line(&mut text, "malformed", &error);
+            world.say(&text);
+            return Ok(exit::BAD);
+        }
+    };
+    let Some(signature) = &signed.signature else {
+        text.push_str("there is no signature\n");
+        world.say(&text);
+        return Ok(exit::BAD);
+    };
+    text.push_str("claims, none of them proven:\n");
+    if let Err(reason) = claims(&mut text, &signed.payload, signature) {
+        line(&mut text, "  unreadable", &reason);
+    }
+    let mut trust = settings::trust(world, &configuration)?;
+    let verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    let status = match verifier.verify(&signed.payload, signature, world.now) {
+        Verdict::Good(proven) => {
+            text.push_str("proven:\n");
+            let identity = proven.identity();
+            line(&mut text, "  instance", &identity.instance);
+            line(&mut text, "  issuer", &identity.issuer);
+            line(&mut text, &format!("  {}", identity.kind.name()), &identity.subject);
+            for time in proven.times() {
+                line(&mut text, "  time", &words::time(time.seconds()));
+            }
+            let entry = proven.entry();
+            line(&mut text, "  log", &format!("{} index {}", entry.log, entry.index));
+            text.push_str("if you know this to be the right person, name it in a policy:\n");
+            writeln!(text, "  keyless = [{}]", policy_entry(identity)).expect("a string takes everything");
+            exit::GOOD
+        }
+        Verdict::Bad(bad) => {
+            line(&mut text, "bad", &bad);
+            exit::BAD
+        }
+        Verdict::CannotTell(cause) => {
+            line(&mut text, "cannot tell", &cause);
+            exit::CANNOT_TELL
+        }
+    };
+    world.say(&text);
+    Ok(status)
+}
+
+/// The inline table that names exactly this identity, as TOML.
+fn policy_entry(identity: &Identity) -> String {
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    format!(
+        "{{ instance = {}, issuer = {}, kind = {}, subject = {} }}",
+        quoted(&identity.instance),
+        quoted(&identity.issuer),
+        quoted(identity.kind.name()),
+        quoted(&identity.subject)
+    )
+}
+
+fn line(text: &mut String, name: &str, value: &dyn std::fmt::Display) {
+    writeln!(text, "{name}: {}", words::escape(&value.to_string())).expect("a string takes everything");
+}
+
+/// What the parts of the signature say of themselves.
+fn claims(text: &mut String, payload: &Payload<'_>, signature: &[u8]) -> Result<(), String> {
+    let words = |error: &dyn std::error::Error| error.to_string();
+    match armor::kind(signature) {
+        Some(armor::Kind::Cms) => line(text, "  kind", &"CMS ('SIGNED MESSAGE')"),
+        Some(armor::Kind::OpenPgp) => {
+            line(text, "  kind", &"OpenPGP");
+            return Ok(());
+        }
+        Some(armor::Kind::Ssh) => {
+            line(text, "  kind", &"SSH");
+            return Ok(());
+        }
+        None => return Err("it begins like no signature that git knows".to_owned()),
+    }
+    let der = armor::decode(signature).map_err(|error| words(&error))?;
+    let cms = Keyless::parse(&der).map_err(|error| words(&error))?;
+    let matches = crate::encoding::sha256(&payload.segments()) == cms.message_digest;
+    line(
+        text,
+        "  signed digest",
+        &format!(
+            "{} ({})",
+            hex::encode(cms.message_digest),
+            if matches { "the content's" } else { "not the content's" }
+        ),
+    );
+    match SigningCertificate::parse(cms.certificate) {
+        Ok(leaf) => {
+            line(text, "  certificate for", &format!("{} '{}'", leaf.kind.name(), leaf.subject));
+            line(text, "  certificate issuer", &leaf.issuer);
+            let slices = &leaf.slices;
+            let (from, to) = (words::time(slices.not_before), words::time(slices.not_after));
+            line(text, "  certificate valid", &format!("{from} to {to}"));
+        }
+        Err(error) => {
+            line(text, "  certificate", &format!("not fit for keyless signing: {error}"));
+            if let Ok(slices) = Slices::parse(cms.certificate) {
+                let (from, to) = (words::time(slices.not_before), words::time(slices.not_after));
+                line(text, "  certificate valid", &format!("{from} to {to}"));
+            }
+        }
+    }
+    let entry = match &cms.log_entry {
+        None => {
+            text.push_str("  no log entry\n");
+            None
+        }
+        Some(EmbeddedEntry::Encoded(bytes)) => Some(TransparencyLogEntry::parse(bytes)),
+        Some(EmbeddedEntry::Prototype(fields)) => Some(TransparencyLogEntry::from_prototype(fields)),
+    };
+    if let Some(entry) = entry {
+        let entry = entry.map_err(|error| words(&error))?;
+        let version = entry.kind_version.as_ref().map_or("", |kind| kind.version.as_str());
+        line(text, "  log entry", &format!("hashedrekord {version}, index {}", entry.log_index));
+        if entry.signed_entry_timestamp().is_some() {
+            line(text, "  entered into the log", &words::time(entry.integrated_time));
+        }
+        if let Some(envelope) = entry.inclusion_proof.as_ref().and_then(|proof| proof.checkpoint.as_ref()) {
+            match Checkpoint::parse(&envelope.envelope) {
+                Ok(checkpoint) => {
+                    let size = checkpoint.tree_size;
+                    line(text, "  checkpoint", &format!("'{}' of {size} entries", checkpoint.origin));
+                }
+                Err(error) => line(text, "  checkpoint", &error),
+            }
+        }
+    }
+    for token in &cms.timestamp_tokens {
+        match TimestampToken::parse(token) {
+            Ok(token) => line(text, "  timestamp", &words::time(token.time)),
+            Err(error) => line(text, "  timestamp", &error),
+        }
+    }
+    Ok(())
+}

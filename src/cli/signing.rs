@@ -1,0 +1,354 @@
+//! Making one signature: from configuration to plan, from login to armor, checked before it is used.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{self, Write as _},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{World, git_program::committer_address, settings};
+use crate::{
+    identity::{self, BrowserOptions, Claims, GitHubActions, Login, Notice, Opener, Prompter, Provider},
+    object::Payload,
+    repository::{Configuration, Scopes},
+    service::http::Http,
+    sign::{LogPlan, Objection, Preference, SignError, Signer, SigningPlan, login_issuer},
+    sigstore::trusted_root::{Instance, PUBLIC_GOOD},
+    verify::{Verdict, Verifier},
+    words::{self, Failure},
+};
+
+/// A signature for git.
+pub(super) struct Signed {
+    /// The armor, one line feed at its end.
+    pub(super) armor: Vec<u8>,
+    /// Fingerprint of the certificate, upper-case hexadecimal.
+    pub(super) fingerprint: String,
+}
+
+/// Sign `payload` as configured. Nothing is returned that has not been verified.
+pub(super) fn sign(
+    world: &World<'_>,
+    configuration: &Configuration,
+    payload: &[u8],
+) -> Result<Signed, Failure> {
+    let settings = Settings { world, configuration };
+    let name = settings.setting("countersign.instance", &[]).unwrap_or_else(|| PUBLIC_GOOD.to_owned());
+    let instance = settings.instance(&name)?;
+    let (plan, issuer) = settings.plan(&name)?;
+    let http = Arc::new(Http::default());
+    let options = settings.identity_options(issuer)?;
+    let token = identity::obtain(&http, &options, &settings.identity_environment(), &Terminal, world.now)
+        .map_err(|error| {
+            Failure::new(error, "log in where a browser can open, or give a token in 'SIGSTORE_ID_TOKEN'")
+        })?;
+
+    let signer = Signer::new(http, plan);
+    let admit = |claims: &Claims| settings.admit(claims, payload);
+    let session = signer.open(&token, &admit).map_err(sign_failure)?;
+    let verifier = Verifier::new(vec![instance]);
+    let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {
+        match verifier.verify(&Payload::whole(payload), armor, world.now) {
+            Verdict::Good(_) => Ok(()),
+            Verdict::Bad(bad) => Err(bad.to_string().into()),
+            Verdict::CannotTell(cause) => Err(cause.to_string().into()),
+        }
+    };
+    let signature = signer.sign(&session, payload, world.now, &check).map_err(sign_failure)?;
+    let digest = crate::encoding::sha256(&[&session.certificate().leaf]);
+    Ok(Signed { armor: signature.armor, fingerprint: hex::encode_upper(digest) })
+}
+
+fn sign_failure(error: SignError) -> Failure {
+    let hint = match &error {
+        SignError::Identity(_) => {
+            "log in as the committer, or set 'user.email' to the address you log in with"
+        }
+        SignError::Check(_) => {
+            "nothing was written; the trusted root does not fit the servers: \
+             check 'countersign.instance' and its trusted root"
+        }
+        _ if error.retryable() => "nothing was written; try again in a moment",
+        _ => "nothing was written; check 'countersign.instance' and the network",
+    };
+    Failure::new(error, hint)
+}
+
+/// Configuration and environment, asked in gitsign's order: our key, then the environment, then gitsign's key.
+struct Settings<'a, 'w> {
+    world: &'a World<'w>,
+    configuration: &'a Configuration,
+}
+
+impl Settings<'_, '_> {
+    /// The value of our own `key`, else of the first of `variables`, else of the first of `keys`.
+    fn either(&self, key: &str, variables: &[&str], keys: &[&str]) -> Option<String> {
+        let configured = |key: &str| {
+            self.configuration.text(key, Scopes::Protected).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        configured(key)
+            .or_else(|| {
+                variables.iter().find_map(|name| self.world.environment.text(name).map(str::to_owned))
+            })
+            .or_else(|| keys.iter().find_map(|key| configured(key)))
+    }
+
+    fn setting(&self, key: &str, keys: &[&str]) -> Option<String> {
+        self.either(key, &[], keys)
+    }
+
+    fn instance(&self, name: &str) -> Result<Instance, Failure> {
+        let key = format!("countersign.{name}.trustedRoot");
+        match settings::path(self.world, self.configuration, &key, Scopes::Protected) {
+            Some(file) => settings::load_instance(name, &file),
+            None if name == PUBLIC_GOOD => settings::public_good(),
+            None => Err(Failure::new(
+                format!("the instance '{name}' has no trusted root"),
+                format!("set '{key}' to the path of its trusted_root.json with 'git config --global'"),
+            )),
+        }
+    }
+
+    /// Where to sign, and where to log in.
+    fn plan(&self, name: &str) -> Result<(SigningPlan, Option<String>), Failure> {
+        let issuer = self.either(
+            "countersign.issuer",
+            &["GITSIGN_OIDC_ISSUER", "SIGSTORE_OIDC_ISSUER"],
+            &["gitsign.issuer"],
+        );
+        let fulcio = self.either(
+            "countersign.fulcio",
+            &["GITSIGN_FULCIO_URL", "SIGSTORE_FULCIO_URL"],
+            &["gitsign.fulcio"],
+        );
+        let rekor = self.either(
+            "countersign.rekor",
+            &["GITSIGN_REKOR_URL", "SIGSTORE_REKOR_URL"],
+            &["gitsign.rekor"],
+        );
+        let timestamp = self.either(
+            "countersign.timestampServerURL",
+            &["GITSIGN_TIMESTAMP_SERVER_URL", "SIGSTORE_TIMESTAMP_SERVER_URL"],
+            &["gitsign.timestampServerURL"],
+        );
+        let version = self.either(
+            "countersign.rekorVersion",
+            &["GITSIGN_REKOR_VERSION", "SIGSTORE_REKOR_VERSION"],
+            &["gitsign.rekorVersion"],
+        );
+        let (mut plan, offered) = match (fulcio, rekor) {
+            (Some(fulcio), Some(rekor)) => {
+                let log = match version.as_deref() {
+                    None | Some("1") => LogPlan::RekorV1 { rekor, timestamp: None },
+                    _ => LogPlan::RekorV2 {
+                        rekor,
+                        timestamp: timestamp.clone().ok_or_else(|| {
+                            Failure::new(
+                                "Rekor v2 proves no time, and no timestamp authority is configured",
+                                "set 'countersign.timestampServerURL'",
+                            )
+                        })?,
+                    },
+                };
+                (SigningPlan { fulcio, log }, None)
+            }
+            (None, None) => {
+                let preference = match version.as_deref() {
+                    None => Preference::Interoperable,
+                    Some("1") => Preference::RekorV1,
+                    Some("2") => Preference::RekorV2,
+                    Some(other) => {
+                        return Err(Failure::new(
+                            format!("there is no Rekor version '{other}'"),
+                            "set 'countersign.rekorVersion' to 1 or 2",
+                        ));
+                    }
+                };
+                let json = self.signing_config(name)?;
+                let failed = |error| {
+                    Failure::new(
+                        format!("instance '{name}': {error}"),
+                        "get the signing config again from whoever runs the instance",
+                    )
+                };
+                let plan = SigningPlan::from_signing_config(&json, self.world.now, preference);
+                (plan.map_err(failed)?, login_issuer(&json, self.world.now).map_err(failed)?)
+            }
+            _ => {
+                return Err(Failure::new(
+                    "of certificate authority and log only one is configured",
+                    "set both 'countersign.fulcio' and 'countersign.rekor', or neither",
+                ));
+            }
+        };
+        if let Some(url) = timestamp {
+            plan = plan.with_timestamp(url);
+        }
+        Ok((plan, issuer.or(offered)))
+    }
+
+    fn signing_config(&self, name: &str) -> Result<String, Failure> {
+        let key = format!("countersign.{name}.signingConfig");
+        match settings::path(self.world, self.configuration, &key, Scopes::Protected) {
+            Some(file) => settings::read(&file, "signing config"),
+            None if name == PUBLIC_GOOD => {
+                Ok(sigstore_trust_root::SIGSTORE_PRODUCTION_SIGNING_CONFIG.to_owned())
+            }
+            None => Err(Failure::new(
+                format!("the instance '{name}' has no signing config"),
+                format!("set '{key}' to the path of its signing_config.json with 'git config --global'"),
+            )),
+        }
+    }
+
+    fn identity_environment(&self) -> identity::Environment {
+        let environment = &self.world.environment;
+        let text = |name: &str| environment.text(name).map(str::to_owned);
+        identity::Environment {
+            sigstore_id_token: text("SIGSTORE_ID_TOKEN"),
+            github_actions: text("ACTIONS_ID_TOKEN_REQUEST_URL")
+                .zip(text("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
+                .map(|(request_url, request_token)| GitHubActions { request_url, request_token }),
+            browser: text("BROWSER"),
+        }
+    }
+
+    fn identity_options(&self, issuer: Option<String>) -> Result<identity::Options, Failure> {
+        let mut provider = Provider::new(issuer.clone().unwrap_or_default());
+        if let Some(client) = self.either(
+            "countersign.clientID",
+            &["GITSIGN_OIDC_CLIENT_ID", "SIGSTORE_OIDC_CLIENT_ID"],
+            &["gitsign.clientID"],
+        ) {
+            provider.client_id = client;
+        }
+        if let Some(file) = self.setting("countersign.clientSecretFile", &["gitsign.clientSecretFile"]) {
+            let secret = settings::read(&self.world.directory.join(file), "client secret")?;
+            provider.client_secret = Some(secret.trim().to_owned().into());
+        }
+        provider.connector_id = self.either(
+            "countersign.connectorID",
+            &["GITSIGN_CONNECTOR_ID", "SIGSTORE_CONNECTOR_ID"],
+            &["gitsign.connectorID"],
+        );
+        provider.login_hint = self.setting("countersign.identity", &[]);
+        let mut options = identity::Options::new(provider);
+        if let Some(file) = self.setting("countersign.tokenFile", &[]) {
+            options.token_file = Some(self.world.directory.join(file));
+        }
+        options.login = if issuer.is_some() { self.login()? } else { None };
+        Ok(options)
+    }
+
+    /// How a person would log in here, if one is here.
+    fn login(&self) -> Result<Option<Login>, Failure> {
+        let opener = self.either(
+            "countersign.urlOpener",
+            &["GITSIGN_URL_OPENER", "SIGSTORE_URL_OPENER"],
+            &["gitsign.urlOpener"],
+        );
+        let browser = |opener: Opener| -> Result<Option<Login>, Failure> {
+            let mut options = BrowserOptions { opener, ..BrowserOptions::default() };
+            if let Some(url) = self.either(
+                "countersign.redirectURL",
+                &["GITSIGN_OIDC_REDIRECT_URL", "SIGSTORE_OIDC_REDIRECT_URL"],
+                &["gitsign.redirectURL"],
+            ) {
+                let parsed = url.parse().map_err(|error| {
+                    Failure::new(
+                        format!("the redirect URL '{url}': {error}"),
+                        "write it as 'http://localhost:PORT/auth/callback'",
+                    )
+                })?;
+                options.redirect_url = Some(parsed);
+            }
+            Ok(Some(Login::Browser(options)))
+        };
+        let device = Login::Device { wait: Duration::from_secs(300) };
+        match self.setting("countersign.login", &[]).as_deref() {
+            Some("none") => return Ok(None),
+            Some("device") => return Ok(Some(device)),
+            None | Some("browser") => {}
+            Some(other) => {
+                return Err(Failure::new(
+                    format!("there is no way to log in called '{other}'"),
+                    "set 'countersign.login' to browser, device or none",
+                ));
+            }
+        }
+        if let Some(line) = opener {
+            let opener = Opener::command(&line).map_err(|error| {
+                Failure::new(error, "set 'countersign.urlOpener' to a program and its arguments")
+            })?;
+            return browser(opener);
+        }
+        let has_desktop = cfg!(any(target_os = "macos", windows))
+            || ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"]
+                .iter()
+                .any(|name| self.world.environment.get(name).is_some_and(|value| value != OsStr::new("")));
+        if has_desktop { browser(Opener::Desktop) } else { Ok(Terminal::open().is_ok().then_some(device)) }
+    }
+
+    /// Whether the identity about to be used is the wanted one; asked before anything exists of it.
+    fn admit(&self, claims: &Claims, payload: &[u8]) -> Result<(), Objection> {
+        if let Some(wanted) = self.setting("countersign.identity", &[])
+            && wanted != claims.name()
+        {
+            return Err(format!(
+                "the login is for '{}', and 'countersign.identity' is '{wanted}'",
+                words::escape(claims.name())
+            )
+            .into());
+        }
+        // Making the check stricter is open to every scope.
+        let match_committer =
+            ["countersign.matchCommitter", "gitsign.matchCommitter"].iter().try_fold(false, |any, key| {
+                Ok::<_, Objection>(any || self.configuration.boolean(key, Scopes::Any)?.unwrap_or(false))
+            })?;
+        if match_committer {
+            let committer = committer_address(payload).unwrap_or_default();
+            if committer != claims.name().as_bytes() {
+                return Err(format!(
+                    "the login is for '{}', and the committer is '{}'",
+                    words::escape(claims.name()),
+                    words::escape_bytes(&committer)
+                )
+                .into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The person's own terminal: git reads both of our output streams.
+struct Terminal;
+
+impl Terminal {
+    fn open() -> io::Result<fs::File> {
+        fs::OpenOptions::new().write(true).open("/dev/tty")
+    }
+}
+
+impl Prompter for Terminal {
+    fn show(&self, notice: Notice<'_>) -> io::Result<()> {
+        let text = match notice {
+            Notice::Browser { url } => {
+                format!(
+                    "countersign: log in with your browser; if none opens, go to\n  {}\n",
+                    words::escape(url.as_str())
+                )
+            }
+            Notice::Device { url, code, complete } => {
+                let link = complete.map(|link| format!(" (or {})", words::escape(link))).unwrap_or_default();
+                format!(
+                    "countersign: to log in, go to\n  {}{link}\nand enter the code {}\n",
+                    words::escape(url),
+                    words::escape(code)
+                )
+            }
+        };
+        Self::open()?.write_all(text.as_bytes())
+    }
+}

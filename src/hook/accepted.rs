@@ -1,0 +1,84 @@
+//! Which tips this gate has accepted, and under which commit rule.
+//!
+//! One small file for each pair of rule digest and commit. A commit counts only if its file says in
+//! full what its name says: what is missing, cut short or unreadable is simply not accepted.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use crate::object::ObjectId;
+
+/// The accepted tips of one repository. The folder must be this repository's alone, and writable by
+/// none but the user as whom the hook runs.
+#[derive(Clone, Debug)]
+pub struct AcceptedTips {
+    folder: PathBuf,
+}
+
+impl AcceptedTips {
+    /// The tips that are kept in the state folder `state`, which need not exist yet.
+    #[must_use]
+    pub fn new(state: &Path) -> Self {
+        Self { folder: state.join("accepted") }
+    }
+
+    /// Whether the gate has accepted `commit`, with all that it leads to, under the rule with this digest.
+    #[must_use]
+    pub fn contains(&self, digest: &[u8; 32], commit: ObjectId) -> bool {
+        std::fs::read(self.path(digest, commit)).is_ok_and(|text| text == content(digest, commit))
+    }
+
+    /// Write down that the gate has accepted `commit` under the rule with this digest.
+    ///
+    /// # Errors
+    /// The file cannot be written; nothing half-written is left.
+    pub fn insert(&self, digest: &[u8; 32], commit: ObjectId) -> std::io::Result<()> {
+        if self.contains(digest, commit) {
+            return Ok(());
+        }
+        let path = self.path(digest, commit);
+        let folder = path.parent().expect("the path ends in a file name");
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(&content(digest, commit))?;
+        file.persist(path)?;
+        Ok(())
+    }
+
+    fn path(&self, digest: &[u8; 32], commit: ObjectId) -> PathBuf {
+        let commit = commit.to_string();
+        self.folder.join(hex::encode(digest)).join(&commit[..2]).join(commit)
+    }
+}
+
+fn content(digest: &[u8; 32], commit: ObjectId) -> Vec<u8> {
+    format!("accepted {} {commit}\n", hex::encode(digest)).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_there_in_full_counts() {
+        let state = tempfile::tempdir().unwrap();
+        let tips = AcceptedTips::new(state.path());
+        let commit = ObjectId::from_hex(&[b'a'; 40]).unwrap();
+        assert!(!tips.contains(&[1; 32], commit));
+        tips.insert(&[1; 32], commit).unwrap();
+        tips.insert(&[1; 32], commit).unwrap();
+        assert!(tips.contains(&[1; 32], commit));
+        assert!(!tips.contains(&[2; 32], commit), "another rule");
+        assert!(!tips.contains(&[1; 32], ObjectId::from_hex(&[b'b'; 40]).unwrap()));
+        for damaged in [&b""[..], b"accepted"] {
+            std::fs::write(tips.path(&[1; 32], commit), damaged).unwrap();
+            assert!(!tips.contains(&[1; 32], commit));
+        }
+        std::fs::rename(state.path().join("accepted"), state.path().join("away")).unwrap();
+        assert!(!tips.contains(&[1; 32], commit));
+        std::fs::write(state.path().join("accepted"), "in the way").unwrap();
+        assert!(tips.insert(&[1; 32], commit).is_err());
+    }
+}

@@ -1,0 +1,270 @@
+//! `countersign hook …` and `countersign policy …`: what is typed, and what it comes to.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io::{Read, Write},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+
+use super::{
+    Context, InstallOptions, PushEnvironment, Trust, Uninstalled, install, pre_receive, status,
+    trust::{read_policy, trusted_roots_beside},
+    uninstall,
+};
+use crate::{
+    policy::FIRST_POLICY,
+    words::{Failure, escape},
+};
+
+/// What the commands of this room take from the world, as values.
+pub struct Surroundings<'a> {
+    /// The environment; only `hook pre-receive` looks at it, and only at what describes the push.
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// The current directory.
+    pub directory: PathBuf,
+    /// This program's own path.
+    pub program: PathBuf,
+    /// Seconds since 1970.
+    pub now: i64,
+    /// Standard input.
+    pub stdin: &'a mut dyn Read,
+    /// Standard output.
+    pub stdout: &'a mut dyn Write,
+    /// Standard error.
+    pub stderr: &'a mut dyn Write,
+}
+
+/// Refuse pushes that nobody vouches for
+#[derive(Args, Debug)]
+pub struct HookArguments {
+    #[command(subcommand)]
+    command: HookCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum HookCommand {
+    /// Judge a push; git's pre-receive hook runs this through the installed shim
+    PreReceive {
+        /// The repository for which the hook was installed
+        #[arg(long, value_name = "DIR")]
+        repository: PathBuf,
+        /// The policy file
+        #[arg(long, value_name = "FILE")]
+        policy: PathBuf,
+        /// The folder for what was accepted
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// The trusted root of an instance that the policy names
+        #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
+        trusted_roots: Vec<(String, PathBuf)>,
+    },
+    /// Install the pre-receive hook, keeping and chaining one that is there
+    Install {
+        /// The repository
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        repository: PathBuf,
+        /// The policy file, kept where pushers cannot write
+        #[arg(long, value_name = "FILE")]
+        policy: PathBuf,
+        /// The folder for what was accepted [default: 'countersign' in the repository]
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+        /// The program that the hook runs [default: this one]
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
+        /// The trusted root of an instance, instead of the one that the policy names
+        #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
+        trusted_roots: Vec<(String, PathBuf)>,
+    },
+    /// Remove the hook, and restore the one that was there before
+    Uninstall {
+        /// The repository
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        repository: PathBuf,
+    },
+    /// Say what is installed, what it goes by, and who else could change that
+    Status {
+        /// The repository
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        repository: PathBuf,
+    },
+}
+
+/// Write and check policy files
+#[derive(Args, Debug)]
+pub struct PolicyArguments {
+    #[command(subcommand)]
+    command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// Write a first policy, commented, to be made one's own
+    Init {
+        /// Where to; a file that is there is not overwritten
+        #[arg(value_name = "FILE")]
+        path: PathBuf,
+    },
+    /// Say whether a policy can be used, and what in it is probably not meant
+    Check {
+        /// The policy file
+        #[arg(value_name = "FILE")]
+        path: PathBuf,
+    },
+}
+
+/// Run `countersign hook …`; the exit status.
+pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -> u8 {
+    let Surroundings { directory, .. } = &*surroundings;
+    let at = |path: PathBuf| directory.join(path);
+    let roots = |roots: Vec<(String, PathBuf)>| {
+        roots.into_iter().map(|(name, path)| (name, directory.join(path))).collect::<Vec<_>>()
+    };
+    let answer = match arguments.command {
+        HookCommand::PreReceive { repository, policy, state, trusted_roots } => {
+            let context = Context {
+                policy: at(policy),
+                trusted_roots: roots(trusted_roots),
+                state: at(state),
+                repository: at(repository),
+                environment: PushEnvironment::from_variables(surroundings.variable, directory),
+                now: surroundings.now,
+            };
+            return pre_receive(&context, surroundings.stdin, surroundings.stderr).status();
+        }
+        HookCommand::Install { repository, policy, state, program, trusted_roots } => {
+            let options = InstallOptions {
+                repository: at(repository),
+                policy: at(policy),
+                state: state.map(at),
+                program: program.map_or_else(|| surroundings.program.clone(), at),
+                trusted_roots: roots(trusted_roots),
+            };
+            install(&options).map_err(Failure::from).map(|installed| {
+                let mut words = format!("installed '{}'\n", installed.hook.display());
+                if let Some(before) = &installed.shim.before {
+                    words += &format!("the hook that was there runs first, as '{}'\n", before.display());
+                }
+                (words, 0)
+            })
+        }
+        HookCommand::Uninstall { repository } => {
+            uninstall(&at(repository)).map_err(Failure::from).map(|uninstalled| {
+                let words = match uninstalled {
+                    Uninstalled::Nothing => "no hook of countersign is installed\n",
+                    Uninstalled::Removed => "removed the hook\n",
+                    Uninstalled::Restored => "removed the hook, and restored the one that was there before\n",
+                };
+                (words.to_owned(), 0)
+            })
+        }
+        HookCommand::Status { repository } => {
+            status(&at(repository)).map_err(Failure::from).map(|status| describe(&status))
+        }
+    };
+    finish(answer, surroundings)
+}
+
+/// Run `countersign policy …`; the exit status.
+pub fn run_policy(arguments: PolicyArguments, surroundings: &mut Surroundings<'_>) -> u8 {
+    let directory = &surroundings.directory;
+    let answer = match arguments.command {
+        PolicyCommand::Init { path } => init(&directory.join(path)),
+        PolicyCommand::Check { path } => check(&directory.join(path)),
+    };
+    finish(answer, surroundings)
+}
+
+/// Words for standard output and an exit status, or a failure for standard error.
+type Answer = Result<(String, u8), Failure>;
+
+fn finish(answer: Answer, surroundings: &mut Surroundings<'_>) -> u8 {
+    // A reader that has gone does not change what was done.
+    match answer {
+        Ok((words, status)) => {
+            let _ =
+                surroundings.stdout.write_all(words.as_bytes()).and_then(|()| surroundings.stdout.flush());
+            status
+        }
+        Err(failure) => {
+            let _ = write!(surroundings.stderr, "{failure}");
+            3
+        }
+    }
+}
+
+fn describe(status: &super::Status) -> (String, u8) {
+    let mut words = String::new();
+    if let Some(shim) = &status.shim {
+        let mut line = |name: &str, path: &Path| {
+            words += &format!("{name}: {}\n", escape(&path.display().to_string()));
+        };
+        line("hook", &status.hook);
+        line("program", &shim.program);
+        line("policy", &shim.policy);
+        line("state", &shim.state);
+        for (name, path) in &shim.trusted_roots {
+            line(&format!("trusted root of '{name}'"), path);
+        }
+        if let Some(before) = &shim.before {
+            line("runs first", before);
+        }
+    }
+    for finding in &status.findings {
+        words += &format!("warning: {}\n", escape(&finding.to_string()));
+    }
+    (words, u8::from(!status.findings.is_empty()))
+}
+
+fn init(path: &Path) -> Answer {
+    let failed = |error: std::io::Error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => "it was left as it is; name another path",
+            _ => "name a path that can be written",
+        };
+        Failure::new(format!("'{}' cannot be written: {error}", path.display()), hint)
+    };
+    let mut file = std::fs::File::create_new(path).map_err(failed)?;
+    file.write_all(FIRST_POLICY.as_bytes()).map_err(failed)?;
+    let words = format!(
+        "wrote '{0}'\nhint: put your own identities and refs into it, then run 'countersign policy check {0}'\n",
+        path.display()
+    );
+    Ok((words, 0))
+}
+
+/// 0 for a policy that can be used as it is, 1 with something to look at, 3 if it cannot be used.
+fn check(path: &Path) -> Answer {
+    let policy = read_policy(path)?;
+    Trust::read(path, &trusted_roots_beside(path, &policy))?;
+    let findings = policy.check();
+    let mut words = String::new();
+    for finding in &findings {
+        words += &format!("warning: {finding}\n");
+    }
+    if findings.is_empty() {
+        words = format!(
+            "{}: {} rules, {} identities, {} trusted roots besides 'public-good'\n",
+            path.display(),
+            policy.rules().len(),
+            policy.identities().len(),
+            policy.instances().len()
+        );
+    }
+    Ok((words, u8::from(!findings.is_empty())))
+}
+
+/// Reads `NAME=FILE`.
+fn named_path() -> impl clap::builder::TypedValueParser<Value = (String, PathBuf)> {
+    use clap::builder::{OsStringValueParser, TypedValueParser as _};
+    OsStringValueParser::new().try_map(|text| {
+        let bytes = text.as_bytes();
+        let at = bytes.iter().position(|byte| *byte == b'=').filter(|at| *at > 0 && at + 1 < bytes.len());
+        let at = at.ok_or("it has to be NAME=FILE")?;
+        let name = std::str::from_utf8(&bytes[..at]).map_err(|_| "its name is not text")?;
+        Ok::<_, &'static str>((name.to_owned(), PathBuf::from(OsStr::from_bytes(&bytes[at + 1..]))))
+    })
+}

@@ -1,0 +1,375 @@
+//! The gate itself: ref updates in, refusals out, by one snapshot of policy, refs and objects.
+//!
+//! What a push has to answer for is `new --not B`. B is the ref's own current value as the server
+//! reads it and, for a ref that is created or rewound, the tips of its rule's bases, each only if
+//! its own commit rule has the same digest, is enforced, and this gate has accepted that very tip
+//! under that digest. That a commit stands in the repository under some other name counts for nothing.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    io::Write,
+};
+
+use gix::bstr::ByteSlice;
+
+use super::{
+    AcceptedTips, Update,
+    evidence::{Known, gather},
+    plan,
+};
+use crate::{
+    object::ObjectId,
+    policy::{Cause, Event, Governing, Policy, Refusal, Rule, Signers, Subject},
+    repository::{History, HistoryError, ObjectReader, Objects, References, Shallow, new_commits},
+    verify::Verifier,
+};
+
+/// Everything that the gate looks at, read before it begins.
+pub(super) struct Gate<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) verifier: &'a Verifier,
+    pub(super) objects: &'a Objects,
+    pub(super) references: &'a References,
+    pub(super) shallow: &'a Shallow,
+    pub(super) accepted: &'a AcceptedTips,
+    /// Seconds since 1970; it only bounds the future.
+    pub(super) now: i64,
+}
+
+/// What the gate has found.
+#[derive(Debug, Default)]
+pub(super) struct Finding {
+    /// Why the push is refused; empty if it is not.
+    pub(super) refusals: Vec<Refusal>,
+    /// What rules in warning mode would have refused.
+    pub(super) warnings: Vec<Refusal>,
+    /// Which tips may be written down as accepted, once the whole push is.
+    pub(super) tips: Vec<([u8; 32], ObjectId)>,
+}
+
+/// What is to be judged for one ref under one of its names.
+struct Task<'a> {
+    reference: Vec<u8>,
+    rule: &'a Rule,
+    tags: Vec<ObjectId>,
+    commits: Vec<ObjectId>,
+    tip: Option<ObjectId>,
+    /// The ref did not exist.
+    created: bool,
+}
+
+impl<'a> Gate<'a> {
+    /// Judge a whole push, telling `progress` when it takes long.
+    pub(super) fn judge(&self, updates: &[Update], progress: &mut dyn Write) -> Finding {
+        let reader = self.objects.reader();
+        let mut finding = Finding::default();
+        let mut bases = HashMap::new();
+        let mut names = Vec::new();
+        for update in updates {
+            match self.names_of(update) {
+                Ok(found) => names.push((update, found)),
+                Err(cause) => finding.refuse(&update.reference, Subject::Reference, None, cause),
+            }
+        }
+        let mut tasks = Vec::new();
+        for (update, names) in &names {
+            for name in names {
+                match self.policy.governing(name) {
+                    Governing::Accepted => {}
+                    Governing::Refused => finding.refuse(name, Subject::Reference, None, Cause::NoRule),
+                    Governing::Reserved => finding.refuse(name, Subject::Reference, None, Cause::Reserved),
+                    Governing::Rule(rule) => {
+                        let tips =
+                            bases.entry(rule.name.as_str()).or_insert_with(|| self.bases(&reader, rule));
+                        tasks.extend(self.plan(&reader, &mut finding, rule, tips, name, update));
+                    }
+                }
+            }
+        }
+        for rule in self.policy.rules() {
+            let tips = bases.get(rule.name.as_str()).map(Vec::as_slice).unwrap_or_default();
+            self.walk_created(&reader, &mut finding, rule, tips, &mut tasks);
+        }
+        let known = self.gather(&tasks, progress);
+        let names = Names {
+            gate: self,
+            reader: &reader,
+            tasks: &tasks,
+            bases: &bases,
+            histories: RefCell::default(),
+        };
+        for task in &tasks {
+            self.judge_task(&mut finding, task, &known, &names);
+        }
+        finding
+    }
+
+    /// The name that was pushed to and those that symbolic refs behind it stand for, once the
+    /// pusher's idea of the ref's value has proven to be the server's.
+    fn names_of(&self, update: &Update) -> Result<Vec<Vec<u8>>, Cause> {
+        let name = update.reference.as_bstr();
+        if !name.starts_with(b"refs/") {
+            return Err(Cause::Unexpected("a ref's name has to begin with 'refs/'".to_owned()));
+        }
+        let value = self.references.read(name).map_err(|error| Cause::Unexpected(error.to_string()))?;
+        if value.id != update.claimed {
+            return Err(Cause::Stale { server: value.id, claimed: update.claimed });
+        }
+        Ok(value.names.into_iter().map(Into::into).collect())
+    }
+
+    /// The commits from which a new or rewound ref under `rule` may take its history.
+    fn bases(&self, reader: &ObjectReader, rule: &Rule) -> Vec<ObjectId> {
+        let Some(digest) = self.digest(rule) else { return Vec::new() };
+        let tip = |base: &String| {
+            let value = self.references.read(base.as_str().into()).ok()?;
+            let same = value.names.iter().all(|name| {
+                self.policy
+                    .rule_for(name)
+                    .is_some_and(|other| other.is_enforced() && self.digest(other) == Some(digest))
+            });
+            let commit = plan::commit_behind(reader, value.id?)?;
+            (same && self.accepted.contains(&digest, commit)).then_some(commit)
+        };
+        rule.bases.iter().filter_map(tip).collect()
+    }
+
+    fn digest(&self, rule: &Rule) -> Option<[u8; 32]> {
+        self.policy.commit_rule_digest(rule, |name| {
+            self.verifier.instances().iter().find(|instance| instance.name() == name).map(|i| *i.digest())
+        })
+    }
+
+    /// Judge what happens to the ref, and find out what else has to be judged. The commits of a ref
+    /// that is created are left to [`Self::walk_created`].
+    fn plan(
+        &self,
+        reader: &ObjectReader,
+        finding: &mut Finding,
+        rule: &'a Rule,
+        bases: &[ObjectId],
+        name: &[u8],
+        update: &Update,
+    ) -> Option<Task<'a>> {
+        let mut event = |subject: Subject, event: Event| {
+            if let Err(cause) = rule.judge_event(event) {
+                finding.refuse(name, subject, Some(rule), cause);
+            }
+        };
+        let Some(wanted) = update.wanted else {
+            event(Subject::Reference, Event::Delete);
+            return None;
+        };
+        match update.claimed {
+            None => event(Subject::Reference, Event::Create),
+            Some(current) if current != wanted && plan::is_tag(name) => {
+                event(Subject::Reference, Event::ReplaceTag);
+            }
+            Some(_) => {}
+        }
+        let target = match plan::target(reader, name, wanted) {
+            Ok(target) => target,
+            Err((subject, cause)) => {
+                finding.refuse(name, subject, Some(rule), cause);
+                return None;
+            }
+        };
+        for (subject, happens) in target.events {
+            event(subject, happens);
+        }
+        let mut task = Task {
+            reference: name.to_vec(),
+            rule,
+            tags: target.tags,
+            commits: Vec::new(),
+            tip: target.commit,
+            created: update.claimed.is_none(),
+        };
+        if let (Some(current), Some(tip)) = (update.claimed, target.commit) {
+            let current = plan::commit_behind(reader, current);
+            match self.walk_updated(reader, rule, bases, current, tip) {
+                Ok((history, descends)) => {
+                    if !descends && !plan::is_tag(name) {
+                        event(Subject::Reference, Event::Rewind);
+                    }
+                    task.commits = history.commits;
+                }
+                Err(error) => finding.refuse_history(name, rule, error),
+            }
+        }
+        Some(task)
+    }
+
+    /// What an update adds, and whether the new value descends from the current one.
+    fn walk_updated(
+        &self,
+        reader: &ObjectReader,
+        rule: &Rule,
+        bases: &[ObjectId],
+        current: Option<ObjectId>,
+        tip: ObjectId,
+    ) -> Result<(History, bool), HistoryError> {
+        let walk = |hidden: &[ObjectId], anchor| new_commits(reader, &[tip], hidden, anchor, self.shallow);
+        let own: Vec<ObjectId> = current.into_iter().collect();
+        let history = walk(&own, rule.anchor);
+        let reaches = |history: &Result<History, HistoryError>| {
+            history
+                .as_ref()
+                .is_ok_and(|history| !own.is_empty() && own.iter().all(|id| history.reached.contains(id)))
+        };
+        // The way down to the current value may lead through the anchor, where the walk ends.
+        let descends = reaches(&history) || (rule.anchor.is_some() && reaches(&walk(&own, None)));
+        if descends || bases.is_empty() {
+            return Ok((history?, descends));
+        }
+        Ok((walk(&[&own, bases].concat(), rule.anchor)?, false))
+    }
+
+    /// Walk the histories of all refs that are created under `rule` in one go, and one by one only
+    /// if something is wrong with them. The commits of all stand with the first one then.
+    fn walk_created(
+        &self,
+        reader: &ObjectReader,
+        finding: &mut Finding,
+        rule: &Rule,
+        bases: &[ObjectId],
+        tasks: &mut [Task<'a>],
+    ) {
+        let mut created: Vec<&mut Task<'a>> =
+            tasks.iter_mut().filter(|task| task.created && task.rule.name == rule.name).collect();
+        let tips: Vec<ObjectId> = created.iter().filter_map(|task| task.tip).collect();
+        let walk = |tips: &[ObjectId], hidden: &[ObjectId]| {
+            new_commits(reader, tips, hidden, rule.anchor, self.shallow)
+        };
+        let Some(first) = created.first_mut() else { return };
+        let together = match walk(&tips, bases) {
+            Ok(history) => {
+                first.commits = history.commits;
+                return;
+            }
+            Err(error) => error,
+        };
+        let before = finding.refusals.len();
+        let mut passed = bases.to_vec();
+        for task in &created {
+            match task.tip.map(|tip| (tip, walk(&[tip], &passed))) {
+                Some((_, Err(error))) => finding.refuse_history(&task.reference, rule, error),
+                // Only to keep what is shared from being walked again and again.
+                Some((tip, Ok(_))) if passed.len() < bases.len() + MAXIMUM_NAMED => passed.push(tip),
+                _ => {}
+            }
+        }
+        if finding.refusals.len() == before {
+            finding.refuse_history(&created[0].reference, rule, together);
+        }
+    }
+
+    /// The evidence about every object whose signature matters, each once.
+    fn gather(&self, tasks: &[Task<'a>], progress: &mut dyn Write) -> Known {
+        let mut ids = Vec::new();
+        let mut seen = HashSet::new();
+        for task in tasks {
+            if task.rule.commits != Signers::Unsigned {
+                ids.extend(task.commits.iter().filter(|id| seen.insert(**id)));
+            }
+            ids.extend(task.tags.iter().filter(|id| seen.insert(**id)));
+        }
+        gather(self.objects, self.verifier, self.now, &ids, progress)
+    }
+
+    fn judge_task(&self, finding: &mut Finding, task: &Task<'a>, known: &Known, names: &Names<'_>) {
+        let judge = |signers: &Signers, id: &ObjectId| match known.get(id) {
+            Some(Ok(evidence)) => self.policy.judge(signers, evidence),
+            Some(Err(cause)) => Err(cause.clone()),
+            // The walk has parsed it strictly already.
+            None if *signers == Signers::Unsigned => Ok(()),
+            None => Err(Cause::Unexpected(format!("the object '{id}' was not judged"))),
+        };
+        for tag in &task.tags {
+            let judged = match &task.rule.tags {
+                None => Err(Cause::TagsNotNamed),
+                Some(signers) => judge(signers, tag),
+            };
+            if let Err(cause) = judged {
+                finding.refuse(&task.reference, Subject::Tag(*tag), Some(task.rule), cause);
+            }
+        }
+        for commit in task.commits.iter().rev() {
+            if let Err(cause) = judge(&task.rule.commits, commit) {
+                let reference = names.of(task, *commit);
+                finding.refuse(reference, Subject::Commit(*commit), Some(task.rule), cause);
+            }
+        }
+        let is_base =
+            |rule: &Rule| rule.bases.iter().any(|base| base.as_bytes() == task.reference.as_slice());
+        if self.policy.rules().iter().any(is_base)
+            && task.rule.is_enforced()
+            && let (Some(tip), Some(digest)) = (task.tip, self.digest(task.rule))
+        {
+            finding.tips.push((digest, tip));
+        }
+    }
+}
+
+/// Which of several refs that are created together brought a commit: only words depend on it.
+struct Names<'a> {
+    gate: &'a Gate<'a>,
+    reader: &'a ObjectReader,
+    tasks: &'a [Task<'a>],
+    bases: &'a HashMap<&'a str, Vec<ObjectId>>,
+    /// What each tip adds, as far as it was asked for.
+    histories: RefCell<HashMap<ObjectId, HashSet<ObjectId>>>,
+}
+
+/// How many refs that are created together are looked at one by one once something is wrong.
+const MAXIMUM_NAMED: usize = 64;
+
+impl<'a> Names<'a> {
+    fn of(&self, task: &'a Task<'a>, commit: ObjectId) -> &'a [u8] {
+        let bases = self.bases.get(task.rule.name.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let together: Vec<(&Task<'_>, ObjectId)> = (self.tasks.iter())
+            .filter(|other| task.created && other.created && other.rule.name == task.rule.name)
+            .filter_map(|other| Some((other, other.tip?)))
+            .collect();
+        if let Some((other, _)) = together.iter().find(|(_, tip)| *tip == commit) {
+            return &other.reference;
+        }
+        let mut histories = self.histories.borrow_mut();
+        let mut seen = HashSet::new();
+        let distinct = together.iter().filter(|(_, tip)| seen.insert(*tip));
+        for (other, tip) in distinct.take(MAXIMUM_NAMED) {
+            let history = histories.entry(*tip).or_insert_with(|| {
+                let walked = new_commits(self.reader, &[*tip], bases, other.rule.anchor, self.gate.shallow);
+                walked.map(|history| history.commits.into_iter().collect()).unwrap_or_default()
+            });
+            if history.contains(&commit) {
+                return &other.reference;
+            }
+        }
+        &task.reference
+    }
+}
+
+impl Finding {
+    /// Note a refusal, or a warning where the rule only warns and the cause is its own to weigh.
+    fn refuse(&mut self, reference: &[u8], subject: Subject, rule: Option<&Rule>, cause: Cause) {
+        let only_warns = rule.is_some_and(|rule| !rule.is_enforced()) && cause.is_for_the_rule_to_decide();
+        let refusal = Refusal {
+            reference: reference.to_vec(),
+            subject,
+            rule: rule.map(|rule| rule.name.clone()),
+            cause,
+        };
+        if only_warns { self.warnings.push(refusal) } else { self.refusals.push(refusal) }
+    }
+
+    fn refuse_history(&mut self, reference: &[u8], rule: &Rule, error: HistoryError) {
+        let (subject, cause) = match error {
+            HistoryError::Malformed { id, cause } => (Subject::Commit(id), Cause::Malformed(cause)),
+            HistoryError::Shallow(id) => (Subject::Commit(id), Cause::Unexpected(error.to_string())),
+            other => (Subject::Reference, Cause::Unexpected(other.to_string())),
+        };
+        self.refuse(reference, subject, Some(rule), cause);
+    }
+}

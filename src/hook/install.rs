@@ -1,0 +1,361 @@
+//! Putting the shim into a repository and taking it out again.
+
+use std::{
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Shim, ShimError, Trust, TrustError,
+    trust::{read_policy, trusted_roots_beside},
+};
+use crate::{
+    repository::{Configuration, ConfigurationError, OpenError, Repository, Scopes},
+    words::Failure,
+};
+
+/// Under which name a hook that was there before is kept, beside the shim.
+const BEFORE: &str = "pre-receive.before-countersign";
+
+/// What to install.
+#[derive(Clone, Debug)]
+pub struct InstallOptions {
+    /// The repository.
+    pub repository: PathBuf,
+    /// The policy file.
+    pub policy: PathBuf,
+    /// The state folder; `countersign` in the repository if none is given.
+    pub state: Option<PathBuf>,
+    /// The program that the shim runs.
+    pub program: PathBuf,
+    /// Trusted roots that count instead of those that the policy names.
+    pub trusted_roots: Vec<(String, PathBuf)>,
+}
+
+/// What was installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// Where the shim is.
+    pub hook: PathBuf,
+    /// What it holds.
+    pub shim: Shim,
+}
+
+/// What uninstalling came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Uninstalled {
+    /// There was no shim.
+    Nothing,
+    /// The shim is gone.
+    Removed,
+    /// The hook that was there before is back.
+    Restored,
+}
+
+/// Why the shim cannot be installed, removed or looked at. One cause, one variant.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// A hook is to be kept where one is kept already.
+    #[error("'{}' is in the way", .0.display())]
+    BeforeExists(PathBuf),
+    /// git's configuration cannot be read.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    /// git looks for hooks elsewhere.
+    #[error("'core.hooksPath' is set to '{0}', so that git would not run a hook of the repository")]
+    HooksPath(String),
+    /// A file cannot be read or written.
+    #[error("'{}': {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The program that the shim would run is not there.
+    #[error("there is no program '{}'", .0.display())]
+    NoProgram(PathBuf),
+    /// The repository cannot be used.
+    #[error(transparent)]
+    Repository(#[from] OpenError),
+    /// A path does not fit into a shim, or the shim there was edited.
+    #[error(transparent)]
+    Shim(#[from] ShimError),
+    /// The state folder belongs to another repository.
+    #[error("the state folder '{}' belongs to the repository '{}'", state.display(), owner.display())]
+    StateOfAnother {
+        /// The folder.
+        state: PathBuf,
+        /// Whose it is.
+        owner: PathBuf,
+    },
+    /// The policy or a trusted root cannot be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+impl From<InstallError> for Failure {
+    fn from(error: InstallError) -> Self {
+        let hint = match error {
+            InstallError::Trust(error) => return error.into(),
+            InstallError::BeforeExists(_) => "move one of the two hooks away by hand",
+            InstallError::HooksPath(_) => {
+                "unset it for this repository, or call 'countersign hook pre-receive' from your own hook"
+            }
+            InstallError::NoProgram(_) => "give the program's path with '--program'",
+            InstallError::StateOfAnother { .. } => "give this repository a folder of its own with '--state'",
+            InstallError::Shim(ShimError::Edited) => "run 'countersign hook install' again",
+            InstallError::Repository(_) | InstallError::Configuration(_) => {
+                "name a repository that git can use with '--repository'"
+            }
+            InstallError::Io { .. } | InstallError::Shim(_) => {
+                "nothing was installed; see to the path and try again"
+            }
+        };
+        Self::new(error, hint)
+    }
+}
+
+/// Where a repository's pre-receive hook is.
+pub(super) fn hook_path(repository: &Repository) -> PathBuf {
+    repository.common_dir().join("hooks/pre-receive")
+}
+
+/// Install the shim, keeping a hook that is there. Installing again only renews the paths.
+///
+/// # Errors
+/// See [`InstallError`]; then the hook that was there still is.
+pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
+    let repository = Repository::open(&options.repository)?;
+    refuse_hooks_path(&repository)?;
+    let policy = absolute(&options.policy)?;
+    let trusted_roots = pinned(&policy, &options.trusted_roots)?;
+    Trust::read(&policy, &trusted_roots)?;
+    let program = absolute(&options.program)?;
+    if !program.is_file() {
+        return Err(InstallError::NoProgram(program));
+    }
+    let git_dir = repository.common_dir();
+    let state = match &options.state {
+        Some(state) => absolute(state)?,
+        None => git_dir.join("countersign"),
+    };
+
+    let hook = hook_path(&repository);
+    let kept = hook.with_file_name(BEFORE);
+    let moves = match read(&hook)? {
+        Some(text) if Shim::is_shim(&text) => false,
+        Some(_) if kept.symlink_metadata().is_ok() => return Err(InstallError::BeforeExists(kept)),
+        Some(_) => true,
+        None => hook.symlink_metadata().is_ok(),
+    };
+    let runs_before = if moves { is_executable(&hook) } else { is_executable(&kept) };
+    let before = runs_before.then(|| kept.clone());
+    let shim =
+        Shim { program, repository: git_dir.to_owned(), policy, state: state.clone(), before, trusted_roots };
+    let text = shim.render()?;
+    claim_state(&state, git_dir)?;
+
+    let folder = hook.parent().expect("the hook is in a folder");
+    std::fs::create_dir_all(folder).map_err(|source| InstallError::Io { path: folder.to_owned(), source })?;
+    let failed = |source: std::io::Error| InstallError::Io { path: hook.clone(), source };
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    file.write_all(&text).map_err(failed)?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    if moves {
+        std::fs::rename(&hook, &kept).map_err(failed)?;
+    }
+    file.persist(&hook).map_err(|error| failed(error.error))?;
+    Ok(Installed { hook, shim })
+}
+
+/// Take the shim out, and put the hook that was there before back in its place, byte for byte.
+///
+/// # Errors
+/// The repository cannot be opened, or a file not moved.
+pub fn uninstall(repository: &Path) -> Result<Uninstalled, InstallError> {
+    let repository = Repository::open(repository)?;
+    let hook = hook_path(&repository);
+    if !read(&hook)?.is_some_and(|text| Shim::is_shim(&text)) {
+        return Ok(Uninstalled::Nothing);
+    }
+    let kept = hook.with_file_name(BEFORE);
+    let failed = |source: std::io::Error| InstallError::Io { path: hook.clone(), source };
+    if kept.symlink_metadata().is_ok() {
+        std::fs::rename(&kept, &hook).map_err(failed)?;
+        Ok(Uninstalled::Restored)
+    } else {
+        std::fs::remove_file(&hook).map_err(failed)?;
+        Ok(Uninstalled::Removed)
+    }
+}
+
+/// The trusted root of each instance that the policy names: where `given` says, or where the policy does.
+fn pinned(policy: &Path, given: &[(String, PathBuf)]) -> Result<Vec<(String, PathBuf)>, InstallError> {
+    let mut pinned = Vec::new();
+    for (name, path) in given {
+        pinned.push((name.clone(), absolute(path)?));
+    }
+    for (name, path) in trusted_roots_beside(policy, &read_policy(policy)?) {
+        if pinned.iter().all(|(other, _)| *other != name) {
+            pinned.push((name, absolute(&path)?));
+        }
+    }
+    pinned.sort();
+    Ok(pinned)
+}
+
+/// The setting that would make git look elsewhere for hooks, wherever it stands.
+pub(super) fn hooks_path(repository: &Repository) -> Result<Option<String>, ConfigurationError> {
+    let configuration = Configuration::read(repository.git_dir(), Some(repository.git_dir()))?;
+    Ok(configuration.get("core.hooksPath", Scopes::Any).map(ToString::to_string))
+}
+
+fn refuse_hooks_path(repository: &Repository) -> Result<(), InstallError> {
+    hooks_path(repository)?.map_or(Ok(()), |path| Err(InstallError::HooksPath(path)))
+}
+
+/// Make the state folder and note in it whose it is.
+fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
+    let failed = |source: std::io::Error| InstallError::Io { path: state.to_owned(), source };
+    let owner_file = state.join("repository");
+    let own = git_dir.canonicalize().map_err(failed)?;
+    if let Some(text) = read(&owner_file)? {
+        use std::os::unix::ffi::OsStringExt;
+        let owner = PathBuf::from(std::ffi::OsString::from_vec(text));
+        if owner != own && owner.is_dir() {
+            return Err(InstallError::StateOfAnother { state: state.to_owned(), owner });
+        }
+    }
+    if !state.exists() {
+        std::fs::create_dir_all(state).map_err(failed)?;
+        std::fs::set_permissions(state, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    std::fs::write(&owner_file, own.as_os_str().as_encoded_bytes()).map_err(failed)
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
+    match std::fs::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(InstallError::Io { path: path.to_owned(), source }),
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, InstallError> {
+    std::path::absolute(path).map_err(|source| InstallError::Io { path: path.to_owned(), source })
+}
+
+/// Git passes over hooks that may not be executed, and so does the shim.
+fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::tests::Scratch;
+
+    fn options(scratch: &Scratch) -> InstallOptions {
+        let policy = scratch.path().join("policy.toml");
+        std::fs::write(&policy, crate::policy::FIRST_POLICY).unwrap();
+        InstallOptions {
+            repository: scratch.path().to_owned(),
+            policy,
+            state: None,
+            program: "/bin/sh".into(),
+            trusted_roots: vec![],
+        }
+    }
+
+    fn hook(scratch: &Scratch) -> PathBuf {
+        scratch.path().join("hooks/pre-receive")
+    }
+
+    #[test]
+    fn installing_and_uninstalling_leave_nothing_behind() {
+        let scratch = Scratch::new(&["--bare"]);
+        let options = options(&scratch);
+        let first = install(&options).unwrap();
+        assert!(is_executable(&first.hook));
+        assert_eq!(install(&options).unwrap(), first, "again");
+        assert_eq!(Shim::parse(&std::fs::read(hook(&scratch)).unwrap()).unwrap(), first.shim);
+        assert_eq!(uninstall(scratch.path()).unwrap(), Uninstalled::Removed);
+        assert!(!hook(&scratch).exists());
+        assert_eq!(uninstall(scratch.path()).unwrap(), Uninstalled::Nothing);
+    }
+
+    #[test]
+    fn a_hook_that_is_there_is_chained_and_restored_byte_for_byte() {
+        let scratch = Scratch::new(&["--bare"]);
+        let text = b"#!/bin/sh\nexit 0 # \xff\n";
+        std::fs::create_dir_all(scratch.path().join("hooks")).unwrap();
+        std::fs::write(hook(&scratch), text).unwrap();
+        std::fs::set_permissions(hook(&scratch), std::fs::Permissions::from_mode(0o750)).unwrap();
+        let options = options(&scratch);
+        let kept = scratch.path().join("hooks").join(BEFORE);
+        for _ in 0..2 {
+            assert_eq!(install(&options).unwrap().shim.before.as_ref(), Some(&kept), "again too");
+        }
+        assert_eq!(uninstall(scratch.path()).unwrap(), Uninstalled::Restored);
+        assert_eq!(std::fs::read(hook(&scratch)).unwrap(), text);
+        assert_eq!(hook(&scratch).metadata().unwrap().permissions().mode() & 0o777, 0o750);
+        assert!(!kept.exists());
+    }
+
+    #[test]
+    fn a_hook_that_git_would_not_run_is_kept_and_not_run() {
+        let scratch = Scratch::new(&["--bare"]);
+        std::fs::create_dir_all(scratch.path().join("hooks")).unwrap();
+        std::fs::write(hook(&scratch), "#!/bin/sh\nexit 1\n").unwrap();
+        std::fs::set_permissions(hook(&scratch), std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(install(&options(&scratch)).unwrap().shim.before, None);
+        assert_eq!(uninstall(scratch.path()).unwrap(), Uninstalled::Restored);
+    }
+
+    #[test]
+    fn a_foreign_hook_is_never_lost() {
+        let scratch = Scratch::new(&["--bare"]);
+        let folder = scratch.path().join("hooks");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(hook(&scratch), "one").unwrap();
+        std::fs::write(folder.join(BEFORE), "two").unwrap();
+        assert!(matches!(install(&options(&scratch)), Err(InstallError::BeforeExists(_))));
+        assert_eq!(uninstall(scratch.path()).unwrap(), Uninstalled::Nothing);
+        assert_eq!(std::fs::read(hook(&scratch)).unwrap(), b"one");
+    }
+
+    #[test]
+    fn hooks_path_is_refused() {
+        let scratch = Scratch::new(&["--bare"]);
+        scratch.git(&["config", "core.hooksPath", "/elsewhere"]);
+        let error = install(&options(&scratch)).unwrap_err();
+        assert!(matches!(&error, InstallError::HooksPath(path) if path == "/elsewhere"));
+        assert!(!hook(&scratch).exists());
+    }
+
+    #[test]
+    fn nothing_is_installed_without_a_policy_that_can_be_used() {
+        let scratch = Scratch::new(&["--bare"]);
+        let mut options = options(&scratch);
+        std::fs::write(&options.policy, "version = 1\n").unwrap();
+        assert!(matches!(install(&options), Err(InstallError::Trust(TrustError::Policy { .. }))));
+        options.policy = "/nowhere".into();
+        let failure = Failure::from(install(&options).unwrap_err());
+        assert!(failure.hints[0].contains("countersign policy init /nowhere"));
+        assert!(!hook(&scratch).exists() && !scratch.path().join("countersign").exists());
+    }
+
+    #[test]
+    fn two_repositories_share_no_state() {
+        let (one, two) = (Scratch::new(&["--bare"]), Scratch::new(&["--bare"]));
+        let state = tempfile::tempdir().unwrap();
+        let with =
+            |scratch: &Scratch| InstallOptions { state: Some(state.path().into()), ..options(scratch) };
+        install(&with(&one)).unwrap();
+        install(&with(&one)).unwrap();
+        assert!(matches!(install(&with(&two)), Err(InstallError::StateOfAnother { .. })));
+    }
+}

@@ -1,0 +1,28 @@
+//! The server's gate: pre-receive, its installation, and what may decide there.
+//!
+//! Policy and trusted roots come from the paths that were written into the shim at installation and
+//! from nothing else: not from pushed content, repository configuration, environment or push options.
+//! Anything unexpected is a refusal. This room holds no credentials; a server signs nothing here.
+
+mod accepted;
+mod arguments;
+mod environment;
+mod evidence;
+mod gate;
+mod install;
+mod plan;
+mod pre_receive;
+mod shim;
+mod status;
+mod trust;
+mod updates;
+
+pub use accepted::AcceptedTips;
+pub use arguments::{HookArguments, PolicyArguments, Surroundings, run_hook, run_policy};
+pub use environment::PushEnvironment;
+pub use install::{InstallError, InstallOptions, Installed, Uninstalled, install, uninstall};
+pub use pre_receive::{Context, Outcome, pre_receive};
+pub use shim::{Shim, ShimError};
+pub use status::{Status, StatusFinding, status};
+pub use trust::{Trust, TrustError};
+pub use updates::{Update, UpdateError, parse_updates};

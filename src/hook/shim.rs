@@ -1,0 +1,205 @@
+//! The shim that git runs: a template with paths written in, quoted for `sh`.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::{Path, PathBuf},
+};
+
+const TEMPLATE: &str = include_str!("../../hooks/pre-receive");
+
+/// The line by which a shim is told from somebody else's hook.
+const MARK: &[u8] = b"# countersign pre-receive shim ";
+
+/// The paths that a shim holds; all are absolute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shim {
+    /// The program.
+    pub program: PathBuf,
+    /// The repository's git directory.
+    pub repository: PathBuf,
+    /// The policy file.
+    pub policy: PathBuf,
+    /// The state folder.
+    pub state: PathBuf,
+    /// The hook that was there before and runs first.
+    pub before: Option<PathBuf>,
+    /// The trusted root of each instance, by name.
+    pub trusted_roots: Vec<(String, PathBuf)>,
+}
+
+/// Why a shim cannot be written or read. One cause, one variant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShimError {
+    /// A path with a line feed, which the shim's lines cannot hold.
+    #[error("the path '{}' holds a line feed", .0.display())]
+    LineFeed(PathBuf),
+    /// A file with the shim's mark that does not hold what a shim holds.
+    #[error("the shim was edited and cannot be read")]
+    Edited,
+}
+
+impl Shim {
+    /// The shim's text.
+    ///
+    /// # Errors
+    /// A path cannot be written into it.
+    pub fn render(&self) -> Result<Vec<u8>, ShimError> {
+        let before = self.before.as_deref().unwrap_or(Path::new(""));
+        let mut roots = Vec::new();
+        for (name, path) in &self.trusted_roots {
+            let mut argument = OsString::from(name);
+            argument.push("=");
+            argument.push(path);
+            roots.extend(b" \\\n    --trusted-root ");
+            roots.extend(quote(&argument)?);
+        }
+        let mut text = Vec::new();
+        let mut rest = TEMPLATE;
+        while let Some((head, tail)) = rest.split_once('@') {
+            text.extend(head.as_bytes());
+            let Some((name, behind)) = tail.split_once('@') else {
+                text.push(b'@');
+                rest = tail;
+                continue;
+            };
+            match name {
+                "PROGRAM" => text.extend(quote(self.program.as_os_str())?),
+                "REPOSITORY" => text.extend(quote(self.repository.as_os_str())?),
+                "POLICY" => text.extend(quote(self.policy.as_os_str())?),
+                "STATE" => text.extend(quote(self.state.as_os_str())?),
+                "BEFORE" => text.extend(quote(before.as_os_str())?),
+                "TRUSTED_ROOTS" => text.extend(&roots),
+                _ => {
+                    text.push(b'@');
+                    rest = tail;
+                    continue;
+                }
+            }
+            rest = behind;
+        }
+        text.extend(rest.as_bytes());
+        Ok(text)
+    }
+
+    /// Whether a hook's text is a shim.
+    #[must_use]
+    pub fn is_shim(text: &[u8]) -> bool {
+        text.split(|byte| *byte == b'\n').nth(1).is_some_and(|line| line.starts_with(MARK))
+    }
+
+    /// Read a shim back.
+    ///
+    /// # Errors
+    /// It is not exactly what [`Self::render`] would write with the paths that it holds.
+    pub fn parse(text: &[u8]) -> Result<Self, ShimError> {
+        let mut values = Vec::new();
+        let mut trusted_roots = Vec::new();
+        for line in text.split(|byte| *byte == b'\n') {
+            let assigned = ["program=", "repository=", "policy=", "state=", "before="];
+            if let Some(name) = assigned.get(values.len())
+                && let Some(value) = line.strip_prefix(name.as_bytes())
+            {
+                values.push(PathBuf::from(unquote(value).ok_or(ShimError::Edited)?));
+            } else if let Some(value) = line.strip_prefix(b"    --trusted-root ") {
+                let value = unquote(value.strip_suffix(b" \\").unwrap_or(value)).ok_or(ShimError::Edited)?;
+                let at = value.as_bytes().iter().position(|byte| *byte == b'=').ok_or(ShimError::Edited)?;
+                let name =
+                    String::from_utf8(value.as_bytes()[..at].to_vec()).map_err(|_| ShimError::Edited)?;
+                trusted_roots.push((name, PathBuf::from(OsStr::from_bytes(&value.as_bytes()[at + 1..]))));
+            }
+        }
+        let [program, repository, policy, state, before]: [PathBuf; 5] =
+            values.try_into().map_err(|_| ShimError::Edited)?;
+        let before = (!before.as_os_str().is_empty()).then_some(before);
+        let shim = Self { program, repository, policy, state, before, trusted_roots };
+        if shim.render().as_deref() == Ok(text) { Ok(shim) } else { Err(ShimError::Edited) }
+    }
+}
+
+/// `text` as one word of `sh`: in single quotes, each quote inside written as `'\''`.
+fn quote(text: &OsStr) -> Result<Vec<u8>, ShimError> {
+    if text.as_bytes().contains(&b'\n') {
+        return Err(ShimError::LineFeed(text.into()));
+    }
+    let mut quoted = b"'".to_vec();
+    for byte in text.as_bytes() {
+        match byte {
+            b'\'' => quoted.extend(b"'\\''"),
+            byte => quoted.push(*byte),
+        }
+    }
+    quoted.push(b'\'');
+    Ok(quoted)
+}
+
+fn unquote(text: &[u8]) -> Option<OsString> {
+    let mut inner = text.strip_prefix(b"'")?.strip_suffix(b"'")?;
+    let mut value = Vec::new();
+    while let Some(byte) = inner.first() {
+        if let Some(rest) = inner.strip_prefix(b"'\\''") {
+            value.push(b'\'');
+            inner = rest;
+        } else {
+            value.push(*byte);
+            inner = &inner[1..];
+        }
+    }
+    Some(OsString::from_vec(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shim(path: &str) -> Shim {
+        Shim {
+            program: path.into(),
+            repository: "/r/it's.git".into(),
+            policy: "/etc/@POLICY@ $(x) \"y\"".into(),
+            state: path.into(),
+            before: Some("/r/hooks/pre-receive.before-countersign".into()),
+            trusted_roots: vec![("s".into(), path.into()), ("t".into(), "/a=b \\".into())],
+        }
+    }
+
+    #[test]
+    fn what_is_rendered_reads_back() {
+        for shim in [shim("/p"), Shim { before: None, trusted_roots: vec![], ..shim("/a b'c'") }] {
+            let text = shim.render().unwrap();
+            assert!(Shim::is_shim(&text));
+            assert_eq!(Shim::parse(&text).unwrap(), shim);
+        }
+        assert!(matches!(shim("/a\nb").render(), Err(ShimError::LineFeed(_))));
+    }
+
+    #[test]
+    fn an_edited_shim_is_noticed() {
+        let text = String::from_utf8(shim("/p").render().unwrap()).unwrap();
+        for edited in
+            [text.replace("env -i", "env"), text.replace("policy='", "policy=''"), format!("{text}#\n")]
+        {
+            assert_eq!(Shim::parse(edited.as_bytes()), Err(ShimError::Edited), "{edited}");
+        }
+        assert!(!Shim::is_shim(b"#!/bin/sh\nexit 0\n"));
+    }
+
+    #[test]
+    fn a_shell_takes_each_path_as_one_word() {
+        for path in ["/it's", "/$(touch x) `y` \"z\" \\", "/*?[a]", "/ü \t", "/'';exit 1;'"] {
+            let script = [b"printf %s ".as_slice(), &quote(OsStr::new(path)).unwrap()].concat();
+            let output =
+                std::process::Command::new("sh").arg("-c").arg(OsStr::from_bytes(&script)).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout), path);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_path_reads_back(path in "[^\n\0]{0,30}") {
+            let shim = shim(&path);
+            proptest::prop_assert_eq!(Shim::parse(&shim.render().unwrap()), Ok(shim));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What stands between a repository and its pushers, and who else could change it.
+
+use std::{
+    fmt,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    InstallError, Shim, Trust,
+    install::{hook_path, hooks_path},
+    trust::{read_policy, trusted_roots_beside},
+};
+use crate::{policy, repository::Repository};
+
+/// What is installed in a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Where the hook is looked for.
+    pub hook: PathBuf,
+    /// The shim, if the hook is one.
+    pub shim: Option<Shim>,
+    /// What is wrong or should be looked at.
+    pub findings: Vec<StatusFinding>,
+}
+
+/// Something about an installation that its owner should look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StatusFinding {
+    /// Every push is refused as things stand.
+    Broken(String),
+    /// The shim has another trusted root than the policy names now.
+    OtherTrustedRoot {
+        /// The instance.
+        instance: String,
+        /// What the shim holds.
+        pinned: PathBuf,
+    },
+    /// Something in the policy that is probably not meant.
+    Policy(policy::Finding),
+    /// The gate does not stand in the way of a push.
+    Open(String),
+    /// Others than the owner can change it, or a folder above it.
+    Writable(PathBuf),
+}
+
+impl fmt::Display for StatusFinding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(what) => write!(formatter, "every push is refused: {what}"),
+            Self::OtherTrustedRoot { instance, pinned } => write!(
+                formatter,
+                "the hook takes the trusted root of '{instance}' from '{}', the policy from elsewhere; run 'countersign hook install' again",
+                pinned.display()
+            ),
+            Self::Policy(finding) => write!(formatter, "{finding}"),
+            Self::Open(what) => write!(formatter, "pushes are not judged: {what}"),
+            Self::Writable(path) => write!(
+                formatter,
+                "'{}' can be changed by others than its owner, and with it what is accepted",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// Look at the installation in `repository`.
+///
+/// # Errors
+/// The repository cannot be opened.
+pub fn status(repository: &Path) -> Result<Status, InstallError> {
+    let repository = Repository::open(repository)?;
+    let hook = hook_path(&repository);
+    let mut findings = Vec::new();
+    if let Some(path) = hooks_path(&repository)? {
+        findings.push(StatusFinding::Open(format!("'core.hooksPath' is set to '{path}'")));
+    }
+    let shim = match std::fs::read(&hook) {
+        Ok(text) if Shim::is_shim(&text) => match Shim::parse(&text) {
+            Ok(shim) => Some(shim),
+            Err(error) => {
+                findings.push(StatusFinding::Open(error.to_string()));
+                None
+            }
+        },
+        Ok(_) => {
+            findings.push(StatusFinding::Open("another hook is in place".to_owned()));
+            None
+        }
+        Err(_) => {
+            findings.push(StatusFinding::Open("no hook is installed".to_owned()));
+            None
+        }
+    };
+    if let Some(shim) = &shim {
+        if hook.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 == 0) {
+            findings.push(StatusFinding::Open("the hook may not be executed".to_owned()));
+        }
+        look_at(shim, &hook, &mut findings);
+    }
+    Ok(Status { hook, shim, findings })
+}
+
+fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
+    if !shim.program.is_file() {
+        findings.push(StatusFinding::Broken(format!("there is no program '{}'", shim.program.display())));
+    }
+    if let Err(error) = Trust::read(&shim.policy, &shim.trusted_roots) {
+        findings.push(StatusFinding::Broken(error.to_string()));
+    }
+    if let Ok(policy) = read_policy(&shim.policy) {
+        findings.extend(policy.check().into_iter().map(StatusFinding::Policy));
+        for (instance, path) in trusted_roots_beside(&shim.policy, &policy) {
+            let pinned = shim.trusted_roots.iter().find(|(name, _)| *name == instance);
+            if let Some((_, pinned)) = pinned
+                && pinned.canonicalize().ok() != path.canonicalize().ok()
+            {
+                findings.push(StatusFinding::OtherTrustedRoot { instance, pinned: pinned.clone() });
+            }
+        }
+    }
+    let roots = shim.trusted_roots.iter().map(|(_, path)| path.as_path());
+    let paths = [hook, &shim.policy, &shim.state, &shim.program].into_iter().chain(roots);
+    let mut writable: Vec<PathBuf> =
+        paths.chain(shim.before.as_deref()).filter_map(writable_by_others).collect();
+    writable.sort();
+    writable.dedup();
+    findings.extend(writable.into_iter().map(StatusFinding::Writable));
+}
+
+/// The first of `path` and the folders above it that group or others can write. In a folder with
+/// the sticky bit nobody can replace what is another's.
+fn writable_by_others(path: &Path) -> Option<PathBuf> {
+    path.ancestors()
+        .find(|path| {
+            path.metadata().is_ok_and(|metadata| {
+                let mode = metadata.permissions().mode();
+                mode & 0o022 != 0 && !(metadata.is_dir() && mode & 0o1000 != 0)
+            })
+        })
+        .map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        hook::{InstallOptions, install},
+        repository::tests::Scratch,
+    };
+
+    #[test]
+    fn what_is_open_broken_or_writable_is_said() {
+        let scratch = Scratch::new(&["--bare"]);
+        let findings = || status(scratch.path()).unwrap().findings;
+        assert!(matches!(&findings()[..], [StatusFinding::Open(_)]));
+
+        let policy = scratch.path().join("policy.toml");
+        std::fs::write(&policy, policy::FIRST_POLICY).unwrap();
+        let options = InstallOptions {
+            repository: scratch.path().to_owned(),
+            policy: policy.clone(),
+            state: None,
+            program: "/bin/sh".into(),
+            trusted_roots: vec![],
+        };
+        install(&options).unwrap();
+        let mode = |path: &Path, mode: u32| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(&policy, 0o644);
+        mode(&scratch.path().join("hooks"), 0o755);
+        assert_eq!(findings(), []);
+
+        mode(&policy, 0o664);
+        assert_eq!(findings(), [StatusFinding::Writable(policy.clone())]);
+        mode(&policy, 0o644);
+        mode(&scratch.path().join("countersign"), 0o777);
+        assert_eq!(findings(), [StatusFinding::Writable(scratch.path().join("countersign"))]);
+        mode(&scratch.path().join("countersign"), 0o700);
+
+        std::fs::write(&policy, "version = 1\n").unwrap();
+        assert!(matches!(&findings()[..], [StatusFinding::Broken(_)]));
+        std::fs::write(&policy, policy::FIRST_POLICY).unwrap();
+
+        scratch.git(&["config", "core.hooksPath", "/x"]);
+        assert!(matches!(&findings()[..], [StatusFinding::Open(_)]));
+        scratch.git(&["config", "--unset", "core.hooksPath"]);
+        let hook = scratch.path().join("hooks/pre-receive");
+        mode(&hook, 0o644);
+        assert!(matches!(&findings()[..], [StatusFinding::Open(_)]));
+        std::fs::write(&hook, "#!/bin/sh\n").unwrap();
+        assert!(matches!(&findings()[..], [StatusFinding::Open(_)]));
+    }
+}

@@ -1,0 +1,189 @@
+//! Policy and trusted roots, read once from the paths that the shim names.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    policy::{PUBLIC_GOOD, Policy, PolicyError},
+    sigstore::trusted_root::{Instance, TrustedRootError},
+    words::Failure,
+};
+
+/// One snapshot of everything that decides.
+#[derive(Debug)]
+pub struct Trust {
+    /// The policy.
+    pub policy: Policy,
+    /// The instances that it counts, public-good among them.
+    pub instances: Vec<Instance>,
+}
+
+/// Why there is nothing that could decide. One cause, one variant.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustError {
+    /// There is no policy file.
+    #[error("there is no policy at '{}'", .0.display())]
+    NoPolicy(PathBuf),
+    /// The policy counts an instance for which the hook has no trusted root.
+    #[error("the policy names the instance '{0}', and the hook was installed without its trusted root")]
+    NotPinned(String),
+    /// The policy does not parse.
+    #[error("the policy '{}' cannot be used: {cause}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: PolicyError,
+    },
+    /// The embedded trusted root is damaged.
+    #[error("the trusted root of '{PUBLIC_GOOD}' cannot be used: {0}")]
+    PublicGood(TrustedRootError),
+    /// A trusted root cannot be used.
+    #[error("the trusted root '{}' of '{name}' cannot be used: {cause}", path.display())]
+    TrustedRoot {
+        /// The instance.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: TrustedRootError,
+    },
+    /// A file cannot be read.
+    #[error("'{}' cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+impl Trust {
+    /// Read the policy at `path` and the trusted roots at exactly the paths that `pinned` gives.
+    ///
+    /// # Errors
+    /// Anything missing, unreadable or not understood.
+    pub fn read(path: &Path, pinned: &[(String, PathBuf)]) -> Result<Self, TrustError> {
+        let policy = read_policy(path)?;
+        let pinned: HashMap<&str, &PathBuf> =
+            pinned.iter().map(|(name, path)| (name.as_str(), path)).collect();
+        let mut instances = Vec::new();
+        for entry in policy.instances() {
+            let path = pinned.get(entry.name.as_str());
+            let path = path.ok_or_else(|| TrustError::NotPinned(entry.name.clone()))?;
+            instances.push(read_instance(&entry.name, path)?);
+        }
+        if instances.iter().all(|instance: &Instance| instance.name() != PUBLIC_GOOD) {
+            instances.push(match pinned.get(PUBLIC_GOOD) {
+                Some(path) => read_instance(PUBLIC_GOOD, path)?,
+                None => Instance::public_good().map_err(TrustError::PublicGood)?,
+            });
+        }
+        Ok(Self { policy, instances })
+    }
+}
+
+/// Read the policy file alone.
+///
+/// # Errors
+/// It is missing, unreadable or not understood.
+pub(super) fn read_policy(path: &Path) -> Result<Policy, TrustError> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(TrustError::NoPolicy(path.to_owned()));
+        }
+        text => text.map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?,
+    };
+    Policy::parse(&text).map_err(|cause| TrustError::Policy { path: path.to_owned(), cause })
+}
+
+/// Where each trusted root of `policy` lies, by the policy's own words: relative to its file.
+pub(super) fn trusted_roots_beside(path: &Path, policy: &Policy) -> Vec<(String, PathBuf)> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let entries = policy.instances().iter();
+    entries.map(|entry| (entry.name.clone(), folder.join(&entry.trusted_root))).collect()
+}
+
+fn read_instance(name: &str, path: &Path) -> Result<Instance, TrustError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
+    Instance::from_json(name, &text).map_err(|cause| TrustError::TrustedRoot {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+impl From<TrustError> for Failure {
+    fn from(error: TrustError) -> Self {
+        let hint = match &error {
+            TrustError::NoPolicy(path) => {
+                format!("write one with 'countersign policy init {}'", path.display())
+            }
+            TrustError::NotPinned(_) | TrustError::TrustedRoot { .. } => {
+                "put the trusted root in its place and run 'countersign hook install' again".to_owned()
+            }
+            TrustError::Policy { path, .. } => {
+                format!("look at it with 'countersign policy check {}'", path.display())
+            }
+            TrustError::PublicGood(_) | TrustError::Unreadable { .. } => {
+                "until this is mended every push is refused; ask the server's administrator".to_owned()
+            }
+        };
+        Self::new(error, hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("policy.toml");
+        std::fs::write(&path, text).unwrap();
+        (directory, path)
+    }
+
+    const SANDBOX: &str =
+        "version = 1\nother_refs = \"refuse\"\n[[instance]]\nname = \"s\"\ntrusted_root = \"r.json\"\n";
+
+    #[test]
+    fn public_good_is_built_in() {
+        let (_directory, path) = policy("version = 1\nother_refs = \"refuse\"\n");
+        let trust = Trust::read(&path, &[]).unwrap();
+        let names: Vec<&str> = trust.instances.iter().map(Instance::name).collect();
+        assert_eq!(names, [PUBLIC_GOOD]);
+    }
+
+    #[test]
+    fn no_policy_says_which_command_writes_one() {
+        let failure = Failure::from(Trust::read(Path::new("/nowhere/policy.toml"), &[]).unwrap_err());
+        assert_eq!(failure.error, "there is no policy at '/nowhere/policy.toml'");
+        assert_eq!(failure.hints, ["write one with 'countersign policy init /nowhere/policy.toml'"]);
+    }
+
+    #[test]
+    fn trusted_roots_come_from_the_shim_alone() {
+        let (directory, path) = policy(SANDBOX);
+        let root = directory.path().join("r.json");
+        std::fs::write(&root, "{}").unwrap();
+        assert!(
+            matches!(Trust::read(&path, &[]), Err(TrustError::NotPinned(name)) if name == "s"),
+            "the policy's own path is not followed"
+        );
+        let pinned = [("s".to_owned(), directory.path().join("missing.json"))];
+        assert!(matches!(Trust::read(&path, &pinned), Err(TrustError::Unreadable { .. })));
+        std::fs::write(&root, "garbage").unwrap();
+        assert!(matches!(Trust::read(&path, &[("s".to_owned(), root)]), Err(TrustError::TrustedRoot { .. })));
+    }
+
+    #[test]
+    fn a_policy_that_does_not_parse_is_refused() {
+        let (_directory, path) = policy("version = 1\n");
+        assert!(matches!(Trust::read(&path, &[]), Err(TrustError::Policy { .. })));
+    }
+}

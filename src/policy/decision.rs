@@ -1,0 +1,415 @@
+//! Decisions about signatures and ref events, and the words of a refusal: this is the one place where they are made.
+
+use std::fmt;
+
+use super::{Permission, Policy, Rule, Signers};
+use crate::{
+    object::{ObjectError, ObjectId},
+    verify::{Bad, CannotTell, Identity, Verdict},
+    words::{escape, escape_bytes},
+};
+
+/// What is known about the signature of a commit or tag object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The object cannot be parsed strictly.
+    Malformed(ObjectError),
+    /// The engine's verdict.
+    Signed(Verdict),
+    /// There is no signature.
+    Unsigned,
+}
+
+/// Something that happens to a ref, apart from what its objects are signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The ref did not exist.
+    Create,
+    /// The ref goes away.
+    Delete,
+    /// A tag names a commit itself.
+    LightweightTag,
+    /// The tag object carries this other name.
+    MisnamedTag(Vec<u8>),
+    /// A tag object names a tag object.
+    NestedTag,
+    /// A tag that exists would name something else.
+    ReplaceTag,
+    /// The new value does not descend from the old one.
+    Rewind,
+    /// A tag leads to a tree or a blob.
+    TagOfTreeOrBlob,
+}
+
+/// Why something is refused. One cause, one variant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The signature contradicts a key, or the content was changed.
+    Bad(Bad),
+    /// Not everything is proven.
+    CannotTell(CannotTell),
+    /// The rule forbids what happens to the ref.
+    Event(Event),
+    /// The object cannot be parsed strictly.
+    Malformed(ObjectError),
+    /// Proven, and the policy has no name for this signer.
+    NotInThePolicy(Box<Identity>),
+    /// Proven and named, but the rule wants others.
+    NotInTheRule {
+        /// The policy's name for the signer.
+        name: String,
+        /// Who it is.
+        identity: Box<Identity>,
+        /// Whom the rule wants.
+        wanted: Vec<String>,
+    },
+    /// No rule names the ref, and those are refused.
+    NoRule,
+    /// The ref would name something that such refs cannot name.
+    NotACommit(gix::objs::Kind),
+    /// A ref in a reserved namespace that no rule names.
+    Reserved,
+    /// The pusher's idea of the ref's value is not the server's.
+    Stale {
+        /// What the ref holds; `None` if it does not exist.
+        server: Option<ObjectId>,
+        /// What the pusher says it holds.
+        claimed: Option<ObjectId>,
+    },
+    /// The rule does not say who may sign tags.
+    TagsNotNamed,
+    /// More tag objects in a row than are followed.
+    TooManyNestedTags,
+    /// Something that should not happen; never let through.
+    Unexpected(String),
+    /// There is no signature.
+    Unsigned {
+        /// Whom the rule wants.
+        wanted: Vec<String>,
+    },
+}
+
+impl Cause {
+    /// Whether a rule in warning mode may let it pass: only what the rule itself decides.
+    #[must_use]
+    pub fn is_for_the_rule_to_decide(&self) -> bool {
+        !matches!(
+            self,
+            Self::Malformed(_)
+                | Self::NoRule
+                | Self::NotACommit(_)
+                | Self::Reserved
+                | Self::Stale { .. }
+                | Self::TooManyNestedTags
+                | Self::Unexpected(_)
+        )
+    }
+}
+
+impl Policy {
+    /// Whether `evidence` is what `signers` of a rule ask for.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn judge(&self, signers: &Signers, evidence: &Evidence) -> Result<(), Cause> {
+        let Signers::Named(wanted) = signers else {
+            return match evidence {
+                Evidence::Malformed(cause) => Err(Cause::Malformed(*cause)),
+                Evidence::Signed(_) | Evidence::Unsigned => Ok(()),
+            };
+        };
+        match evidence {
+            Evidence::Malformed(cause) => Err(Cause::Malformed(*cause)),
+            Evidence::Unsigned => Err(Cause::Unsigned { wanted: wanted.clone() }),
+            Evidence::Signed(Verdict::Bad(cause)) => Err(Cause::Bad(*cause)),
+            Evidence::Signed(Verdict::CannotTell(cause)) => Err(Cause::CannotTell(*cause)),
+            Evidence::Signed(Verdict::Good(proven)) => self.judge_identity(wanted, proven.identity()),
+        }
+    }
+
+    fn judge_identity(&self, wanted: &[String], identity: &Identity) -> Result<(), Cause> {
+        match self.name_of(identity) {
+            None => Err(Cause::NotInThePolicy(Box::new(identity.clone()))),
+            Some(name) if wanted.iter().any(|wanted| wanted == name) => Ok(()),
+            Some(name) => Err(Cause::NotInTheRule {
+                name: name.to_owned(),
+                identity: Box::new(identity.clone()),
+                wanted: wanted.to_vec(),
+            }),
+        }
+    }
+}
+
+impl Rule {
+    /// Whether the rule lets an event happen.
+    ///
+    /// # Errors
+    /// The event, as the cause of a refusal.
+    pub fn judge_event(&self, event: Event) -> Result<(), Cause> {
+        let permission = match event {
+            Event::Create => self.permissions.create,
+            Event::Delete => self.permissions.delete,
+            Event::LightweightTag => self.permissions.lightweight_tags,
+            Event::MisnamedTag(_) => self.permissions.misnamed_tags,
+            Event::NestedTag => self.permissions.nested_tags,
+            Event::ReplaceTag => self.permissions.replace_tags,
+            Event::Rewind => self.permissions.rewind,
+            Event::TagOfTreeOrBlob => self.permissions.tags_of_trees_and_blobs,
+        };
+        match permission {
+            Permission::Allow => Ok(()),
+            Permission::Refuse => Err(Cause::Event(event)),
+        }
+    }
+}
+
+/// What is refused: the ref itself, or an object that came with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A commit.
+    Commit(ObjectId),
+    /// The ref.
+    Reference,
+    /// A tag object.
+    Tag(ObjectId),
+}
+
+/// A refusal with everything that a person needs to act on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The ref, as bytes.
+    pub reference: Vec<u8>,
+    /// What on it.
+    pub subject: Subject,
+    /// The rule's name; `None` where no rule decided.
+    pub rule: Option<String>,
+    /// Why.
+    pub cause: Cause,
+}
+
+impl Refusal {
+    /// The proven signer, as people read it; `None` if nobody is proven.
+    #[must_use]
+    pub fn signer(&self) -> Option<String> {
+        match &self.cause {
+            Cause::NotInThePolicy(identity) => Some(person(identity)),
+            Cause::NotInTheRule { name, identity, .. } => {
+                Some(format!("{} ('{}')", person(identity), escape(name)))
+            }
+            _ => None,
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match &self.cause {
+            Cause::Unsigned { .. } => match self.subject {
+                Subject::Tag(_) => {
+                    "make the tag again with 'git tag -s -f', signed by one of them".to_owned()
+                }
+                _ => "sign it with 'git commit --amend -S' or 'git rebase --exec', and push again".to_owned(),
+            },
+            Cause::Bad(_) => {
+                "make and sign the object again; its content or signature was changed".to_owned()
+            }
+            Cause::CannotTell(CannotTell::UnknownAuthority | CannotTell::UnknownLog) => {
+                "sign with an instance whose trusted root the policy names, or have the root added".to_owned()
+            }
+            Cause::CannotTell(_) => {
+                "sign it again with countersign, which stores all that has to be proven".to_owned()
+            }
+            Cause::NotInThePolicy(identity) => format!(
+                "have the policy's owner add {{ instance = \"{}\", issuer = \"{}\", kind = \"{}\", subject = \"{}\" }}",
+                escape(&identity.instance),
+                escape(&identity.issuer),
+                super::file::kind_name(identity.kind),
+                escape(&identity.subject),
+            ),
+            Cause::NotInTheRule { .. } => {
+                "have one of the rule's signers sign it, or have the rule changed".to_owned()
+            }
+            Cause::Event(Event::MisnamedTag(name)) => {
+                format!("push it as 'refs/tags/{}', or make a tag of the new name", escape_bytes(name))
+            }
+            Cause::Event(Event::LightweightTag) => {
+                "make an annotated, signed tag with 'git tag -s'".to_owned()
+            }
+            Cause::Event(Event::Rewind) => {
+                "merge or rebase onto the ref's current value, and push again".to_owned()
+            }
+            Cause::Event(_) => "the rule decides what may happen; ask the policy's owner".to_owned(),
+            Cause::Malformed(_) => "make the object again with git itself".to_owned(),
+            Cause::NoRule => "push to a ref that a rule names, or have one added".to_owned(),
+            Cause::Reserved => "only a rule whose pattern begins with this namespace can allow it".to_owned(),
+            Cause::NotACommit(_) => "push a commit".to_owned(),
+            Cause::Stale { .. } => "fetch, and push again".to_owned(),
+            Cause::TagsNotNamed => "have 'tags' added to the rule".to_owned(),
+            Cause::TooManyNestedTags => "tag the commit itself".to_owned(),
+            Cause::Unexpected(_) => {
+                "nothing is let through that cannot be judged; ask the server's administrator".to_owned()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    /// One line, fit for a terminal: `<ref>: <object>: <why> (rule '<rule>')`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: ", escape_bytes(&self.reference))?;
+        match self.subject {
+            Subject::Commit(id) => write!(formatter, "commit {}: ", id.to_hex_with_len(12))?,
+            Subject::Tag(id) => write!(formatter, "tag {}: ", id.to_hex_with_len(12))?,
+            Subject::Reference => {}
+        }
+        self.cause_text(formatter)?;
+        match &self.rule {
+            Some(rule) => write!(formatter, " (rule '{}')", escape(rule)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Refusal {
+    fn cause_text(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signer = self.signer().unwrap_or_default();
+        match &self.cause {
+            Cause::Bad(cause) => write!(formatter, "the signature is bad: {cause}"),
+            Cause::CannotTell(cause) => write!(formatter, "who signed cannot be told: {cause}"),
+            Cause::Event(event) => write!(formatter, "{}", EventText(event)),
+            Cause::Malformed(cause) => write!(formatter, "it is malformed: {cause}"),
+            Cause::NotInThePolicy(_) => {
+                write!(formatter, "signed by {signer}, whom the policy does not name")
+            }
+            Cause::NotInTheRule { wanted, .. } => {
+                write!(formatter, "signed by {signer}, where only {} may", list(wanted))
+            }
+            Cause::NoRule => write!(formatter, "no rule names this ref, and such refs are refused"),
+            Cause::NotACommit(kind) => write!(formatter, "this ref cannot name a {kind}"),
+            Cause::Reserved => write!(formatter, "this namespace is reserved, and no rule names it"),
+            Cause::Stale { server, claimed } => write!(
+                formatter,
+                "the ref {} here, and the push says that it {}",
+                value(*server),
+                value(*claimed)
+            ),
+            Cause::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
+            Cause::TooManyNestedTags => write!(formatter, "too many tags name one another"),
+            Cause::Unexpected(what) => write!(formatter, "it cannot be judged: {}", escape(what)),
+            Cause::Unsigned { wanted } => {
+                write!(formatter, "it is not signed, where {} has to sign", list(wanted))
+            }
+        }
+    }
+}
+
+struct EventText<'a>(&'a Event);
+
+impl fmt::Display for EventText<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Event::Create => write!(formatter, "the ref may not be created"),
+            Event::Delete => write!(formatter, "the ref may not be deleted"),
+            Event::LightweightTag => write!(formatter, "the tag is lightweight and carries no signature"),
+            Event::MisnamedTag(name) => {
+                write!(formatter, "the tag object was signed under the name '{}'", escape_bytes(name))
+            }
+            Event::NestedTag => write!(formatter, "the tag names another tag"),
+            Event::ReplaceTag => write!(formatter, "the tag exists and may not be replaced"),
+            Event::Rewind => write!(formatter, "the new value does not descend from the current one"),
+            Event::TagOfTreeOrBlob => write!(formatter, "the tag does not lead to a commit"),
+        }
+    }
+}
+
+fn person(identity: &Identity) -> String {
+    format!(
+        "'{}' of '{}' ({})",
+        escape(&identity.subject),
+        escape(&identity.issuer),
+        escape(&identity.instance)
+    )
+}
+
+fn value(id: Option<ObjectId>) -> String {
+    id.map_or_else(|| "does not exist".to_owned(), |id| format!("is at {}", id.to_hex_with_len(12)))
+}
+
+fn list(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("'{}'", escape(name))).collect();
+    quoted.join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{policy::tests::POLICY, sigstore::certificate::SubjectKind};
+
+    fn identity(subject: &str) -> Identity {
+        Identity {
+            instance: "sandbox".to_owned(),
+            issuer: "https://i".to_owned(),
+            kind: SubjectKind::Email,
+            subject: subject.to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_whom_the_rule_names_may_sign() {
+        let policy = Policy::parse(&POLICY.replace("public-good", "sandbox")).unwrap();
+        let wanted = ["alice".to_owned()];
+        assert_eq!(policy.judge_identity(&wanted, &identity("alice@example.com")), Ok(()));
+        assert!(matches!(
+            policy.judge_identity(&wanted, &identity("bob@example.com")),
+            Err(Cause::NotInTheRule { name, .. }) if name == "bob"
+        ));
+        assert!(matches!(
+            policy.judge_identity(&wanted, &identity("eve@example.com")),
+            Err(Cause::NotInThePolicy(_))
+        ));
+    }
+
+    #[test]
+    fn all_but_a_good_verdict_is_refused_with_its_cause() {
+        let policy = Policy::parse(POLICY).unwrap();
+        let signers = Signers::Named(vec!["alice".to_owned()]);
+        let judge = |evidence| policy.judge(&signers, &evidence).unwrap_err();
+        assert!(matches!(judge(Evidence::Unsigned), Cause::Unsigned { .. }));
+        assert_eq!(judge(Evidence::Signed(Verdict::Bad(Bad::Signature))), Cause::Bad(Bad::Signature));
+        assert_eq!(
+            judge(Evidence::Signed(Verdict::CannotTell(CannotTell::NoTrustedTime))),
+            Cause::CannotTell(CannotTell::NoTrustedTime)
+        );
+        let malformed = Evidence::Malformed(ObjectError::ForeignSignatureHeader);
+        assert_eq!(judge(malformed.clone()), Cause::Malformed(ObjectError::ForeignSignatureHeader));
+        assert_eq!(policy.judge(&Signers::Unsigned, &Evidence::Unsigned), Ok(()));
+        assert!(policy.judge(&Signers::Unsigned, &malformed).is_err());
+    }
+
+    #[test]
+    fn a_refusal_names_object_signer_rule_and_remedy_and_deceives_no_terminal() {
+        let id = ObjectId::from_hex(&[b'a'; 40]).unwrap();
+        let refusal = Refusal {
+            reference: b"refs/heads/\x1b[2Jmain".to_vec(),
+            subject: Subject::Commit(id),
+            rule: Some("main".to_owned()),
+            cause: Cause::NotInThePolicy(Box::new(identity("eve\u{202e}@example.com"))),
+        };
+        assert_eq!(
+            refusal.to_string(),
+            "refs/heads/\\u{1b}[2Jmain: commit aaaaaaaaaaaa: signed by 'eve\\u{202e}@example.com' of \
+             'https://i' (sandbox), whom the policy does not name (rule 'main')"
+        );
+        assert!(refusal.hint().contains("subject = \"eve\\u{202e}@example.com\""));
+    }
+
+    #[test]
+    fn warnings_let_only_pass_what_the_rule_decides() {
+        assert!(Cause::Unsigned { wanted: vec![] }.is_for_the_rule_to_decide());
+        assert!(Cause::Event(Event::Delete).is_for_the_rule_to_decide());
+        for cause in [Cause::Unexpected(String::new()), Cause::Reserved, Cause::TooManyNestedTags] {
+            assert!(!cause.is_for_the_rule_to_decide());
+        }
+    }
+}
