@@ -226,6 +226,24 @@ fn one_signer_may_be_named_on_the_command_line() {
 }
 
 #[test]
+fn a_policy_may_be_named_on_the_command_line() {
+    let world = World::new();
+    let repository = world.repository("r", "sha1");
+    let first = repository.commit("first");
+    let policy = world.policy(&[("alice", ALICE)]).display().to_string();
+    let verify = ["verify", "--policy", &policy];
+    let known = line("good", &first, " alice = alice@example.com ([URL], sandbox) [TIME] first");
+    repository.countersign(&verify).stdout(known).check();
+    repository.commit_as(BOB, "second");
+    let run = repository.countersign(&verify).status(1);
+    run.stdout_holds(&["refused", "[the signer is not named]"]).check();
+    // The policy on the command line is the one that counts, not the configured names besides.
+    world.trust(BOB);
+    repository.countersign(&verify).status(1).stdout_holds(&["refused"]).check();
+    repository.countersign(&["verify"]).stdout_holds(&["good"]).check();
+}
+
+#[test]
 fn json_is_one_object_a_line_with_everything_that_is_proven() {
     let world = World::new();
     world.trust(ALICE);
@@ -278,7 +296,7 @@ fn json_is_one_object_a_line_with_everything_that_is_proven() {
 }
 
 #[test]
-fn tag_teleport_is_refused() {
+fn gitsign_fault_13_tag_teleport_is_refused() {
     for format in ["sha1", "sha256"] {
         let world = World::new();
         world.trust(ALICE);

@@ -89,7 +89,7 @@ fn gitsign_871_a_line_of_a_lone_carriage_return_does_not_end_the_headers() {
 }
 
 #[test]
-fn messages_may_be_empty_or_hold_nul() {
+fn dulwich_1441_messages_may_be_empty_or_hold_nul() {
     in_both_formats(|_, repository| {
         let arguments = ["commit", "-q", "--allow-empty", "--allow-empty-message", "-m", ""];
         repository.git(&arguments).check();
@@ -139,6 +139,24 @@ fn jj_7907_extra_headers_stay_in_the_payload_in_order() {
         let changed = String::from_utf8(early).unwrap().replace("change-id zz", "change-id zy");
         let changed = repository.store("commit", changed.as_bytes());
         assert_eq!(repository.grade(&changed), "B|unknown");
+    });
+}
+
+#[test]
+fn libgit2_1253_a_blank_continuation_line_is_one_space() {
+    in_both_formats(|_, repository| {
+        let payload = commit_bytes(repository, b"extra one\n \n \n two\n\nmessage\n");
+        let armor = repository.sign(&payload);
+        let signed = insert_header(&payload, repository.signature_header(), &armor);
+        let id = repository.store("commit", &signed);
+        assert_good(repository, &id, "blank lines inside a header");
+        let text = String::from_utf8(signed).unwrap();
+        for other in ["extra one\n \n two\n", "extra one\n  \n \n two\n", "extra one\n \n \n  two\n"] {
+            let changed = text.replacen("extra one\n \n \n two\n", other, 1);
+            let id = repository.store("commit", changed.as_bytes());
+            assert_eq!(repository.grade(&id), "B|unknown", "{other:?}");
+            repository.countersign(&["verify", &id]).status(1).stdout_holds(&["bad"]).check();
+        }
     });
 }
 
@@ -222,7 +240,7 @@ fn go_git_2341_a_tag_is_signed_from_its_last_armor_on() {
 }
 
 #[test]
-fn nested_tags_and_tags_of_trees_and_blobs_are_verified_as_they_are_named() {
+fn gitsign_fault_13_nested_tags_and_tags_of_trees_and_blobs_are_verified_as_they_are_named() {
     in_both_formats(|_, repository| {
         repository.commit("root");
         repository.git(&["tag", "-m", "inner", "inner"]).check();
@@ -238,8 +256,7 @@ fn nested_tags_and_tags_of_trees_and_blobs_are_verified_as_they_are_named() {
 }
 
 #[test]
-fn armor_may_lack_its_last_line_feed_in_a_tag() {
-    // gitui#1149
+fn gitui_1149_armor_may_lack_its_last_line_feed_in_a_tag() {
     in_both_formats(|_, repository| {
         repository.commit("root");
         repository.git(&["tag", "-m", "one", "v1"]).check();

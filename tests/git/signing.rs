@@ -98,6 +98,14 @@ fn standard_output_is_the_armor_and_standard_error_the_status_lines() {
 }
 
 #[test]
+fn gitsign_fault_16_a_dash_is_standard_input() {
+    let world = World::new();
+    for arguments in [&["-bsau", "key", "-"][..], &["-b", "-"], &["--detach-sign", "-"]] {
+        assert_armor(&world.countersign(arguments).input(PAYLOAD).any_stdout().check().stdout);
+    }
+}
+
+#[test]
 fn every_caller_is_understood() {
     let world = World::new();
     let file = world.write("payload", PAYLOAD);
@@ -107,7 +115,7 @@ fn every_caller_is_understood() {
     let jj = world.countersign(&["-abu", key]).input(PAYLOAD).any_stdout().check();
     assert_armor(&jj.stdout);
     for arguments in [
-        // GitButler (gitsign failed on the '-', its fault 16)
+        // GitButler
         &["--status-fd=2", "-bsau", key, "-"][..],
         &["-bsau", key, "-"],
         // EGit, and whatever takes options apart

@@ -37,6 +37,52 @@ fn proven_and_named_is_good_and_fully_trusted() {
 }
 
 #[test]
+fn proven_and_named_by_the_users_policy_is_good_under_the_name_there() {
+    for format in ["sha1", "sha256"] {
+        let world = World::new();
+        let policy = world.policy(&[("the-boss", ALICE)]);
+        world.configure(&format!("[countersign]\n policy = {}", policy.display()));
+        let repository = world.repository("r", format);
+        repository.commit("first");
+        let words = good(ALICE, ", known as 'the-boss'");
+        assert_grade(&repository, "HEAD", "G|alice@example.com|fully", 0, &words);
+        repository.commit_as(BOB, "second");
+        let words =
+            format!("countersign: signed by 'bob@example.com' {SIGNED}, whom the policy does not name\n");
+        assert_grade(&repository, "HEAD", "E|", 1, &words);
+    }
+}
+
+#[test]
+fn a_policy_that_cannot_be_used_is_an_error_and_not_unsigned() {
+    let world = World::new();
+    let policy = world.policy(&[("alice", ALICE)]);
+    world.configure(&format!("[countersign]\n policy = {}", policy.display()));
+    let repository = world.repository("r", "sha1");
+    repository.commit("first");
+    let text = fs::read_to_string(&policy).unwrap();
+    for (broken, words) in [
+        (
+            Some(text.replace("version = 1", "version = 2")),
+            "error: the policy '[DIR]/policy.toml' cannot be used",
+        ),
+        (Some(format!("{text}\nunknown = 1\n")), "error: the policy '[DIR]/policy.toml' cannot be used"),
+        (Some("[".to_owned()), "error: the policy '[DIR]/policy.toml' cannot be used"),
+        (Some(text.replace("trusted_root.json", "nowhere.json")), "nowhere.json' cannot be read"),
+        (None, "error: the policy '[DIR]/policy.toml' cannot be read"),
+    ] {
+        match broken {
+            Some(broken) => fs::write(&policy, broken).unwrap(),
+            None => fs::remove_file(&policy).unwrap(),
+        }
+        assert_eq!(repository.grade("HEAD"), "E|", "{words}");
+        let run = repository.git(&["verify-commit", "HEAD"]).status(1);
+        run.stderr_holds(&[words, "\nhint: "]).check();
+        repository.countersign(&["verify"]).status(3).stderr_holds(&[words, "\nhint: "]).check();
+    }
+}
+
+#[test]
 fn proven_without_policy_is_undefined() {
     for format in ["sha1", "sha256"] {
         let world = World::new();

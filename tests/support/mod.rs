@@ -144,6 +144,27 @@ impl World {
         self.configure(&format!("[countersign]\n trustedIdentity = sandbox {} email {email}", self.url));
     }
 
+    /// Writes a policy in which each of `people` (name and e-mail address) may sign everything.
+    pub fn policy(&self, people: &[(&str, &str)]) -> PathBuf {
+        let mut text = "version = 1\nother_refs = \"refuse\"\n[[instance]]\nname = \"sandbox\"\n\
+                        trusted_root = \"authority/trusted_root.json\"\n"
+            .to_owned();
+        for (name, email) in people {
+            text += &format!(
+                "[identity.{name}]\nkeyless = [{{ instance = \"sandbox\", issuer = \"{}\", \
+                 kind = \"email\", subject = \"{email}\" }}]\n",
+                self.url
+            );
+        }
+        let names: Vec<_> = people.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        text += &format!(
+            "[[rule]]\nname = \"everything\"\nrefs = [\"refs/**\"]\ncommits = [{0}]\ntags = [{0}]\n\
+             create = \"allow\"\n",
+            names.join(", ")
+        );
+        self.write("policy.toml", text)
+    }
+
     /// A program in this world's folder.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Run<'_> {
         Run::new(self, program, arguments)
