@@ -370,8 +370,14 @@ fn text_from_outside_is_escaped() {
 }
 
 #[test]
-fn a_panic_or_signal_is_never_a_good_answer() {
-    // A reader that goes away early, and an output that cannot be written.
+fn an_answer_that_cannot_be_written_is_never_a_good_one() {
+    // An output that cannot be written.
+    if !std::path::Path::new("/dev/full").exists() {
+        println!(
+            "NOTE: an_answer_that_cannot_be_written_is_never_a_good_one: this machine has no '/dev/full'"
+        );
+        return;
+    }
     let world = World::new();
     world.trust(ALICE);
     let repository = world.repository("r", "sha1");

@@ -276,8 +276,8 @@ impl<'w> Repository<'w> {
         if format.text().trim_end() == "sha256" { "gpgsig-sha256" } else { "gpgsig" }
     }
 
-    /// git's answer to one commit: `%G?|%GS`, and for a good signature `|%GT` besides (git aborts where it
-    /// is asked for a trust level that no status line has named).
+    /// git's answer to one commit: `%G?|%GS`, and for a good signature `|%GT` besides (git before 2.41
+    /// aborts where it is asked for a trust level that no status line has named).
     pub fn grade(&self, revision: &str) -> String {
         let ask = |format: &str| {
             let format = format!("--format={format}");
@@ -288,7 +288,7 @@ impl<'w> Repository<'w> {
         if grade.starts_with(['G', 'U']) { format!("{grade}|{}", ask("%GT")) } else { grade }
     }
 
-    /// What the program says about why it does not sign `payload`: git before 2.41 keeps it to itself.
+    /// What the program says about why it does not sign `payload`: git 2.39 keeps it to itself.
     pub fn refusal(&self, payload: &[u8]) -> String {
         let run = self.countersign(&["--status-fd=2", "-bsau", ALICE]).input(payload).status(3);
         self.world.redact(&run.any_stderr().check().words())
