@@ -404,7 +404,8 @@ fn pure_rooms_read_no_clock_file_process_socket_or_environment() {
             assert!(!source.names(impure), "{} names {impure}", source.path.display());
         }
         for path in source.paths.iter().filter(|path| path.starts_with("gix::")) {
-            let is_plain = ["gix::hash", "gix::objs", "gix::validate"].iter().any(|plain| path.starts_with(plain));
+            let is_plain =
+                ["gix::hash", "gix::objs", "gix::validate"].iter().any(|plain| path.starts_with(plain));
             assert!(is_plain, "{} names {path}", source.path.display());
         }
         let prints = |pair: &[String]| PRINTING.contains(&pair[0].as_str()) && pair[1] == "!";
