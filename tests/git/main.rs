@@ -5,6 +5,7 @@
 mod advisories;
 mod command;
 mod configuration;
+mod demonstration;
 mod login;
 mod objects;
 mod push_certificates;
