@@ -42,7 +42,12 @@
 //!   object, and an object that deviates from git's own form is refused.
 //!   Tests: `cve_2026_44309_a_duplicate_tree_is_refused`,
 //!   `gitsign_802_cve_2026_44309_a_duplicate_tree_is_refused`,
-//!   `the_payload_is_the_object_without_its_signature_header`, `an_extra_signature_header_is_refused`.
+//!   `go_git_cve_2026_45022_a_malformed_object_is_refused_even_if_signed_as_it_is`,
+//!   `the_payload_is_the_object_without_its_signature_header`.
+//! * Headers that begin with `gpgsig` are left out of what is signed (git's own rule), so a second one can
+//!   hold anything (heartwood#20, functionalscript#1903). Here an object with one is refused.
+//!   Tests: `heartwood_20_a_second_signature_header_is_refused`,
+//!   `functionalscript_1903_a_foreign_signature_header_is_refused`, `an_extra_signature_header_is_refused`.
 //! * **#871**: a scanner of lines dropped carriage returns, so two objects shared a payload.
 //!   Tests: `gitsign_871_carriage_returns_are_ordinary_bytes`,
 //!   `gitsign_871_a_line_of_a_lone_carriage_return_does_not_end_the_headers`,
@@ -58,15 +63,18 @@
 //!   the exit status was 0. Here that is an error of its own, a proof is a type that only the verifier
 //!   makes, and the program aborts on a panic.
 //!   Tests: `cve_2026_44310_an_empty_certificate_bag_is_not_good`,
-//!   `gitsign_799_cve_2026_44310_an_empty_certificate_bag_is_refused`.
+//!   `gitsign_799_cve_2026_44310_an_empty_certificate_bag_is_refused`,
+//!   `a_panic_or_signal_is_never_a_good_answer`.
 //! * **GHSA-h829-5cg7-6hff** (gitverify): an unsigned annotated tag passed because the commit below it was
 //!   signed. Here the object that a ref names is judged, and the hook judges each on the way.
-//!   Test: `ghsa_h829_5cg7_6hff_an_unsigned_tag_borrows_no_signature`.
+//!   Tests: `ghsa_h829_5cg7_6hff_an_unsigned_tag_borrows_no_signature`,
+//!   `gitverify_ghsa_h829_an_unsigned_tag_of_a_signed_commit_is_unsigned`,
+//!   `tags_are_judged_object_by_object`.
 //! * **GHSA-cq38-jh5f-37mq** (sigstore-go): any number of entries and timestamps. Here every size and count
 //!   has a bound.
 //!   Tests: `ghsa_cq38_jh5f_37mq_oversized_parts_are_not_read`,
 //!   `ghsa_cq38_jh5f_37mq_an_oversized_entry_is_not_read`,
-//!   `ghsa_cq38_jh5f_37mq_too_many_tokens_are_not_read`.
+//!   `ghsa_cq38_jh5f_37mq_too_many_tokens_are_not_read`, `sigstore_go_ghsa_cq38_sizes_are_bounded`.
 //! * **#565, #571, #583**: a user name as subject was an unknown critical extension.
 //!   Tests: `gitsign_565_a_username_is_a_subject`, `exactly_one_subject_of_a_known_kind`.
 //!
@@ -95,7 +103,12 @@
 //!
 //! * What is in the repository already was taken as judged: push to a ref that nobody guards, then move
 //!   a guarded one there. Here a commit counts only where this gate has accepted it under the same rule.
-//!   Tests: `the_digest_covers_what_decides_about_commits_and_nothing_else`,
-//!   `only_what_stands_there_in_full_counts`.
-//! * Replace refs, and refs of tools, change what other objects mean.
-//!   Test: `reserved_namespaces_need_to_be_named`.
+//!   Tests: `a_bypass_via_an_unprotected_branch_is_refused`,
+//!   `the_digest_covers_what_decides_about_commits_and_nothing_else`, `only_what_stands_there_in_full_counts`.
+//! * A good tag of an old release, pushed under the name of a new one, passed for it.
+//!   Test: `a_tag_teleport_is_refused`.
+//! * The pusher says what a ref held before, and may lie; a symbolic ref writes another ref than it names.
+//!   Tests: `a_lying_old_value_is_refused`, `a_symbolic_ref_is_judged_under_both_names`.
+//! * Replace refs, grafts, and refs of tools change what other objects mean.
+//!   Tests: `replace_refs_and_notes_are_refused_whatever_else_is_accepted`,
+//!   `grafts_and_replace_refs_of_the_server_hide_nothing`, `reserved_namespaces_need_to_be_named`.

@@ -111,7 +111,7 @@ fn every_setting_and_variable_is_described() {
             };
             let is_setting = ["countersign.", "gitsign."]
                 .iter()
-                .any(|section| literal.strip_prefix(section).is_some_and(|rest| is_name(rest)));
+                .any(|section| literal.strip_prefix(section).is_some_and(is_name));
             let is_variable =
                 ["GITSIGN_", "SIGSTORE_ID", "ACTIONS_"].iter().any(|prefix| literal.starts_with(prefix));
             if is_setting || is_variable && is_name(literal) {
