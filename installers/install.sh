@@ -100,11 +100,11 @@ fi
 set -- install --locked --path "$source" --root "$prefix"
 [ "$sandbox" = yes ] || set -- "$@" --no-default-features
 run cargo "$@"
+run mkdir -p -- "$share/man/man1" "$share/man/man5"
 for page in "$source"/man/*.[15]; do
-    page_wanted "$page" || continue
-    target=$(page_target "$page")
-    run mkdir -p -- "$(dirname -- "$target")"
-    run cp -- "$page" "$target"
+    if page_wanted "$page"; then
+        run cp -- "$page" "$(page_target "$page")"
+    fi
 done
 complete_for bash "$bash_completion"
 complete_for zsh "$zsh_completion"

@@ -35,6 +35,7 @@ pub mod encoding;
 pub mod gpg;
 pub mod hook;
 pub mod identity;
+pub mod manual;
 pub mod object;
 pub mod policy;
 pub mod repository;
