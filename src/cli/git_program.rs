@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{Read, Write},
     path::Path,
+    process::Command,
 };
 
 use super::{
@@ -55,6 +56,9 @@ fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
         Ok(signed) => signed,
         Err(failure) => {
             world.complain(&failure.to_string());
+            if git_hides_words() {
+                let _ = super::signing::tell_terminal(&failure.to_string());
+            }
             return exit::COULD_NOT_RUN;
         }
     };
@@ -69,6 +73,14 @@ fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
             exit::COULD_NOT_RUN
         }
     }
+}
+
+/// git before 2.40 throws away what a signing program that failed had to say; asked only then.
+fn git_hides_words() -> bool {
+    let version = Command::new("git").arg("version").output().ok();
+    let text = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let mut numbers = text.trim_start_matches("git version ").split('.').map(|number| number.parse::<u32>());
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (2, 40))
 }
 
 /// With only `gpg.program` set, git would store our signature as OpenPGP's and could not verify it.

@@ -335,6 +335,11 @@ impl Terminal {
     }
 }
 
+/// Tell the person at the terminal something that nobody else would.
+pub(super) fn tell_terminal(text: &str) -> io::Result<()> {
+    Terminal::open()?.write_all(text.as_bytes())
+}
+
 impl Prompter for Terminal {
     fn show(&self, notice: Notice<'_>) -> io::Result<()> {
         let text = match notice {
