@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Which rooms each room may name.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("words", &[]),
     ("encoding", &[]),
     ("object", &["encoding"]),
@@ -24,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("sign", &["encoding", "identity", "service", "signature", "sigstore"]),
     ("hook", &["object", "policy", "repository", "sigstore", "verify", "words"]),
     ("gpg", &["words"]),
+    ("manual", &[]),
     // An authority of its own, built from the formats anew: it is evidence only while it shares no code.
     ("sandbox", &[]),
 ];
