@@ -156,7 +156,7 @@ fn versions_and_digest_algorithms_have_one_value() {
     let sha1 = || algorithm("1.3.14.3.2.26");
     let sha512 = || algorithm("2.16.840.1.101.3.4.2.3");
     type Change = Box<dyn Fn(&mut Signature)>;
-    let changes: [(&str, Change, FormatError); 11] = [
+    let changes: [(&str, Change, FormatError); 12] = [
         ("version 3", Box::new(|s| s.version = 3), FormatError::Version),
         ("signer version 3", Box::new(|s| s.signer().version = 3), FormatError::Version),
         ("key identifier", Box::new(|s| s.signer().identifier = vec![0x80, 1, 1]), FormatError::Version),
@@ -171,6 +171,7 @@ fn versions_and_digest_algorithms_have_one_value() {
             FormatError::Algorithm,
         ),
         ("type", Box::new(|s| s.content_type = "1.2.840.113549.1.9.16.1.4"), FormatError::Content),
+        ("revocations", Box::new(|s| s.revocations = tlv(CONTEXT_1, &[])), FormatError::Content),
         ("empty content", Box::new(|s| s.content = Some(Vec::new())), FormatError::Content),
     ];
     for (what, change, cause) in changes {
