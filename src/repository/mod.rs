@@ -220,6 +220,7 @@ pub(crate) mod tests {
             self.git_with(arguments, b"")
         }
 
+        #[expect(clippy::disallowed_methods, reason = "git is found where the tests' own is")]
         pub(crate) fn git_with(&self, arguments: &[&str], input: &[u8]) -> String {
             use std::io::Write;
             let mut child = Command::new("git")

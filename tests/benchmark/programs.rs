@@ -5,6 +5,7 @@
 //! `cargo bench --bench programs`; the number of commits of the large push may be given as argument.
 
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "a benchmark stands in the world")]
 
 use std::{
     fs,

@@ -1,6 +1,7 @@
 //! The program as git and its friends call it: real git, real repositories, an embedded authority.
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
 
 mod advisories;
 mod command;
