@@ -18,7 +18,7 @@ use crate::{
     object::{Commit, HashKind, MAXIMUM_OBJECT_BYTES, Payload, PushCertificate, Tag, person_address},
     repository::{Configuration, Scopes},
     signature::armor::MAXIMUM_ARMOR_BYTES,
-    verify::{Identity, Proven, Verdict, Verifier},
+    verify::{Identity, Proven, Stated, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -118,6 +118,7 @@ fn judge(
     let verifier = Verifier::new(std::mem::take(&mut trust.instances));
     Ok(match verifier.verify(&Payload::whole(payload), signature, world.now) {
         Verdict::Good(proven) => good(&trust, &proven, payload),
+        Verdict::Stated(stated) => stated_answer(&trust, &stated),
         Verdict::Bad(bad) => (Answer::Bad, format!("countersign: bad signature: {bad}\n")),
         Verdict::CannotTell(cause) => {
             (Answer::Unknown, format!("countersign: cannot tell who signed: {cause}\n"))
@@ -146,6 +147,23 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
                 Answer::Undefined(signer),
                 format!("countersign: good signature {by}; no policy names anyone{remark}\n"),
             )
+        }
+        Standing::Unnamed => {
+            (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))
+        }
+    }
+}
+
+fn stated_answer(trust: &Trust, stated: &Stated) -> (Answer, String) {
+    let signer = settings::key_signer(stated);
+    let by = format!("by {}", words::escape(&signer.name));
+    match trust.standing_of_keys(stated.keys()) {
+        Standing::Named(name) => {
+            let name = words::escape(&name);
+            (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
+        }
+        Standing::NoPolicy => {
+            (Answer::Undefined(signer), format!("countersign: good signature {by}; no policy names anyone\n"))
         }
         Standing::Unnamed => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))

@@ -75,6 +75,16 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             writeln!(text, "  keyless = [{}]", policy_entry(identity)).expect("a string takes everything");
             exit::GOOD
         }
+        Verdict::Stated(stated) => {
+            text.push_str("good, by the key (its time is stated, not proven):\n");
+            for key in stated.keys() {
+                line(&mut text, "  key", key);
+            }
+            if let Some(time) = stated.time() {
+                line(&mut text, "  stated time", &words::time(time));
+            }
+            exit::GOOD
+        }
         Verdict::Bad(bad) => {
             line(&mut text, "bad", &bad);
             exit::BAD

@@ -19,7 +19,7 @@ use crate::{
         certificate::SubjectKind,
         trusted_root::{Instance, MAXIMUM_ROOT_BYTES, PUBLIC_GOOD},
     },
-    verify::{Identity, Proven},
+    verify::{Identity, Key, Proven, Stated},
     words::Failure,
 };
 
@@ -61,6 +61,15 @@ impl Trust {
             return Standing::Named(identity.subject.clone());
         }
         Standing::Unnamed
+    }
+
+    /// How the holder of one of `keys` stands.
+    pub(super) fn standing_of_keys(&self, keys: &[Key]) -> Standing {
+        if self.source.is_none() {
+            return Standing::NoPolicy;
+        }
+        let named = keys.iter().find_map(|key| self.policy.as_ref()?.name_of_key(key));
+        named.map_or(Standing::Unnamed, |name| Standing::Named(name.to_owned()))
     }
 
     /// Name one identity besides.
@@ -230,6 +239,17 @@ pub(super) fn signer(proven: &Proven) -> Signer {
         fingerprint: hex::encode_upper(proven.certificate_digest()),
         primary_fingerprint: hex::encode_upper(crate::encoding::sha256(&[identity.as_bytes()])),
         time: proven.time(),
+    }
+}
+
+/// What git's status lines say of a signature that states its time.
+pub(super) fn key_signer(stated: &Stated) -> Signer {
+    let name = stated.keys().first().map(ToString::to_string).unwrap_or_default();
+    Signer {
+        fingerprint: stated.signing_key().to_owned(),
+        primary_fingerprint: name.rsplit(' ').next().unwrap_or_default().to_owned(),
+        name,
+        time: stated.time().unwrap_or_default(),
     }
 }
 

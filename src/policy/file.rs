@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
@@ -9,12 +13,18 @@ use super::{
     InstanceEntry, Mode, NamedIdentity, OtherRefs, PUBLIC_GOOD, Pattern, PatternError, Permission,
     Permissions, Policy, Rule, Signers,
 };
-use crate::{object::ObjectId, sigstore::certificate::SubjectKind, verify::Identity, words::escape};
+use crate::{
+    encoding::sha256,
+    object::ObjectId,
+    sigstore::certificate::SubjectKind,
+    verify::{Identity, Key},
+    words::escape,
+};
 
 /// The keys of each table; the first is the file itself.
 const KEYS: [&str; 5] = ["version", "other_refs", "instance", "identity", "rule"];
 const INSTANCE_KEYS: [&str; 2] = ["name", "trusted_root"];
-const IDENTITY_KEYS: [&str; 1] = ["keyless"];
+const IDENTITY_KEYS: [&str; 2] = ["keyless", "ssh"];
 const KEYLESS_KEYS: [&str; 4] = ["instance", "issuer", "kind", "subject"];
 const RULE_KEYS: [&str; 15] = [
     "name",
@@ -74,6 +84,14 @@ pub enum PolicyError {
     Empty {
         /// The key.
         key: &'static str,
+        /// Where it stands.
+        place: String,
+    },
+    /// A key that cannot be read.
+    #[error("'{key}' of {place} is not a public key")]
+    Key {
+        /// The key as it stands.
+        key: String,
         /// Where it stands.
         place: String,
     },
@@ -182,7 +200,10 @@ struct InstanceText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IdentityText {
+    #[serde(default)]
     keyless: Vec<KeylessText>,
+    #[serde(default)]
+    ssh: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -286,11 +307,17 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
 
     let mut identities = Vec::new();
     let mut names = HashMap::new();
+    let mut key_names = HashMap::new();
     for (name, identity) in document.identity {
         let identity = named_identity(name, identity, &instance_names)?;
         for signer in &identity.keyless {
             if names.insert(signer.clone(), identity.name.clone()).is_some() {
                 return Err(PolicyError::DuplicateSigner { subject: escape(&signer.subject) });
+            }
+        }
+        for key in &identity.keys {
+            if key_names.insert(key.clone(), identity.name.clone()).is_some() {
+                return Err(PolicyError::DuplicateSigner { subject: escape(&key.to_string()) });
             }
         }
         identities.push(identity);
@@ -305,7 +332,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         }
         rules.push(rule);
     }
-    Ok(Policy { instances, other_refs: document.other_refs, identities, names, rules })
+    Ok(Policy { instances, other_refs: document.other_refs, identities, names, key_names, rules })
 }
 
 fn named_identity(
@@ -315,8 +342,13 @@ fn named_identity(
 ) -> Result<NamedIdentity, PolicyError> {
     check_name(&name)?;
     let place = || format!("identity '{name}'");
-    if text.keyless.is_empty() {
+    if text.keyless.is_empty() && text.ssh.is_empty() {
         return Err(PolicyError::Empty { key: "keyless", place: place() });
+    }
+    let mut keys = Vec::new();
+    for line in text.ssh {
+        let key = ssh_key(&line).ok_or_else(|| PolicyError::Key { key: escape(&line), place: place() })?;
+        keys.push(key);
     }
     let mut keyless = Vec::new();
     for KeylessText { instance, issuer, kind, subject } in text.keyless {
@@ -343,7 +375,19 @@ fn named_identity(
         };
         keyless.push(Identity { instance, issuer, kind, subject });
     }
-    Ok(NamedIdentity { name, keyless })
+    Ok(NamedIdentity { name, keyless, keys })
+}
+
+/// An SSH public key as `ssh-keygen` writes it: type, base64 of the blob, and perhaps a comment.
+fn ssh_key(line: &str) -> Option<Key> {
+    let mut words = line.split_ascii_whitespace();
+    let (kind, blob) = (words.next()?, STANDARD.decode(words.next()?).ok()?);
+    let named = blob.get(4..4 + kind.len())?;
+    let length = u32::try_from(kind.len()).ok()?.to_be_bytes();
+    if named != kind.as_bytes() || blob[..4] != length || kind.ends_with("-cert-v01@openssh.com") {
+        return None;
+    }
+    Some(Key::Ssh { fingerprint: format!("SHA256:{}", STANDARD_NO_PAD.encode(sha256(&[&blob]))) })
 }
 
 fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, PolicyError> {

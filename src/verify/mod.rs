@@ -9,7 +9,7 @@ mod verdict;
 
 use std::sync::Arc;
 
-pub use verdict::{Bad, CannotTell, Identity, Proven, ProvenEntry, ProvenTime, Verdict};
+pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, Stated, Verdict};
 
 use crate::{
     encoding::{cms::Algorithm, sha256},
