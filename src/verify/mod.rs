@@ -5,10 +5,12 @@
 
 mod evidence;
 mod memo;
+mod ssh;
 mod verdict;
 
 use std::sync::Arc;
 
+pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
 pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, Stated, Verdict};
 
 use crate::{
@@ -95,8 +97,14 @@ impl Verifier {
     ///
     /// `now` in seconds since 1970 only bounds the future.
     pub fn verify(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Verdict {
-        match self.judge(payload, signature, now) {
-            Ok(proven) => Verdict::Good(Box::new(proven)),
+        let judged = match armor::kind(signature) {
+            Some(armor::Kind::Ssh) => {
+                ssh::judge(payload, signature, now).map(|stated| Verdict::Stated(Box::new(stated)))
+            }
+            _ => self.judge(payload, signature, now).map(|proven| Verdict::Good(Box::new(proven))),
+        };
+        match judged {
+            Ok(good) => good,
             Err(Failure::Bad(bad)) => Verdict::Bad(bad),
             Err(Failure::CannotTell(cannot_tell)) => Verdict::CannotTell(cannot_tell),
         }
