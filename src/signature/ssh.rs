@@ -4,12 +4,14 @@
 
 mod certificate;
 mod key;
+mod revocation;
 pub(crate) mod wire;
 
 use aws_lc_rs::digest;
 
 pub use certificate::Certificate;
 pub use key::{Curve, KeyKind, Material, PublicKey, line_blob, line_fingerprint};
+pub use revocation::{RevocationError, Revocations};
 
 use super::{FormatError, armor};
 use wire::{Reader, write_string};

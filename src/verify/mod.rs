@@ -16,7 +16,7 @@ pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTim
 use crate::{
     encoding::{cms::Algorithm, sha256},
     object::Payload,
-    signature::{FormatError, armor, keyless::Keyless},
+    signature::{FormatError, armor, keyless::Keyless, ssh::Revocations},
     sigstore::{
         certificate::{ProfileError, SigningCertificate},
         key::{Family, Hash, KeyKind, PublicKey, signature_hash},
@@ -34,6 +34,7 @@ pub struct Verifier {
     instances: Vec<Instance>,
     certificates: Memo<Arc<CheckedCertificate>>,
     checkpoints: Memo<evidence::CheckedCheckpoint>,
+    ssh_revocations: Revocations,
 }
 
 /// A certificate whose path and SCT have been verified inside one instance. Its validity at a proven
@@ -84,7 +85,18 @@ impl Verifier {
     /// A verifier that trusts `instances`; each signature is judged wholly inside one of them.
     #[must_use]
     pub fn new(instances: Vec<Instance>) -> Self {
-        Self { instances, certificates: Memo::new(), checkpoints: Memo::new() }
+        Self {
+            instances,
+            certificates: Memo::new(),
+            checkpoints: Memo::new(),
+            ssh_revocations: Revocations::default(),
+        }
+    }
+
+    /// The same verifier, for which the SSH keys of `revocations` never count, whatever time is stated.
+    #[must_use]
+    pub fn with_ssh_revocations(self, revocations: Revocations) -> Self {
+        Self { ssh_revocations: revocations, ..self }
     }
 
     /// The instances in use.
@@ -98,9 +110,8 @@ impl Verifier {
     /// `now` in seconds since 1970 only bounds the future.
     pub fn verify(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Verdict {
         let judged = match armor::kind(signature) {
-            Some(armor::Kind::Ssh) => {
-                ssh::judge(payload, signature, now).map(|stated| Verdict::Stated(Box::new(stated)))
-            }
+            Some(armor::Kind::Ssh) => ssh::judge(payload, signature, now, &self.ssh_revocations)
+                .map(|stated| Verdict::Stated(Box::new(stated))),
             _ => self.judge(payload, signature, now).map(|proven| Verdict::Good(Box::new(proven))),
         };
         match judged {

@@ -16,8 +16,8 @@ use crate::{
     signature::{
         FormatError,
         ssh::{
-            self, Certificate, Curve, KeyKind, Material, PublicKey, SignatureAlgorithm, SignatureBlob,
-            SshSignature,
+            self, Certificate, Curve, KeyKind, Material, PublicKey, Revocations, SignatureAlgorithm,
+            SignatureBlob, SshSignature,
         },
     },
 };
@@ -27,10 +27,18 @@ pub const NAMESPACE: &str = "git";
 
 /// Judge an armored signature over `payload`. `now` in seconds since 1970 stands in where the payload
 /// states no time, as git has it for push certificates.
-pub(super) fn judge(payload: &Payload<'_>, armor: &[u8], now: i64) -> Result<Stated, Failure> {
+pub(super) fn judge(
+    payload: &Payload<'_>,
+    armor: &[u8],
+    now: i64,
+    revocations: &Revocations,
+) -> Result<Stated, Failure> {
     let bytes = ssh::decode(armor)?;
     let signature = SshSignature::parse(&bytes)?;
     check(payload, &signature)?;
+    if revocations.revokes(&signature) {
+        return Err(CannotTell::KeyRevoked.into());
+    }
     let time = stated_time(payload);
     let keys = ssh_keys(&signature, time.unwrap_or(now))?;
     let expired = |certificate: &Certificate<'_>| certificate.valid_before <= seconds(now);

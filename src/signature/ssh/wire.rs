@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Nothing may be left over.
-    pub(crate) fn finish(self) -> Result<(), FormatError> {
+    pub(crate) fn finish(&self) -> Result<(), FormatError> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.cause) }
     }
 }
