@@ -31,6 +31,7 @@ enum Answer {
         stated: Box<Stated>,
         standing: Standing,
     },
+    /// Changed after signing, or malformed.
     Bad(String),
     CannotTell(String),
     /// Not signed at all.
@@ -40,7 +41,7 @@ enum Answer {
         tag: String,
         reference: String,
     },
-    /// The object cannot be had or parsed.
+    /// The object cannot be had.
     Failed(String),
 }
 
@@ -177,6 +178,13 @@ fn judge(
         title: String::new(),
         answer: Answer::Failed(error.to_string()),
     };
+    // Whoever sees an object that git reads in one way and others in another must not vouch for it.
+    let malformed = |kind, error: &dyn std::error::Error| Line {
+        id,
+        kind,
+        title: String::new(),
+        answer: Answer::Bad(error.to_string()),
+    };
     let object = match reader.read(id) {
         Ok(object) => object,
         Err(error) => return failed(Kind::Commit, &error),
@@ -188,7 +196,7 @@ fn judge(
                 let answer = answer(&commit.signed, verifier, trust, now);
                 Line { id, kind: Kind::Commit, title: words::escape_bytes(title), answer }
             }
-            Err(error) => failed(Kind::Commit, &error),
+            Err(error) => malformed(Kind::Commit, &error),
         },
         Kind::Tag => match Tag::parse(reader.hash(), &object.bytes) {
             Ok(tag) => {
@@ -198,7 +206,7 @@ fn judge(
                 };
                 Line { id, kind: Kind::Tag, title: words::escape_bytes(tag.name), answer }
             }
-            Err(error) => failed(Kind::Tag, &error),
+            Err(error) => malformed(Kind::Tag, &error),
         },
         kind => Line {
             id,

@@ -242,7 +242,8 @@ impl Refusal {
                 Subject::Tag(_) => {
                     "make the tag again with 'git tag -s -f', signed by one of them".to_owned()
                 }
-                _ => "sign it with 'git commit --amend -S' or 'git rebase --exec', and push again".to_owned(),
+                _ => "sign it with 'git commit --amend -S', or older ones with 'git rebase -S --force-rebase', and push again"
+                    .to_owned(),
             },
             Cause::Bad(_) => {
                 "make and sign the object again; its content or signature was changed".to_owned()

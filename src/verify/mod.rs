@@ -180,7 +180,7 @@ impl Verifier {
         if times.is_empty() {
             return Err(CannotTell::NoTrustedTime.into());
         }
-        if entry.overstates {
+        if entry.misstated {
             return Err(FormatError::LogEntry.into());
         }
         for time in times.iter().map(|time| time.seconds()) {

@@ -1,0 +1,15 @@
+//! The program as git and its friends call it: real git, real repositories, an embedded authority.
+#![cfg(feature = "sandbox")]
+#![allow(clippy::unwrap_used)]
+
+mod advisories;
+mod command;
+mod configuration;
+mod login;
+mod objects;
+mod push_certificates;
+mod signing;
+mod status;
+
+#[path = "../support/mod.rs"]
+mod support;
