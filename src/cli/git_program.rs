@@ -197,7 +197,7 @@ pub(super) fn committer_address(payload: &[u8]) -> Option<Vec<u8>> {
     person_address(person).map(<[u8]>::to_vec)
 }
 
-fn read_data(world: &mut World<'_>, data: &Data) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_data(world: &mut World<'_>, data: &Data) -> Result<Vec<u8>, Failure> {
     let failed = |reason: String| {
         Failure::new(format!("what is signed cannot be read: {reason}"), "try the git command again")
     };
@@ -217,7 +217,7 @@ fn read_data(world: &mut World<'_>, data: &Data) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     fs::File::open(path)
         .and_then(|file| file.take(MAXIMUM_ARMOR_BYTES as u64 + 1).read_to_end(&mut bytes))

@@ -58,7 +58,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
         line(&mut text, "  unreadable", &reason);
     }
     let mut trust = settings::trust(world, &configuration)?;
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    let verifier = Verifier::new(std::mem::take(&mut trust.instances))
+        .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     let status = match verifier.verify(&signed.payload, signature, world.now) {
         Verdict::Good(proven) => {
             text.push_str("proven:\n");

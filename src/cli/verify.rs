@@ -57,7 +57,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     let configuration = settings::configuration(world)?;
     let repository = settings::repository(world, arguments.repository.as_deref())?;
     let mut trust = trust(world, arguments, &configuration)?;
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    let verifier = Verifier::new(std::mem::take(&mut trust.instances))
+        .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     if arguments.verbose {
         tell_sources(world, &verifier, &trust);
     }
@@ -117,7 +118,11 @@ fn trust(
             }
             trust
         }
-        _ => settings::trust(world, configuration)?,
+        _ => {
+            let mut trust = settings::trust(world, configuration)?;
+            settings::name_ssh_signers(world, configuration, &mut trust)?;
+            trust
+        }
     };
     for named in &arguments.trusted_root {
         let (name, file) = named.split_once('=').ok_or_else(|| {
@@ -132,6 +137,9 @@ fn trust(
 fn tell_sources(world: &mut World<'_>, verifier: &Verifier, trust: &Trust) {
     let source = trust.source.as_deref().unwrap_or("nobody is named");
     let mut text = format!("identities: {}\n", words::escape(source));
+    if let Some((_, source)) = &trust.ssh_signers {
+        text.push_str(&format!("SSH signers: {}\n", words::escape(source)));
+    }
     for instance in verifier.instances() {
         text.push_str(&format!(
             "trusted root: {} sha256:{}\n",
@@ -225,7 +233,7 @@ fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64) -> 
             Answer::Good { proven, standing }
         }
         Verdict::Stated(stated) => {
-            let standing = trust.standing_of_keys(stated.keys());
+            let standing = trust.standing_of_stated(&stated, now);
             Answer::Stated { stated, standing }
         }
         Verdict::Bad(bad) => Answer::Bad(bad.to_string()),

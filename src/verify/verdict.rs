@@ -260,8 +260,8 @@ pub enum CannotTell {
     /// The signature's encoding cannot be read.
     #[error("the signature cannot be read: {0}")]
     Format(#[from] FormatError),
-    /// A key that a revocation list names.
-    #[error("the key that made the signature is revoked")]
+    /// The key is revoked.
+    #[error("the key is revoked")]
     KeyRevoked,
     /// The key had expired, was revoked or may not sign, by what its own certificate says.
     #[error("the key may not make this signature: it is expired, revoked, or not for signing")]
