@@ -2,6 +2,8 @@
 //!
 //! Claims are shown as claims; the policy line is offered for a proven signature only.
 
+mod ssh;
+
 use std::fmt::Write as _;
 
 use gix::objs::Kind;
@@ -84,6 +86,10 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             if let Some(time) = stated.time() {
                 line(&mut text, "  stated time", &words::time(time));
             }
+            if let Some(entry) = ssh::policy_line(signature) {
+                text.push_str("if you know this to be the right person, name it in a policy:\n");
+                writeln!(text, "  {entry}").expect("a string takes everything");
+            }
             exit::GOOD
         }
         Verdict::Bad(bad) => {
@@ -124,10 +130,7 @@ fn claims(text: &mut String, payload: &Payload<'_>, signature: &[u8]) -> Result<
             line(text, "  kind", &"OpenPGP");
             return Ok(());
         }
-        Some(armor::Kind::Ssh) => {
-            line(text, "  kind", &"SSH");
-            return Ok(());
-        }
+        Some(armor::Kind::Ssh) => return ssh::claims(text, signature),
         None => return Err("it begins like no signature that git knows".to_owned()),
     }
     let der = armor::decode(signature).map_err(|error| words(&error))?;
