@@ -251,6 +251,13 @@ impl Refusal {
             Cause::CannotTell(CannotTell::UnknownAuthority | CannotTell::UnknownLog) => {
                 "sign with an instance whose trusted root the policy names, or have the root added".to_owned()
             }
+            Cause::CannotTell(
+                CannotTell::KeyRevoked
+                | CannotTell::NoUserPresence
+                | CannotTell::SshCertificatePrincipals
+                | CannotTell::SshCertificateWindow
+                | CannotTell::SshCriticalOption,
+            ) => "sign it again with a key or certificate that counts, and touch the security key".to_owned(),
             Cause::CannotTell(_) => {
                 "sign it again with countersign, which stores all that has to be proven".to_owned()
             }
