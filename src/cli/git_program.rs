@@ -17,7 +17,7 @@ use crate::{
     gpg::{self, Answer, Data, Request},
     object::{Commit, HashKind, MAXIMUM_OBJECT_BYTES, Payload, PushCertificate, Tag, person_address},
     repository::{Configuration, Scopes},
-    signature::armor::MAXIMUM_ARMOR_BYTES,
+    signature::armor::{self, MAXIMUM_ARMOR_BYTES},
     verify::{Identity, Proven, Stated, Verdict, Verifier},
     words::{self, Failure},
 };
@@ -115,7 +115,10 @@ fn judge(
     signature: &[u8],
 ) -> Result<(Answer, String), Failure> {
     let mut trust = settings::trust(world, configuration)?;
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    let mut verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    if armor::kind(signature) == Some(armor::Kind::Ssh) {
+        verifier = verifier.with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
+    }
     Ok(match verifier.verify(&Payload::whole(payload), signature, world.now) {
         Verdict::Good(proven) => good(&trust, &proven, payload),
         Verdict::Stated(stated) => stated_answer(&trust, &stated),
