@@ -18,8 +18,8 @@ use crate::{
     gpg::{self, Answer, Data, Request},
     object::{Commit, HashKind, MAXIMUM_OBJECT_BYTES, Payload, PushCertificate, Tag, person_address},
     repository::{Configuration, Scopes},
-    signature::armor::MAXIMUM_ARMOR_BYTES,
-    verify::{Identity, Proven, Verdict, Verifier},
+    signature::armor::{self, MAXIMUM_ARMOR_BYTES},
+    verify::{Identity, Proven, Stated, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -127,9 +127,13 @@ fn judge(
     signature: &[u8],
 ) -> Result<(Answer, String), Failure> {
     let mut trust = settings::trust(world, configuration)?;
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    let mut verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    if armor::kind(signature) == Some(armor::Kind::Ssh) {
+        verifier = verifier.with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
+    }
     Ok(match verifier.verify(&Payload::whole(payload), signature, world.now) {
         Verdict::Good(proven) => good(&trust, &proven, payload),
+        Verdict::Stated(stated) => stated_answer(&trust, &stated),
         Verdict::Bad(bad) => (Answer::Bad, format!("countersign: bad signature: {bad}\n")),
         Verdict::CannotTell(cause) => {
             (Answer::Unknown, format!("countersign: cannot tell who signed: {cause}\n"))
@@ -165,6 +169,23 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
     }
 }
 
+fn stated_answer(trust: &Trust, stated: &Stated) -> (Answer, String) {
+    let signer = settings::key_signer(stated);
+    let by = format!("by {}", words::escape(&signer.name));
+    match trust.standing_of_keys(stated.keys()) {
+        Standing::Named(name) => {
+            let name = words::escape(&name);
+            (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
+        }
+        Standing::NoPolicy => {
+            (Answer::Undefined(signer), format!("countersign: good signature {by}; no policy names anyone\n"))
+        }
+        Standing::Unnamed => {
+            (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))
+        }
+    }
+}
+
 /// Whether an e-mail subject is the payload's committer. A remark, never trust: the committer line is
 /// the signer's to write.
 fn remark(identity: &Identity, payload: &[u8]) -> &'static str {
@@ -191,7 +212,7 @@ pub(super) fn committer_address(payload: &[u8]) -> Option<Vec<u8>> {
     person_address(person).map(<[u8]>::to_vec)
 }
 
-fn read_data(world: &mut World<'_>, data: &Data) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_data(world: &mut World<'_>, data: &Data) -> Result<Vec<u8>, Failure> {
     let failed = |reason: String| {
         Failure::new(format!("what is signed cannot be read: {reason}"), "try the git command again")
     };
@@ -211,7 +232,7 @@ fn read_data(world: &mut World<'_>, data: &Data) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     fs::File::open(path)
         .and_then(|file| file.take(MAXIMUM_ARMOR_BYTES as u64 + 1).read_to_end(&mut bytes))

@@ -2,6 +2,8 @@
 //!
 //! Claims are shown as claims; the policy line is offered for a proven signature only.
 
+mod ssh;
+
 use std::fmt::Write as _;
 
 use gix::objs::Kind;
@@ -58,7 +60,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
         line(&mut text, "  unreadable", &reason);
     }
     let mut trust = settings::trust(world, &configuration)?;
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    let verifier = Verifier::new(std::mem::take(&mut trust.instances))
+        .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     let status = match verifier.verify(&signed.payload, signature, world.now) {
         Verdict::Good(proven) => {
             text.push_str("proven:\n");
@@ -73,6 +76,20 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             line(&mut text, "  log", &format!("{} index {}", entry.log, entry.index));
             text.push_str("if you know this to be the right person, name it in a policy:\n");
             writeln!(text, "  keyless = [{}]", policy_entry(identity)).expect("a string takes everything");
+            exit::GOOD
+        }
+        Verdict::Stated(stated) => {
+            text.push_str("good, by the key (its time is stated, not proven):\n");
+            for key in stated.keys() {
+                line(&mut text, "  key", key);
+            }
+            if let Some(time) = stated.time() {
+                line(&mut text, "  stated time", &words::time(time));
+            }
+            if let Some(entry) = ssh::policy_line(signature) {
+                text.push_str("if you know this to be the right person, name it in a policy:\n");
+                writeln!(text, "  {entry}").expect("a string takes everything");
+            }
             exit::GOOD
         }
         Verdict::Bad(bad) => {
@@ -113,10 +130,7 @@ fn claims(text: &mut String, payload: &Payload<'_>, signature: &[u8]) -> Result<
             line(text, "  kind", &"OpenPGP");
             return Ok(());
         }
-        Some(armor::Kind::Ssh) => {
-            line(text, "  kind", &"SSH");
-            return Ok(());
-        }
+        Some(armor::Kind::Ssh) => return ssh::claims(text, signature),
         None => return Err("it begins like no signature that git knows".to_owned()),
     }
     let der = armor::decode(signature).map_err(|error| words(&error))?;

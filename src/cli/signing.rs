@@ -53,6 +53,7 @@ pub(super) fn sign(
     let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {
         match verifier.verify(&Payload::whole(payload), armor, world.now) {
             Verdict::Good(_) => Ok(()),
+            Verdict::Stated(_) => Err("it proves no time".into()),
             Verdict::Bad(bad) => Err(bad.to_string().into()),
             Verdict::CannotTell(cause) => Err(cause.to_string().into()),
         }

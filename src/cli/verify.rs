@@ -14,7 +14,7 @@ use crate::{
     object::{Commit, HashKind, ObjectId, Signed, Tag},
     repository::{ObjectReader, Repository, Revision, new_commits},
     sigstore::certificate::SubjectKind,
-    verify::{Identity, Proven, ProvenTime, Verdict, Verifier},
+    verify::{Identity, Proven, ProvenTime, Stated, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -25,6 +25,10 @@ const BATCH: usize = 1024;
 enum Answer {
     Good {
         proven: Box<Proven>,
+        standing: Standing,
+    },
+    Stated {
+        stated: Box<Stated>,
         standing: Standing,
     },
     /// Changed after signing, or malformed.
@@ -53,7 +57,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     let configuration = settings::configuration(world)?;
     let repository = settings::repository(world, arguments.repository.as_deref())?;
     let mut trust = trust(world, arguments, &configuration)?;
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    let verifier = Verifier::new(std::mem::take(&mut trust.instances))
+        .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     if arguments.verbose {
         tell_sources(world, &verifier, &trust);
     }
@@ -76,7 +81,11 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
             let mut text = String::new();
             for line in &lines {
                 worst = worse(worst, line.exit());
-                unnamed |= matches!(&line.answer, Answer::Good { standing: Standing::NoPolicy, .. });
+                unnamed |= matches!(
+                    &line.answer,
+                    Answer::Good { standing: Standing::NoPolicy, .. }
+                        | Answer::Stated { standing: Standing::NoPolicy, .. }
+                );
                 text.push_str(&if arguments.json { format!("{}\n", line.json()) } else { line.words() });
             }
             world.say(&text);
@@ -109,7 +118,11 @@ fn trust(
             }
             trust
         }
-        _ => settings::trust(world, configuration)?,
+        _ => {
+            let mut trust = settings::trust(world, configuration)?;
+            settings::name_ssh_signers(world, configuration, &mut trust)?;
+            trust
+        }
     };
     for named in &arguments.trusted_root {
         let (name, file) = named.split_once('=').ok_or_else(|| {
@@ -124,6 +137,9 @@ fn trust(
 fn tell_sources(world: &mut World<'_>, verifier: &Verifier, trust: &Trust) {
     let source = trust.source.as_deref().unwrap_or("nobody is named");
     let mut text = format!("identities: {}\n", words::escape(source));
+    if let Some((_, source)) = &trust.ssh_signers {
+        text.push_str(&format!("SSH signers: {}\n", words::escape(source)));
+    }
     for instance in verifier.instances() {
         text.push_str(&format!(
             "trusted root: {} sha256:{}\n",
@@ -216,6 +232,10 @@ fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64) -> 
             let standing = trust.standing(proven.identity());
             Answer::Good { proven, standing }
         }
+        Verdict::Stated(stated) => {
+            let standing = trust.standing_of_stated(&stated, now);
+            Answer::Stated { stated, standing }
+        }
         Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
         Verdict::CannotTell(cause) => Answer::CannotTell(cause.to_string()),
     }
@@ -244,9 +264,13 @@ fn worse(one: u8, other: u8) -> u8 {
 impl Line {
     fn exit(&self) -> u8 {
         match &self.answer {
-            Answer::Good { standing: Standing::Named(_), .. } => exit::GOOD,
-            Answer::Good { standing: Standing::NoPolicy, .. } | Answer::CannotTell(_) => exit::CANNOT_TELL,
+            Answer::Good { standing: Standing::Named(_), .. }
+            | Answer::Stated { standing: Standing::Named(_), .. } => exit::GOOD,
+            Answer::Good { standing: Standing::NoPolicy, .. }
+            | Answer::Stated { standing: Standing::NoPolicy, .. }
+            | Answer::CannotTell(_) => exit::CANNOT_TELL,
             Answer::Good { standing: Standing::Unnamed, .. }
+            | Answer::Stated { standing: Standing::Unnamed, .. }
             | Answer::Bad(_)
             | Answer::Unsigned
             | Answer::Misnamed { .. } => exit::BAD,
@@ -257,11 +281,14 @@ impl Line {
     /// The status as a word for machines, and its cause where there is one.
     fn status(&self) -> (&'static str, Option<String>) {
         match &self.answer {
-            Answer::Good { standing: Standing::Named(_), .. } => ("good", None),
-            Answer::Good { standing: Standing::NoPolicy, .. } => {
+            Answer::Good { standing: Standing::Named(_), .. }
+            | Answer::Stated { standing: Standing::Named(_), .. } => ("good", None),
+            Answer::Good { standing: Standing::NoPolicy, .. }
+            | Answer::Stated { standing: Standing::NoPolicy, .. } => {
                 ("proven", Some("neither a policy nor '--identity' names anyone".to_owned()))
             }
-            Answer::Good { standing: Standing::Unnamed, .. } => {
+            Answer::Good { standing: Standing::Unnamed, .. }
+            | Answer::Stated { standing: Standing::Unnamed, .. } => {
                 ("refused", Some("the signer is not named".to_owned()))
             }
             Answer::Bad(cause) => ("bad", Some(cause.clone())),
@@ -292,6 +319,16 @@ impl Line {
                 words::time(proven.time()),
             ));
         }
+        if let Answer::Stated { stated, standing } = &self.answer {
+            let keys: Vec<String> = stated.keys().iter().map(|key| words::escape(&key.to_string())).collect();
+            if let Standing::Named(name) = standing {
+                line.push_str(&format!("{} = ", words::escape(name)));
+            }
+            line.push_str(&format!("{} ", keys.join(", ")));
+            if let Some(time) = stated.time() {
+                line.push_str(&format!("(states {}) ", words::time(time)));
+            }
+        }
         if let Some(cause) = cause.filter(|_| !matches!(self.answer, Answer::Unsigned)) {
             line.push_str(&format!("[{}] ", words::escape(&cause)));
         }
@@ -311,6 +348,17 @@ impl Line {
         });
         if let Some(cause) = cause {
             value["cause"] = cause.into();
+        }
+        if let Answer::Stated { stated, standing } = &self.answer {
+            value["keys"] = stated.keys().iter().map(ToString::to_string).collect();
+            value["signingKey"] = stated.signing_key().into();
+            if let Some(time) = stated.time() {
+                value["statedTime"] = time.into();
+            }
+            value["keyExpired"] = stated.key_expired().into();
+            if let Standing::Named(name) = standing {
+                value["name"] = name.as_str().into();
+            }
         }
         if let Answer::Good { proven, standing } = &self.answer {
             let identity = proven.identity();

@@ -9,12 +9,19 @@ use super::{
     InstanceEntry, Mode, NamedIdentity, OtherRefs, PUBLIC_GOOD, Pattern, PatternError, Permission,
     Permissions, Policy, Rule, Signers,
 };
-use crate::{object::ObjectId, sigstore::certificate::SubjectKind, verify::Identity, words::escape};
+use crate::{
+    object::ObjectId,
+    signature::{FormatError, ssh},
+    sigstore::certificate::SubjectKind,
+    verify::{Identity, Key},
+    words::escape,
+};
 
 /// The keys of each table; the first is the file itself.
 const KEYS: [&str; 5] = ["version", "other_refs", "instance", "identity", "rule"];
 const INSTANCE_KEYS: [&str; 2] = ["name", "trusted_root"];
-const IDENTITY_KEYS: [&str; 1] = ["keyless"];
+const IDENTITY_KEYS: [&str; 3] = ["keyless", "ssh", "ssh_certificates"];
+const SSH_CERTIFICATE_KEYS: [&str; 2] = ["authority", "principal"];
 const KEYLESS_KEYS: [&str; 4] = ["instance", "issuer", "kind", "subject"];
 const RULE_KEYS: [&str; 15] = [
     "name",
@@ -77,6 +84,16 @@ pub enum PolicyError {
         /// Where it stands.
         place: String,
     },
+    /// A key that cannot be read.
+    #[error("'{key}' of {place} is not a public key that is used here: {cause}")]
+    Key {
+        /// The key as it stands.
+        key: String,
+        /// Where it stands.
+        place: String,
+        /// What is wrong with it.
+        cause: FormatError,
+    },
     /// The file says no version.
     #[error("the policy does not say 'version = 1'")]
     MissingVersion,
@@ -97,7 +114,7 @@ pub enum PolicyError {
         cause: PatternError,
     },
     /// A star in an issuer or a subject.
-    #[error("'{0}' holds a '*': issuers and subjects are exact and know no patterns")]
+    #[error("'{0}' holds a '*': issuers, subjects and principals are exact and know no patterns")]
     SignerPattern(String),
     /// `commits` or `tags` is a word other than `unsigned`.
     #[error("'{key} = \"{word}\"' of rule '{rule}' is neither a list of identities nor \"unsigned\"")]
@@ -182,7 +199,19 @@ struct InstanceText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IdentityText {
+    #[serde(default)]
     keyless: Vec<KeylessText>,
+    #[serde(default)]
+    ssh: Vec<String>,
+    #[serde(default)]
+    ssh_certificates: Vec<SshCertificateText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SshCertificateText {
+    authority: String,
+    principal: String,
 }
 
 #[derive(Deserialize)]
@@ -286,11 +315,17 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
 
     let mut identities = Vec::new();
     let mut names = HashMap::new();
+    let mut key_names = HashMap::new();
     for (name, identity) in document.identity {
         let identity = named_identity(name, identity, &instance_names)?;
         for signer in &identity.keyless {
             if names.insert(signer.clone(), identity.name.clone()).is_some() {
                 return Err(PolicyError::DuplicateSigner { subject: escape(&signer.subject) });
+            }
+        }
+        for key in &identity.keys {
+            if key_names.insert(key.clone(), identity.name.clone()).is_some() {
+                return Err(PolicyError::DuplicateSigner { subject: escape(&key.to_string()) });
             }
         }
         identities.push(identity);
@@ -305,7 +340,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         }
         rules.push(rule);
     }
-    Ok(Policy { instances, other_refs: document.other_refs, identities, names, rules })
+    Ok(Policy { instances, other_refs: document.other_refs, identities, names, key_names, rules })
 }
 
 fn named_identity(
@@ -315,8 +350,22 @@ fn named_identity(
 ) -> Result<NamedIdentity, PolicyError> {
     check_name(&name)?;
     let place = || format!("identity '{name}'");
-    if text.keyless.is_empty() {
+    if text.keyless.is_empty() && text.ssh.is_empty() && text.ssh_certificates.is_empty() {
         return Err(PolicyError::Empty { key: "keyless", place: place() });
+    }
+    let mut keys = Vec::new();
+    for line in text.ssh {
+        keys.push(Key::Ssh { fingerprint: ssh_fingerprint(&line, place)? });
+    }
+    for SshCertificateText { authority, principal } in text.ssh_certificates {
+        let authority = ssh_fingerprint(&authority, place)?;
+        if principal.is_empty() {
+            return Err(PolicyError::Empty { key: "principal", place: place() });
+        }
+        if principal.contains('*') {
+            return Err(PolicyError::SignerPattern(escape(&principal)));
+        }
+        keys.push(Key::SshCertificate { authority, principal });
     }
     let mut keyless = Vec::new();
     for KeylessText { instance, issuer, kind, subject } in text.keyless {
@@ -343,7 +392,12 @@ fn named_identity(
         };
         keyless.push(Identity { instance, issuer, kind, subject });
     }
-    Ok(NamedIdentity { name, keyless })
+    Ok(NamedIdentity { name, keyless, keys })
+}
+
+/// The fingerprint of a public key as `ssh-keygen` writes it: type, base64 of the blob, perhaps a comment.
+fn ssh_fingerprint(line: &str, place: impl Fn() -> String) -> Result<String, PolicyError> {
+    ssh::line_fingerprint(line).map_err(|cause| PolicyError::Key { key: escape(line), place: place(), cause })
 }
 
 fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, PolicyError> {
@@ -454,6 +508,7 @@ fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyError> {
             let place = format!("[identity.{}]", escape(name.get_ref()));
             check(identity, &IDENTITY_KEYS, &place)?;
             tables(identity.get("keyless"), &KEYLESS_KEYS, &place)?;
+            tables(identity.get("ssh_certificates"), &SSH_CERTIFICATE_KEYS, &place)?;
         }
     }
     Ok(())
@@ -545,6 +600,7 @@ mod tests {
             ("[[instance]]\nnam = 1", "[[instance]]"),
             ("[identity.a]\nkey = 1", "[identity.a]"),
             ("[identity.a]\nkeyless = [{ isuer = 1 }]", "[identity.a]"),
+            ("[identity.a]\nssh_certificates = [{ autority = 1 }]", "[identity.a]"),
             ("[[rule]]\nzzzzzzz = 1", "[[rule]]"),
         ] {
             let text = format!("version = 1\n{text}");
@@ -553,6 +609,58 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    const SSH_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH";
+
+    fn with_identity(lines: &str) -> Result<Policy, PolicyError> {
+        let rule = "[[rule]]\nname = \"r\"\nrefs = [\"refs/**\"]\ncommits = [\"a\"]\n";
+        Policy::parse(&format!("version = 1\nother_refs = \"refuse\"\n[identity.a]\n{lines}\n{rule}"))
+    }
+
+    #[test]
+    fn ssh_keys_and_principals_of_an_authority_are_names() {
+        let lines = format!(
+            "ssh = [\"{SSH_KEY} a comment\"]\nssh_certificates = [{{ authority = \"{SSH_KEY}\", principal = \"al\" }}]"
+        );
+        let policy = with_identity(&lines).unwrap();
+        let authority = ssh::line_fingerprint(SSH_KEY).unwrap();
+        let certificate = |principal: &str| Key::SshCertificate {
+            authority: authority.clone(),
+            principal: principal.to_owned(),
+        };
+        assert_eq!(policy.name_of_key(&Key::Ssh { fingerprint: authority.clone() }), Some("a"));
+        assert_eq!(policy.name_of_key(&certificate("al")), Some("a"));
+        assert_eq!(policy.name_of_key(&certificate("alice")), None);
+
+        let digest = |lines: &str| {
+            let policy = with_identity(lines).unwrap();
+            policy.commit_rule_digest(&policy.rules()[0], |_| Some([1; 32])).unwrap()
+        };
+        let without_comment = lines.replace(" a comment", "");
+        assert_eq!(digest(&lines), digest(&without_comment));
+        assert_ne!(digest(&lines), digest(&lines.replace("\"al\"", "\"bo\"")));
+        assert_ne!(digest(&lines), digest(&format!("ssh = [\"{SSH_KEY}\"]")));
+    }
+
+    #[test]
+    fn ssh_keys_that_cannot_be_meant_are_refused() {
+        let key = |line: &str| with_identity(&format!("ssh = [\"{line}\"]")).unwrap_err();
+        for line in ["", "ssh-ed25519", "ssh-ed25519 AAAA", "ssh-dss AAAAB3NzaC1kc3M="] {
+            assert!(matches!(key(line), PolicyError::Key { cause: FormatError::SshKey, .. }), "{line}");
+        }
+        assert!(matches!(key(&SSH_KEY.replace("ssh-ed", "ssh-Ed")), PolicyError::Key { .. }));
+        let certificate = |authority: &str, principal: &str| {
+            with_identity(&format!(
+                "ssh_certificates = [{{ authority = \"{authority}\", principal = \"{principal}\" }}]"
+            ))
+            .unwrap_err()
+        };
+        assert!(matches!(certificate(SSH_KEY, ""), PolicyError::Empty { key: "principal", .. }));
+        assert!(matches!(certificate(SSH_KEY, "*@example.com"), PolicyError::SignerPattern(_)));
+        assert!(matches!(certificate("x", "a"), PolicyError::Key { .. }));
+        let twice = format!("ssh = [\"{SSH_KEY}\", \"{SSH_KEY} again\"]");
+        assert!(matches!(with_identity(&twice).unwrap_err(), PolicyError::DuplicateSigner { .. }));
     }
 
     #[test]

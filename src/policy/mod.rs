@@ -3,6 +3,7 @@
 //! Responsible for the policy file, its identities, rules and ref patterns, and for the words of a
 //! refusal. Pure: it reads no file, clock or environment; trusted roots are only names and digests here.
 
+mod allowed_signers;
 mod check;
 mod decision;
 mod file;
@@ -10,12 +11,17 @@ mod pattern;
 
 use std::collections::HashMap;
 
+pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
 pub use check::Finding;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
 pub use file::PolicyError;
 pub use pattern::{Pattern, PatternError};
 
-use crate::{encoding::sha256, object::ObjectId, verify::Identity};
+use crate::{
+    encoding::sha256,
+    object::ObjectId,
+    verify::{Identity, Key},
+};
 
 /// A first policy file, commented, that parses as it stands.
 pub const FIRST_POLICY: &str = include_str!("first_policy.toml");
@@ -38,6 +44,7 @@ pub struct Policy {
     other_refs: OtherRefs,
     identities: Vec<NamedIdentity>,
     names: HashMap<Identity, String>,
+    key_names: HashMap<Key, String>,
     rules: Vec<Rule>,
 }
 
@@ -57,6 +64,8 @@ pub struct NamedIdentity {
     pub name: String,
     /// Every keyless identity that counts as it.
     pub keyless: Vec<Identity>,
+    /// Every key of its own that counts as it.
+    pub keys: Vec<Key>,
 }
 
 /// What happens to refs that no rule names.
@@ -195,6 +204,12 @@ impl Policy {
         self.names.get(identity).map(String::as_str)
     }
 
+    /// The policy's own name for a key.
+    #[must_use]
+    pub fn name_of_key(&self, key: &Key) -> Option<&str> {
+        self.key_names.get(key).map(String::as_str)
+    }
+
     /// What decides about the ref with this full name.
     #[must_use]
     pub fn governing(&self, reference: &[u8]) -> Governing<'_> {
@@ -259,6 +274,15 @@ impl Policy {
                     field(signer.issuer.as_bytes());
                     field(file::kind_name(signer.kind).as_bytes());
                     field(signer.subject.as_bytes());
+                }
+                let mut keys: Vec<String> = (self.identities.iter())
+                    .filter(|identity| names.contains(&identity.name))
+                    .flat_map(|identity| identity.keys.iter().map(ToString::to_string))
+                    .collect();
+                keys.sort();
+                for key in keys {
+                    field(b"key");
+                    field(key.as_bytes());
                 }
             }
         }

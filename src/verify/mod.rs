@@ -5,16 +5,18 @@
 
 mod evidence;
 mod memo;
+mod ssh;
 mod verdict;
 
 use std::sync::Arc;
 
-pub use verdict::{Bad, CannotTell, Identity, Proven, ProvenEntry, ProvenTime, Verdict};
+pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
+pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, Stated, Verdict};
 
 use crate::{
     encoding::{cms::Algorithm, sha256},
     object::Payload,
-    signature::{FormatError, armor, keyless::Keyless},
+    signature::{FormatError, armor, keyless::Keyless, ssh::Revocations},
     sigstore::{
         certificate::{ProfileError, SigningCertificate},
         key::{Family, Hash, KeyKind, PublicKey, signature_hash},
@@ -32,6 +34,7 @@ pub struct Verifier {
     instances: Vec<Instance>,
     certificates: Memo<Arc<CheckedCertificate>>,
     checkpoints: Memo<evidence::CheckedCheckpoint>,
+    ssh_revocations: Revocations,
 }
 
 /// A certificate whose path and SCT have been verified inside one instance. Its validity at a proven
@@ -82,7 +85,18 @@ impl Verifier {
     /// A verifier that trusts `instances`; each signature is judged wholly inside one of them.
     #[must_use]
     pub fn new(instances: Vec<Instance>) -> Self {
-        Self { instances, certificates: Memo::new(), checkpoints: Memo::new() }
+        Self {
+            instances,
+            certificates: Memo::new(),
+            checkpoints: Memo::new(),
+            ssh_revocations: Revocations::default(),
+        }
+    }
+
+    /// The same verifier, for which the SSH keys of `revocations` never count, whatever time is stated.
+    #[must_use]
+    pub fn with_ssh_revocations(self, revocations: Revocations) -> Self {
+        Self { ssh_revocations: revocations, ..self }
     }
 
     /// The instances in use.
@@ -95,8 +109,13 @@ impl Verifier {
     ///
     /// `now` in seconds since 1970 only bounds the future.
     pub fn verify(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Verdict {
-        match self.judge(payload, signature, now) {
-            Ok(proven) => Verdict::Good(Box::new(proven)),
+        let judged = match armor::kind(signature) {
+            Some(armor::Kind::Ssh) => ssh::judge(payload, signature, now, &self.ssh_revocations)
+                .map(|stated| Verdict::Stated(Box::new(stated))),
+            _ => self.judge(payload, signature, now).map(|proven| Verdict::Good(Box::new(proven))),
+        };
+        match judged {
+            Ok(good) => good,
             Err(Failure::Bad(bad)) => Verdict::Bad(bad),
             Err(Failure::CannotTell(cannot_tell)) => Verdict::CannotTell(cannot_tell),
         }

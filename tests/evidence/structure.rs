@@ -315,9 +315,13 @@ fn bytes_outside_the_armor_and_other_kinds_have_their_cause() {
     assert_eq!(with(b"", b"\n"), format(FormatError::TrailingBytes));
     assert_eq!(with(b"", &armor), format(FormatError::TrailingBytes), "two armors");
     assert_eq!(with(b"Opening in existing browser session.\n", b""), format(FormatError::Armor));
-    for other in ["PGP SIGNATURE", "PGP MESSAGE", "SSH SIGNATURE"] {
+    for (other, verdict) in [
+        ("PGP SIGNATURE", unclear(CannotTell::UnknownKind)),
+        ("PGP MESSAGE", unclear(CannotTell::UnknownKind)),
+        ("SSH SIGNATURE", format(FormatError::Armor)),
+    ] {
         let armor = format!("-----BEGIN {other}-----\n");
-        assert_eq!(world.judge_armor(armor.as_bytes()), unclear(CannotTell::UnknownKind));
+        assert_eq!(world.judge_armor(armor.as_bytes()), verdict);
     }
 }
 
