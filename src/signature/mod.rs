@@ -1,8 +1,9 @@
-//! The encodings of signatures: armor and CMS, bytes to claims and back. Nothing here is trusted.
+//! The encodings of signatures: armor, CMS and OpenPGP, bytes to claims and back. Nothing here is trusted.
 
 pub mod armor;
 pub mod emit;
 pub mod keyless;
+pub mod openpgp;
 
 use crate::encoding::der::DerError;
 
@@ -25,15 +26,24 @@ pub enum FormatError {
     /// The content is inside the signature, or of another type.
     #[error("the signature is not detached")]
     Content,
+    /// An OpenPGP subpacket that must be understood and is not.
+    #[error("the signature makes a demand that is not understood")]
+    CriticalSubpacket,
     /// Not DER, or not the structure that belongs there.
     #[error("the signature is not strict DER of the expected structure")]
     Der,
     /// The embedded log entry cannot be read.
     #[error("the embedded log entry is malformed")]
     LogEntry,
+    /// Not exactly one OpenPGP signature packet over data.
+    #[error("the armor does not hold exactly one signature over data")]
+    Packet,
     /// Not exactly one signer.
     #[error("the signature does not have exactly one signer")]
     Signers,
+    /// An OpenPGP signature over text, which does not cover its line ends.
+    #[error("the signature is over text with any line ends, not over these bytes")]
+    TextSignature,
     /// The timestamp token cannot be read.
     #[error("the timestamp token is malformed")]
     Timestamp,

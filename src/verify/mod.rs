@@ -5,6 +5,7 @@
 
 mod evidence;
 mod memo;
+pub mod openpgp;
 mod verdict;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub struct Verifier {
     instances: Vec<Instance>,
     certificates: Memo<Arc<CheckedCertificate>>,
     checkpoints: Memo<evidence::CheckedCheckpoint>,
+    openpgp: openpgp::KeyRing,
 }
 
 /// A certificate whose path and SCT have been verified inside one instance. Its validity at a proven
@@ -82,7 +84,24 @@ impl Verifier {
     /// A verifier that trusts `instances`; each signature is judged wholly inside one of them.
     #[must_use]
     pub fn new(instances: Vec<Instance>) -> Self {
-        Self { instances, certificates: Memo::new(), checkpoints: Memo::new() }
+        Self {
+            instances,
+            certificates: Memo::new(),
+            checkpoints: Memo::new(),
+            openpgp: openpgp::KeyRing::default(),
+        }
+    }
+
+    /// With the OpenPGP certificates in `ring`, by which OpenPGP signatures are judged.
+    #[must_use]
+    pub fn with_openpgp(self, ring: openpgp::KeyRing) -> Self {
+        Self { openpgp: ring, ..self }
+    }
+
+    /// The OpenPGP certificates in use.
+    #[must_use]
+    pub fn openpgp(&self) -> &openpgp::KeyRing {
+        &self.openpgp
     }
 
     /// The instances in use.
@@ -95,8 +114,14 @@ impl Verifier {
     ///
     /// `now` in seconds since 1970 only bounds the future.
     pub fn verify(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Verdict {
-        match self.judge(payload, signature, now) {
-            Ok(proven) => Verdict::Good(Box::new(proven)),
+        let judged = match armor::kind(signature) {
+            Some(armor::Kind::OpenPgp) => {
+                self.openpgp.judge(payload, signature, now).map(|stated| Verdict::Stated(Box::new(stated)))
+            }
+            _ => self.judge(payload, signature, now).map(|proven| Verdict::Good(Box::new(proven))),
+        };
+        match judged {
+            Ok(verdict) => verdict,
             Err(Failure::Bad(bad)) => Verdict::Bad(bad),
             Err(Failure::CannotTell(cannot_tell)) => Verdict::CannotTell(cannot_tell),
         }

@@ -260,6 +260,12 @@ pub enum CannotTell {
     /// The signature's encoding cannot be read.
     #[error("the signature cannot be read: {0}")]
     Format(#[from] FormatError),
+    /// The key had expired by the time that the signature states.
+    #[error("the key had expired by the time that the signature states")]
+    KeyExpired,
+    /// The key is revoked.
+    #[error("the key is revoked")]
+    KeyRevoked,
     /// The key had expired, was revoked or may not sign, by what its own certificate says.
     #[error("the key may not make this signature: it is expired, revoked, or not for signing")]
     KeyUnfit,
@@ -275,6 +281,9 @@ pub enum CannotTell {
     /// No valid signed entry timestamp and no timestamp token.
     #[error("nothing proves when the signature was made")]
     NoTrustedTime,
+    /// The signature says of itself that it counts no longer.
+    #[error("the signature has expired by its own word")]
+    SignatureExpired,
     /// The timestamp authority was outside its window.
     #[error("the timestamp authority was not valid at the proven time")]
     TimestampAuthorityWindow,
@@ -296,4 +305,7 @@ pub enum CannotTell {
     /// The token is by a timestamp authority that the instance does not have.
     #[error("the timestamp token is by an authority that the trusted root does not know")]
     UnknownTimestampAuthority,
+    /// A digest or a key that no longer proves anything.
+    #[error("the signature's digest or key is too weak, or of a kind that does not count")]
+    WeakAlgorithm,
 }
