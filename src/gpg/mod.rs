@@ -4,6 +4,7 @@
 //! lines they read. Knows nothing of signatures, policies or repositories.
 
 mod arguments;
+pub mod openpgp;
 mod status;
 
 pub use arguments::{ArgumentError, Data, Request, is_dialect};

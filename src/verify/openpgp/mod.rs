@@ -129,13 +129,12 @@ impl KeyRing {
         self.certificates.iter().map(|certificate| certificate.primary.fingerprint_text())
     }
 
-    /// The user ids in the certificate with this primary fingerprint that its key has signed.
+    /// The user ids in the certificate with this primary fingerprint, proven or not.
     #[must_use]
-    pub fn user_ids(&self, fingerprint: &str) -> Vec<&str> {
+    pub fn user_ids(&self, fingerprint: &str) -> Vec<String> {
         let named = |certificate: &&Certificate| certificate.primary.fingerprint_text() == fingerprint;
-        let users =
-            self.certificates.iter().filter(named).flat_map(|certificate| &certificate.proven().users);
-        users.filter(|user| !user.statements.is_empty()).map(|user| user.name.as_str()).collect()
+        let users = self.certificates.iter().filter(named).flat_map(|certificate| &certificate.users);
+        users.map(|user| String::from_utf8_lossy(user.packet.id()).into_owned()).collect()
     }
 
     /// What is known of the key that `issuer` names, whether or not it may sign.
