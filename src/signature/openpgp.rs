@@ -9,6 +9,7 @@ use base64::Engine as _;
 use pgp::{
     crypto::hash::HashAlgorithm,
     packet::{PacketHeader, Signature, SignatureType, SignatureVersion, Subpacket, SubpacketData},
+    ser::Serialize as _,
     types::{Fingerprint, KeyVersion, PacketLength, Tag},
 };
 
@@ -195,8 +196,11 @@ fn only_packet(bytes: &[u8]) -> Result<Signature, FormatError> {
         PacketLength::Fixed(length) if header.tag() == Tag::Signature && length as usize == rest.len() => {}
         _ => return Err(FormatError::Packet),
     }
+    let body = rest;
     let signature = Signature::try_from_reader(header, &mut rest).map_err(|_| FormatError::Packet)?;
-    if rest.is_empty() { Ok(signature) } else { Err(FormatError::Packet) }
+    // One spelling: numbers have leading zeros, and bit counts that say otherwise, nowhere.
+    let same = signature.to_bytes().is_ok_and(|bytes| bytes == body);
+    if rest.is_empty() && same { Ok(signature) } else { Err(FormatError::Packet) }
 }
 
 /// The bytes inside an armor. Git leaves out the last line feed, and GitHub adds one.
