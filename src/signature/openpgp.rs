@@ -10,7 +10,7 @@ use pgp::{
     crypto::hash::HashAlgorithm,
     packet::{PacketHeader, Signature, SignatureType, SignatureVersion, Subpacket, SubpacketData},
     ser::Serialize as _,
-    types::{Fingerprint, KeyVersion, PacketLength, Tag},
+    types::{Fingerprint, KeyVersion, PacketLength, SignatureBytes, Tag},
 };
 
 use super::{FormatError, armor::MAXIMUM_ARMOR_BYTES};
@@ -64,7 +64,11 @@ impl Detached {
             _ => return Err(FormatError::Packet),
         }
         let is_issuer = |subpacket: &Subpacket| {
-            matches!(subpacket.data, SubpacketData::IssuerKeyId(_) | SubpacketData::IssuerFingerprint(_))
+            !subpacket.is_critical
+                && matches!(
+                    subpacket.data,
+                    SubpacketData::IssuerKeyId(_) | SubpacketData::IssuerFingerprint(_)
+                )
         };
         if !config.unhashed_subpackets().all(is_issuer) {
             return Err(FormatError::UnknownAttribute);
@@ -198,9 +202,38 @@ fn only_packet(bytes: &[u8]) -> Result<Signature, FormatError> {
     }
     let body = rest;
     let signature = Signature::try_from_reader(header, &mut rest).map_err(|_| FormatError::Packet)?;
-    // One spelling: numbers have leading zeros, and bit counts that say otherwise, nowhere.
-    let same = signature.to_bytes().is_ok_and(|bytes| bytes == body);
-    if rest.is_empty() && same { Ok(signature) } else { Err(FormatError::Packet) }
+    if rest.is_empty() && is_spelt_right(&signature, body) { Ok(signature) } else { Err(FormatError::Packet) }
+}
+
+/// Whether `body` is what this signature is written as. Of its numbers, which come last, GitHub and
+/// others count the bits in whole octets, leading zeros included; that spelling counts too.
+fn is_spelt_right(signature: &Signature, body: &[u8]) -> bool {
+    if signature.to_bytes().is_ok_and(|bytes| bytes == body) {
+        return true;
+    }
+    let Some(SignatureBytes::Mpis(numbers)) = signature.signature() else { return false };
+    // Where the numbers begin: a signature without them would end there.
+    let Ok(canonical) = signature.to_bytes() else { return false };
+    let length: usize = numbers.iter().map(|number| number.len() + 2).sum();
+    let Some((head, mut rest)) = canonical
+        .len()
+        .checked_sub(length)
+        .and_then(|at| canonical.get(..at)?.eq(body.get(..at)?).then(|| body.split_at(at)))
+    else {
+        return false;
+    };
+    debug_assert!(!head.is_empty());
+    for number in numbers {
+        let Some((bits, tail)) = rest.split_first_chunk::<2>() else { return false };
+        let bits = usize::from(u16::from_be_bytes(*bits));
+        let Some((octets, tail)) = tail.split_at_checked(bits.div_ceil(8)) else { return false };
+        let zeros = octets.iter().take_while(|octet| **octet == 0).count();
+        if bits % 8 != 0 || octets[zeros..] != *number.as_ref() {
+            return false;
+        }
+        rest = tail;
+    }
+    rest.is_empty()
 }
 
 /// The bytes inside an armor. Git leaves out the last line feed, and GitHub adds one.

