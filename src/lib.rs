@@ -14,7 +14,7 @@
 //! | room | knows | must not know |
 //! |---|---|---|
 //! | [`object`] | commits, tags, push certificates as raw bytes; object ids of both hash kinds | repositories, what is inside a signature |
-//! | [`signature`] | armor and CMS; bytes to claims and back | trust, network |
+//! | [`signature`] | armor, CMS and OpenPGP; bytes to claims and back | trust, network |
 //! | [`sigstore`] | certificate, SCT, log entry, inclusion proof, checkpoint, timestamp, trusted root, signing config | the servers that made them |
 //! | [`verify`] | what has to be proven, in which order | where bytes came from, refs, policy |
 //! | `policy` | identities, rules, ref patterns, decisions | encodings, trust roots |

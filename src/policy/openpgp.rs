@@ -88,3 +88,102 @@ fn fingerprints(identity: &NamedIdentity) -> impl Iterator<Item = (&str, &str)> 
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use pgp::{
+        composed::{KeyType, SecretKeyParamsBuilder},
+        ser::Serialize as _,
+        types::KeyDetails as _,
+    };
+
+    use super::*;
+
+    /// A certificate and its fingerprint.
+    fn certificate(user_id: &str) -> (Vec<u8>, String) {
+        let mut key = SecretKeyParamsBuilder::default();
+        key.key_type(KeyType::Ed25519Legacy).can_certify(true).can_sign(true);
+        key.primary_user_id(user_id.to_owned());
+        let key = key.build().unwrap().generate(rand::rngs::OsRng).unwrap();
+        let fingerprint = hex::encode(key.fingerprint().as_bytes());
+        (key.to_public_key().to_bytes().unwrap(), fingerprint)
+    }
+
+    fn policy(alice: &str, bob: &str) -> Policy {
+        let text = format!(
+            "version = 1\nother_refs = \"refuse\"\n\
+             [[openpgp_certificates]]\nfile = \"alice\"\n[[openpgp_certificates]]\nfile = \"bob\"\n\
+             [identity.alice]\nopenpgp = [\"{alice}\"]\n[identity.bob]\nopenpgp = [\"{bob}\"]\n\
+             [[rule]]\nname = \"a\"\nrefs = [\"refs/heads/a\"]\ncommits = [\"alice\"]\n\
+             [[rule]]\nname = \"b\"\nrefs = [\"refs/heads/b\"]\ncommits = [\"bob\"]\n"
+        );
+        Policy::parse(&text).unwrap()
+    }
+
+    #[test]
+    fn a_rule_digest_covers_the_certificates_of_its_signers_and_no_others() {
+        let ((alice, alice_id), (bob, bob_id)) = (certificate("a"), certificate("b"));
+        let digests = |contents: &[Vec<u8>]| {
+            let mut policy = policy(&alice_id, &bob_id);
+            policy.take_openpgp_certificates(contents).unwrap();
+            let digest = |index: usize| policy.commit_rule_digest(&policy.rules()[index], |_| None);
+            (digest(0).unwrap(), digest(1).unwrap())
+        };
+        let plain = digests(&[alice.clone(), bob.clone()]);
+        assert_ne!(plain.0, plain.1);
+        let changed = digests(&[alice.clone(), [bob.clone(), certificate("c").0].concat()]);
+        assert_eq!(changed.0, plain.0);
+        assert_ne!(changed.1, plain.1);
+        let unread = policy(&alice_id, &bob_id);
+        assert_eq!(unread.commit_rule_digest(&unread.rules()[0], |_| None), None, "nothing counts unread");
+        assert_eq!(unread.check(), [], "and what is checked without them is not led astray");
+    }
+
+    #[test]
+    fn each_fingerprint_has_its_certificate_and_each_file_is_one() {
+        let ((alice, alice_id), (bob, bob_id)) = (certificate("a"), certificate("b"));
+        let take = |contents: &[Vec<u8>]| {
+            policy(&alice_id, &bob_id).take_openpgp_certificates(contents).map(|_| ()).unwrap_err()
+        };
+        let fingerprint = bob_id.to_ascii_uppercase();
+        assert_eq!(
+            take(&[alice.clone(), alice.clone()]),
+            PolicyError::NoCertificate { identity: "bob".to_owned(), fingerprint }
+        );
+        let unusable = |file: &str, cause| PolicyError::OpenPgpCertificates { file: file.to_owned(), cause };
+        assert_eq!(take(&[alice.clone()]), unusable("bob", KeyRingError::Empty));
+        assert_eq!(take(&[b"garbage".to_vec(), bob]), unusable("alice", KeyRingError::Armor));
+    }
+
+    #[test]
+    fn the_key_of_a_forge_is_pointed_out() {
+        let ((forge, forge_id), (bob, bob_id)) =
+            (certificate("GitHub <noreply@github.com>"), certificate("b <1+b@users.noreply.github.com>"));
+        let mut policy = policy(&forge_id, &bob_id);
+        policy.take_openpgp_certificates(&[forge, bob]).unwrap();
+        let user_id = "GitHub <noreply@github.com>".to_owned();
+        assert_eq!(policy.check(), [Finding::ForgeKey { identity: "alice".to_owned(), user_id }]);
+    }
+
+    #[test]
+    fn what_is_no_fingerprint_or_no_file_is_refused() {
+        let head = "version = 1\nother_refs = \"refuse\"\n";
+        let refused = |text: &str| Policy::parse(&format!("{head}{text}")).unwrap_err();
+        for text in ["", "ABCDEF0123456789", &"0x".repeat(20), &"a ".repeat(20), &"g".repeat(40)] {
+            let identity = format!("[identity.a]\nopenpgp = [\"{text}\"]\n");
+            assert!(matches!(refused(&identity), PolicyError::Fingerprint { .. }), "{text}");
+        }
+        let fingerprint = "a".repeat(40);
+        let twice =
+            format!("[identity.a]\nopenpgp = [\"{fingerprint}\", \"{}\"]\n", fingerprint.to_uppercase());
+        assert!(matches!(refused(&twice), PolicyError::DuplicateSigner { .. }));
+        let file = |name: &str| format!("[[openpgp_certificates]]\nfile = \"{name}\"\n");
+        assert!(matches!(refused(&file("a=b")), PolicyError::Name(_)));
+        assert!(matches!(refused(&file("")), PolicyError::Name(_)));
+        assert!(matches!(refused(&(file("a") + &file("a"))), PolicyError::DuplicateName { .. }));
+        assert!(matches!(
+            refused("[[openpgp_certificates]]\npath = \"a\"\n"),
+            PolicyError::UnknownKey { line: 4, .. }
+        ));
+    }
+}
