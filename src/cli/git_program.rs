@@ -10,16 +10,22 @@ use std::{
 };
 
 use super::{
-    World, exit,
+    World, exit, gnupg,
     settings::{self, Standing, Trust},
     signing,
 };
 use crate::{
-    gpg::{self, Answer, Data, Request},
+    gpg::{
+        self, Answer, Data, Request,
+        openpgp::{Claims, KeyAnswer, KeySigner, Level, Outcome},
+    },
     object::{Commit, HashKind, MAXIMUM_OBJECT_BYTES, Payload, PushCertificate, Tag, person_address},
     repository::{Configuration, Scopes},
-    signature::armor::{self, MAXIMUM_ARMOR_BYTES},
-    verify::{Identity, Proven, Stated, Verdict, Verifier},
+    signature::{
+        armor::{self, MAXIMUM_ARMOR_BYTES},
+        openpgp::Detached,
+    },
+    verify::{CannotTell, Identity, Proven, Stated, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -47,6 +53,9 @@ pub(super) fn run(world: &mut World<'_>) -> u8 {
 }
 
 fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
+    if let Some(status) = pass_on(world) {
+        return status;
+    }
     let signed = read_data(world, data).and_then(|payload| {
         let configuration = settings::configuration(world)?;
         refuse_openpgp(world, &configuration)?;
@@ -85,19 +94,57 @@ fn git_hides_words() -> bool {
 
 /// With only `gpg.program` set, git would store our signature as OpenPGP's and could not verify it.
 fn refuse_openpgp(world: &World<'_>, configuration: &Configuration) -> Result<(), Failure> {
+    if signs_openpgp(world, configuration) {
+        return Err(Failure::new(
+            "git is set up to call countersign as its OpenPGP program, and could not verify what it would sign",
+            "run 'countersign init', which sets 'gpg.format' and 'gpg.x509.program', or name the program that holds your OpenPGP key with 'git config --global countersign.openpgpProgram gpg'",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether git asks for an OpenPGP signature.
+fn signs_openpgp(world: &World<'_>, configuration: &Configuration) -> bool {
     let format = configuration.text("gpg.format", Scopes::Any).unwrap_or("openpgp");
     let names_us = |key: &str| {
         configuration
             .text(key, Scopes::Any)
             .is_some_and(|value| Path::new(value).file_stem() == world.program.file_stem())
     };
-    if format == "openpgp" && (names_us("gpg.program") || names_us("gpg.openpgp.program")) {
-        return Err(Failure::new(
-            "git is set up to call countersign as its OpenPGP program, and could not verify what it would sign",
-            "run 'countersign init', which sets 'gpg.format' and 'gpg.x509.program'",
-        ));
+    format == "openpgp" && (names_us("gpg.program") || names_us("gpg.openpgp.program"))
+}
+
+/// Hand a request for an OpenPGP signature to the program that holds the key, as it came: nothing has
+/// been read from standard input yet. `None` where the user has named no such program.
+fn pass_on(world: &mut World<'_>) -> Option<u8> {
+    let configuration = settings::configuration(world).ok()?;
+    if !signs_openpgp(world, &configuration) {
+        return None;
     }
-    Ok(())
+    let named = configuration.text("countersign.openpgpProgram", Scopes::Protected)?;
+    let program = if named.starts_with("~/") {
+        settings::path(world, &configuration, "countersign.openpgpProgram", Scopes::Protected)?
+    } else {
+        named.into()
+    };
+    let run = gnupg::program(world, &program.to_string_lossy())
+        .ok_or_else(|| "there is no such program".to_owned())
+        .and_then(|program| {
+            Command::new(program).args(&world.arguments).status().map_err(|error| error.to_string())
+        });
+    match run {
+        Ok(status) => {
+            Some(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::COULD_NOT_RUN))
+        }
+        Err(reason) => {
+            let failure = Failure::new(
+                format!("'{}', which should sign, cannot be run: {reason}", words::escape(named)),
+                "set 'countersign.openpgpProgram' to the program that holds your key, not to countersign",
+            );
+            world.complain(&failure.to_string());
+            Some(exit::COULD_NOT_RUN)
+        }
+    }
 }
 
 fn verify(world: &mut World<'_>, signature: &Path, data: &Data, status: Option<u32>) -> u8 {
@@ -127,6 +174,9 @@ fn judge(
     signature: &[u8],
 ) -> Result<(Answer, String), Failure> {
     let mut trust = settings::trust(world, configuration)?;
+    if armor::kind(signature) == Some(armor::Kind::OpenPgp) {
+        return Ok(judge_openpgp(world, trust, payload, signature));
+    }
     let mut verifier = Verifier::new(std::mem::take(&mut trust.instances));
     if armor::kind(signature) == Some(armor::Kind::Ssh) {
         verifier = verifier.with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
@@ -139,6 +189,80 @@ fn judge(
             (Answer::Unknown, format!("countersign: cannot tell who signed: {cause}\n"))
         }
     })
+}
+
+/// The answer to an OpenPGP signature: by the policy's certificates, or without a policy by those of the
+/// user's own GnuPG, and then with the trust that gpg has in them.
+fn judge_openpgp(world: &World<'_>, mut trust: Trust, payload: &[u8], signature: &[u8]) -> (Answer, String) {
+    let claimed = match Detached::parse(signature) {
+        Ok(claimed) => claimed,
+        Err(error) => {
+            return (Answer::Unknown, format!("countersign: the signature cannot be read: {error}\n"));
+        }
+    };
+    let key_id = hex::encode_upper(claimed.issuer().key_id);
+    let mut ring = std::mem::take(&mut trust.openpgp);
+    if trust.policy.is_none() {
+        ring.extend(gnupg::ring(world, Some(&key_id)));
+    }
+    let verifier = Verifier::new(Vec::new()).with_openpgp(ring);
+    let verdict = verifier.verify(&Payload::whole(payload), signature, world.now);
+    let signer = verifier.openpgp().known(&claimed.issuer(), world.now).map(|known| KeySigner {
+        user_id: known.user_id,
+        fingerprint: known.fingerprint,
+        primary_fingerprint: known.primary_fingerprint,
+    });
+    let by = signer.as_ref().map_or_else(
+        || format!("key {key_id}"),
+        |signer| format!("'{}' (OpenPGP {})", words::escape(&signer.user_id), signer.primary_fingerprint),
+    );
+    let (outcome, note) = match verdict {
+        Verdict::Stated(stated) => {
+            let (standing, level) = match &trust.policy {
+                Some(_) => (trust.standing_of_keys(stated.keys()), Level::Fully),
+                None => {
+                    let level =
+                        signer.as_ref().map(|signer| gnupg::level(world, &signer.primary_fingerprint));
+                    (Standing::NoPolicy, level.unwrap_or(Level::Undefined))
+                }
+            };
+            let expired = if stated.key_expired() { "; the key has expired since" } else { "" };
+            let outcome = if stated.key_expired() { Outcome::KeyExpired(true) } else { Outcome::Good(level) };
+            match standing {
+                Standing::Named(name) => {
+                    let name = words::escape(&name);
+                    (outcome, format!("good signature by {by}, known as '{name}'{expired}"))
+                }
+                Standing::NoPolicy => {
+                    (outcome, format!("good signature by {by}; no policy names anyone{expired}"))
+                }
+                Standing::Unnamed => {
+                    (Outcome::NotNamed, format!("signed by {by}, whom the policy does not name"))
+                }
+            }
+        }
+        Verdict::Bad(bad) => (Outcome::Bad, format!("bad signature by {by}: {bad}")),
+        Verdict::CannotTell(cause) => {
+            let outcome = match cause {
+                CannotTell::UnknownKey => Outcome::NoKey,
+                CannotTell::KeyExpired => Outcome::KeyExpired(false),
+                CannotTell::KeyRevoked => Outcome::KeyRevoked,
+                CannotTell::SignatureExpired => Outcome::SignatureExpired,
+                _ => Outcome::Unfit,
+            };
+            (outcome, format!("cannot accept the signature by {by}: {cause}"))
+        }
+        Verdict::Good(_) => (Outcome::Unfit, "an OpenPGP signature proves no time".to_owned()),
+    };
+    let claims = Claims {
+        key_id,
+        created: claimed.created(),
+        expires: claimed.expires(),
+        version: claimed.version(),
+        public_key_algorithm: claimed.public_key_algorithm(),
+        hash_algorithm: claimed.hash_algorithm(),
+    };
+    (Answer::OpenPgp(Box::new(KeyAnswer { outcome, claims, signer })), format!("countersign: {note}\n"))
 }
 
 fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use gix::objs::Kind;
 
-use super::{Outcome, World, arguments::InspectArguments, exit, settings};
+use super::{Outcome, World, arguments::InspectArguments, exit, gnupg, settings};
 use crate::{
     encoding::x509::Slices,
     object::{Commit, Payload, Tag},
@@ -16,12 +16,13 @@ use crate::{
     signature::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
+        openpgp::Detached,
     },
     sigstore::{
         certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry,
         timestamp::TimestampToken,
     },
-    verify::{Identity, Verdict, Verifier},
+    verify::{Identity, Key, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -60,7 +61,12 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
         line(&mut text, "  unreadable", &reason);
     }
     let mut trust = settings::trust(world, &configuration)?;
+    let mut ring = std::mem::take(&mut trust.openpgp);
+    if trust.policy.is_none() && armor::kind(signature) == Some(armor::Kind::OpenPgp) {
+        ring.extend(gnupg::ring(world, None));
+    }
     let verifier = Verifier::new(std::mem::take(&mut trust.instances))
+        .with_openpgp(ring)
         .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     let status = match verifier.verify(&signed.payload, signature, world.now) {
         Verdict::Good(proven) => {
@@ -89,6 +95,18 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             if let Some(entry) = ssh::policy_line(signature) {
                 text.push_str("if you know this to be the right person, name it in a policy:\n");
                 writeln!(text, "  {entry}").expect("a string takes everything");
+            }
+            if stated.key_expired() {
+                text.push_str("  the key has expired since\n");
+            }
+            for key in stated.keys() {
+                if let Key::OpenPgp { fingerprint } = key {
+                    for user_id in verifier.openpgp().user_ids(fingerprint) {
+                        line(&mut text, "  user id", &user_id);
+                    }
+                    text.push_str("if you know this to be the right person, name it in a policy:\n");
+                    line(&mut text, "  openpgp", &format!("[\"{fingerprint}\"]"));
+                }
             }
             exit::GOOD
         }
@@ -121,6 +139,21 @@ fn line(text: &mut String, name: &str, value: &dyn std::fmt::Display) {
     writeln!(text, "{name}: {}", words::escape(&value.to_string())).expect("a string takes everything");
 }
 
+/// What an OpenPGP signature says of itself.
+fn openpgp_claims(text: &mut String, signature: &[u8]) -> Result<(), String> {
+    let claimed = Detached::parse(signature).map_err(|error| error.to_string())?;
+    let issuer = claimed.issuer();
+    line(text, "  key", &hex::encode_upper(issuer.fingerprint.unwrap_or(&issuer.key_id)));
+    line(text, "  made", &words::time(claimed.created()));
+    if let Some(expires) = claimed.expires() {
+        line(text, "  expires", &words::time(expires));
+    }
+    let (version, algorithm) = (claimed.version(), claimed.public_key_algorithm());
+    let hash = claimed.hash_algorithm();
+    line(text, "  version", &format!("{version}, public-key algorithm {algorithm}, digest algorithm {hash}"));
+    Ok(())
+}
+
 /// What the parts of the signature say of themselves.
 fn claims(text: &mut String, payload: &Payload<'_>, signature: &[u8]) -> Result<(), String> {
     let words = |error: &dyn std::error::Error| error.to_string();
@@ -128,7 +161,7 @@ fn claims(text: &mut String, payload: &Payload<'_>, signature: &[u8]) -> Result<
         Some(armor::Kind::Cms) => line(text, "  kind", &"CMS ('SIGNED MESSAGE')"),
         Some(armor::Kind::OpenPgp) => {
             line(text, "  kind", &"OpenPGP");
-            return Ok(());
+            return openpgp_claims(text, signature);
         }
         Some(armor::Kind::Ssh) => return ssh::claims(text, signature),
         None => return Err("it begins like no signature that git knows".to_owned()),

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod git_program;
+mod gnupg;
 mod init;
 mod inspect;
 mod manual;

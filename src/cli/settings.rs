@@ -15,14 +15,17 @@ use jiff::tz::TimeZone;
 use super::{Environment, World};
 use crate::{
     gpg::Signer,
-    policy::{AllowedSigners, Policy},
+    policy::{AllowedSigners, Policy, PolicyError},
     repository::{Configuration, Repository, Scopes},
     signature::ssh::Revocations,
     sigstore::{
         certificate::SubjectKind,
         trusted_root::{Instance, MAXIMUM_ROOT_BYTES, PUBLIC_GOOD},
     },
-    verify::{Identity, Key, Proven, Stated},
+    verify::{
+        Identity, Key, Proven, Stated,
+        openpgp::{KeyRing, MAXIMUM_RING_BYTES},
+    },
     words::Failure,
 };
 
@@ -40,6 +43,8 @@ pub(super) struct Trust {
     pub(super) policy: Option<Policy>,
     /// Who may sign with which SSH key where no policy says so, and where that stands.
     pub(super) ssh_signers: Option<(AllowedSigners, String)>,
+    /// The OpenPGP certificates that the policy counts.
+    pub(super) openpgp: KeyRing,
 }
 
 /// How an identity stands.
@@ -139,7 +144,13 @@ pub(super) fn policy_trust(
     file: &Path,
 ) -> Result<Trust, Failure> {
     let file = world.directory.join(file);
-    let (policy, text) = read_policy(&file)?;
+    let (mut policy, text) = read_policy(&file)?;
+    let mut certificates = Vec::new();
+    for name in policy.openpgp_certificates() {
+        let path = file.parent().unwrap_or(Path::new("")).join(name);
+        certificates.push(read_bytes(&path, "file of OpenPGP certificates", MAXIMUM_RING_BYTES)?);
+    }
+    let openpgp = policy.take_openpgp_certificates(&certificates).map_err(|error| unusable(&file, &error))?;
     let mut instances = Vec::new();
     for entry in policy.instances() {
         let root = file.parent().unwrap_or(Path::new("")).join(&entry.trusted_root);
@@ -152,7 +163,7 @@ pub(super) fn policy_trust(
     }
     let digest = hex::encode(crate::encoding::sha256(&[text.as_bytes()]));
     let source = format!("policy '{}' sha256:{digest}", file.display());
-    Ok(Trust { instances, source: Some(source), policy: Some(policy), ..Trust::default() })
+    Ok(Trust { instances, source: Some(source), policy: Some(policy), openpgp, ..Trust::default() })
 }
 
 /// The policy that protected configuration names, if it names one.
@@ -164,13 +175,15 @@ pub(super) fn policy(world: &World<'_>, configuration: &Configuration) -> Result
 /// The policy in `file`, and its text.
 fn read_policy(file: &Path) -> Result<(Policy, String), Failure> {
     let text = read(file, "policy")?;
-    let policy = Policy::parse(&text).map_err(|error| {
-        Failure::new(
-            format!("the policy '{}' cannot be used: {error}", file.display()),
-            format!("mend it, and look with 'countersign policy check {}'", file.display()),
-        )
-    })?;
+    let policy = Policy::parse(&text).map_err(|error| unusable(file, &error))?;
     Ok((policy, text))
+}
+
+fn unusable(file: &Path, error: &PolicyError) -> Failure {
+    Failure::new(
+        format!("the policy '{}' cannot be used: {error}", file.display()),
+        format!("mend it, and look with 'countersign policy check {}'", file.display()),
+    )
 }
 
 /// Where no policy says who may sign, let git's own list of allowed signers say it for SSH keys, if
@@ -244,20 +257,27 @@ pub(super) fn load_instance(name: &str, file: &Path) -> Result<Instance, Failure
 
 /// Read a text file of ours, with a bound on its size.
 pub(super) fn read(file: &Path, what: &str) -> Result<String, Failure> {
-    let failed = |reason: String| {
-        Failure::new(
-            format!("the {what} '{}' cannot be read: {reason}", file.display()),
-            "check the path and its permissions",
-        )
-    };
-    let mut text = String::new();
-    let opened = fs::File::open(file).map_err(|error| failed(error.to_string()))?;
-    let mut bounded = opened.take(MAXIMUM_FILE_BYTES as u64 + 1);
-    bounded.read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
-    if text.len() > MAXIMUM_FILE_BYTES {
-        return Err(failed(format!("it is larger than {MAXIMUM_FILE_BYTES} bytes")));
+    let bytes = read_bytes(file, what, MAXIMUM_FILE_BYTES)?;
+    String::from_utf8(bytes).map_err(|error| unreadable(file, what, &error))
+}
+
+/// Read a file of at most `maximum` bytes.
+fn read_bytes(file: &Path, what: &str, maximum: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let opened = fs::File::open(file).map_err(|error| unreadable(file, what, &error))?;
+    let mut bounded = opened.take(maximum as u64 + 1);
+    bounded.read_to_end(&mut bytes).map_err(|error| unreadable(file, what, &error))?;
+    if bytes.len() > maximum {
+        return Err(unreadable(file, what, &format!("it is larger than {maximum} bytes")));
     }
-    Ok(text)
+    Ok(bytes)
+}
+
+fn unreadable(file: &Path, what: &str, reason: &dyn std::fmt::Display) -> Failure {
+    Failure::new(
+        format!("the {what} '{}' cannot be read: {reason}", file.display()),
+        "check the path and its permissions",
+    )
 }
 
 /// A path from the configuration, with git's `~/` (git-config, "pathname").

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use super::{
     Outcome, World,
     arguments::VerifyArguments,
-    exit,
+    exit, gnupg,
     settings::{self, Standing, Trust},
 };
 use crate::{
     object::{Commit, HashKind, ObjectId, Signed, Tag},
     repository::{ObjectReader, Repository, Revision, new_commits},
     sigstore::certificate::SubjectKind,
-    verify::{Identity, Proven, ProvenTime, Stated, Verdict, Verifier},
+    verify::{CannotTell, Identity, Proven, ProvenTime, Stated, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -33,7 +33,7 @@ enum Answer {
     },
     /// Changed after signing, or malformed.
     Bad(String),
-    CannotTell(String),
+    CannotTell(CannotTell),
     /// Not signed at all.
     Unsigned,
     /// The tag calls itself by another name than its ref.
@@ -57,8 +57,12 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     let configuration = settings::configuration(world)?;
     let repository = settings::repository(world, arguments.repository.as_deref())?;
     let mut trust = trust(world, arguments, &configuration)?;
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances))
+    let ring = std::mem::take(&mut trust.openpgp);
+    let mut verifier = Verifier::new(std::mem::take(&mut trust.instances))
+        .with_openpgp(ring)
         .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
+    // Without a policy, what the user's own GnuPG knows is worth saying; it is asked at most once.
+    let mut asked_gnupg = trust.source.is_some();
     if arguments.verbose {
         tell_sources(world, &verifier, &trust);
     }
@@ -71,13 +75,20 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     for revision in revisions {
         let wanted = ids(&repository, revision)?;
         for batch in wanted.chunks(BATCH) {
-            let lines: Vec<Line> = batch
-                .par_iter()
-                .map_init(
-                    || objects.reader(),
-                    |reader, id| judge(reader, *id, revision, &repository, &verifier, &trust, world.now),
-                )
-                .collect();
+            let now = world.now;
+            let judge_all = |verifier: &Verifier| -> Vec<Line> {
+                let judge = |reader: &mut ObjectReader, id: &ObjectId| {
+                    judge(reader, *id, revision, &repository, verifier, &trust, now)
+                };
+                batch.par_iter().map_init(|| objects.reader(), judge).collect()
+            };
+            let mut lines = judge_all(&verifier);
+            let unknown = |line: &Line| matches!(line.answer, Answer::CannotTell(CannotTell::UnknownKey));
+            if !asked_gnupg && lines.iter().any(unknown) {
+                asked_gnupg = true;
+                verifier = verifier.with_openpgp(gnupg::ring(world, None));
+                lines = judge_all(&verifier);
+            }
             let mut text = String::new();
             for line in &lines {
                 worst = worse(worst, line.exit());
@@ -237,7 +248,7 @@ fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64) -> 
             Answer::Stated { stated, standing }
         }
         Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
-        Verdict::CannotTell(cause) => Answer::CannotTell(cause.to_string()),
+        Verdict::CannotTell(cause) => Answer::CannotTell(cause),
     }
 }
 
@@ -292,7 +303,7 @@ impl Line {
                 ("refused", Some("the signer is not named".to_owned()))
             }
             Answer::Bad(cause) => ("bad", Some(cause.clone())),
-            Answer::CannotTell(cause) => ("cannot-tell", Some(cause.clone())),
+            Answer::CannotTell(cause) => ("cannot-tell", Some(cause.to_string())),
             Answer::Unsigned => ("unsigned", Some("there is no signature".to_owned())),
             Answer::Misnamed { tag, reference } => {
                 ("refused", Some(format!("'{reference}' holds a tag that calls itself '{tag}'")))
@@ -327,6 +338,9 @@ impl Line {
             line.push_str(&format!("{} ", keys.join(", ")));
             if let Some(time) = stated.time() {
                 line.push_str(&format!("(states {}) ", words::time(time)));
+            }
+            if stated.key_expired() {
+                line.push_str("(key expired since) ");
             }
         }
         if let Some(cause) = cause.filter(|_| !matches!(self.answer, Answer::Unsigned)) {

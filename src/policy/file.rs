@@ -6,21 +6,22 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    InstanceEntry, Mode, NamedIdentity, OtherRefs, PUBLIC_GOOD, Pattern, PatternError, Permission,
+    InstanceEntry, Mode, NamedIdentity, OpenPgp, OtherRefs, PUBLIC_GOOD, Pattern, PatternError, Permission,
     Permissions, Policy, Rule, Signers,
 };
 use crate::{
     object::ObjectId,
     signature::{FormatError, ssh},
     sigstore::certificate::SubjectKind,
-    verify::{Identity, Key},
+    verify::{Identity, Key, openpgp::KeyRingError},
     words::escape,
 };
 
 /// The keys of each table; the first is the file itself.
-const KEYS: [&str; 5] = ["version", "other_refs", "instance", "identity", "rule"];
+const KEYS: [&str; 6] = ["version", "other_refs", "instance", "openpgp_certificates", "identity", "rule"];
 const INSTANCE_KEYS: [&str; 2] = ["name", "trusted_root"];
-const IDENTITY_KEYS: [&str; 3] = ["keyless", "ssh", "ssh_certificates"];
+const OPENPGP_CERTIFICATES_KEYS: [&str; 1] = ["file"];
+const IDENTITY_KEYS: [&str; 4] = ["keyless", "ssh", "ssh_certificates", "openpgp"];
 const SSH_CERTIFICATE_KEYS: [&str; 2] = ["authority", "principal"];
 const KEYLESS_KEYS: [&str; 4] = ["instance", "issuer", "kind", "subject"];
 const RULE_KEYS: [&str; 15] = [
@@ -84,6 +85,16 @@ pub enum PolicyError {
         /// Where it stands.
         place: String,
     },
+    /// Not the fingerprint of an OpenPGP certificate.
+    #[error(
+        "'{fingerprint}' of {place} is not an OpenPGP fingerprint, which has 40 or 64 hexadecimal digits"
+    )]
+    Fingerprint {
+        /// What stands there.
+        fingerprint: String,
+        /// Where it stands.
+        place: String,
+    },
     /// A key that cannot be read.
     #[error("'{key}' of {place} is not a public key that is used here: {cause}")]
     Key {
@@ -100,6 +111,22 @@ pub enum PolicyError {
     /// The file does not say what happens to refs that no rule names.
     #[error("the policy does not say what happens to 'other_refs'")]
     MissingOtherRefs,
+    /// An identity has an OpenPGP fingerprint whose certificate is in none of the files.
+    #[error("no file of 'openpgp_certificates' holds the certificate {fingerprint} of identity '{identity}'")]
+    NoCertificate {
+        /// The identity.
+        identity: String,
+        /// The fingerprint.
+        fingerprint: String,
+    },
+    /// A file of OpenPGP certificates cannot be used.
+    #[error("the OpenPGP certificates in '{file}' cannot be used: {cause}")]
+    OpenPgpCertificates {
+        /// The file, as the policy names it.
+        file: String,
+        /// What is wrong with it.
+        cause: KeyRingError,
+    },
     /// A name that cannot be told from something else, or from another in a message.
     #[error("'{0}' is not a name that can be used")]
     Name(String),
@@ -184,6 +211,8 @@ struct Document {
     #[serde(default)]
     instance: Vec<InstanceText>,
     #[serde(default)]
+    openpgp_certificates: Vec<OpenPgpCertificatesText>,
+    #[serde(default)]
     identity: BTreeMap<String, IdentityText>,
     #[serde(default)]
     rule: Vec<RuleText>,
@@ -198,6 +227,12 @@ struct InstanceText {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct OpenPgpCertificatesText {
+    file: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct IdentityText {
     #[serde(default)]
     keyless: Vec<KeylessText>,
@@ -205,6 +240,8 @@ struct IdentityText {
     ssh: Vec<String>,
     #[serde(default)]
     ssh_certificates: Vec<SshCertificateText>,
+    #[serde(default)]
+    openpgp: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -313,6 +350,18 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         instances.push(InstanceEntry { name, trusted_root });
     }
 
+    let mut openpgp_certificates: Vec<String> = Vec::new();
+    for OpenPgpCertificatesText { file } in document.openpgp_certificates {
+        check_name(&file)?;
+        if file.contains('=') {
+            return Err(PolicyError::Name(file));
+        }
+        if openpgp_certificates.contains(&file) {
+            return Err(PolicyError::DuplicateName { what: "files of OpenPGP certificates", name: file });
+        }
+        openpgp_certificates.push(file);
+    }
+
     let mut identities = Vec::new();
     let mut names = HashMap::new();
     let mut key_names = HashMap::new();
@@ -340,7 +389,15 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         }
         rules.push(rule);
     }
-    Ok(Policy { instances, other_refs: document.other_refs, identities, names, key_names, rules })
+    Ok(Policy {
+        instances,
+        other_refs: document.other_refs,
+        identities,
+        names,
+        key_names,
+        rules,
+        openpgp: OpenPgp::new(openpgp_certificates),
+    })
 }
 
 fn named_identity(
@@ -350,7 +407,11 @@ fn named_identity(
 ) -> Result<NamedIdentity, PolicyError> {
     check_name(&name)?;
     let place = || format!("identity '{name}'");
-    if text.keyless.is_empty() && text.ssh.is_empty() && text.ssh_certificates.is_empty() {
+    if text.keyless.is_empty()
+        && text.ssh.is_empty()
+        && text.ssh_certificates.is_empty()
+        && text.openpgp.is_empty()
+    {
         return Err(PolicyError::Empty { key: "keyless", place: place() });
     }
     let mut keys = Vec::new();
@@ -366,6 +427,14 @@ fn named_identity(
             return Err(PolicyError::SignerPattern(escape(&principal)));
         }
         keys.push(Key::SshCertificate { authority, principal });
+    }
+    for fingerprint in text.openpgp {
+        let valid =
+            [40, 64].contains(&fingerprint.len()) && fingerprint.bytes().all(|b| b.is_ascii_hexdigit());
+        if !valid {
+            return Err(PolicyError::Fingerprint { fingerprint: escape(&fingerprint), place: place() });
+        }
+        keys.push(Key::OpenPgp { fingerprint: fingerprint.to_ascii_uppercase() });
     }
     let mut keyless = Vec::new();
     for KeylessText { instance, issuer, kind, subject } in text.keyless {
@@ -501,6 +570,7 @@ fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyError> {
         Ok(())
     };
     tables(table.get("instance"), &INSTANCE_KEYS, "[[instance]]")?;
+    tables(table.get("openpgp_certificates"), &OPENPGP_CERTIFICATES_KEYS, "[[openpgp_certificates]]")?;
     tables(table.get("rule"), &RULE_KEYS, "[[rule]]")?;
     let identities = table.get("identity").and_then(|value| value.get_ref().as_table());
     for (name, identity) in identities.into_iter().flatten() {

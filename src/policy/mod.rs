@@ -7,6 +7,7 @@ mod allowed_signers;
 mod check;
 mod decision;
 mod file;
+mod openpgp;
 mod pattern;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_
 pub use check::Finding;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
 pub use file::PolicyError;
+use openpgp::OpenPgp;
 pub use pattern::{Pattern, PatternError};
 
 use crate::{
@@ -46,6 +48,7 @@ pub struct Policy {
     names: HashMap<Identity, String>,
     key_names: HashMap<Key, String>,
     rules: Vec<Rule>,
+    openpgp: OpenPgp,
 }
 
 /// A trusted root that the policy counts.
@@ -240,12 +243,22 @@ impl Policy {
     /// their names stand for and the trusted roots behind it, the anchor, and whether it is enforced.
     ///
     /// Two rules with the same digest would answer alike about every commit. `root_digest` gives the
-    /// digest of an instance's trusted root; `None` if it does not know one that is needed.
+    /// digest of an instance's trusted root; `None` if it does not know one that is needed, or if the
+    /// certificate of an OpenPGP key has not been given to [`Self::take_openpgp_certificates`].
     #[must_use]
     pub fn commit_rule_digest(
         &self,
         rule: &Rule,
         root_digest: impl Fn(&str) -> Option<[u8; 32]>,
+    ) -> Option<[u8; 32]> {
+        self.rule_digest(rule, root_digest, |fingerprint| self.openpgp.digest(fingerprint))
+    }
+
+    fn rule_digest(
+        &self,
+        rule: &Rule,
+        root_digest: impl Fn(&str) -> Option<[u8; 32]>,
+        certificate_digest: impl Fn(&str) -> Option<[u8; 32]>,
     ) -> Option<[u8; 32]> {
         let mut canonical = Vec::new();
         // Each field behind its length: no two lists of fields have the same bytes.
@@ -275,14 +288,17 @@ impl Policy {
                     field(file::kind_name(signer.kind).as_bytes());
                     field(signer.subject.as_bytes());
                 }
-                let mut keys: Vec<String> = (self.identities.iter())
+                let mut keys: Vec<&Key> = (self.identities.iter())
                     .filter(|identity| names.contains(&identity.name))
-                    .flat_map(|identity| identity.keys.iter().map(ToString::to_string))
+                    .flat_map(|identity| &identity.keys)
                     .collect();
-                keys.sort();
+                keys.sort_by_key(ToString::to_string);
                 for key in keys {
                     field(b"key");
-                    field(key.as_bytes());
+                    field(key.to_string().as_bytes());
+                    if let Key::OpenPgp { fingerprint } = key {
+                        field(&certificate_digest(fingerprint)?);
+                    }
                 }
             }
         }

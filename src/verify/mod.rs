@@ -5,6 +5,7 @@
 
 mod evidence;
 mod memo;
+pub mod openpgp;
 mod ssh;
 mod verdict;
 
@@ -34,6 +35,7 @@ pub struct Verifier {
     instances: Vec<Instance>,
     certificates: Memo<Arc<CheckedCertificate>>,
     checkpoints: Memo<evidence::CheckedCheckpoint>,
+    openpgp: openpgp::KeyRing,
     ssh_revocations: Revocations,
 }
 
@@ -89,6 +91,7 @@ impl Verifier {
             instances,
             certificates: Memo::new(),
             checkpoints: Memo::new(),
+            openpgp: openpgp::KeyRing::default(),
             ssh_revocations: Revocations::default(),
         }
     }
@@ -97,6 +100,18 @@ impl Verifier {
     #[must_use]
     pub fn with_ssh_revocations(self, revocations: Revocations) -> Self {
         Self { ssh_revocations: revocations, ..self }
+    }
+
+    /// With the OpenPGP certificates in `ring`, by which OpenPGP signatures are judged.
+    #[must_use]
+    pub fn with_openpgp(self, ring: openpgp::KeyRing) -> Self {
+        Self { openpgp: ring, ..self }
+    }
+
+    /// The OpenPGP certificates in use.
+    #[must_use]
+    pub fn openpgp(&self) -> &openpgp::KeyRing {
+        &self.openpgp
     }
 
     /// The instances in use.
@@ -112,6 +127,9 @@ impl Verifier {
         let judged = match armor::kind(signature) {
             Some(armor::Kind::Ssh) => ssh::judge(payload, signature, now, &self.ssh_revocations)
                 .map(|stated| Verdict::Stated(Box::new(stated))),
+            Some(armor::Kind::OpenPgp) => {
+                self.openpgp.judge(payload, signature, now).map(|stated| Verdict::Stated(Box::new(stated)))
+            }
             _ => self.judge(payload, signature, now).map(|proven| Verdict::Good(Box::new(proven))),
         };
         match judged {

@@ -260,6 +260,9 @@ pub enum CannotTell {
     /// The signature's encoding cannot be read.
     #[error("the signature cannot be read: {0}")]
     Format(#[from] FormatError),
+    /// The key had expired by the time that the signature states.
+    #[error("the key had expired by the time that the signature states")]
+    KeyExpired,
     /// The key is revoked.
     #[error("the key is revoked")]
     KeyRevoked,
@@ -290,6 +293,9 @@ pub enum CannotTell {
     /// The SSH certificate has a condition that is unknown or not met.
     #[error("the SSH certificate has a condition that is not met here")]
     SshCriticalOption,
+    /// The signature says of itself that it counts no longer.
+    #[error("the signature has expired by its own word")]
+    SignatureExpired,
     /// The timestamp authority was outside its window.
     #[error("the timestamp authority was not valid at the proven time")]
     TimestampAuthorityWindow,
@@ -311,4 +317,7 @@ pub enum CannotTell {
     /// The token is by a timestamp authority that the instance does not have.
     #[error("the timestamp token is by an authority that the trusted root does not know")]
     UnknownTimestampAuthority,
+    /// A digest or a key that no longer proves anything.
+    #[error("the signature's digest or key is too weak, or of a kind that does not count")]
+    WeakAlgorithm,
 }
