@@ -151,7 +151,7 @@ mod tests {
             PolicyError::NoCertificate { identity: "bob".to_owned(), fingerprint }
         );
         let unusable = |file: &str, cause| PolicyError::OpenPgpCertificates { file: file.to_owned(), cause };
-        assert_eq!(take(&[alice.clone()]), unusable("bob", KeyRingError::Empty));
+        assert_eq!(take(std::slice::from_ref(&alice)), unusable("bob", KeyRingError::Empty));
         assert_eq!(take(&[b"garbage".to_vec(), bob]), unusable("alice", KeyRingError::Armor));
     }
 
