@@ -13,19 +13,22 @@
 //!
 //! | room | knows | must not know |
 //! |---|---|---|
+//! | [`words`] | how we speak to people: `error:`, `hint:`, escaping | what about |
+//! | [`encoding`] | DER, CMS and X.509 as slices, SHA-256 | what any of it means |
 //! | [`object`] | commits, tags, push certificates as raw bytes; object ids of both hash kinds | repositories, what is inside a signature |
-//! | [`signature`] | armor, CMS and OpenPGP; bytes to claims and back | trust, network |
+//! | [`signature`] | armor, the profile of a keyless CMS, SSHSIG and OpenPGP; bytes to claims and back | trust, network |
 //! | [`sigstore`] | certificate, SCT, log entry, inclusion proof, checkpoint, timestamp, trusted root, signing config | the servers that made them |
 //! | [`verify`] | what has to be proven, in which order | where bytes came from, refs, policy |
-//! | `policy` | identities, rules, ref patterns, decisions | encodings, trust roots |
-//! | `repository` | gix: objects, what a push adds, quarantine, configuration | signatures |
-//! | `identity` | getting an identity token | certificates |
-//! | `service` | clients of the servers: Fulcio, Rekor v1 and v2, timestamp authority | git |
-//! | `sign` | payload in, signature out; what evidence to gather | which object is signed |
-//! | `hook` | pre-receive and its installation | credentials |
-//! | `gpg` | the command-line dialect and status lines that git and its friends speak | everything else |
-//! | `cli` | arguments, words for people, JSON, exit codes | |
-//! | [`sandbox`] | an embedded Sigstore on loopback, for trials and tests | production |
+//! | [`policy`] | identities, rules, ref patterns, decisions | encodings, trust roots |
+//! | [`repository`] | gix: objects, what a push adds, quarantine, configuration | signatures |
+//! | [`identity`] | getting an identity token | certificates |
+//! | [`service`] | clients of the servers: Fulcio, Rekor v1 and v2, timestamp authority | git |
+//! | [`sign`] | payload in, signature out; what evidence to gather | which object is signed |
+//! | [`hook`] | pre-receive and its installation | credentials |
+//! | [`gpg`] | the command-line dialect and status lines that git and its friends speak | everything else |
+//! | [`cli`] | arguments, words for people, JSON, exit codes | |
+//! | [`sandbox`] | an embedded Sigstore on loopback, for trials and tests | production, and any other room |
+//! | [`manual`] | why things are as they are: the field's vulnerabilities, our defaults | |
 //!
 //! `object`, `signature`, `sigstore`, `verify` and `policy` read no clock, file, process, socket or
 //! environment; `tests/architecture.rs` checks that and the direction of the arrows.
@@ -35,6 +38,7 @@ pub mod encoding;
 pub mod gpg;
 pub mod hook;
 pub mod identity;
+pub mod manual;
 pub mod object;
 pub mod policy;
 pub mod repository;

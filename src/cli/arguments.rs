@@ -67,7 +67,7 @@ pub(super) struct VerifyArguments {
     /// A trusted root to use as the instance NAME, besides the configured ones
     #[arg(long, value_name = "NAME=FILE")]
     pub(super) trusted_root: Vec<String>,
-    /// One JSON object a line, as countersign(1) describes it
+    /// Print one JSON object a line, as countersign-verify(1) describes it
     #[arg(long)]
     pub(super) json: bool,
     /// Say also where the policy and the trusted roots come from

@@ -25,7 +25,7 @@ use crate::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
         openpgp::Detached,
     },
-    verify::{CannotTell, Identity, Proven, Stated, Verdict, Verifier},
+    verify::{CannotTell, Identity, Proven, Stated, Verdict, Verifier, openpgp::KeyRing},
     words::{self, Failure},
 };
 
@@ -65,6 +65,9 @@ fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
         Ok(signed) => signed,
         Err(failure) => {
             world.complain(&failure.to_string());
+            if git_hides_words() {
+                let _ = super::signing::tell_terminal(&failure.to_string());
+            }
             return exit::COULD_NOT_RUN;
         }
     };
@@ -79,6 +82,14 @@ fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
             exit::COULD_NOT_RUN
         }
     }
+}
+
+/// git before 2.40 throws away what a signing program that failed had to say; asked only then.
+fn git_hides_words() -> bool {
+    let version = Command::new("git").arg("version").output().ok();
+    let text = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let mut numbers = text.trim_start_matches("git version ").split('.').map(|number| number.parse::<u32>());
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (2, 40))
 }
 
 /// With only `gpg.program` set, git would store our signature as OpenPGP's and could not verify it.
@@ -163,10 +174,14 @@ fn judge(
     signature: &[u8],
 ) -> Result<(Answer, String), Failure> {
     let mut trust = settings::trust(world, configuration)?;
+    let ring = std::mem::take(&mut trust.openpgp);
     if armor::kind(signature) == Some(armor::Kind::OpenPgp) {
-        return Ok(judge_openpgp(world, trust, payload, signature));
+        return Ok(judge_openpgp(world, &trust, ring, payload, signature));
     }
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    let mut verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    if armor::kind(signature) == Some(armor::Kind::Ssh) {
+        verifier = verifier.with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
+    }
     Ok(match verifier.verify(&Payload::whole(payload), signature, world.now) {
         Verdict::Good(proven) => good(&trust, &proven, payload),
         Verdict::Stated(stated) => stated_answer(&trust, &stated),
@@ -179,7 +194,13 @@ fn judge(
 
 /// The answer to an OpenPGP signature: by the policy's certificates, or without a policy by those of the
 /// user's own GnuPG, and then with the trust that gpg has in them.
-fn judge_openpgp(world: &World<'_>, mut trust: Trust, payload: &[u8], signature: &[u8]) -> (Answer, String) {
+fn judge_openpgp(
+    world: &World<'_>,
+    trust: &Trust,
+    mut ring: KeyRing,
+    payload: &[u8],
+    signature: &[u8],
+) -> (Answer, String) {
     let claimed = match Detached::parse(signature) {
         Ok(claimed) => claimed,
         Err(error) => {
@@ -187,7 +208,6 @@ fn judge_openpgp(world: &World<'_>, mut trust: Trust, payload: &[u8], signature:
         }
     };
     let key_id = hex::encode_upper(claimed.issuer().key_id);
-    let mut ring = std::mem::take(&mut trust.openpgp);
     if trust.policy.is_none() {
         ring.extend(gnupg::ring(world, Some(&key_id)));
     }
@@ -322,7 +342,7 @@ pub(super) fn committer_address(payload: &[u8]) -> Option<Vec<u8>> {
     person_address(person).map(<[u8]>::to_vec)
 }
 
-fn read_data(world: &mut World<'_>, data: &Data) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_data(world: &mut World<'_>, data: &Data) -> Result<Vec<u8>, Failure> {
     let failed = |reason: String| {
         Failure::new(format!("what is signed cannot be read: {reason}"), "try the git command again")
     };
@@ -342,7 +362,7 @@ fn read_data(world: &mut World<'_>, data: &Data) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     fs::File::open(path)
         .and_then(|file| file.take(MAXIMUM_ARMOR_BYTES as u64 + 1).read_to_end(&mut bytes))

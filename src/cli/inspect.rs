@@ -2,6 +2,8 @@
 //!
 //! Claims are shown as claims; the policy line is offered for a proven signature only.
 
+mod ssh;
+
 use std::fmt::Write as _;
 
 use gix::objs::Kind;
@@ -63,7 +65,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     if trust.policy.is_none() && armor::kind(signature) == Some(armor::Kind::OpenPgp) {
         ring.extend(gnupg::ring(world, None));
     }
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances)).with_openpgp(ring);
+    let verifier = Verifier::new(std::mem::take(&mut trust.instances))
+        .with_openpgp(ring)
+        .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     let status = match verifier.verify(&signed.payload, signature, world.now) {
         Verdict::Good(proven) => {
             text.push_str("proven:\n");
@@ -97,8 +101,12 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
                         line(&mut text, "  user id", &user_id);
                     }
                     text.push_str("if you know this to be the right person, name it in a policy:\n");
-                    line(&mut text, "  openpgp", &format!("[\"{fingerprint}\"]"));
+                    writeln!(text, "  openpgp = [\"{fingerprint}\"]").expect("a string takes everything");
                 }
+            }
+            if let Some(entry) = ssh::policy_line(signature) {
+                text.push_str("if you know this to be the right person, name it in a policy:\n");
+                writeln!(text, "  {entry}").expect("a string takes everything");
             }
             exit::GOOD
         }
@@ -155,10 +163,7 @@ fn claims(text: &mut String, payload: &Payload<'_>, signature: &[u8]) -> Result<
             line(text, "  kind", &"OpenPGP");
             return openpgp_claims(text, signature);
         }
-        Some(armor::Kind::Ssh) => {
-            line(text, "  kind", &"SSH");
-            return Ok(());
-        }
+        Some(armor::Kind::Ssh) => return ssh::claims(text, signature),
         None => return Err("it begins like no signature that git knows".to_owned()),
     }
     let der = armor::decode(signature).map_err(|error| words(&error))?;

@@ -1,21 +1,96 @@
-//! The manual pages that describe the command line, made from its own definition.
+//! The manual pages of the command line: what clap knows of each command, and hand-written sections.
+//!
+//! A section file begins with what is added to DESCRIPTION; from its first `.SH` on it stands behind
+//! the options and commands. `man/` holds what comes out of it, and a test holds the two together.
 
-use std::path::Path;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
-use clap::CommandFactory as _;
+use clap::{Command, CommandFactory as _};
+use clap_mangen::Man;
 
 use super::{Arguments, Outcome, World, exit};
 use crate::words::Failure;
 
+/// What clap does not know, by the name of the page.
+const SECTIONS: [(&str, &str); 14] = [
+    ("countersign", include_str!("manual/countersign.roff")),
+    ("countersign-completions", include_str!("manual/countersign-completions.roff")),
+    ("countersign-hook", include_str!("manual/countersign-hook.roff")),
+    ("countersign-hook-install", include_str!("manual/countersign-hook-install.roff")),
+    ("countersign-hook-pre-receive", include_str!("manual/countersign-hook-pre-receive.roff")),
+    ("countersign-hook-status", include_str!("manual/countersign-hook-status.roff")),
+    ("countersign-hook-uninstall", include_str!("manual/countersign-hook-uninstall.roff")),
+    ("countersign-init", include_str!("manual/countersign-init.roff")),
+    ("countersign-inspect", include_str!("manual/countersign-inspect.roff")),
+    ("countersign-policy", include_str!("manual/countersign-policy.roff")),
+    ("countersign-policy-check", include_str!("manual/countersign-policy-check.roff")),
+    ("countersign-policy-init", include_str!("manual/countersign-policy-init.roff")),
+    ("countersign-sandbox", include_str!("manual/countersign-sandbox.roff")),
+    ("countersign-verify", include_str!("manual/countersign-verify.roff")),
+];
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How a page is told what an apostrophe is.
+const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+
 /// Write `countersign.1` and a page for each command into `directory`.
 pub(super) fn write(_world: &mut World<'_>, directory: &Path) -> Outcome {
-    let mut command = Arguments::command().flatten_help(false);
+    let mut command = without_help(Arguments::command());
     command.build();
-    clap_mangen::generate_to(command, directory).map_err(|error| {
+    write_page(&command, directory).map_err(|(path, error)| {
         Failure::new(
-            format!("the manual cannot be written to '{}': {error}", directory.display()),
+            format!("the manual page '{}' cannot be written: {error}", path.display()),
             "name a directory that you can write to",
         )
     })?;
     Ok(exit::GOOD)
+}
+
+/// `help` is every command's option, and no page of its own.
+fn without_help(command: Command) -> Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
+}
+
+fn write_page(command: &Command, directory: &Path) -> Result<(), (PathBuf, io::Error)> {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        write_page(below, directory)?;
+    }
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    let path = directory.join(format!("{name}.1"));
+    let written = page(command, name).and_then(|page| fs::write(&path, page));
+    written.map_err(|error| (path, error))
+}
+
+/// One page; `name` is its own, with dashes.
+fn page(command: &Command, name: &str) -> io::Result<String> {
+    let man = Man::new(command.clone());
+    let sections = SECTIONS.iter().find(|(page, _)| *page == name).map_or("", |(_, sections)| sections);
+    let (described, behind) = sections.split_at(sections.find(".SH").unwrap_or(sections.len()));
+    let mut page = Vec::new();
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    if described.is_empty() {
+        man.render_description_section(&mut page)?;
+    } else {
+        page.extend(b".SH DESCRIPTION\n");
+        page.extend(described.as_bytes());
+    }
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    page.extend(behind.as_bytes());
+    if name != "countersign" {
+        page.extend(b".SH SEE ALSO\n\\fBcountersign\\fR(1), \\fBcountersign\\-policy\\fR(5)\n");
+    }
+    let title =
+        format!(".TH {} 1 \"\" \"countersign {VERSION}\" \"countersign manual\"\n", name.to_uppercase());
+    // Each section that clap_mangen renders brings the preamble; one is enough.
+    let body = String::from_utf8_lossy(&page).replace(PREAMBLE, "");
+    let page = [PREAMBLE, &title, &body].concat();
+    Ok(page)
 }

@@ -11,6 +11,7 @@ mod inspect;
 mod manual;
 mod settings;
 mod signing;
+mod ssh_program;
 mod verify;
 mod world;
 
@@ -40,6 +41,9 @@ pub mod exit {
 
 /// Run the program in `world`; `world.arguments` are without the program's name.
 pub fn run(world: &mut World<'_>) -> u8 {
+    if gpg::ssh_keygen::is_ssh_dialect(&world.arguments) {
+        return ssh_program::run(world);
+    }
     if gpg::is_dialect(&world.arguments) {
         return git_program::run(world);
     }

@@ -10,11 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::tz::TimeZone;
+
 use super::{Environment, World};
 use crate::{
     gpg::Signer,
-    policy::{Policy, PolicyError},
+    policy::{AllowedSigners, Policy, PolicyError},
     repository::{Configuration, Repository, Scopes},
+    signature::ssh::Revocations,
     sigstore::{
         certificate::SubjectKind,
         trusted_root::{Instance, MAXIMUM_ROOT_BYTES, PUBLIC_GOOD},
@@ -27,7 +30,7 @@ use crate::{
 };
 
 /// The largest configuration-like file (policy, signing config) that is read, in bytes.
-const MAXIMUM_FILE_BYTES: usize = MAXIMUM_ROOT_BYTES;
+pub(super) const MAXIMUM_FILE_BYTES: usize = MAXIMUM_ROOT_BYTES;
 
 /// Who counts, by policy or by the user's own word.
 #[derive(Debug, Default)]
@@ -40,6 +43,8 @@ pub(super) struct Trust {
     pub(super) policy: Option<Policy>,
     /// The OpenPGP certificates that the policy counts.
     pub(super) openpgp: KeyRing,
+    /// Who may sign with which SSH key where no policy says so, and where that stands.
+    pub(super) ssh_signers: Option<(AllowedSigners, String)>,
 }
 
 /// How an identity stands.
@@ -75,6 +80,17 @@ impl Trust {
         }
         let named = keys.iter().find_map(|key| self.policy.as_ref()?.name_of_key(key));
         named.map_or(Standing::Unnamed, |name| Standing::Named(name.to_owned()))
+    }
+
+    /// How the signer of an SSH or OpenPGP signature stands; `now` where it states no time.
+    pub(super) fn standing_of_stated(&self, stated: &Stated, now: i64) -> Standing {
+        let is_ssh = |key: &Key| matches!(key, Key::Ssh { .. } | Key::SshCertificate { .. });
+        match &self.ssh_signers {
+            Some((signers, _)) if stated.keys().iter().all(is_ssh) => signers
+                .name(stated.keys(), stated.time().unwrap_or(now))
+                .map_or(Standing::Unnamed, Standing::Named),
+            _ => self.standing_of_keys(stated.keys()),
+        }
     }
 
     /// Name one identity besides.
@@ -128,20 +144,13 @@ pub(super) fn policy_trust(
     file: &Path,
 ) -> Result<Trust, Failure> {
     let file = world.directory.join(file);
-    let text = read(&file, "policy")?;
-    let unusable = |error: PolicyError| {
-        Failure::new(
-            format!("the policy '{}' cannot be used: {error}", file.display()),
-            format!("mend it, and look with 'countersign policy check {}'", file.display()),
-        )
-    };
-    let mut policy = Policy::parse(&text).map_err(unusable)?;
+    let (mut policy, text) = read_policy(&file)?;
     let mut certificates = Vec::new();
     for name in policy.openpgp_certificates() {
         let path = file.parent().unwrap_or(Path::new("")).join(name);
         certificates.push(read_bytes(&path, "file of OpenPGP certificates", MAXIMUM_RING_BYTES)?);
     }
-    let openpgp = policy.take_openpgp_certificates(&certificates).map_err(unusable)?;
+    let openpgp = policy.take_openpgp_certificates(&certificates).map_err(|error| unusable(&file, &error))?;
     let mut instances = Vec::new();
     for entry in policy.instances() {
         let root = file.parent().unwrap_or(Path::new("")).join(&entry.trusted_root);
@@ -154,7 +163,62 @@ pub(super) fn policy_trust(
     }
     let digest = hex::encode(crate::encoding::sha256(&[text.as_bytes()]));
     let source = format!("policy '{}' sha256:{digest}", file.display());
-    Ok(Trust { instances, source: Some(source), identities: Vec::new(), policy: Some(policy), openpgp })
+    Ok(Trust { instances, source: Some(source), policy: Some(policy), openpgp, ..Trust::default() })
+}
+
+/// The policy that protected configuration names, if it names one.
+pub(super) fn policy(world: &World<'_>, configuration: &Configuration) -> Result<Option<Policy>, Failure> {
+    let file = path(world, configuration, "countersign.policy", Scopes::Protected);
+    file.map(|file| read_policy(&file).map(|(policy, _)| policy)).transpose()
+}
+
+/// The policy in `file`, and its text.
+fn read_policy(file: &Path) -> Result<(Policy, String), Failure> {
+    let text = read(file, "policy")?;
+    let policy = Policy::parse(&text).map_err(|error| unusable(file, &error))?;
+    Ok((policy, text))
+}
+
+fn unusable(file: &Path, error: &PolicyError) -> Failure {
+    Failure::new(
+        format!("the policy '{}' cannot be used: {error}", file.display()),
+        format!("mend it, and look with 'countersign policy check {}'", file.display()),
+    )
+}
+
+/// Where no policy says who may sign, let git's own list of allowed signers say it for SSH keys, if
+/// protected configuration names one.
+pub(super) fn name_ssh_signers(
+    world: &World<'_>,
+    configuration: &Configuration,
+    trust: &mut Trust,
+) -> Result<(), Failure> {
+    let file = path(world, configuration, "gpg.ssh.allowedSignersFile", Scopes::Protected);
+    let Some(file) = file.filter(|_| trust.policy.is_none()) else { return Ok(()) };
+    let text = read(&file, "list of allowed signers")?;
+    let signers = AllowedSigners::parse(&text, &time_zone()).map_err(|error| {
+        let error = format!("the list of allowed signers '{}' cannot be used: {error}", file.display());
+        Failure::new(error, "mend it: ssh-keygen(1) says how a line is written")
+    })?;
+    let digest = hex::encode(crate::encoding::sha256(&[text.as_bytes()]));
+    trust.ssh_signers = Some((signers, format!("allowed signers '{}' sha256:{digest}", file.display())));
+    Ok(())
+}
+
+/// The SSH keys that protected configuration revokes.
+pub(super) fn ssh_revocations(
+    world: &World<'_>,
+    configuration: &Configuration,
+) -> Result<Revocations, Failure> {
+    match path(world, configuration, "gpg.ssh.revocationFile", Scopes::Protected) {
+        Some(file) => super::ssh_program::revocations(&file),
+        None => Ok(Revocations::default()),
+    }
+}
+
+/// The time zone of whoever runs the program, as git and `ssh-keygen` take it for times of SSH keys.
+pub(super) fn time_zone() -> TimeZone {
+    TimeZone::system()
 }
 
 /// Every instance that protected configuration names, and public-good.

@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     fs,
     io::{self, Write as _},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -98,6 +99,11 @@ impl Settings<'_, '_> {
 
     fn setting(&self, key: &str, keys: &[&str]) -> Option<String> {
         self.either(key, &[], keys)
+    }
+
+    fn file(&self, key: &str, keys: &[&str]) -> Option<PathBuf> {
+        let path = |key| settings::path(self.world, self.configuration, key, Scopes::Protected);
+        path(key).or_else(|| keys.iter().find_map(|key| path(key)))
     }
 
     fn instance(&self, name: &str) -> Result<Instance, Failure> {
@@ -225,8 +231,8 @@ impl Settings<'_, '_> {
         ) {
             provider.client_id = client;
         }
-        if let Some(file) = self.setting("countersign.clientSecretFile", &["gitsign.clientSecretFile"]) {
-            let secret = settings::read(&self.world.directory.join(file), "client secret")?;
+        if let Some(file) = self.file("countersign.clientSecretFile", &["gitsign.clientSecretFile"]) {
+            let secret = settings::read(&file, "client secret")?;
             provider.client_secret = Some(secret.trim().to_owned().into());
         }
         provider.connector_id = self.either(
@@ -236,9 +242,7 @@ impl Settings<'_, '_> {
         );
         provider.login_hint = self.setting("countersign.identity", &[]);
         let mut options = identity::Options::new(provider);
-        if let Some(file) = self.setting("countersign.tokenFile", &[]) {
-            options.token_file = Some(self.world.directory.join(file));
-        }
+        options.token_file = self.file("countersign.tokenFile", &[]);
         options.login = if issuer.is_some() { self.login()? } else { None };
         Ok(options)
     }
@@ -330,6 +334,11 @@ impl Terminal {
     fn open() -> io::Result<fs::File> {
         fs::OpenOptions::new().write(true).open("/dev/tty")
     }
+}
+
+/// Tell the person at the terminal something that nobody else would.
+pub(super) fn tell_terminal(text: &str) -> io::Result<()> {
+    Terminal::open()?.write_all(text.as_bytes())
 }
 
 impl Prompter for Terminal {

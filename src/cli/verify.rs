@@ -31,6 +31,7 @@ enum Answer {
         stated: Box<Stated>,
         standing: Standing,
     },
+    /// Changed after signing, or malformed.
     Bad(String),
     CannotTell(CannotTell),
     /// Not signed at all.
@@ -40,7 +41,7 @@ enum Answer {
         tag: String,
         reference: String,
     },
-    /// The object cannot be had or parsed.
+    /// The object cannot be had.
     Failed(String),
 }
 
@@ -57,7 +58,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     let repository = settings::repository(world, arguments.repository.as_deref())?;
     let mut trust = trust(world, arguments, &configuration)?;
     let ring = std::mem::take(&mut trust.openpgp);
-    let mut verifier = Verifier::new(std::mem::take(&mut trust.instances)).with_openpgp(ring);
+    let mut verifier = Verifier::new(std::mem::take(&mut trust.instances))
+        .with_openpgp(ring)
+        .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     // Without a policy, what the user's own GnuPG knows is worth saying; it is asked at most once.
     let mut asked_gnupg = trust.source.is_some();
     if arguments.verbose {
@@ -126,7 +129,11 @@ fn trust(
             }
             trust
         }
-        _ => settings::trust(world, configuration)?,
+        _ => {
+            let mut trust = settings::trust(world, configuration)?;
+            settings::name_ssh_signers(world, configuration, &mut trust)?;
+            trust
+        }
     };
     for named in &arguments.trusted_root {
         let (name, file) = named.split_once('=').ok_or_else(|| {
@@ -141,6 +148,9 @@ fn trust(
 fn tell_sources(world: &mut World<'_>, verifier: &Verifier, trust: &Trust) {
     let source = trust.source.as_deref().unwrap_or("nobody is named");
     let mut text = format!("identities: {}\n", words::escape(source));
+    if let Some((_, source)) = &trust.ssh_signers {
+        text.push_str(&format!("SSH signers: {}\n", words::escape(source)));
+    }
     for instance in verifier.instances() {
         text.push_str(&format!(
             "trusted root: {} sha256:{}\n",
@@ -187,6 +197,13 @@ fn judge(
         title: String::new(),
         answer: Answer::Failed(error.to_string()),
     };
+    // Whoever sees an object that git reads in one way and others in another must not vouch for it.
+    let malformed = |kind, error: &dyn std::error::Error| Line {
+        id,
+        kind,
+        title: String::new(),
+        answer: Answer::Bad(error.to_string()),
+    };
     let object = match reader.read(id) {
         Ok(object) => object,
         Err(error) => return failed(Kind::Commit, &error),
@@ -198,7 +215,7 @@ fn judge(
                 let answer = answer(&commit.signed, verifier, trust, now);
                 Line { id, kind: Kind::Commit, title: words::escape_bytes(title), answer }
             }
-            Err(error) => failed(Kind::Commit, &error),
+            Err(error) => malformed(Kind::Commit, &error),
         },
         Kind::Tag => match Tag::parse(reader.hash(), &object.bytes) {
             Ok(tag) => {
@@ -208,7 +225,7 @@ fn judge(
                 };
                 Line { id, kind: Kind::Tag, title: words::escape_bytes(tag.name), answer }
             }
-            Err(error) => failed(Kind::Tag, &error),
+            Err(error) => malformed(Kind::Tag, &error),
         },
         kind => Line {
             id,
@@ -227,7 +244,7 @@ fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64) -> 
             Answer::Good { proven, standing }
         }
         Verdict::Stated(stated) => {
-            let standing = trust.standing_of_keys(stated.keys());
+            let standing = trust.standing_of_stated(&stated, now);
             Answer::Stated { stated, standing }
         }
         Verdict::Bad(bad) => Answer::Bad(bad.to_string()),

@@ -257,12 +257,16 @@ fn check(path: &Path) -> Answer {
         words += &format!("warning: {finding}\n");
     }
     if findings.is_empty() {
+        let count = |count: usize, one: &str, more: &str| match count {
+            1 => format!("1 {one}"),
+            count => format!("{count} {more}"),
+        };
         words = format!(
-            "{}: {} rules, {} identities, {} trusted roots besides 'public-good'\n",
-            path.display(),
-            policy.rules().len(),
-            policy.identities().len(),
-            policy.instances().len()
+            "{}: {}, {}, {} besides 'public-good'\n",
+            escape(&path.display().to_string()),
+            count(policy.rules().len(), "rule", "rules"),
+            count(policy.identities().len(), "identity", "identities"),
+            count(policy.instances().len(), "trusted root", "trusted roots"),
         );
     }
     Ok((words, u8::from(!findings.is_empty())))

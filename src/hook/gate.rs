@@ -318,24 +318,29 @@ struct Names<'a> {
     reader: &'a ObjectReader,
     tasks: &'a [Task<'a>],
     bases: &'a HashMap<&'a str, Vec<ObjectId>>,
-    /// The history of the tasks that were asked for so far.
-    histories: RefCell<HashMap<usize, HashSet<ObjectId>>>,
+    /// What each tip adds, as far as it was asked for.
+    histories: RefCell<HashMap<ObjectId, HashSet<ObjectId>>>,
 }
 
 /// How many refs that are created together are looked at one by one once something is wrong.
-const MAXIMUM_NAMED: usize = 16;
+const MAXIMUM_NAMED: usize = 64;
 
 impl<'a> Names<'a> {
     fn of(&self, task: &'a Task<'a>, commit: ObjectId) -> &'a [u8] {
         let bases = self.bases.get(task.rule.name.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let together: Vec<(&Task<'_>, ObjectId)> = (self.tasks.iter())
+            .filter(|other| task.created && other.created && other.rule.name == task.rule.name)
+            .filter_map(|other| Some((other, other.tip?)))
+            .collect();
+        if let Some((other, _)) = together.iter().find(|(_, tip)| *tip == commit) {
+            return &other.reference;
+        }
         let mut histories = self.histories.borrow_mut();
-        let others = self.tasks.iter().enumerate().filter(|(_, other)| {
-            task.created && other.created && other.tip.is_some() && other.rule.name == task.rule.name
-        });
-        for (index, other) in others.take(MAXIMUM_NAMED) {
-            let history = histories.entry(index).or_insert_with(|| {
-                let tips: Vec<ObjectId> = other.tip.into_iter().collect();
-                let walked = new_commits(self.reader, &tips, bases, other.rule.anchor, self.gate.shallow);
+        let mut seen = HashSet::new();
+        let distinct = together.iter().filter(|(_, tip)| seen.insert(*tip));
+        for (other, tip) in distinct.take(MAXIMUM_NAMED) {
+            let history = histories.entry(*tip).or_insert_with(|| {
+                let walked = new_commits(self.reader, &[*tip], bases, other.rule.anchor, self.gate.shallow);
                 walked.map(|history| history.commits.into_iter().collect()).unwrap_or_default()
             });
             if history.contains(&commit) {

@@ -103,7 +103,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
     }
 
     let trust = Trust::read(&context.policy, &context.trusted_roots, &context.openpgp_certificates)?;
-    let repository = Repository::open(&context.repository).map_err(|error| failed(&error))?;
+    let repository = Repository::at(&context.repository).map_err(|error| failed(&error))?;
     if let Some(git_dir) = &context.environment.git_dir
         && !same_place(git_dir, repository.git_dir())
     {

@@ -242,7 +242,8 @@ impl Refusal {
                 Subject::Tag(_) => {
                     "make the tag again with 'git tag -s -f', signed by one of them".to_owned()
                 }
-                _ => "sign it with 'git commit --amend -S' or 'git rebase --exec', and push again".to_owned(),
+                _ => "sign it with 'git commit --amend -S', or older ones with 'git rebase -S --force-rebase', and push again"
+                    .to_owned(),
             },
             Cause::Bad(_) => {
                 "make and sign the object again; its content or signature was changed".to_owned()
@@ -250,6 +251,13 @@ impl Refusal {
             Cause::CannotTell(CannotTell::UnknownAuthority | CannotTell::UnknownLog) => {
                 "sign with an instance whose trusted root the policy names, or have the root added".to_owned()
             }
+            Cause::CannotTell(
+                CannotTell::KeyRevoked
+                | CannotTell::NoUserPresence
+                | CannotTell::SshCertificatePrincipals
+                | CannotTell::SshCertificateWindow
+                | CannotTell::SshCriticalOption,
+            ) => "sign it again with a key or certificate that counts, and touch the security key".to_owned(),
             Cause::CannotTell(_) => {
                 "sign it again with countersign, which stores all that has to be proven".to_owned()
             }

@@ -2,10 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
-};
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
@@ -14,8 +10,8 @@ use super::{
     Permissions, Policy, Rule, Signers,
 };
 use crate::{
-    encoding::sha256,
     object::ObjectId,
+    signature::{FormatError, ssh},
     sigstore::certificate::SubjectKind,
     verify::{Identity, Key, openpgp::KeyRingError},
     words::escape,
@@ -25,7 +21,8 @@ use crate::{
 const KEYS: [&str; 6] = ["version", "other_refs", "instance", "openpgp_certificates", "identity", "rule"];
 const INSTANCE_KEYS: [&str; 2] = ["name", "trusted_root"];
 const OPENPGP_CERTIFICATES_KEYS: [&str; 1] = ["file"];
-const IDENTITY_KEYS: [&str; 3] = ["keyless", "ssh", "openpgp"];
+const IDENTITY_KEYS: [&str; 4] = ["keyless", "ssh", "ssh_certificates", "openpgp"];
+const SSH_CERTIFICATE_KEYS: [&str; 2] = ["authority", "principal"];
 const KEYLESS_KEYS: [&str; 4] = ["instance", "issuer", "kind", "subject"];
 const RULE_KEYS: [&str; 15] = [
     "name",
@@ -99,12 +96,14 @@ pub enum PolicyError {
         place: String,
     },
     /// A key that cannot be read.
-    #[error("'{key}' of {place} is not a public key")]
+    #[error("'{key}' of {place} is not a public key that is used here: {cause}")]
     Key {
         /// The key as it stands.
         key: String,
         /// Where it stands.
         place: String,
+        /// What is wrong with it.
+        cause: FormatError,
     },
     /// The file says no version.
     #[error("the policy does not say 'version = 1'")]
@@ -142,7 +141,7 @@ pub enum PolicyError {
         cause: PatternError,
     },
     /// A star in an issuer or a subject.
-    #[error("'{0}' holds a '*': issuers and subjects are exact and know no patterns")]
+    #[error("'{0}' holds a '*': issuers, subjects and principals are exact and know no patterns")]
     SignerPattern(String),
     /// `commits` or `tags` is a word other than `unsigned`.
     #[error("'{key} = \"{word}\"' of rule '{rule}' is neither a list of identities nor \"unsigned\"")]
@@ -240,7 +239,16 @@ struct IdentityText {
     #[serde(default)]
     ssh: Vec<String>,
     #[serde(default)]
+    ssh_certificates: Vec<SshCertificateText>,
+    #[serde(default)]
     openpgp: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SshCertificateText {
+    authority: String,
+    principal: String,
 }
 
 #[derive(Deserialize)]
@@ -399,13 +407,23 @@ fn named_identity(
 ) -> Result<NamedIdentity, PolicyError> {
     check_name(&name)?;
     let place = || format!("identity '{name}'");
-    if text.keyless.is_empty() && text.ssh.is_empty() && text.openpgp.is_empty() {
+    let keys = text.ssh.len() + text.ssh_certificates.len() + text.openpgp.len();
+    if text.keyless.is_empty() && keys == 0 {
         return Err(PolicyError::Empty { key: "keyless", place: place() });
     }
     let mut keys = Vec::new();
     for line in text.ssh {
-        let key = ssh_key(&line).ok_or_else(|| PolicyError::Key { key: escape(&line), place: place() })?;
-        keys.push(key);
+        keys.push(Key::Ssh { fingerprint: ssh_fingerprint(&line, place)? });
+    }
+    for SshCertificateText { authority, principal } in text.ssh_certificates {
+        let authority = ssh_fingerprint(&authority, place)?;
+        if principal.is_empty() {
+            return Err(PolicyError::Empty { key: "principal", place: place() });
+        }
+        if principal.contains('*') {
+            return Err(PolicyError::SignerPattern(escape(&principal)));
+        }
+        keys.push(Key::SshCertificate { authority, principal });
     }
     for fingerprint in text.openpgp {
         let valid =
@@ -443,16 +461,9 @@ fn named_identity(
     Ok(NamedIdentity { name, keyless, keys })
 }
 
-/// An SSH public key as `ssh-keygen` writes it: type, base64 of the blob, and perhaps a comment.
-fn ssh_key(line: &str) -> Option<Key> {
-    let mut words = line.split_ascii_whitespace();
-    let (kind, blob) = (words.next()?, STANDARD.decode(words.next()?).ok()?);
-    let named = blob.get(4..4 + kind.len())?;
-    let length = u32::try_from(kind.len()).ok()?.to_be_bytes();
-    if named != kind.as_bytes() || blob[..4] != length || kind.ends_with("-cert-v01@openssh.com") {
-        return None;
-    }
-    Some(Key::Ssh { fingerprint: format!("SHA256:{}", STANDARD_NO_PAD.encode(sha256(&[&blob]))) })
+/// The fingerprint of a public key as `ssh-keygen` writes it: type, base64 of the blob, perhaps a comment.
+fn ssh_fingerprint(line: &str, place: impl Fn() -> String) -> Result<String, PolicyError> {
+    ssh::line_fingerprint(line).map_err(|cause| PolicyError::Key { key: escape(line), place: place(), cause })
 }
 
 fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, PolicyError> {
@@ -564,6 +575,7 @@ fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyError> {
             let place = format!("[identity.{}]", escape(name.get_ref()));
             check(identity, &IDENTITY_KEYS, &place)?;
             tables(identity.get("keyless"), &KEYLESS_KEYS, &place)?;
+            tables(identity.get("ssh_certificates"), &SSH_CERTIFICATE_KEYS, &place)?;
         }
     }
     Ok(())
@@ -655,6 +667,7 @@ mod tests {
             ("[[instance]]\nnam = 1", "[[instance]]"),
             ("[identity.a]\nkey = 1", "[identity.a]"),
             ("[identity.a]\nkeyless = [{ isuer = 1 }]", "[identity.a]"),
+            ("[identity.a]\nssh_certificates = [{ autority = 1 }]", "[identity.a]"),
             ("[[rule]]\nzzzzzzz = 1", "[[rule]]"),
         ] {
             let text = format!("version = 1\n{text}");
@@ -663,6 +676,58 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    const SSH_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH";
+
+    fn with_identity(lines: &str) -> Result<Policy, PolicyError> {
+        let rule = "[[rule]]\nname = \"r\"\nrefs = [\"refs/**\"]\ncommits = [\"a\"]\n";
+        Policy::parse(&format!("version = 1\nother_refs = \"refuse\"\n[identity.a]\n{lines}\n{rule}"))
+    }
+
+    #[test]
+    fn ssh_keys_and_principals_of_an_authority_are_names() {
+        let lines = format!(
+            "ssh = [\"{SSH_KEY} a comment\"]\nssh_certificates = [{{ authority = \"{SSH_KEY}\", principal = \"al\" }}]"
+        );
+        let policy = with_identity(&lines).unwrap();
+        let authority = ssh::line_fingerprint(SSH_KEY).unwrap();
+        let certificate = |principal: &str| Key::SshCertificate {
+            authority: authority.clone(),
+            principal: principal.to_owned(),
+        };
+        assert_eq!(policy.name_of_key(&Key::Ssh { fingerprint: authority.clone() }), Some("a"));
+        assert_eq!(policy.name_of_key(&certificate("al")), Some("a"));
+        assert_eq!(policy.name_of_key(&certificate("alice")), None);
+
+        let digest = |lines: &str| {
+            let policy = with_identity(lines).unwrap();
+            policy.commit_rule_digest(&policy.rules()[0], |_| Some([1; 32])).unwrap()
+        };
+        let without_comment = lines.replace(" a comment", "");
+        assert_eq!(digest(&lines), digest(&without_comment));
+        assert_ne!(digest(&lines), digest(&lines.replace("\"al\"", "\"bo\"")));
+        assert_ne!(digest(&lines), digest(&format!("ssh = [\"{SSH_KEY}\"]")));
+    }
+
+    #[test]
+    fn ssh_keys_that_cannot_be_meant_are_refused() {
+        let key = |line: &str| with_identity(&format!("ssh = [\"{line}\"]")).unwrap_err();
+        for line in ["", "ssh-ed25519", "ssh-ed25519 AAAA", "ssh-dss AAAAB3NzaC1kc3M="] {
+            assert!(matches!(key(line), PolicyError::Key { cause: FormatError::SshKey, .. }), "{line}");
+        }
+        assert!(matches!(key(&SSH_KEY.replace("ssh-ed", "ssh-Ed")), PolicyError::Key { .. }));
+        let certificate = |authority: &str, principal: &str| {
+            with_identity(&format!(
+                "ssh_certificates = [{{ authority = \"{authority}\", principal = \"{principal}\" }}]"
+            ))
+            .unwrap_err()
+        };
+        assert!(matches!(certificate(SSH_KEY, ""), PolicyError::Empty { key: "principal", .. }));
+        assert!(matches!(certificate(SSH_KEY, "*@example.com"), PolicyError::SignerPattern(_)));
+        assert!(matches!(certificate("x", "a"), PolicyError::Key { .. }));
+        let twice = format!("ssh = [\"{SSH_KEY}\", \"{SSH_KEY} again\"]");
+        assert!(matches!(with_identity(&twice).unwrap_err(), PolicyError::DuplicateSigner { .. }));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Responsible for the policy file, its identities, rules and ref patterns, and for the words of a
 //! refusal. Pure: it reads no file, clock or environment; trusted roots are only names and digests here.
 
+mod allowed_signers;
 mod check;
 mod decision;
 mod file;
@@ -11,6 +12,7 @@ mod pattern;
 
 use std::collections::HashMap;
 
+pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
 pub use check::Finding;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
 pub use file::PolicyError;

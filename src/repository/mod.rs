@@ -64,16 +64,23 @@ pub enum OpenError {
 }
 
 impl Repository {
-    /// Open the repository at `path`: a git directory, a `.git` file that points to one, or a work
-    /// tree with either in it. A relative path is relative to the process's directory.
+    /// Open the repository at `path`: a work tree with `.git` in it, or what [`Self::at`] opens. A
+    /// relative path is relative to the process's directory.
     ///
     /// # Errors
     /// It is none, or of a format that would be answered falsely.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let not_a_repository = || OpenError::NotARepository { path: path.to_owned() };
         let dot_git = path.join(".git");
-        let found = if dot_git.exists() { dot_git } else { path.to_owned() };
-        let found = std::path::absolute(&found).map_err(|_| not_a_repository())?;
+        if dot_git.exists() { Self::at(&dot_git) } else { Self::at(path) }
+    }
+
+    /// Open exactly this git directory, or the one that a `.git` file points to, as `GIT_DIR` names it.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn at(path: &Path) -> Result<Self, OpenError> {
+        let not_a_repository = || OpenError::NotARepository { path: path.to_owned() };
+        let found = std::path::absolute(path).map_err(|_| not_a_repository())?;
         let git_dir = if found.is_file() {
             gix::discover::path::from_gitdir_file(&found).map_err(|_| not_a_repository())?
         } else {
@@ -97,12 +104,12 @@ impl Repository {
     /// There is none, or [`Self::open`] fails.
     pub fn discover(directory: &Path, git_dir: Option<&Path>) -> Result<Self, OpenError> {
         if let Some(git_dir) = git_dir {
-            return Self::open(&directory.join(git_dir));
+            return Self::at(&directory.join(git_dir));
         }
         let (found, _trust) = gix::discover::upwards(directory)
             .map_err(|_| OpenError::NotFound { directory: directory.to_owned() })?;
         let (git_dir, _work_tree) = found.into_repository_and_work_tree_directories();
-        Self::open(&directory.join(git_dir))
+        Self::at(&directory.join(git_dir))
     }
 
     /// The git directory: for a linked work tree its private one. Absolute.
@@ -213,6 +220,7 @@ pub(crate) mod tests {
             self.git_with(arguments, b"")
         }
 
+        #[expect(clippy::disallowed_methods, reason = "git is found where the tests' own is")]
         pub(crate) fn git_with(&self, arguments: &[&str], input: &[u8]) -> String {
             use std::io::Write;
             let mut child = Command::new("git")
@@ -275,8 +283,9 @@ pub(crate) mod tests {
         assert!(linked.objects().unwrap().reader().read(scratch.id("HEAD")).is_ok());
 
         let bare = Scratch::new(&["--bare"]);
+        bare.git(&["init", "-q", "--bare", ".git"]);
         let by_value = Repository::discover(&nested, Some(bare.path())).unwrap();
-        assert_eq!(by_value.git_dir(), bare.path(), "GIT_DIR decides alone");
+        assert_eq!(by_value.git_dir(), bare.path(), "GIT_DIR decides alone, whatever is inside it");
     }
 
     #[test]

@@ -20,7 +20,11 @@ pub struct Objects {
 /// A thread's own view of [`Objects`], with its caches.
 pub struct ObjectReader {
     hash: HashKind,
+    /// They look at what was on disk when they were first used: a miss costs no look at the disk,
+    /// which would otherwise be paid in the quarantine for each object that stands outside of it.
     handles: Vec<gix::odb::HandleArc>,
+    /// They look again: packs may have been moved in the meantime.
+    fresh: Vec<gix::odb::HandleArc>,
 }
 
 /// An object whose bytes hash to the id that was asked for.
@@ -99,7 +103,10 @@ impl Objects {
             handle.set_pack_cache(|| Box::new(gix::odb::pack::cache::lru::StaticLinkedList::<64>::default()));
             handle
         });
-        ObjectReader { hash: self.hash, handles: handles.collect() }
+        let fresh: Vec<gix::odb::HandleArc> = handles.collect();
+        let mut handles = fresh.clone();
+        handles.iter_mut().for_each(|handle| handle.refresh_never());
+        ObjectReader { hash: self.hash, handles, fresh }
     }
 }
 
@@ -125,25 +132,26 @@ impl ObjectReader {
     /// # Errors
     /// See [`ObjectReadError`].
     pub fn read(&self, id: ObjectId) -> Result<Object, ObjectReadError> {
-        let unreadable = |error: gix::Error| ObjectReadError::Unreadable { id, reason: error.to_string() };
-        for handle in &self.handles {
-            let size = handle.try_header(&id).map_err(unreadable)?.map(|header| header.size);
-            match size {
-                None => continue,
-                Some(size) if size > MAXIMUM_OBJECT_BYTES as u64 => {
-                    return Err(ObjectReadError::TooLarge(id));
-                }
-                Some(_) => {}
-            }
+        self.ask(id, |handle| {
             let mut bytes = Vec::new();
-            let Some(found) = handle.try_find(&id, &mut bytes).map_err(unreadable)? else { continue };
+            let found = match handle.try_find(&id, &mut bytes) {
+                Ok(Some(found)) => found,
+                Ok(None) => return Ok(None),
+                // The store itself refuses to allocate more; its header tells whether that was it.
+                Err(error) => {
+                    let size = handle.try_header(&id).ok().flatten().map_or(0, |header| header.size);
+                    return Err(match size > MAXIMUM_OBJECT_BYTES as u64 {
+                        true => ObjectReadError::TooLarge(id),
+                        false => ObjectReadError::Unreadable { id, reason: error.to_string() },
+                    });
+                }
+            };
             let kind = found.kind;
             if object::object_id(self.hash, kind, found.data) != Some(id) {
                 return Err(ObjectReadError::Mismatch(id));
             }
-            return Ok(Object { id, kind, bytes });
-        }
-        Err(ObjectReadError::Missing(id))
+            Ok(Some(Object { id, kind, bytes }))
+        })
     }
 
     /// The kind of an object, without reading it: for trees and blobs, whose content is not judged.
@@ -151,13 +159,29 @@ impl ObjectReader {
     /// # Errors
     /// It is missing or damaged.
     pub fn kind(&self, id: ObjectId) -> Result<Kind, ObjectReadError> {
+        self.ask(id, |handle| match handle.try_header(&id) {
+            Ok(header) => Ok(header.map(|header| header.kind)),
+            Err(error) => Err(ObjectReadError::Unreadable { id, reason: error.to_string() }),
+        })
+    }
+
+    /// The first answer of all databases in order, and once more with a new look at the disk.
+    fn ask<T>(
+        &self,
+        id: ObjectId,
+        question: impl Fn(&gix::odb::HandleArc) -> Result<Option<T>, ObjectReadError>,
+    ) -> Result<T, ObjectReadError> {
         for handle in &self.handles {
-            match handle.try_header(&id) {
-                Ok(Some(header)) => return Ok(header.kind),
+            match question(handle) {
+                Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => {}
-                Err(error) => {
-                    return Err(ObjectReadError::Unreadable { id, reason: error.to_string() });
-                }
+                Err(ObjectReadError::Unreadable { .. }) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        for handle in &self.fresh {
+            if let Some(answer) = question(handle)? {
+                return Ok(answer);
             }
         }
         Err(ObjectReadError::Missing(id))
@@ -220,6 +244,22 @@ mod tests {
         scratch.commit("big");
         scratch.git(&["repack", "-adq"]);
         assert!(matches!(read(), Err(ObjectReadError::TooLarge(_))), "{:?}", read().err());
+    }
+
+    #[test]
+    fn packs_that_are_moved_or_added_meanwhile_are_found() {
+        let scratch = Scratch::new(&[]);
+        let one = scratch.commit("one");
+        let reader = scratch.open().objects().unwrap().reader();
+        reader.read(one).unwrap();
+        scratch.commit("two");
+        scratch.git(&["repack", "-adq"]);
+        scratch.git(&["prune-packed"]);
+        assert_eq!(reader.read(one).unwrap().kind, Kind::Commit);
+        let three = scratch.commit("three");
+        scratch.git(&["repack", "-adfq"]);
+        assert_eq!(reader.read(three).unwrap().kind, Kind::Commit);
+        assert_eq!(reader.kind(one).unwrap(), Kind::Commit);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The authority on the command line: `serve` and `token`.
+//! The authority on the command line: `serve`, `token` and `demonstrate`.
 
 use std::{
     io::Write as _,
@@ -11,14 +11,18 @@ use serde_json::{Value, json};
 
 use super::{
     authority::{Authority, AuthorityError, Options},
+    browse::{BrowseError, browse},
     certificate_authority::Identity,
     clock::SystemClock,
+    demonstration::{DemonstrationError, demonstrate},
     server::{Running, ServeError},
     trust::{RekorOffer, environment},
 };
 
 /// The exit status of a command that could not run.
 const COULD_NOT_RUN: u8 = 3;
+/// The exit status of a demonstration that did not go as it should.
+const NOT_AS_EXPECTED: u8 = 1;
 /// The longest answer that `token` reads, in bytes.
 const MAXIMUM_ANSWER: u64 = 64 * 1024;
 
@@ -35,6 +39,14 @@ enum SandboxCommand {
     Serve(ServeArguments),
     /// Print an identity token of a sandbox, without a login
     Token(TokenArguments),
+    /// Show the main job: sign, push, and see what a server turns away, in a folder of its own
+    Demonstrate(DemonstrateArguments),
+    /// Get a page of this machine, as the browser of the demonstration
+    #[command(hide = true)]
+    Browse {
+        /// The page
+        url: String,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -71,6 +83,13 @@ struct TokenArguments {
     email: String,
 }
 
+#[derive(Args, Debug)]
+struct DemonstrateArguments {
+    /// Play it in this folder, which must be empty [default: a new one that is kept]
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+}
+
 /// A command of the sandbox could not run.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
@@ -78,6 +97,10 @@ enum CommandError {
     Answer { url: String, cause: String },
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    #[error(transparent)]
+    Browse(#[from] BrowseError),
+    #[error(transparent)]
+    Demonstration(#[from] DemonstrationError),
     #[error("'{url}' is not an address of this machine")]
     Elsewhere { url: String },
     #[error("'{}' could not be written: {source}", path.display())]
@@ -97,6 +120,8 @@ impl CommandError {
                 "give --auto-approve an address like you@example.com"
             }
             Self::Authority(_) => "name another folder with --state, or leave it out",
+            Self::Browse(_) => "see that the address is one of 'countersign sandbox serve'",
+            Self::Demonstration(error) => error.hint(),
             Self::Elsewhere { .. } => "use the address that 'countersign sandbox serve' printed",
             Self::File { .. } => "see that the folder can be written to",
             Self::Serve(_) => "stop what listens on the port, or name another with --port",
@@ -109,13 +134,20 @@ pub fn run(arguments: SandboxArguments) -> u8 {
     let result = match arguments.command {
         SandboxCommand::Serve(arguments) => serve(&arguments),
         SandboxCommand::Token(arguments) => token(&arguments).map(|token| anstream::println!("{token}")),
+        SandboxCommand::Demonstrate(arguments) => show(&arguments),
+        SandboxCommand::Browse { url } => {
+            browse(&url).map(|page| anstream::println!("{page}")).map_err(CommandError::from)
+        }
     };
     match result {
         Ok(()) => 0,
         Err(error) => {
             anstream::eprintln!("error: {error}");
             anstream::eprintln!("hint: {}", error.hint());
-            COULD_NOT_RUN
+            match error {
+                CommandError::Demonstration(DemonstrationError::Unexpected { .. }) => NOT_AS_EXPECTED,
+                _ => COULD_NOT_RUN,
+            }
         }
     }
 }
@@ -194,6 +226,15 @@ fn temporary_folder() -> Result<tempfile::TempDir, CommandError> {
     tempfile::Builder::new().prefix("countersign-sandbox-").tempdir().map_err(file_error)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the demonstration starts programs as a shell would")]
+fn show(arguments: &DemonstrateArguments) -> Result<(), CommandError> {
+    let program = std::env::current_exe()
+        .map_err(|source| DemonstrationError::Start { program: "countersign".to_owned(), source })?;
+    let mut stdout = std::io::stdout().lock();
+    demonstrate(arguments.directory.as_deref(), &program, std::env::var_os("PATH"), &mut stdout)?;
+    Ok(())
+}
+
 fn token(arguments: &TokenArguments) -> Result<String, CommandError> {
     let url = arguments.url.trim_end_matches('/');
     // An identity is not sent to a machine that has no business with it.
@@ -243,7 +284,7 @@ mod tests {
         let words = ["program", "serve"].iter().chain(words);
         match Program::try_parse_from(words).unwrap().sandbox.command {
             SandboxCommand::Serve(arguments) => arguments,
-            SandboxCommand::Token(_) => panic!("not the command that was typed"),
+            _ => panic!("not the command that was typed"),
         }
     }
 

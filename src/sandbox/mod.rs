@@ -6,11 +6,13 @@
 //! [`command`] is that for the command line.
 
 mod authority;
+mod browse;
 mod certificate_authority;
 mod certificate_request;
 mod certificate_transparency;
 mod clock;
 pub mod command;
+mod demonstration;
 mod identity_token;
 mod key;
 mod log;

@@ -108,8 +108,6 @@ impl SigningPlan {
     }
 }
 
-/// The endpoint on offer at `now` with the highest of `versions`; of several, the one whose window began
-/// last, as the signing config's specification says.
 /// The issuer that a login should go to, if the signing config names one that is good at `now`.
 ///
 /// # Errors
@@ -121,6 +119,8 @@ pub fn login_issuer(json: &str, now: i64) -> Result<Option<String>, PlanError> {
     Ok(newest(&config.oidc_urls, now, &[1]).map(|endpoint| endpoint.url.clone()))
 }
 
+/// The endpoint on offer at `now` with the highest of `versions`; of several, the one whose window began
+/// last, as the signing config's specification says.
 fn newest<'a>(
     endpoints: &'a [ServiceEndpoint],
     now: jiff::Timestamp,

@@ -27,8 +27,8 @@ pub(super) struct CheckedEntry<'a> {
     pub(super) log: &'a Log,
     pub(super) time: Option<i64>,
     pub(super) proven: ProvenEntry,
-    /// It states a time or an index that nothing covers.
-    pub(super) overstates: bool,
+    /// Something that nothing covers is not at its one value.
+    pub(super) misstated: bool,
 }
 
 /// A token that stamps the signature, with the window of its own authority.
@@ -87,35 +87,42 @@ pub(super) fn entry<'a>(
             return Err(Bad::SignedEntryTimestamp.into());
         }
     }
-    if let Some(proof) = &entry.inclusion_proof {
-        let envelope = proof.checkpoint.as_ref().ok_or(FormatError::LogEntry)?;
-        let tree = checkpoint(log, &envelope.envelope)?;
-        // gitsign labels its Rekor v2 entries 0.0.1; without a timestamp either body may be meant.
-        let candidates: &[BodyVersion] = match (version, timestamp) {
-            (BodyVersion::V001, None) => &[BodyVersion::V001, BodyVersion::V002],
-            (BodyVersion::V001, Some(_)) => &[BodyVersion::V001],
-            (BodyVersion::V002, _) => &[BodyVersion::V002],
-        };
-        let included = candidates.iter().copied().find(|candidate| {
-            let index_agrees = *candidate == BodyVersion::V001 || entry.log_index == proof.log_index;
-            index_agrees && body(*candidate).is_some_and(|body| is_included(&body, proof, &tree))
-        });
-        if included.is_none() {
-            return Err(Bad::InclusionProof.into());
+    let included = match &entry.inclusion_proof {
+        Some(proof) => {
+            let envelope = proof.checkpoint.as_ref().ok_or(FormatError::LogEntry)?;
+            let tree = checkpoint(log, &envelope.envelope)?;
+            // gitsign labels its Rekor v2 entries 0.0.1; without a timestamp either body may be meant.
+            let candidates: &[BodyVersion] = match (version, timestamp) {
+                (BodyVersion::V001, None) => &[BodyVersion::V001, BodyVersion::V002],
+                (BodyVersion::V001, Some(_)) => &[BodyVersion::V001],
+                (BodyVersion::V002, _) => &[BodyVersion::V002],
+            };
+            let included = candidates.iter().copied().find(|candidate| {
+                let index_agrees = *candidate == BodyVersion::V001 || entry.log_index == proof.log_index;
+                index_agrees && body(*candidate).is_some_and(|body| is_included(&body, proof, &tree))
+            });
+            Some((included.ok_or(Bad::InclusionProof)?, proof.log_index))
         }
-    } else if timestamp.is_none() {
-        return Err(CannotTell::NoInclusion.into());
-    }
-
-    // Only what is covered is reported: without the timestamp that is the index in the proof's tree.
-    let index = match (timestamp, &entry.inclusion_proof) {
-        (None, Some(proof)) => proof.log_index,
-        _ => entry.log_index,
+        None if timestamp.is_none() => return Err(CannotTell::NoInclusion.into()),
+        None => None,
     };
-    let overstates = timestamp.is_none() && (entry.integrated_time != 0 || entry.log_index != index);
+
+    // Only what is covered is reported, and only that may be stated: without the timestamp there is no
+    // time, no index but that in the proof's tree, and no promise but the empty one by which gitsign's
+    // Rekor v2 entries are known.
+    let (index, misstated) = match (timestamp, included) {
+        (None, Some((body, index))) => {
+            let is_mislabelled = (version, body) == (BodyVersion::V001, BodyVersion::V002);
+            let is_covered = entry.integrated_time == 0
+                && entry.log_index == index
+                && entry.inclusion_promise.is_some() == is_mislabelled;
+            (index, !is_covered)
+        }
+        _ => (entry.log_index, false),
+    };
     Ok(CheckedEntry {
         log,
-        overstates,
+        misstated,
         time: timestamp.map(|_| entry.integrated_time),
         proven: ProvenEntry {
             log: log.base_url.clone(),

@@ -6,16 +6,18 @@
 mod evidence;
 mod memo;
 pub mod openpgp;
+mod ssh;
 mod verdict;
 
 use std::sync::Arc;
 
+pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
 pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, Stated, Verdict};
 
 use crate::{
     encoding::{cms::Algorithm, sha256},
     object::Payload,
-    signature::{FormatError, armor, keyless::Keyless},
+    signature::{FormatError, armor, keyless::Keyless, ssh::Revocations},
     sigstore::{
         certificate::{ProfileError, SigningCertificate},
         key::{Family, Hash, KeyKind, PublicKey, signature_hash},
@@ -34,6 +36,7 @@ pub struct Verifier {
     certificates: Memo<Arc<CheckedCertificate>>,
     checkpoints: Memo<evidence::CheckedCheckpoint>,
     openpgp: openpgp::KeyRing,
+    ssh_revocations: Revocations,
 }
 
 /// A certificate whose path and SCT have been verified inside one instance. Its validity at a proven
@@ -89,6 +92,7 @@ impl Verifier {
             certificates: Memo::new(),
             checkpoints: Memo::new(),
             openpgp: openpgp::KeyRing::default(),
+            ssh_revocations: Revocations::default(),
         }
     }
 
@@ -102,6 +106,12 @@ impl Verifier {
     #[must_use]
     pub fn openpgp(&self) -> &openpgp::KeyRing {
         &self.openpgp
+    }
+
+    /// The same verifier, for which the SSH keys of `revocations` never count, whatever time is stated.
+    #[must_use]
+    pub fn with_ssh_revocations(self, revocations: Revocations) -> Self {
+        Self { ssh_revocations: revocations, ..self }
     }
 
     /// The instances in use.
@@ -118,10 +128,12 @@ impl Verifier {
             Some(armor::Kind::OpenPgp) => {
                 self.openpgp.judge(payload, signature, now).map(|stated| Verdict::Stated(Box::new(stated)))
             }
+            Some(armor::Kind::Ssh) => ssh::judge(payload, signature, now, &self.ssh_revocations)
+                .map(|stated| Verdict::Stated(Box::new(stated))),
             _ => self.judge(payload, signature, now).map(|proven| Verdict::Good(Box::new(proven))),
         };
         match judged {
-            Ok(verdict) => verdict,
+            Ok(good) => good,
             Err(Failure::Bad(bad)) => Verdict::Bad(bad),
             Err(Failure::CannotTell(cannot_tell)) => Verdict::CannotTell(cannot_tell),
         }
@@ -186,7 +198,7 @@ impl Verifier {
         if times.is_empty() {
             return Err(CannotTell::NoTrustedTime.into());
         }
-        if entry.overstates {
+        if entry.misstated {
             return Err(FormatError::LogEntry.into());
         }
         for time in times.iter().map(|time| time.seconds()) {

@@ -221,8 +221,8 @@ pub enum Bad {
     /// The embedded SCT has a wrong signature.
     #[error("the certificate's SCT has a wrong signature")]
     SctSignature,
-    /// The signature is not by the certificate's key.
-    #[error("the signature does not match the certificate's key")]
+    /// The signature is not by the key that it names, or not over this content.
+    #[error("the signature does not match its key and the content")]
     Signature,
     /// The log's signed entry timestamp does not cover this entry.
     #[error("the log's signed entry timestamp does not cover this signature")]
@@ -281,6 +281,18 @@ pub enum CannotTell {
     /// No valid signed entry timestamp and no timestamp token.
     #[error("nothing proves when the signature was made")]
     NoTrustedTime,
+    /// A security key says that nobody touched it.
+    #[error("the security key signed without anybody touching it")]
+    NoUserPresence,
+    /// The SSH certificate names nobody, or is not for people.
+    #[error("the SSH certificate names no person")]
+    SshCertificatePrincipals,
+    /// Not inside the SSH certificate's validity at the stated time.
+    #[error("the SSH certificate was not valid at the stated time")]
+    SshCertificateWindow,
+    /// The SSH certificate has a condition that is unknown or not met.
+    #[error("the SSH certificate has a condition that is not met here")]
+    SshCriticalOption,
     /// The signature says of itself that it counts no longer.
     #[error("the signature has expired by its own word")]
     SignatureExpired,

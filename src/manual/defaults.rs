@@ -1,0 +1,28 @@
+//! What holds where nobody has said anything, and why.
+//!
+//! * **Nobody is trusted.** A proven signature without a policy is "proven", and to git `U`. That somebody
+//!   signed says little; who may sign is a decision. No identity is guessed from the committer line:
+//!   whoever signs writes that line.
+//! * **Verification asks no server.** Whatever a server could add, an attacker between could add too, or
+//!   withhold. What is needed stands in the signature, at the price of 3 to 4 KiB a commit.
+//! * **The public instance is built in**, and no other. Its trusted root is part of the program: a first
+//!   use needs no network, and a false root needs a false program. Until there are updates, a rotation of
+//!   its keys needs a new version.
+//! * **Rekor version 1 where it is on offer**, since every gitsign can verify it. Version 2 needs a
+//!   timestamp, for it states no time itself.
+//! * **A proven time may lie 5 minutes ahead** of the clock, because clocks differ. The clock decides
+//!   nothing else: old signatures stay good.
+//! * **Everything in a policy is refused that it does not allow**: creating, deleting and rewinding refs,
+//!   and every unusual tag. `other_refs` has no default at all, because either one would surprise someone.
+//! * **No patterns in identities.** A pattern is right until somebody registers a name that it matches too.
+//! * **The first rule decides**, so that a file can be read from top to bottom, and what a rule says of a
+//!   ref does not depend on the rest.
+//! * **Trusted roots are pinned at installation.** A policy is edited often and by more hands than the
+//!   hook; which keys count changes only when somebody who may write the hook says so.
+//! * **A hook that cannot judge refuses.** An open gate is noticed by nobody, a closed one at once.
+//! * **Protected configuration only.** A cloned repository is somebody else's text. What makes a check
+//!   stricter (`matchCommitter`) may stand anywhere.
+//! * **The signature is verified before it is written**, by the same engine that will judge it later: what
+//!   nobody could verify is worse than an error now.
+//! * **The sandbox is part of the default build**, because trying comes before trusting; packages for
+//!   servers leave it out (`--no-default-features`).

@@ -1,0 +1,142 @@
+//! The installer: what it says it would do, and what it does where cargo is a stand-in.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{PROGRAM, TREE, files};
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let bin = folder.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        let cargo = format!(
+            "#!/bin/sh\necho \"$@\" >>\"$HOME/cargo.log\"\ndo=$1\n\
+             while [ $# -gt 1 ]; do [ \"$1\" = --root ] && root=$2; shift; done\n\
+             case $do in\ninstall) mkdir -p \"$root/bin\" && cp '{PROGRAM}' \"$root/bin/\";;\n\
+             uninstall) rm \"$root/bin/countersign\";;\nesac\n"
+        );
+        fs::write(bin.join("cargo"), cargo).unwrap();
+        fs::set_permissions(bin.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+        Self { folder }
+    }
+
+    fn prefix(&self) -> PathBuf {
+        self.folder.path().join("a prefix")
+    }
+
+    /// Exit status, standard output, standard error.
+    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let path = std::env::var("PATH").unwrap();
+        let output = Command::new("sh")
+            .arg(Path::new(TREE).join("installers/install.sh"))
+            .args(arguments)
+            .env_clear()
+            .env("PATH", format!("{}:{path}", self.folder.path().join("bin").display()))
+            .env("HOME", self.folder.path())
+            .current_dir(self.folder.path())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    /// Every file below the prefix, relative to it.
+    fn installed(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut folders = vec![self.prefix()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.insert(path.strip_prefix(self.prefix()).unwrap().to_str().unwrap().to_owned());
+                }
+            }
+        }
+        found
+    }
+}
+
+fn expected(sandbox: bool) -> BTreeSet<String> {
+    let mut files: BTreeSet<String> = files("man", "")
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .filter(|page| sandbox || !page.starts_with("countersign-sandbox"))
+        .map(|page| format!("share/man/man{}/{page}", page.rsplit('.').next().unwrap()))
+        .collect();
+    files.insert("bin/countersign".to_owned());
+    files.insert("share/bash-completion/completions/countersign".to_owned());
+    files.insert("share/zsh/site-functions/_countersign".to_owned());
+    files.insert("share/fish/vendor_completions.d/countersign.fish".to_owned());
+    files
+}
+
+#[test]
+fn a_dry_run_names_every_file_and_writes_none() {
+    let place = Place::new();
+    let prefix = place.prefix();
+    let (status, said, complained) = place.run(&["--dry-run", "--prefix", prefix.to_str().unwrap()]);
+    assert_eq!((status, complained.as_str()), (0, ""));
+    assert_eq!(place.installed(), BTreeSet::new());
+    assert!(!place.folder.path().join("cargo.log").exists(), "cargo was run");
+    let prefix = prefix.to_str().unwrap();
+    assert!(said.contains(&format!("cargo install --locked --path {TREE} --root {prefix}\n")), "{said}");
+    for file in expected(true).iter().filter(|file| *file != "bin/countersign") {
+        assert!(said.lines().any(|line| line.ends_with(&format!("{prefix}/{file}"))), "'{file}' in\n{said}");
+    }
+}
+
+#[test]
+fn what_is_installed_is_uninstalled() {
+    let place = Place::new();
+    let prefix = place.prefix().to_str().unwrap().to_owned();
+    for (arguments, sandbox) in
+        [(&["--prefix", "a prefix"][..], true), (&["--no-sandbox", "--prefix", &prefix], false)]
+    {
+        let (status, said, complained) = place.run(arguments);
+        assert_eq!((status, complained.as_str()), (0, ""), "{said}");
+        assert_eq!(place.installed(), expected(sandbox), "{arguments:?}");
+        let (status, _, complained) = place.run(&["--uninstall", "--prefix", &prefix]);
+        assert_eq!((status, complained.as_str()), (0, ""));
+        assert_eq!(place.installed(), BTreeSet::new());
+    }
+    let log = fs::read_to_string(place.folder.path().join("cargo.log")).unwrap();
+    let features: Vec<bool> = log.lines().map(|line| line.contains("--no-default-features")).collect();
+    assert_eq!(features, [false, false, true, false], "{log}");
+}
+
+#[test]
+fn a_wrong_option_does_nothing() {
+    let place = Place::new();
+    let (status, said, complained) = place.run(&["--prefixx"]);
+    assert_eq!((status, said.as_str()), (64, ""));
+    assert!(complained.starts_with("error: unknown option '--prefixx'\nhint: "), "{complained}");
+    assert_eq!(place.run(&["--prefix"]).0, 64);
+    assert_eq!(place.run(&["--prefix="]).0, 64);
+}
+
+#[test]
+fn the_completions_are_scripts_of_their_shells() {
+    for shell in ["bash", "zsh", "fish"] {
+        if Command::new(shell).arg("--version").output().is_err() {
+            println!("NOTE: the_completions_are_scripts_of_their_shells: {shell} not found");
+            continue;
+        }
+        let script = Command::new(PROGRAM).args(["completions", shell]).output().unwrap().stdout;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), script).unwrap();
+        let output = Command::new(shell).arg("-n").arg(file.path()).output().unwrap();
+        assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}

@@ -1,0 +1,166 @@
+//! The manual pages: generated ones are what the program generates now, written ones are complete.
+
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
+
+use super::{PROGRAM, TREE, files, oracle, read};
+
+#[test]
+fn the_pages_in_the_tree_are_those_of_this_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(PROGRAM).arg("manual").arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let names = |folder: &Path| -> BTreeSet<String> {
+        let names =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".1")).collect()
+    };
+    let there = Path::new(TREE).join("man");
+    let hint = "run 'cargo run -- manual man', and remove pages of commands that are gone";
+    assert_eq!(names(folder.path()), names(&there), "{hint}");
+    for name in names(&there) {
+        let page = |folder: &Path| fs::read_to_string(folder.join(&name)).unwrap();
+        assert!(page(folder.path()) == page(&there), "man/{name} is out of date; {hint}");
+    }
+}
+
+#[test]
+fn every_command_has_sections_of_its_own() {
+    for path in files("man", ".1") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // These two say all that there is to say in their options.
+        if ![
+            "countersign-sandbox-serve.1",
+            "countersign-sandbox-token.1",
+            "countersign-sandbox-demonstrate.1",
+        ]
+        .contains(&name)
+        {
+            assert!(fs::read_to_string(&path).unwrap().contains(".SH EXIT STATUS\n"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn groff_and_man_find_nothing_wrong() {
+    let test = "groff_and_man_find_nothing_wrong";
+    let (Some(groff), Some(man)) = (oracle(test, "groff"), oracle(test, "man")) else { return };
+    for path in files("man", "") {
+        let groff = Command::new(&groff).args(["-man", "-Tutf8", "-ww"]).arg(&path).output().unwrap();
+        let man = Command::new(&man)
+            .args(["--warnings", "-l"])
+            .arg(&path)
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .unwrap();
+        for output in [groff, man] {
+            let complaints = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && complaints.is_empty(), "{}: {complaints}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_key_of_a_policy_is_described() {
+    let source = read("src/policy/file.rs");
+    let keys = source.split("const KEYS").nth(1).unwrap().split("/// The one word").next().unwrap();
+    let page = read("man/countersign-policy.5");
+    let keys = literals(keys);
+    assert!(keys.len() > 20, "{keys:?}");
+    for key in keys {
+        let headings = [format!(".B {key}"), format!(".B [[{key}]]"), format!(".B [{key}.\\fINAME\\fP]")];
+        assert!(
+            page.lines().any(|line| headings.iter().any(|heading| line == heading)),
+            "'{key}' is not described"
+        );
+    }
+    let source = read("src/policy/mod.rs");
+    let reserved = source.split("RESERVED_NAMESPACES").nth(1).unwrap().split(';').nth(1).unwrap();
+    for namespace in literals(reserved) {
+        assert!(page.contains(namespace), "'{namespace}' is not described");
+    }
+}
+
+#[test]
+fn the_examples_of_policies_can_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("work")).unwrap();
+    let authority = countersign::sandbox::Authority::new(countersign::sandbox::Options::default()).unwrap();
+    fs::write(folder.path().join("work/trusted_root.json"), authority.trusted_root_json()).unwrap();
+    let page = read("man/countersign-policy.5");
+    let examples: Vec<&str> =
+        page.split(".nf\n.RS 4\n").skip(1).map(|rest| rest.split(".RE\n").next().unwrap()).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        let path = folder.path().join("policy.toml");
+        fs::write(&path, example.replace("\\-", "-")).unwrap();
+        let output = Command::new(PROGRAM).args(["policy", "check"]).arg(&path).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        assert_eq!(output.status.code(), Some(0), "{}\n{example}", String::from_utf8_lossy(&said));
+    }
+}
+
+#[test]
+fn every_setting_and_variable_is_described() {
+    let page = read("man/countersign.1");
+    let mut used = BTreeSet::new();
+    for path in files("src/cli", ".rs") {
+        let source = fs::read_to_string(path).unwrap();
+        for literal in literals(&source) {
+            let is_name = |text: &str| {
+                !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            };
+            let is_setting = ["countersign.", "gitsign."]
+                .iter()
+                .any(|section| literal.strip_prefix(section).is_some_and(is_name));
+            let is_variable =
+                ["GITSIGN_", "SIGSTORE_ID", "ACTIONS_"].iter().any(|prefix| literal.starts_with(prefix));
+            if is_setting || is_variable && is_name(literal) {
+                used.insert(literal.to_owned());
+            }
+        }
+    }
+    assert!(used.len() > 35, "{used:?}");
+    for name in &used {
+        assert!(page.contains(name.as_str()), "'{name}' is not in countersign(1)");
+    }
+    // And nothing is described that nobody reads.
+    let described = page.split([' ', '\n', ',', ';', '"']).map(|word| word.trim_end_matches(['.', ':']));
+    for name in described.filter(|word| word.starts_with("gitsign.") || word.starts_with("countersign.")) {
+        let read = used.contains(name) || name == "countersign.";
+        assert!(read, "'{name}' is described and not read");
+    }
+}
+
+#[test]
+fn every_key_of_the_json_is_described() {
+    let source = read("src/cli/verify.rs");
+    let json = source.split("fn json(&self)").nth(1).unwrap();
+    let page = read("man/countersign-verify.1");
+    let described = page.split(".SH JSON OUTPUT").nth(1).unwrap();
+    let keys: BTreeSet<&str> = literals(json)
+        .into_iter()
+        .filter(|text| text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        .collect();
+    assert!(keys.contains("trustedRootSha256") && keys.contains("signedEntryTimestamp"), "{keys:?}");
+    for key in keys.into_iter().filter(|key| !["sha256", "sha1"].contains(key)) {
+        let words = described.split([' ', '\n', ',', '"']);
+        assert!(words.into_iter().any(|word| word == key), "'{key}' is not described: {described}");
+    }
+    let status = source.split("fn status(&self)").nth(1).unwrap().split("fn words").next().unwrap();
+    let page = page.replace("\\-", "-");
+    let words: Vec<&str> = status
+        .split("(\"")
+        .skip(1)
+        .filter_map(|part| part.split_once('"').filter(|(_, rest)| rest.starts_with(", ")))
+        .map(|(word, _)| word)
+        .collect();
+    assert!(words.len() >= 7, "{words:?}");
+    for word in words {
+        assert!(page.contains(&format!(".B {word}\n")), "the status '{word}' is not described");
+    }
+}
+
+/// What stands between double quotes; a source without escaped quotes is expected.
+fn literals(source: &str) -> Vec<&str> {
+    source.split('"').skip(1).step_by(2).collect()
+}

@@ -1,0 +1,17 @@
+//! The program as git and its friends call it: real git, real repositories, an embedded authority.
+#![cfg(feature = "sandbox")]
+#![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
+
+mod advisories;
+mod command;
+mod configuration;
+mod demonstration;
+mod login;
+mod objects;
+mod push_certificates;
+mod signing;
+mod status;
+
+#[path = "../support/mod.rs"]
+mod support;
