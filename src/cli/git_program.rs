@@ -25,7 +25,7 @@ use crate::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
         openpgp::Detached,
     },
-    verify::{CannotTell, Identity, Proven, Stated, Verdict, Verifier},
+    verify::{CannotTell, Identity, Proven, Stated, Verdict, Verifier, openpgp::KeyRing},
     words::{self, Failure},
 };
 
@@ -174,8 +174,9 @@ fn judge(
     signature: &[u8],
 ) -> Result<(Answer, String), Failure> {
     let mut trust = settings::trust(world, configuration)?;
+    let ring = std::mem::take(&mut trust.openpgp);
     if armor::kind(signature) == Some(armor::Kind::OpenPgp) {
-        return Ok(judge_openpgp(world, trust, payload, signature));
+        return Ok(judge_openpgp(world, &trust, ring, payload, signature));
     }
     let mut verifier = Verifier::new(std::mem::take(&mut trust.instances));
     if armor::kind(signature) == Some(armor::Kind::Ssh) {
@@ -193,7 +194,13 @@ fn judge(
 
 /// The answer to an OpenPGP signature: by the policy's certificates, or without a policy by those of the
 /// user's own GnuPG, and then with the trust that gpg has in them.
-fn judge_openpgp(world: &World<'_>, mut trust: Trust, payload: &[u8], signature: &[u8]) -> (Answer, String) {
+fn judge_openpgp(
+    world: &World<'_>,
+    trust: &Trust,
+    mut ring: KeyRing,
+    payload: &[u8],
+    signature: &[u8],
+) -> (Answer, String) {
     let claimed = match Detached::parse(signature) {
         Ok(claimed) => claimed,
         Err(error) => {
@@ -201,7 +208,6 @@ fn judge_openpgp(world: &World<'_>, mut trust: Trust, payload: &[u8], signature:
         }
     };
     let key_id = hex::encode_upper(claimed.issuer().key_id);
-    let mut ring = std::mem::take(&mut trust.openpgp);
     if trust.policy.is_none() {
         ring.extend(gnupg::ring(world, Some(&key_id)));
     }

@@ -92,10 +92,6 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             if let Some(time) = stated.time() {
                 line(&mut text, "  stated time", &words::time(time));
             }
-            if let Some(entry) = ssh::policy_line(signature) {
-                text.push_str("if you know this to be the right person, name it in a policy:\n");
-                writeln!(text, "  {entry}").expect("a string takes everything");
-            }
             if stated.key_expired() {
                 text.push_str("  the key has expired since\n");
             }
@@ -105,8 +101,12 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
                         line(&mut text, "  user id", &user_id);
                     }
                     text.push_str("if you know this to be the right person, name it in a policy:\n");
-                    line(&mut text, "  openpgp", &format!("[\"{fingerprint}\"]"));
+                    writeln!(text, "  openpgp = [\"{fingerprint}\"]").expect("a string takes everything");
                 }
+            }
+            if let Some(entry) = ssh::policy_line(signature) {
+                text.push_str("if you know this to be the right person, name it in a policy:\n");
+                writeln!(text, "  {entry}").expect("a string takes everything");
             }
             exit::GOOD
         }

@@ -41,10 +41,10 @@ pub(super) struct Trust {
     pub(super) source: Option<String>,
     pub(super) identities: Vec<Identity>,
     pub(super) policy: Option<Policy>,
-    /// Who may sign with which SSH key where no policy says so, and where that stands.
-    pub(super) ssh_signers: Option<(AllowedSigners, String)>,
     /// The OpenPGP certificates that the policy counts.
     pub(super) openpgp: KeyRing,
+    /// Who may sign with which SSH key where no policy says so, and where that stands.
+    pub(super) ssh_signers: Option<(AllowedSigners, String)>,
 }
 
 /// How an identity stands.

@@ -407,11 +407,8 @@ fn named_identity(
 ) -> Result<NamedIdentity, PolicyError> {
     check_name(&name)?;
     let place = || format!("identity '{name}'");
-    if text.keyless.is_empty()
-        && text.ssh.is_empty()
-        && text.ssh_certificates.is_empty()
-        && text.openpgp.is_empty()
-    {
+    let keys = text.ssh.len() + text.ssh_certificates.len() + text.openpgp.len();
+    if text.keyless.is_empty() && keys == 0 {
         return Err(PolicyError::Empty { key: "keyless", place: place() });
     }
     let mut keys = Vec::new();

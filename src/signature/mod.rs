@@ -1,4 +1,5 @@
-//! The encodings of signatures: armor, CMS, SSHSIG and OpenPGP, bytes to claims and back. Nothing is trusted.
+//! The encodings of signatures: armor, CMS, SSHSIG and OpenPGP, bytes to claims and back. Nothing here is
+//! trusted.
 
 pub mod armor;
 pub mod emit;

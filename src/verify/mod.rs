@@ -96,12 +96,6 @@ impl Verifier {
         }
     }
 
-    /// The same verifier, for which the SSH keys of `revocations` never count, whatever time is stated.
-    #[must_use]
-    pub fn with_ssh_revocations(self, revocations: Revocations) -> Self {
-        Self { ssh_revocations: revocations, ..self }
-    }
-
     /// With the OpenPGP certificates in `ring`, by which OpenPGP signatures are judged.
     #[must_use]
     pub fn with_openpgp(self, ring: openpgp::KeyRing) -> Self {
@@ -112,6 +106,12 @@ impl Verifier {
     #[must_use]
     pub fn openpgp(&self) -> &openpgp::KeyRing {
         &self.openpgp
+    }
+
+    /// The same verifier, for which the SSH keys of `revocations` never count, whatever time is stated.
+    #[must_use]
+    pub fn with_ssh_revocations(self, revocations: Revocations) -> Self {
+        Self { ssh_revocations: revocations, ..self }
     }
 
     /// The instances in use.
@@ -125,11 +125,11 @@ impl Verifier {
     /// `now` in seconds since 1970 only bounds the future.
     pub fn verify(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Verdict {
         let judged = match armor::kind(signature) {
-            Some(armor::Kind::Ssh) => ssh::judge(payload, signature, now, &self.ssh_revocations)
-                .map(|stated| Verdict::Stated(Box::new(stated))),
             Some(armor::Kind::OpenPgp) => {
                 self.openpgp.judge(payload, signature, now).map(|stated| Verdict::Stated(Box::new(stated)))
             }
+            Some(armor::Kind::Ssh) => ssh::judge(payload, signature, now, &self.ssh_revocations)
+                .map(|stated| Verdict::Stated(Box::new(stated))),
             _ => self.judge(payload, signature, now).map(|proven| Verdict::Good(Box::new(proven))),
         };
         match judged {
