@@ -87,7 +87,8 @@ fn page(command: &Command, name: &str) -> io::Result<String> {
     if name != "countersign" {
         page.extend(b".SH SEE ALSO\n\\fBcountersign\\fR(1), \\fBcountersign\\-policy\\fR(5)\n");
     }
-    let title = format!(".TH {} 1 \"\" \"countersign {VERSION}\" \"countersign manual\"\n", name.to_uppercase());
+    let title =
+        format!(".TH {} 1 \"\" \"countersign {VERSION}\" \"countersign manual\"\n", name.to_uppercase());
     // Each section that clap_mangen renders brings the preamble; one is enough.
     let body = String::from_utf8_lossy(&page).replace(PREAMBLE, "");
     let page = [PREAMBLE, &title, &body].concat();
