@@ -10,6 +10,7 @@ mod inspect;
 mod manual;
 mod settings;
 mod signing;
+mod trust;
 mod verify;
 mod world;
 
@@ -64,6 +65,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Policy(arguments) => {
             Ok(with_surroundings(world, |around| hook::run_policy(arguments, around)))
         }
+        Command::Trust(arguments) => trust::run(world, &arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "countersign", &mut script);

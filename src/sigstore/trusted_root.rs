@@ -292,6 +292,15 @@ pub enum TrustedRootError {
 }
 
 impl Instance {
+    /// The instance that is built in under `name`, from the trusted root embedded in the program.
+    ///
+    /// # Errors
+    /// The embedded root is damaged.
+    #[must_use]
+    pub fn built_in(name: &str) -> Option<Result<Self, TrustedRootError>> {
+        built_in(name).map(|json| Self::from_json(name, json))
+    }
+
     /// The public-good instance, from the trusted root embedded in the program.
     ///
     /// # Errors

@@ -79,9 +79,11 @@ fn exit_2_cannot_tell_also_for_want_of_a_policy() {
 
     let other = World::new();
     world.write("authority/trusted_root.json", other.authority().authority().trusted_root_json());
-    let rest = " [no trusted root in use knows the certificate's authority] first";
+    let rest = " [no trusted root in use knows the certificate's authority \
+                ('public-good' is [AGE], 'sandbox' is [AGE])] first";
     let run = repository.countersign(&["verify"]).status(2);
-    run.stdout(line("cannot-tell", &first, rest)).check();
+    let hint = "hint: run 'countersign trust update public-good'\n";
+    run.stdout(line("cannot-tell", &first, rest)).stderr(hint).check();
 }
 
 #[test]

@@ -168,10 +168,10 @@ impl World {
         repository
     }
 
-    /// `text` with what differs from run to run replaced: `[URL]`, `[DIR]`, `[TIME]`.
+    /// `text` with what differs from run to run replaced: `[URL]`, `[DIR]`, `[TIME]`, `[AGE]`.
     pub fn redact(&self, text: &str) -> String {
         let folder = self.folder.path().to_str().unwrap();
-        run::redact_times(&text.replace(&self.url, "[URL]").replace(folder, "[DIR]"))
+        run::redact_ages(&run::redact_times(&text.replace(&self.url, "[URL]").replace(folder, "[DIR]")))
     }
 }
 
