@@ -101,24 +101,18 @@ impl Trust {
                 | CannotTell::UnknownLog
                 | CannotTell::UnknownTimestampAuthority
         );
-        // Which instance was meant is not known where its authority is not.
-        let oldest = self.roots.iter().min_by_key(|facts| (!facts.is_updatable, facts.since));
-        match oldest.filter(|_| lacks) {
-            None => Unclear { cause: cause.to_string(), hint: None },
-            Some(oldest) => {
-                let ages: Vec<String> = self
-                    .roots
-                    .iter()
-                    .map(|facts| format!("'{}' is {}", facts.name, facts.age(now)))
-                    .collect();
-                let updatable = self.roots.iter().filter(|facts| facts.is_updatable).count();
-                let hint = match updatable {
-                    0 | 1 => oldest.remedy(),
-                    _ => "run 'countersign trust update'".to_owned(),
-                };
-                Unclear { cause: format!("{cause} ({})", ages.join(", ")), hint: Some(hint) }
-            }
+        if !lacks || self.roots.is_empty() {
+            return Unclear { cause: cause.to_string(), hint: None };
         }
+        // Which instance was meant is not known where its authority is not.
+        let ages: Vec<String> =
+            self.roots.iter().map(|facts| format!("'{}' is {}", facts.name, facts.age(now))).collect();
+        let mut remedies: Vec<String> = self.roots.iter().map(Facts::remedy).collect();
+        if self.roots.iter().filter(|facts| facts.is_updatable).count() > 1 {
+            let others = self.roots.iter().filter(|facts| !facts.is_updatable).map(Facts::remedy);
+            remedies = std::iter::once("run 'countersign trust update'".to_owned()).chain(others).collect();
+        }
+        Unclear { cause: format!("{cause} ({})", ages.join(", ")), hint: Some(remedies.join(", or ")) }
     }
 
     /// How `identity` stands.

@@ -122,7 +122,12 @@ impl TufError {
     /// Whether the repository answered, and its answer is refused.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Answer(_) | Self::Cache(_) | Self::Http(_) | Self::Stalled)
+        match self {
+            // More than the metadata names, or than metadata may be.
+            Self::Http(error) => matches!(error, HttpError::TooLarge { .. }),
+            Self::Answer(_) | Self::Cache(_) | Self::Stalled => false,
+            _ => true,
+        }
     }
 }
 
