@@ -28,6 +28,7 @@ pub(super) enum Command {
     Init(InitArguments),
     Hook(crate::hook::HookArguments),
     Policy(crate::hook::PolicyArguments),
+    Trust(super::trust::TrustArguments),
     /// Print a completion script
     Completions {
         /// For which shell

@@ -11,8 +11,9 @@ use std::{
 
 use super::{
     World, exit, gnupg,
-    settings::{self, Standing, Trust},
+    settings::{self, Standing, Trust, Unclear},
     signing,
+    trust::update,
 };
 use crate::{
     gpg::{
@@ -59,9 +60,9 @@ fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
     let signed = read_data(world, data).and_then(|payload| {
         let configuration = settings::configuration(world)?;
         refuse_openpgp(world, &configuration)?;
-        signing::sign(world, &configuration, &payload)
+        signing::sign(world, &configuration, &payload).map(|signed| (signed, configuration))
     });
-    let signed = match signed {
+    let (signed, configuration) = match signed {
         Ok(signed) => signed,
         Err(failure) => {
             world.complain(&failure.to_string());
@@ -75,7 +76,10 @@ fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
     let written = world.stdout.write_all(&signed.armor).and_then(|()| world.stdout.flush());
     let written = written.and_then(|()| write_status(world, status, &lines));
     match written {
-        Ok(()) => exit::GOOD,
+        Ok(()) => {
+            update::start_detached(world, &configuration, signing::instance_name(&configuration));
+            exit::GOOD
+        }
         Err(error) => {
             let failure = Failure::new(format!("the signature cannot be written: {error}"), "try again");
             world.complain(&failure.to_string());
@@ -183,12 +187,13 @@ fn judge(
         verifier = verifier.with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
     }
     Ok(match verifier.verify(&Payload::whole(payload), signature, world.now) {
-        Verdict::Good(proven) => good(&trust, &proven, payload),
+        Verdict::Good(proven) => match trust.stale(&proven, world.now) {
+            Some(stale) => unclear(&stale),
+            None => good(&trust, &proven, payload),
+        },
         Verdict::Stated(stated) => stated_answer(&trust, &stated),
         Verdict::Bad(bad) => (Answer::Bad, format!("countersign: bad signature: {bad}\n")),
-        Verdict::CannotTell(cause) => {
-            (Answer::Unknown, format!("countersign: cannot tell who signed: {cause}\n"))
-        }
+        Verdict::CannotTell(cause) => unclear(&trust.unclear(&cause, world.now)),
     })
 }
 
@@ -242,7 +247,8 @@ fn judge_openpgp(
                 Standing::NoPolicy => {
                     (outcome, format!("good signature by {by}; no policy names anyone{expired}"))
                 }
-                Standing::Unnamed => {
+                // A key belongs to no instance, so its limits cannot be what is wrong.
+                Standing::Unnamed | Standing::NotBelieved => {
                     (Outcome::NotNamed, format!("signed by {by}, whom the policy does not name"))
                 }
             }
@@ -271,6 +277,13 @@ fn judge_openpgp(
     (Answer::OpenPgp(Box::new(KeyAnswer { outcome, claims, signer })), format!("countersign: {note}\n"))
 }
 
+fn unclear(unclear: &Unclear) -> (Answer, String) {
+    let hint = unclear.hint.as_ref().map(|hint| format!("hint: {}\n", words::escape(hint)));
+    let cause = words::escape(&unclear.cause);
+    let note = format!("countersign: cannot tell who signed: {cause}\n{}", hint.unwrap_or_default());
+    (Answer::Unknown, note)
+}
+
 fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
     let signer = settings::signer(proven);
     let identity = proven.identity();
@@ -293,6 +306,9 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
                 format!("countersign: good signature {by}; no policy names anyone{remark}\n"),
             )
         }
+        Standing::NotBelieved => {
+            (Answer::Unnamed(signer), format!("countersign: signed {by}, {}\n", settings::NOT_BELIEVED))
+        }
         Standing::Unnamed => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))
         }
@@ -310,7 +326,7 @@ fn stated_answer(trust: &Trust, stated: &Stated) -> (Answer, String) {
         Standing::NoPolicy => {
             (Answer::Undefined(signer), format!("countersign: good signature {by}; no policy names anyone\n"))
         }
-        Standing::Unnamed => {
+        Standing::NotBelieved | Standing::Unnamed => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))
         }
     }

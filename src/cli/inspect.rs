@@ -8,7 +8,12 @@ use std::fmt::Write as _;
 
 use gix::objs::Kind;
 
-use super::{Outcome, World, arguments::InspectArguments, exit, gnupg, settings};
+use super::{
+    Outcome, World,
+    arguments::InspectArguments,
+    exit, gnupg,
+    settings::{self, Standing, Unclear},
+};
 use crate::{
     encoding::x509::Slices,
     object::{Commit, Payload, Tag},
@@ -70,6 +75,11 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
         .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     let status = match verifier.verify(&signed.payload, signature, world.now) {
         Verdict::Good(proven) => {
+            if let Some(stale) = trust.stale(&proven, world.now) {
+                unclear(&mut text, &stale);
+                world.say(&text);
+                return Ok(exit::CANNOT_TELL);
+            }
             text.push_str("proven:\n");
             let identity = proven.identity();
             line(&mut text, "  instance", &identity.instance);
@@ -80,6 +90,11 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             }
             let entry = proven.entry();
             line(&mut text, "  log", &format!("{} index {}", entry.log, entry.index));
+            if trust.standing(identity) == Standing::NotBelieved {
+                text.push_str("proven, but the instance is not believed for such an identity here\n");
+                world.say(&text);
+                return Ok(exit::BAD);
+            }
             text.push_str("if you know this to be the right person, name it in a policy:\n");
             writeln!(text, "  keyless = [{}]", policy_entry(identity)).expect("a string takes everything");
             exit::GOOD
@@ -115,12 +130,19 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             exit::BAD
         }
         Verdict::CannotTell(cause) => {
-            line(&mut text, "cannot tell", &cause);
+            unclear(&mut text, &trust.unclear(&cause, world.now));
             exit::CANNOT_TELL
         }
     };
     world.say(&text);
     Ok(status)
+}
+
+fn unclear(text: &mut String, unclear: &Unclear) {
+    line(text, "cannot tell", &unclear.cause);
+    if let Some(hint) = &unclear.hint {
+        line(text, "hint", hint);
+    }
 }
 
 /// The inline table that names exactly this identity, as TOML.

@@ -12,6 +12,7 @@ mod manual;
 mod settings;
 mod signing;
 mod ssh_program;
+mod trust;
 mod verify;
 mod world;
 
@@ -69,6 +70,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Policy(arguments) => {
             Ok(with_surroundings(world, |around| hook::run_policy(arguments, around)))
         }
+        Command::Trust(arguments) => trust::run(world, &arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "countersign", &mut script);

@@ -12,10 +12,13 @@ use std::{
 
 use jiff::tz::TimeZone;
 
-use super::{Environment, World};
+use super::{
+    Environment, World,
+    trust::roots::{self, Facts, Root},
+};
 use crate::{
     gpg::Signer,
-    policy::{AllowedSigners, Policy, PolicyError},
+    policy::{AllowedSigners, Limits, Policy, PolicyError},
     repository::{Configuration, Repository, Scopes},
     signature::ssh::Revocations,
     sigstore::{
@@ -23,7 +26,7 @@ use crate::{
         trusted_root::{Instance, MAXIMUM_ROOT_BYTES, PUBLIC_GOOD},
     },
     verify::{
-        Identity, Key, Proven, Stated,
+        CannotTell, Identity, Key, Proven, Stated,
         openpgp::{KeyRing, MAXIMUM_RING_BYTES},
     },
     words::Failure,
@@ -32,11 +35,20 @@ use crate::{
 /// The largest configuration-like file (policy, signing config) that is read, in bytes.
 pub(super) const MAXIMUM_FILE_BYTES: usize = MAXIMUM_ROOT_BYTES;
 
+/// What is said of a signer that lies outside the limits of the instance.
+pub(super) const NOT_BELIEVED: &str = "for whom the instance is not believed here";
+
 /// Who counts, by policy or by the user's own word.
 #[derive(Debug, Default)]
 pub(super) struct Trust {
     /// The instances to verify with, each by its own trusted root.
     pub(super) instances: Vec<Instance>,
+    /// What is known of their trusted roots.
+    pub(super) roots: Vec<Facts>,
+    /// What instances are believed for; every entry of a name has to believe.
+    limits: Vec<(String, Limits)>,
+    /// The age in days at which a trusted root tells nothing any more.
+    maximum_age: Option<i64>,
     /// Where names come from; `None` where there is neither policy nor named identity.
     pub(super) source: Option<String>,
     pub(super) identities: Vec<Identity>,
@@ -47,6 +59,15 @@ pub(super) struct Trust {
     pub(super) ssh_signers: Option<(AllowedSigners, String)>,
 }
 
+/// Why nothing can be told, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unclear {
+    pub(super) cause: String,
+    pub(super) hint: Option<String>,
+    /// A key would help that another key ring may have.
+    pub(super) unknown_key: bool,
+}
+
 /// How an identity stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -54,13 +75,71 @@ pub(super) enum Standing {
     Named(String),
     /// There is neither policy nor named identity.
     NoPolicy,
+    /// The instance that vouches is not believed for such an identity.
+    NotBelieved,
     /// Not named.
     Unnamed,
 }
 
 impl Trust {
+    /// Judge with `root`, in the place of any other of its name.
+    pub(super) fn put(&mut self, root: Root) {
+        self.instances.retain(|instance| instance.name() != root.facts.name);
+        self.roots.retain(|facts| facts.name != root.facts.name);
+        self.instances.push(root.instance);
+        self.roots.push(root.facts);
+    }
+
+    /// What makes a good signature one that cannot be told: the trusted root behind it is too old.
+    pub(super) fn stale(&self, proven: &Proven, now: i64) -> Option<Unclear> {
+        let facts = self.roots.iter().find(|facts| facts.name == proven.identity().instance)?;
+        let maximum = self.maximum_age.filter(|maximum| facts.days(now) > *maximum)?;
+        Some(Unclear {
+            cause: format!(
+                "the trusted root of '{}' is {}, and 'countersign.trustMaxAge' is {maximum}",
+                facts.name,
+                facts.age(now)
+            ),
+            hint: Some(facts.remedy()),
+            unknown_key: false,
+        })
+    }
+
+    /// `cause` in words. Where a trusted root lacks something, its age is said, and what to do.
+    pub(super) fn unclear(&self, cause: &CannotTell, now: i64) -> Unclear {
+        let lacks = matches!(
+            cause,
+            CannotTell::UnknownAuthority
+                | CannotTell::UnknownCtLog
+                | CannotTell::UnknownLog
+                | CannotTell::UnknownTimestampAuthority
+        );
+        if !lacks || self.roots.is_empty() {
+            let unknown_key = *cause == CannotTell::UnknownKey;
+            return Unclear { cause: cause.to_string(), hint: None, unknown_key };
+        }
+        // Which instance was meant is not known where its authority is not.
+        let ages: Vec<String> =
+            self.roots.iter().map(|facts| format!("'{}' is {}", facts.name, facts.age(now))).collect();
+        let mut remedies: Vec<String> = self.roots.iter().map(Facts::remedy).collect();
+        if self.roots.iter().filter(|facts| facts.is_updatable).count() > 1 {
+            let others = self.roots.iter().filter(|facts| !facts.is_updatable).map(Facts::remedy);
+            remedies = std::iter::once("run 'countersign trust update'".to_owned()).chain(others).collect();
+        }
+        Unclear {
+            cause: format!("{cause} ({})", ages.join(", ")),
+            hint: Some(remedies.join(", or ")),
+            unknown_key: false,
+        }
+    }
+
     /// How `identity` stands.
     pub(super) fn standing(&self, identity: &Identity) -> Standing {
+        let believes =
+            |(name, limits): &(String, Limits)| *name != identity.instance || limits.believe(identity);
+        if !self.limits.iter().all(believes) {
+            return Standing::NotBelieved;
+        }
         if self.source.is_none() {
             return Standing::NoPolicy;
         }
@@ -121,7 +200,7 @@ pub(super) fn repository(world: &World<'_>, named: Option<&Path>) -> Result<Repo
 pub(super) fn trust(world: &World<'_>, configuration: &Configuration) -> Result<Trust, Failure> {
     let mut trust = match path(world, configuration, "countersign.policy", Scopes::Protected) {
         Some(policy) => policy_trust(world, configuration, &policy)?,
-        None => Trust { instances: instances(world, configuration)?, ..Trust::default() },
+        None => instances(world, configuration, &[])?,
     };
     for (_, value) in configuration.get_all("countersign.trustedIdentity", Scopes::Protected) {
         let text = String::from_utf8_lossy(value);
@@ -151,19 +230,24 @@ pub(super) fn policy_trust(
         certificates.push(read_bytes(&path, "file of OpenPGP certificates", MAXIMUM_RING_BYTES)?);
     }
     let openpgp = policy.take_openpgp_certificates(&certificates).map_err(|error| unusable(&file, &error))?;
-    let mut instances = Vec::new();
+    let mut trust = instances(world, configuration, &[])?;
+    trust.openpgp = openpgp;
     for entry in policy.instances() {
-        let root = file.parent().unwrap_or(Path::new("")).join(&entry.trusted_root);
-        instances.push(load_instance(&entry.name, &root)?);
-    }
-    for instance in self::instances(world, configuration)? {
-        if instances.iter().all(|own: &Instance| own.name() != instance.name()) {
-            instances.push(instance);
+        let root = match &entry.trusted_root {
+            Some(root) => {
+                Some(roots::from_file(&entry.name, &file.parent().unwrap_or(Path::new("")).join(root))?)
+            }
+            None => roots::resolve(world, configuration, &entry.name)?,
+        };
+        if let Some(root) = root {
+            trust.put(root);
         }
+        trust.limits.push((entry.name.clone(), entry.limits.clone()));
     }
     let digest = hex::encode(crate::encoding::sha256(&[text.as_bytes()]));
-    let source = format!("policy '{}' sha256:{digest}", file.display());
-    Ok(Trust { instances, source: Some(source), policy: Some(policy), openpgp, ..Trust::default() })
+    trust.source = Some(format!("policy '{}' sha256:{digest}", file.display()));
+    trust.policy = Some(policy);
+    Ok(trust)
 }
 
 /// The policy that protected configuration names, if it names one.
@@ -221,38 +305,21 @@ pub(super) fn time_zone() -> TimeZone {
     TimeZone::system()
 }
 
-/// Every instance that protected configuration names, and public-good.
-pub(super) fn instances(world: &World<'_>, configuration: &Configuration) -> Result<Vec<Instance>, Failure> {
-    let mut instances = Vec::new();
-    for name in configuration.subsections("countersign", Scopes::Protected) {
-        let name = String::from_utf8_lossy(name).into_owned();
-        if let Some(file) =
-            path(world, configuration, &format!("countersign.{name}.trustedRoot"), Scopes::Protected)
-        {
-            instances.push(load_instance(&name, &file)?);
-        }
+/// Trust in nobody yet, with every instance that counts here, and `named` besides.
+pub(super) fn instances(
+    world: &World<'_>,
+    configuration: &Configuration,
+    named: &[&str],
+) -> Result<Trust, Failure> {
+    let mut trust = Trust {
+        limits: roots::limits(configuration)?,
+        maximum_age: roots::maximum_age(configuration)?,
+        ..Trust::default()
+    };
+    for root in roots::all(world, configuration, named)? {
+        trust.put(root);
     }
-    if !instances.iter().any(|instance| instance.name() == PUBLIC_GOOD) {
-        instances.push(public_good()?);
-    }
-    Ok(instances)
-}
-
-pub(super) fn public_good() -> Result<Instance, Failure> {
-    Instance::public_good().map_err(|error| {
-        Failure::new(format!("the built-in trusted root: {error}"), "install countersign again")
-    })
-}
-
-/// Load the trusted root in `file` as the instance `name`.
-pub(super) fn load_instance(name: &str, file: &Path) -> Result<Instance, Failure> {
-    let text = read(file, "trusted root")?;
-    Instance::from_json(name, &text).map_err(|error| {
-        Failure::new(
-            format!("the trusted root '{}' of instance '{name}': {error}", file.display()),
-            "get it again from whoever runs the instance",
-        )
-    })
+    Ok(trust)
 }
 
 /// Read a text file of ours, with a bound on its size.

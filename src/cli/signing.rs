@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
-use super::{World, git_program::committer_address, settings};
+use super::{World, git_program::committer_address, settings, trust::roots};
 use crate::{
     identity::{self, BrowserOptions, Claims, GitHubActions, Login, Notice, Opener, Prompter, Provider},
     object::Payload,
     repository::{Configuration, Scopes},
     service::http::Http,
     sign::{LogPlan, Objection, Preference, SignError, Signer, SigningPlan, login_issuer},
-    sigstore::trusted_root::{Instance, PUBLIC_GOOD},
+    sigstore::trusted_root::{Instance, PUBLIC_GOOD, STAGING},
     verify::{Verdict, Verifier},
     words::{self, Failure},
 };
@@ -36,9 +36,9 @@ pub(super) fn sign(
     payload: &[u8],
 ) -> Result<Signed, Failure> {
     let settings = Settings { world, configuration };
-    let name = settings.setting("countersign.instance", &[]).unwrap_or_else(|| PUBLIC_GOOD.to_owned());
-    let instance = settings.instance(&name)?;
-    let (plan, issuer) = settings.plan(&name)?;
+    let name = instance_name(configuration);
+    let instance = settings.instance(name)?;
+    let (plan, issuer) = settings.plan(name)?;
     let http = Arc::new(Http::default());
     let options = settings.identity_options(issuer)?;
     let token = identity::obtain(&http, &options, &settings.identity_environment(), &Terminal, world.now)
@@ -61,6 +61,12 @@ pub(super) fn sign(
     let signature = signer.sign(&session, payload, world.now, &check).map_err(sign_failure)?;
     let digest = crate::encoding::sha256(&[&session.certificate().leaf]);
     Ok(Signed { armor: signature.armor, fingerprint: hex::encode_upper(digest) })
+}
+
+/// The instance that is signed with.
+pub(super) fn instance_name(configuration: &Configuration) -> &str {
+    let name = configuration.text("countersign.instance", Scopes::Protected);
+    name.filter(|name| !name.is_empty()).unwrap_or(PUBLIC_GOOD)
 }
 
 fn sign_failure(error: SignError) -> Failure {
@@ -107,14 +113,16 @@ impl Settings<'_, '_> {
     }
 
     fn instance(&self, name: &str) -> Result<Instance, Failure> {
-        let key = format!("countersign.{name}.trustedRoot");
-        match settings::path(self.world, self.configuration, &key, Scopes::Protected) {
-            Some(file) => settings::load_instance(name, &file),
-            None if name == PUBLIC_GOOD => settings::public_good(),
+        match roots::resolve(self.world, self.configuration, name)? {
+            Some(root) => Ok(root.instance),
             None => Err(Failure::new(
                 format!("the instance '{name}' has no trusted root"),
-                format!("set '{key}' to the path of its trusted_root.json with 'git config --global'"),
-            )),
+                format!(
+                    "set 'countersign.{name}.trustedRoot' to the path of its trusted_root.json \
+                     with 'git config --global'"
+                ),
+            )
+            .hint(format!("or keep it with 'countersign trust add {name}'"))),
         }
     }
 
@@ -203,6 +211,7 @@ impl Settings<'_, '_> {
             None if name == PUBLIC_GOOD => {
                 Ok(sigstore_trust_root::SIGSTORE_PRODUCTION_SIGNING_CONFIG.to_owned())
             }
+            None if name == STAGING => Ok(sigstore_trust_root::SIGSTORE_STAGING_SIGNING_CONFIG.to_owned()),
             None => Err(Failure::new(
                 format!("the instance '{name}' has no signing config"),
                 format!("set '{key}' to the path of its signing_config.json with 'git config --global'"),

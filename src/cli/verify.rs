@@ -1,5 +1,7 @@
 //! `countersign verify`: who vouches for these commits and tags, for people and for machines.
 
+use std::collections::BTreeSet;
+
 use gix::objs::Kind;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -8,13 +10,14 @@ use super::{
     Outcome, World,
     arguments::VerifyArguments,
     exit, gnupg,
-    settings::{self, Standing, Trust},
+    settings::{self, Standing, Trust, Unclear},
+    trust::roots,
 };
 use crate::{
     object::{Commit, HashKind, ObjectId, Signed, Tag},
     repository::{ObjectReader, Repository, Revision, new_commits},
     sigstore::certificate::SubjectKind,
-    verify::{CannotTell, Identity, Proven, ProvenTime, Stated, Verdict, Verifier},
+    verify::{Identity, Proven, ProvenTime, Stated, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -33,7 +36,7 @@ enum Answer {
     },
     /// Changed after signing, or malformed.
     Bad(String),
-    CannotTell(CannotTell),
+    CannotTell(Unclear),
     /// Not signed at all.
     Unsigned,
     /// The tag calls itself by another name than its ref.
@@ -64,7 +67,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     // Without a policy, what the user's own GnuPG knows is worth saying; it is asked at most once.
     let mut asked_gnupg = trust.source.is_some();
     if arguments.verbose {
-        tell_sources(world, &verifier, &trust);
+        tell_sources(world, &trust);
     }
     let head = ["HEAD".to_owned()];
     let revisions = if arguments.revisions.is_empty() { &head[..] } else { &arguments.revisions };
@@ -72,6 +75,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
 
     let mut worst = exit::GOOD;
     let mut unnamed = false;
+    let mut hints = BTreeSet::new();
     for revision in revisions {
         let wanted = ids(&repository, revision)?;
         for batch in wanted.chunks(BATCH) {
@@ -83,7 +87,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
                 batch.par_iter().map_init(|| objects.reader(), judge).collect()
             };
             let mut lines = judge_all(&verifier);
-            let unknown = |line: &Line| matches!(line.answer, Answer::CannotTell(CannotTell::UnknownKey));
+            let unknown =
+                |line: &Line| matches!(&line.answer, Answer::CannotTell(Unclear { unknown_key: true, .. }));
             if !asked_gnupg && lines.iter().any(unknown) {
                 asked_gnupg = true;
                 verifier = verifier.with_openpgp(gnupg::ring(world, None));
@@ -97,6 +102,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
                     Answer::Good { standing: Standing::NoPolicy, .. }
                         | Answer::Stated { standing: Standing::NoPolicy, .. }
                 );
+                if let Answer::CannotTell(Unclear { hint: Some(hint), .. }) = &line.answer {
+                    hints.insert(hint.clone());
+                }
                 text.push_str(&if arguments.json { format!("{}\n", line.json()) } else { line.words() });
             }
             world.say(&text);
@@ -109,6 +117,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
              hint: 'countersign policy init FILE' writes a first policy\n",
         );
     }
+    for hint in hints {
+        world.complain(&format!("hint: {}\n", words::escape(&hint)));
+    }
     Ok(worst)
 }
 
@@ -120,8 +131,7 @@ fn trust(
     let mut trust = match (&arguments.policy, &arguments.identity, &arguments.issuer) {
         (Some(policy), ..) => settings::policy_trust(world, configuration, policy)?,
         (None, Some(subject), Some(issuer)) => {
-            let instances = settings::instances(world, configuration)?;
-            let mut trust = Trust { instances, ..Trust::default() };
+            let mut trust = settings::instances(world, configuration, &[&arguments.instance])?;
             for kind in [SubjectKind::Email, SubjectKind::Uri, SubjectKind::Username] {
                 let (instance, issuer, subject) =
                     (arguments.instance.clone(), issuer.clone(), subject.clone());
@@ -139,23 +149,24 @@ fn trust(
         let (name, file) = named.split_once('=').ok_or_else(|| {
             Failure::new(format!("'--trusted-root {named}' names no file"), "write it as NAME=FILE")
         })?;
-        trust.instances.retain(|instance| instance.name() != name);
-        trust.instances.push(settings::load_instance(name, &world.directory.join(file))?);
+        trust.put(roots::from_file(name, &world.directory.join(file))?);
     }
     Ok(trust)
 }
 
-fn tell_sources(world: &mut World<'_>, verifier: &Verifier, trust: &Trust) {
+fn tell_sources(world: &mut World<'_>, trust: &Trust) {
     let source = trust.source.as_deref().unwrap_or("nobody is named");
     let mut text = format!("identities: {}\n", words::escape(source));
     if let Some((_, source)) = &trust.ssh_signers {
         text.push_str(&format!("SSH signers: {}\n", words::escape(source)));
     }
-    for instance in verifier.instances() {
+    for facts in &trust.roots {
         text.push_str(&format!(
-            "trusted root: {} sha256:{}\n",
-            words::escape(instance.name()),
-            hex::encode(instance.digest())
+            "trusted root: {} sha256:{} ({}, {})\n",
+            words::escape(&facts.name),
+            hex::encode(facts.digest),
+            words::escape(&facts.origin()),
+            facts.age(world.now),
         ));
     }
     world.complain(&text);
@@ -239,16 +250,19 @@ fn judge(
 fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64) -> Answer {
     let Some(signature) = &signed.signature else { return Answer::Unsigned };
     match verifier.verify(&signed.payload, signature, now) {
-        Verdict::Good(proven) => {
-            let standing = trust.standing(proven.identity());
-            Answer::Good { proven, standing }
-        }
+        Verdict::Good(proven) => match trust.stale(&proven, now) {
+            Some(stale) => Answer::CannotTell(stale),
+            None => {
+                let standing = trust.standing(proven.identity());
+                Answer::Good { proven, standing }
+            }
+        },
         Verdict::Stated(stated) => {
             let standing = trust.standing_of_stated(&stated, now);
             Answer::Stated { stated, standing }
         }
         Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
-        Verdict::CannotTell(cause) => Answer::CannotTell(cause),
+        Verdict::CannotTell(cause) => Answer::CannotTell(trust.unclear(&cause, now)),
     }
 }
 
@@ -280,8 +294,8 @@ impl Line {
             Answer::Good { standing: Standing::NoPolicy, .. }
             | Answer::Stated { standing: Standing::NoPolicy, .. }
             | Answer::CannotTell(_) => exit::CANNOT_TELL,
-            Answer::Good { standing: Standing::Unnamed, .. }
-            | Answer::Stated { standing: Standing::Unnamed, .. }
+            Answer::Good { standing: Standing::NotBelieved | Standing::Unnamed, .. }
+            | Answer::Stated { standing: Standing::NotBelieved | Standing::Unnamed, .. }
             | Answer::Bad(_)
             | Answer::Unsigned
             | Answer::Misnamed { .. } => exit::BAD,
@@ -298,12 +312,15 @@ impl Line {
             | Answer::Stated { standing: Standing::NoPolicy, .. } => {
                 ("proven", Some("neither a policy nor '--identity' names anyone".to_owned()))
             }
+            Answer::Good { standing: Standing::NotBelieved, .. } => {
+                ("refused", Some(format!("the signer is one {}", settings::NOT_BELIEVED)))
+            }
             Answer::Good { standing: Standing::Unnamed, .. }
-            | Answer::Stated { standing: Standing::Unnamed, .. } => {
+            | Answer::Stated { standing: Standing::NotBelieved | Standing::Unnamed, .. } => {
                 ("refused", Some("the signer is not named".to_owned()))
             }
             Answer::Bad(cause) => ("bad", Some(cause.clone())),
-            Answer::CannotTell(cause) => ("cannot-tell", Some(cause.to_string())),
+            Answer::CannotTell(unclear) => ("cannot-tell", Some(unclear.cause.clone())),
             Answer::Unsigned => ("unsigned", Some("there is no signature".to_owned())),
             Answer::Misnamed { tag, reference } => {
                 ("refused", Some(format!("'{reference}' holds a tag that calls itself '{tag}'")))

@@ -15,7 +15,7 @@ use super::{
     uninstall,
 };
 use crate::{
-    policy::FIRST_POLICY,
+    policy::{FIRST_POLICY, PUBLIC_GOOD},
     words::{Failure, escape},
 };
 
@@ -266,7 +266,11 @@ fn check(path: &Path) -> Answer {
             escape(&path.display().to_string()),
             count(policy.rules().len(), "rule", "rules"),
             count(policy.identities().len(), "identity", "identities"),
-            count(policy.instances().len(), "trusted root", "trusted roots"),
+            count(
+                policy.instances().iter().filter(|entry| entry.name != PUBLIC_GOOD).count(),
+                "trusted root",
+                "trusted roots",
+            ),
         );
     }
     Ok((words, u8::from(!findings.is_empty())))

@@ -45,9 +45,14 @@ pub enum TrustError {
         /// What is wrong.
         cause: PolicyError,
     },
-    /// The embedded trusted root is damaged.
-    #[error("the trusted root of '{PUBLIC_GOOD}' cannot be used: {0}")]
-    PublicGood(TrustedRootError),
+    /// A trusted root that is built in is damaged.
+    #[error("the built-in trusted root of '{name}' cannot be used: {cause}")]
+    BuiltIn {
+        /// The instance.
+        name: String,
+        /// What is wrong.
+        cause: TrustedRootError,
+    },
     /// A trusted root cannot be used.
     #[error("the trusted root '{}' of '{name}' cannot be used: {cause}", path.display())]
     TrustedRoot {
@@ -84,14 +89,16 @@ impl Trust {
             pinned.iter().map(|(name, path)| (name.as_str(), path)).collect();
         let mut instances = Vec::new();
         for entry in policy.instances() {
-            let path = pinned.get(entry.name.as_str());
-            let path = path.ok_or_else(|| TrustError::NotPinned(entry.name.clone()))?;
-            instances.push(read_instance(&entry.name, path)?);
+            instances.push(match (pinned.get(entry.name.as_str()), &entry.trusted_root) {
+                (Some(path), _) => read_instance(&entry.name, path)?,
+                (None, None) => built_in_instance(&entry.name)?,
+                (None, Some(_)) => return Err(TrustError::NotPinned(entry.name.clone())),
+            });
         }
         if instances.iter().all(|instance: &Instance| instance.name() != PUBLIC_GOOD) {
             instances.push(match pinned.get(PUBLIC_GOOD) {
                 Some(path) => read_instance(PUBLIC_GOOD, path)?,
-                None => Instance::public_good().map_err(TrustError::PublicGood)?,
+                None => built_in_instance(PUBLIC_GOOD)?,
             });
         }
         let mut contents = Vec::new();
@@ -125,7 +132,16 @@ pub(super) fn read_policy(path: &Path) -> Result<Policy, TrustError> {
 pub(super) fn trusted_roots_beside(path: &Path, policy: &Policy) -> Vec<(String, PathBuf)> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let entries = policy.instances().iter();
-    entries.map(|entry| (entry.name.clone(), folder.join(&entry.trusted_root))).collect()
+    entries
+        .filter_map(|entry| Some((entry.name.clone(), folder.join(entry.trusted_root.as_ref()?))))
+        .collect()
+}
+
+/// The policy has seen to it that only instances that are built in come without a trusted root.
+fn built_in_instance(name: &str) -> Result<Instance, TrustError> {
+    Instance::built_in(name)
+        .ok_or_else(|| TrustError::NotPinned(name.to_owned()))?
+        .map_err(|cause| TrustError::BuiltIn { name: name.to_owned(), cause })
 }
 
 /// Where each file of OpenPGP certificates lies, by the policy's own words: relative to its file.
@@ -167,7 +183,7 @@ impl From<TrustError> for Failure {
             TrustError::Policy { path, .. } => {
                 format!("look at it with 'countersign policy check {}'", path.display())
             }
-            TrustError::PublicGood(_) | TrustError::Unreadable { .. } => {
+            TrustError::BuiltIn { .. } | TrustError::Unreadable { .. } => {
                 "until this is mended every push is refused; ask the server's administrator".to_owned()
             }
         };
@@ -195,6 +211,15 @@ mod tests {
         let trust = Trust::read(&path, &[], &[]).unwrap();
         let names: Vec<&str> = trust.instances.iter().map(Instance::name).collect();
         assert_eq!(names, [PUBLIC_GOOD]);
+    }
+
+    #[test]
+    fn staging_is_built_in_where_the_policy_names_it() {
+        let (_directory, path) =
+            policy("version = 1\nother_refs = \"refuse\"\n[[instance]]\nname = \"staging\"\n");
+        let trust = Trust::read(&path, &[], &[]).unwrap();
+        let names: Vec<&str> = trust.instances.iter().map(Instance::name).collect();
+        assert_eq!(names, ["staging", PUBLIC_GOOD]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    InstanceEntry, Mode, NamedIdentity, OpenPgp, OtherRefs, PUBLIC_GOOD, Pattern, PatternError, Permission,
-    Permissions, Policy, Rule, Signers,
+    BUILT_IN, InstanceEntry, LimitError, Limits, Mode, NamedIdentity, OpenPgp, OtherRefs, PUBLIC_GOOD,
+    Pattern, PatternError, Permission, Permissions, Policy, Rule, Signers,
 };
 use crate::{
     object::ObjectId,
@@ -19,7 +19,7 @@ use crate::{
 
 /// The keys of each table; the first is the file itself.
 const KEYS: [&str; 6] = ["version", "other_refs", "instance", "openpgp_certificates", "identity", "rule"];
-const INSTANCE_KEYS: [&str; 2] = ["name", "trusted_root"];
+const INSTANCE_KEYS: [&str; 3] = ["name", "trusted_root", "issuers"];
 const OPENPGP_CERTIFICATES_KEYS: [&str; 1] = ["file"];
 const IDENTITY_KEYS: [&str; 4] = ["keyless", "ssh", "ssh_certificates", "openpgp"];
 const SSH_CERTIFICATE_KEYS: [&str; 2] = ["authority", "principal"];
@@ -130,6 +130,18 @@ pub enum PolicyError {
     /// A name that cannot be told from something else, or from another in a message.
     #[error("'{0}' is not a name that can be used")]
     Name(String),
+    /// An identity by an issuer that its instance is not believed for.
+    #[error(
+        "identity '{identity}' names the issuer '{issuer}', which is not among the 'issuers' of instance '{instance}'"
+    )]
+    NotBelieved {
+        /// The identity.
+        identity: String,
+        /// The instance.
+        instance: String,
+        /// The issuer.
+        issuer: String,
+    },
     /// A ref pattern that cannot be meant.
     #[error("the pattern '{pattern}' of rule '{rule}' is refused: {cause}")]
     Pattern {
@@ -222,7 +234,8 @@ struct Document {
 #[serde(deny_unknown_fields)]
 struct InstanceText {
     name: String,
-    trusted_root: String,
+    trusted_root: Option<String>,
+    issuers: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -338,16 +351,13 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     let mut instance_names = BTreeSet::from([PUBLIC_GOOD.to_owned()]);
     let mut seen = BTreeSet::new();
     let mut instances = Vec::new();
-    for InstanceText { name, trusted_root } in document.instance {
-        check_name(&name)?;
-        if !seen.insert(name.clone()) {
-            return Err(PolicyError::DuplicateName { what: "instances", name });
+    for text in document.instance {
+        let entry = instance_entry(text)?;
+        if !seen.insert(entry.name.clone()) {
+            return Err(PolicyError::DuplicateName { what: "instances", name: entry.name });
         }
-        if trusted_root.is_empty() {
-            return Err(PolicyError::Empty { key: "trusted_root", place: format!("instance '{name}'") });
-        }
-        instance_names.insert(name.clone());
-        instances.push(InstanceEntry { name, trusted_root });
+        instance_names.insert(entry.name.clone());
+        instances.push(entry);
     }
 
     let mut openpgp_certificates: Vec<String> = Vec::new();
@@ -367,6 +377,16 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     let mut key_names = HashMap::new();
     for (name, identity) in document.identity {
         let identity = named_identity(name, identity, &instance_names)?;
+        for signer in &identity.keyless {
+            let entry = instances.iter().find(|entry| entry.name == signer.instance);
+            if entry.is_some_and(|entry| !entry.limits.believe(signer)) {
+                return Err(PolicyError::NotBelieved {
+                    identity: identity.name,
+                    instance: signer.instance.clone(),
+                    issuer: escape(&signer.issuer),
+                });
+            }
+        }
         for signer in &identity.keyless {
             if names.insert(signer.clone(), identity.name.clone()).is_some() {
                 return Err(PolicyError::DuplicateSigner { subject: escape(&signer.subject) });
@@ -398,6 +418,28 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         rules,
         openpgp: OpenPgp::new(openpgp_certificates),
     })
+}
+
+fn instance_entry(text: InstanceText) -> Result<InstanceEntry, PolicyError> {
+    let InstanceText { name, trusted_root, issuers } = text;
+    check_name(&name)?;
+    let place = || format!("instance '{name}'");
+    let has_root = match &trusted_root {
+        Some(path) => !path.is_empty(),
+        None => BUILT_IN.contains(&name.as_str()),
+    };
+    if !has_root {
+        return Err(PolicyError::Empty { key: "trusted_root", place: place() });
+    }
+    // A list that is there and empty would believe nothing, and one that is not there everything.
+    if issuers.as_ref().is_some_and(Vec::is_empty) {
+        return Err(PolicyError::Empty { key: "issuers", place: place() });
+    }
+    let limits = Limits::new(issuers.unwrap_or_default(), Vec::new()).map_err(|error| match error {
+        LimitError::IssuerPattern(issuer) => PolicyError::SignerPattern(escape(&issuer)),
+        _ => PolicyError::Empty { key: "issuers", place: place() },
+    })?;
+    Ok(InstanceEntry { name, trusted_root, limits })
 }
 
 fn named_identity(
@@ -776,6 +818,38 @@ mod tests {
             "commits is required"
         );
         assert!(matches!(with("version = 1", "version = 1\n[["), PolicyError::Syntax { .. }));
+    }
+
+    #[test]
+    fn an_instance_may_be_limited_to_issuers() {
+        let limited = |issuers: &str| {
+            let root = "trusted_root = \"trusted_root.json\"";
+            Policy::parse(&POLICY.replace(root, &format!("{root}\nissuers = {issuers}")))
+        };
+        let policy = limited("[\"https://i\", \"https://k\"]").unwrap();
+        assert_eq!(policy.limits("sandbox").unwrap().issuers(), ["https://i", "https://k"]);
+        assert!(policy.limits("public-good").is_none());
+        assert!(matches!(limited("[\"https://k\"]"), Err(PolicyError::NotBelieved { .. })));
+        assert!(matches!(limited("[]"), Err(PolicyError::Empty { key: "issuers", .. })));
+        assert!(matches!(limited("[\"\"]"), Err(PolicyError::Empty { key: "issuers", .. })));
+        assert!(matches!(limited("[\"https://*\"]"), Err(PolicyError::SignerPattern(_))));
+        assert!(matches!(limited("\"https://i\""), Err(PolicyError::Syntax { .. })));
+    }
+
+    #[test]
+    fn only_what_is_built_in_needs_no_trusted_root() {
+        let named = |name: &str| {
+            Policy::parse(&format!("version = 1\nother_refs = \"refuse\"\n[[instance]]\nname = \"{name}\"\n"))
+        };
+        for name in ["staging", "public-good"] {
+            assert_eq!(named(name).unwrap().instances()[0].trusted_root, None);
+        }
+        assert!(matches!(named("corp"), Err(PolicyError::Empty { key: "trusted_root", .. })));
+        let staging = POLICY.replace("instance = \"public-good\"", "instance = \"staging\"");
+        assert!(
+            matches!(refused(&staging), PolicyError::UnknownInstance { .. }),
+            "what is built in besides public-good counts only where it is named"
+        );
     }
 
     proptest::proptest! {

@@ -7,6 +7,7 @@ mod allowed_signers;
 mod check;
 mod decision;
 mod file;
+mod limits;
 mod openpgp;
 mod pattern;
 
@@ -16,6 +17,7 @@ pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_
 pub use check::Finding;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
 pub use file::PolicyError;
+pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
 pub use pattern::{Pattern, PatternError};
 
@@ -28,7 +30,11 @@ use crate::{
 /// A first policy file, commented, that parses as it stands.
 pub const FIRST_POLICY: &str = include_str!("first_policy.toml");
 
-/// The name of the instance that needs no trusted root of its own.
+/// The names of the instances that need no trusted root of their own. The first counts everywhere, the
+/// others where they are named.
+pub const BUILT_IN: [&str; 2] = [PUBLIC_GOOD, "staging"];
+
+/// The name of the instance that counts without being named.
 pub const PUBLIC_GOOD: &str = "public-good";
 
 /// Namespaces whose refs change what other objects mean or hold the gate's own records: a rule
@@ -56,8 +62,11 @@ pub struct Policy {
 pub struct InstanceEntry {
     /// The name under which identities speak of it.
     pub name: String,
-    /// Path of its `trusted_root.json`, relative to the policy file.
-    pub trusted_root: String,
+    /// Path of its `trusted_root.json`, relative to the policy file; only an instance that is built in
+    /// may go without.
+    pub trusted_root: Option<String>,
+    /// What it is believed for; every keyless identity of the policy is within it.
+    pub limits: Limits,
 }
 
 /// A name of the policy's own and the signers that it stands for.
@@ -176,11 +185,17 @@ impl Policy {
         file::parse(text)
     }
 
-    /// The trusted roots that the file names, in its order; public-good is built in and not among
-    /// them unless the file gives it a root of its own.
+    /// The instances that the file names, in its order; public-good is built in and not among them
+    /// unless the file gives it a root of its own or limits it.
     #[must_use]
     pub fn instances(&self) -> &[InstanceEntry] {
         &self.instances
+    }
+
+    /// What the file says that an instance is believed for.
+    #[must_use]
+    pub fn limits(&self, instance: &str) -> Option<&Limits> {
+        self.instances.iter().find(|entry| entry.name == instance).map(|entry| &entry.limits)
     }
 
     /// The identities, in the order of their names.
@@ -284,6 +299,7 @@ impl Policy {
                 for signer in signers {
                     field(signer.instance.as_bytes());
                     field(&root_digest(&signer.instance)?);
+                    field(&self.canonical_limits(&signer.instance));
                     field(signer.issuer.as_bytes());
                     field(file::kind_name(signer.kind).as_bytes());
                     field(signer.subject.as_bytes());
@@ -303,6 +319,16 @@ impl Policy {
             }
         }
         Some(sha256(&[&canonical]))
+    }
+
+    /// The issuers that `instance` is believed for, each behind its length, in order; nothing for all.
+    fn canonical_limits(&self, instance: &str) -> Vec<u8> {
+        let mut issuers: Vec<&String> = self.limits(instance).into_iter().flat_map(Limits::issuers).collect();
+        issuers.sort();
+        let parts = issuers
+            .into_iter()
+            .map(|issuer| [&(issuer.len() as u64).to_be_bytes()[..], issuer.as_bytes()].concat());
+        parts.collect::<Vec<_>>().concat()
     }
 }
 
@@ -420,6 +446,7 @@ mod tests {
             POLICY.replace("create = \"allow\"", "mode = \"warn\""),
             POLICY.replace("create = \"allow\"", &format!("anchor = \"{}\"", "1".repeat(40))),
             POLICY.replace("alice@example.com", "mallory@example.com"),
+            POLICY.replace("trusted_root.json\"", "trusted_root.json\"\nissuers = [\"https://i\"]"),
         ] {
             assert_ne!(digest(&other), base, "{other}");
         }

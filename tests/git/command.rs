@@ -79,9 +79,12 @@ fn exit_2_cannot_tell_also_for_want_of_a_policy() {
 
     let other = World::new();
     world.write("authority/trusted_root.json", other.authority().authority().trusted_root_json());
-    let rest = " [no trusted root in use knows the certificate's authority] first";
+    let rest = " [no trusted root in use knows the certificate's authority \
+                ('public-good' is [AGE], 'sandbox' is [AGE])] first";
     let run = repository.countersign(&["verify"]).status(2);
-    run.stdout(line("cannot-tell", &first, rest)).check();
+    let hint = "hint: run 'countersign trust update public-good', \
+                or get the trusted root of 'sandbox' again from whoever runs the instance\n";
+    run.stdout(line("cannot-tell", &first, rest)).stderr(hint).check();
 }
 
 #[test]
@@ -184,7 +187,8 @@ fn a_range_ends_with_the_worst_of_its_objects() {
         let outcome = repository.countersign(&arguments).any_status().any_stdout().any_stderr().check();
         assert_eq!(outcome.status, status, "{arguments:?}: {}", outcome.text());
     }
-    let shown = repository.countersign(&["verify", &range(&root, &bare)]).status(1).any_stdout().check();
+    let run = repository.countersign(&["verify", &range(&root, &bare)]).status(1).any_stdout();
+    let shown = run.stderr_holds(&["hint: run 'countersign trust update"]).check();
     let statuses: Vec<_> =
         shown.text().lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(statuses, ["unsigned", "cannot-tell", "good"], "newest first");
