@@ -8,6 +8,7 @@ mod git_program;
 mod init;
 mod inspect;
 mod manual;
+mod report;
 mod settings;
 mod signing;
 mod verify;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 pub use arguments::Arguments;
-pub use world::{Environment, World};
+pub use world::{Environment, Terminals, World};
 
 use crate::{gpg, hook, words::Failure};
 use arguments::Command;

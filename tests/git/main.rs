@@ -8,6 +8,8 @@ mod configuration;
 mod login;
 mod objects;
 mod push_certificates;
+mod report;
+mod repositories;
 mod signing;
 mod status;
 
