@@ -9,6 +9,7 @@ mod gnupg;
 mod init;
 mod inspect;
 mod manual;
+mod report;
 mod settings;
 mod signing;
 mod ssh_program;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 pub use arguments::Arguments;
-pub use world::{Environment, World};
+pub use world::{Environment, Terminals, World};
 
 use crate::{gpg, hook, words::Failure};
 use arguments::Command;

@@ -8,8 +8,10 @@ use std::{
     fs,
     io::Read as _,
     path::{Path, PathBuf},
+    process::Command,
 };
 
+use gix::sec::Trust as Ownership;
 use jiff::tz::TimeZone;
 
 use super::{
@@ -192,8 +194,41 @@ pub(super) fn repository(world: &World<'_>, named: Option<&Path>) -> Result<Repo
         Some(directory) => Repository::open(&world.directory.join(directory)),
         None => Repository::discover(&world.directory, world.environment.get("GIT_DIR").map(Path::new)),
     };
-    opened
-        .map_err(|error| Failure::new(error, "run this inside a repository, or name one with '--repository'"))
+    let opened = opened.map_err(|error| {
+        Failure::new(error, "run this inside a repository, or name one with '--repository'")
+    })?;
+    // Whoever sets GIT_DIR has chosen the repository in so many words; git asks no more then either.
+    if named.is_some() || world.environment.get("GIT_DIR").is_none() {
+        check_owner(world, named, &opened)?;
+    }
+    Ok(opened)
+}
+
+/// Refuse a repository of somebody else's, unless `safe.directory` names it. Where anything of it is not
+/// the user's own, git decides: it knows every form of that setting.
+fn check_owner(world: &World<'_>, named: Option<&Path>, repository: &Repository) -> Result<(), Failure> {
+    let git_dir = repository.git_dir();
+    let work_tree = git_dir.ends_with(".git").then(|| git_dir.parent()).flatten();
+    let is_own = |path: &Path| matches!(Ownership::from_path_ownership(path), Ok(Ownership::Full));
+    if [Some(git_dir), Some(repository.common_dir()), work_tree].into_iter().flatten().all(is_own) {
+        return Ok(());
+    }
+    let mut git = Command::new("git");
+    git.current_dir(named.map_or(world.directory.clone(), |named| world.directory.join(named)));
+    git.args(["rev-parse", "--git-dir"]).env_remove("GIT_DIR");
+    let answer = git.output().map_err(|error| {
+        Failure::new(format!("git cannot be run: {error}"), "install git, or put it into PATH")
+    })?;
+    if answer.status.success() {
+        return Ok(());
+    }
+    let place = work_tree.unwrap_or(git_dir).display();
+    let words = String::from_utf8_lossy(&answer.stderr);
+    let reason = words.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
+    Err(Failure::new(
+        format!("git does not use the repository '{place}': {reason}"),
+        format!("if you trust whoever owns it, run 'git config --global --add safe.directory {place}'"),
+    ))
 }
 
 /// What verification goes by, as protected configuration says.

@@ -187,8 +187,13 @@ fn a_range_ends_with_the_worst_of_its_objects() {
         let outcome = repository.countersign(&arguments).any_status().any_stdout().any_stderr().check();
         assert_eq!(outcome.status, status, "{arguments:?}: {}", outcome.text());
     }
-    let run = repository.countersign(&["verify", &range(&root, &bare)]).status(1).any_stdout();
-    let shown = run.stderr_holds(&["hint: run 'countersign trust update"]).check();
+    let shown = repository.countersign(&["verify", &range(&root, &bare)]).status(1).any_stdout();
+    let shown = shown
+        .stderr_holds(&[
+            "hint: run 'countersign trust update",
+            "verified 3 objects: 1 good, 1 unsigned, 1 cannot-tell",
+        ])
+        .check();
     let statuses: Vec<_> =
         shown.text().lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(statuses, ["unsigned", "cannot-tell", "good"], "newest first");
@@ -359,8 +364,16 @@ fn a_shallow_boundary_is_said_and_not_passed_over() {
     let boundary = shallow.id("HEAD~1");
     shallow.git(&["fetch", "-q", "--depth=1", "origin", &first]).any_stderr().check();
     let run = shallow.countersign(&["verify", &format!("{first}..HEAD")]).status(3);
-    let words = format!("error: history is cut off at commit '{boundary}'\n");
-    run.stderr_begins(&words).check();
+    // What is here is judged all the same.
+    let fourth = shallow.id("HEAD");
+    let cut_off = " alice@example.com ([URL], sandbox) [TIME] [the history is cut off here] third";
+    let run = run.stdout(format!("{}{}", good(&fourth, "fourth"), line("good", &boundary, cut_off)));
+    let words = format!(
+        "error: history is cut off at commit '{boundary}'\n\
+         hint: run 'git fetch --unshallow' to have what lies behind it\n\
+         verified 2 objects: 2 good\n"
+    );
+    run.stderr(words).check();
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod demonstration;
 mod login;
 mod objects;
 mod push_certificates;
+mod report;
+mod repositories;
 mod signing;
 mod status;
 
