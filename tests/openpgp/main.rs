@@ -1,6 +1,6 @@
 //! OpenPGP signatures, with gpg as the oracle: the engine, git's program, policy and hook.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 #[path = "../support/corpus.rs"]
 mod corpus;
