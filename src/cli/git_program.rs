@@ -134,7 +134,13 @@ fn pass_on(world: &mut World<'_>) -> Option<u8> {
     let run = gnupg::program(world, &program.to_string_lossy())
         .ok_or_else(|| "there is no such program".to_owned())
         .and_then(|program| {
-            Command::new(program).args(&world.arguments).status().map_err(|error| error.to_string())
+            Command::new(program)
+                .args(&world.arguments)
+                .env_clear()
+                .envs(world.environment.iter())
+                .current_dir(&world.directory)
+                .status()
+                .map_err(|error| error.to_string())
         });
     match run {
         Ok(status) => {

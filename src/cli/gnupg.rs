@@ -60,7 +60,10 @@ pub(super) fn program(world: &World<'_>, name: &str) -> Option<PathBuf> {
         return Some(world.directory.join(name)).filter(usable);
     }
     let folders = world.environment.get("PATH")?;
-    std::env::split_paths(folders).map(|folder| folder.join(name)).find(usable)
+    std::env::split_paths(folders)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(usable)
 }
 
 /// GnuPG's folder, if it was ever used.

@@ -120,7 +120,7 @@ fn as_gits_program_a_policy_decides_and_can_only_refuse_more() {
     let inspected =
         world.command(PROGRAM).current_dir(world.path("repository")).args(["inspect", &ids[0]]).output();
     let inspected = succeeded(&inspected.unwrap());
-    assert!(inspected.contains(&format!("openpgp: [\"{}\"]", world.fingerprint("alice"))), "{inspected}");
+    assert!(inspected.contains(&format!("openpgp = [\"{}\"]", world.fingerprint("alice"))), "{inspected}");
 }
 
 #[test]
