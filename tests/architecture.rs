@@ -17,7 +17,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("signature", &["encoding"]),
     ("sigstore", &["encoding"]),
     ("verify", &["encoding", "object", "signature", "sigstore"]),
-    ("policy", &["encoding", "object", "sigstore", "verify", "words"]),
+    ("policy", &["encoding", "object", "signature", "sigstore", "verify", "words"]),
     ("repository", &["object"]),
     ("service", &["encoding", "signature", "sigstore"]),
     ("identity", &["service"]),

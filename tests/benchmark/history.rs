@@ -6,7 +6,7 @@
 //!
 //! Run with `cargo bench --bench history`; the number of commits may be given as argument.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::{
     fs::{self, File},
