@@ -15,7 +15,7 @@ use super::{Arguments, Outcome, World, exit};
 use crate::words::Failure;
 
 /// What clap does not know, by the name of the page.
-const SECTIONS: [(&str, &str); 14] = [
+const SECTIONS: [(&str, &str); 21] = [
     ("countersign", include_str!("manual/countersign.roff")),
     ("countersign-completions", include_str!("manual/countersign-completions.roff")),
     ("countersign-hook", include_str!("manual/countersign-hook.roff")),
@@ -29,6 +29,13 @@ const SECTIONS: [(&str, &str); 14] = [
     ("countersign-policy-check", include_str!("manual/countersign-policy-check.roff")),
     ("countersign-policy-init", include_str!("manual/countersign-policy-init.roff")),
     ("countersign-sandbox", include_str!("manual/countersign-sandbox.roff")),
+    ("countersign-trust", include_str!("manual/countersign-trust.roff")),
+    ("countersign-trust-add", include_str!("manual/countersign-trust-add.roff")),
+    ("countersign-trust-list", include_str!("manual/countersign-trust-list.roff")),
+    ("countersign-trust-pin", include_str!("manual/countersign-trust-pin.roff")),
+    ("countersign-trust-remove", include_str!("manual/countersign-trust-remove.roff")),
+    ("countersign-trust-show", include_str!("manual/countersign-trust-show.roff")),
+    ("countersign-trust-update", include_str!("manual/countersign-trust-update.roff")),
     ("countersign-verify", include_str!("manual/countersign-verify.roff")),
 ];
 

@@ -133,11 +133,11 @@ fn every_setting_and_variable_is_described() {
 
 #[test]
 fn every_key_of_the_json_is_described() {
-    let source = read("src/cli/verify.rs");
-    let json = source.split("fn json(&self)").nth(1).unwrap();
+    let source = read("src/cli/report/mod.rs");
+    let json = read("src/cli/report/json.rs");
     let page = read("man/countersign-verify.1");
     let described = page.split(".SH JSON OUTPUT").nth(1).unwrap();
-    let keys: BTreeSet<&str> = literals(json)
+    let keys: BTreeSet<&str> = literals(&json)
         .into_iter()
         .filter(|text| text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_alphanumeric()))
         .collect();
@@ -146,10 +146,10 @@ fn every_key_of_the_json_is_described() {
         let words = described.split([' ', '\n', ',', '"']);
         assert!(words.into_iter().any(|word| word == key), "'{key}' is not described: {described}");
     }
-    let status = source.split("fn status(&self)").nth(1).unwrap().split("fn words").next().unwrap();
+    let status = source.split("fn status(&self)").nth(1).unwrap().split("fn signer(").next().unwrap();
     let page = page.replace("\\-", "-");
     let words: Vec<&str> = status
-        .split("(\"")
+        .split(" (\"")
         .skip(1)
         .filter_map(|part| part.split_once('"').filter(|(_, rest)| rest.starts_with(", ")))
         .map(|(word, _)| word)

@@ -316,8 +316,8 @@ fn bytes_outside_the_armor_and_other_kinds_have_their_cause() {
     assert_eq!(with(b"", &armor), format(FormatError::TrailingBytes), "two armors");
     assert_eq!(with(b"Opening in existing browser session.\n", b""), format(FormatError::Armor));
     for (other, verdict) in [
-        ("PGP SIGNATURE", unclear(CannotTell::UnknownKind)),
-        ("PGP MESSAGE", unclear(CannotTell::UnknownKind)),
+        ("PGP SIGNATURE", format(FormatError::Armor)),
+        ("PGP MESSAGE", format(FormatError::Armor)),
         ("SSH SIGNATURE", format(FormatError::Armor)),
     ] {
         let armor = format!("-----BEGIN {other}-----\n");
