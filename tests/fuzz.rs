@@ -141,9 +141,17 @@ fn write_seeds() {
     let slices = Slices::parse(&signer.certificate).unwrap();
     write("sct", "sandbox", slices.extension(&list).unwrap().value);
 
+    let person = "A U Thor <a@example.com> 1790000000 +0000";
+    let head =
+        format!("tree {}\nauthor {person}\ncommitter {person}\n", "4b825dc642cb6eb9a060e54bf8d69288fbee4904");
+    let payload = format!("{head}\nmessage\n");
+    let attributes = forge::default_attributes(payload.as_bytes());
+    let armor = String::from_utf8(world.logged(forge::unlogged(&signer, &attributes)).armor()).unwrap();
+    let folded = armor.trim_end().replace('\n', "\n ");
+    write("commit", "signed", format!("{head}gpgsig {folded}\n\nmessage\n").as_bytes());
+
     let armor = String::from_utf8(logged.armor()).unwrap();
     let folded = armor.trim_end().replace('\n', "\n ");
-    let person = "A U Thor <a@example.com> 1790000000 +0000";
     for (hash, length, header) in [("sha1", 40, "gpgsig"), ("sha256", 64, "gpgsig-sha256")] {
         let [tree, parent] = ["4", "5"].map(|digit| digit.repeat(length));
         let commit = format!(

@@ -2,6 +2,39 @@
 //!
 //! Pure: trust roots and `now` are parameters; nothing here reads a clock, a file or the network.
 //! A signature is judged wholly inside one instance: the keys of two are never pooled.
+//!
+//! For programs that verify without a command line: read the trusted root once, share the verifier between
+//! threads, and give it the bytes of each object as git stores them (`git cat-file commit <id>`). Whether the
+//! signer is the right one is for the caller to say: compare the whole [`Identity`].
+//!
+//! ```
+//! use countersign::{
+//!     object::{Commit, HashKind},
+//!     sigstore::trusted_root::Instance,
+//!     verify::{Verdict, Verifier},
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let trusted_root = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/trusted_root.json"));
+//! # let object = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/commit/signed.seed"));
+//! # let now = 1_790_086_400;
+//! let verifier = Verifier::new(vec![Instance::from_json("sandbox", trusted_root)?, Instance::public_good()?]);
+//!
+//! let commit = Commit::parse(HashKind::Sha1, object)?;
+//! let signature = commit.signed.signature.ok_or("nobody has signed it")?;
+//! match verifier.verify(&commit.signed.payload, &signature, now) {
+//!     Verdict::Good(proven) => {
+//!         assert_eq!(proven.identity().subject, "dev@example.com");
+//!         assert_eq!(proven.identity().instance, "sandbox");
+//!         assert_eq!(proven.time(), 1_790_000_000);
+//!     }
+//!     Verdict::Stated(stated) => panic!("good, by the key {}, at a time that nothing proves", stated.signing_key()),
+//!     Verdict::Bad(contradiction) => panic!("bad: {contradiction}"),
+//!     Verdict::CannotTell(cause) => panic!("cannot tell: {cause}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod evidence;
 mod memo;
