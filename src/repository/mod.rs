@@ -22,7 +22,7 @@ pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use format::FormatError;
 pub use history::{History, HistoryError, Shallow, Survey, new_commits, survey};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
-pub use reachable::{Found, Reachable, tagged_commit};
+pub use reachable::{Found, Reachable, tagged};
 pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};
 

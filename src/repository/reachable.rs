@@ -10,9 +10,6 @@ use gix::objs::{CommitRefIter, Kind, TagRefIter};
 use super::{Object, ObjectReadError, ObjectReader, Shallow};
 use crate::object::{Commit, HashKind, ObjectId, Tag};
 
-/// How many tags are followed from one object to the next.
-const MAXIMUM_TAGS: usize = 16;
-
 /// An object that the walk has come upon.
 #[derive(Debug)]
 pub struct Found {
@@ -106,29 +103,25 @@ fn target(hash: HashKind, object: &[u8]) -> Option<(ObjectId, Kind)> {
     }
 }
 
-/// The tags on the way from `id`, if it is one, and the commit that they lead to, if it is one.
-///
-/// # Errors
-/// An object on the way cannot be read.
-pub fn tagged_commit(
-    objects: &ObjectReader,
-    id: ObjectId,
-) -> Result<(Vec<ObjectId>, Option<ObjectId>), ObjectReadError> {
+/// The tags on the way from `id`, if it is one, and what they lead to unless that is a tree or a blob: a
+/// commit, or something that cannot be read.
+#[must_use]
+pub fn tagged(objects: &ObjectReader, id: ObjectId) -> (Vec<ObjectId>, Option<ObjectId>) {
     let mut tags = Vec::new();
     let mut current = id;
-    while tags.len() <= MAXIMUM_TAGS {
-        let object = match objects.kind(current)? {
-            Kind::Commit => return Ok((tags, Some(current))),
-            Kind::Tag => objects.read(current)?,
-            Kind::Tree | Kind::Blob => break,
-        };
+    loop {
+        match objects.kind(current) {
+            Ok(Kind::Tree | Kind::Blob) => return (tags, None),
+            Ok(Kind::Tag) => {}
+            Ok(Kind::Commit) | Err(_) => return (tags, Some(current)),
+        }
+        let Ok(object) = objects.read(current) else { return (tags, Some(current)) };
         tags.push(current);
-        match Tag::parse(objects.hash(), &object.bytes) {
-            Ok(tag) => current = tag.target,
-            Err(_) => break,
+        match target(objects.hash(), &object.bytes) {
+            Some((target, _)) => current = target,
+            None => return (tags, None),
         }
     }
-    Ok((tags, None))
 }
 
 #[cfg(test)]
@@ -177,6 +170,28 @@ mod tests {
         let arguments = ["hash-object", "-t", "tag", "-w", "--stdin", "--literally"];
         let liar: ObjectId = scratch.git_with(&arguments, text.as_bytes()).parse().unwrap();
         assert_eq!(walk(&scratch, &[liar]), found(&[liar, one]));
+    }
+
+    #[test]
+    fn however_many_tags_lead_to_a_commit_all_are_told() {
+        let scratch = Scratch::new(&[]);
+        let one = scratch.commit("one");
+        let mut tags = Vec::new();
+        let mut target = (one, "commit");
+        for number in 0..40 {
+            let (id, kind) = target;
+            let text = format!("object {id}\ntype {kind}\ntag t{number}\ntagger A <a@b.c> 1 +0000\n\nm\n");
+            let tag = scratch.git_with(&["hash-object", "-t", "tag", "-w", "--stdin"], text.as_bytes());
+            target = (tag.parse().unwrap(), "tag");
+            tags.insert(0, target.0);
+        }
+        let reader = scratch.open().objects().unwrap().reader();
+        assert_eq!(tagged(&reader, tags[0]), (tags.clone(), Some(one)));
+        assert_eq!(tagged(&reader, one), (vec![], Some(one)));
+        assert_eq!(tagged(&reader, scratch.id("HEAD^{tree}")), (vec![], None));
+        let gone = ObjectId::from_hex(&[b'1'; 40]).unwrap();
+        assert_eq!(tagged(&reader, gone), (vec![], Some(gone)));
+        assert_eq!(walk(&scratch, &[tags[0]]), found(&[&tags[..], &[one]].concat()));
     }
 
     #[test]

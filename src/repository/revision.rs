@@ -1,8 +1,8 @@
 //! Revisions and ranges as people type them, resolved by gix.
 
-use gix::revision::plumbing::Spec;
+use gix::{objs::Kind, revision::plumbing::Spec};
 
-use super::{ObjectReadError, ObjectReader, Repository, tagged_commit};
+use super::{ObjectReadError, ObjectReader, Repository, tagged};
 use crate::object::ObjectId;
 
 /// What a revision argument names.
@@ -92,7 +92,12 @@ impl Resolver {
     /// # Errors
     /// It is none, or cannot be read.
     pub fn commit(&self, id: ObjectId) -> Result<ObjectId, RevisionError> {
-        tagged_commit(&self.reader, id)?.1.ok_or(RevisionError::NotACommit(id))
+        let (_, target) = tagged(&self.reader, id);
+        let target = target.ok_or(RevisionError::NotACommit(id))?;
+        match self.reader.kind(target)? {
+            Kind::Commit => Ok(target),
+            _ => Err(RevisionError::NotACommit(id)),
+        }
     }
 }
 

@@ -148,6 +148,8 @@ fn since_takes_what_an_anchor_reaches_as_it_is() {
         let root = repository.id("main~3");
         let run = repository.countersign(&["verify", "--since", &root, "side", "--json"]).status(1);
         assert_eq!(objects(&run.any_stdout().any_stderr().check().text()), [unsigned]);
+        let tree = repository.countersign(&["verify", "--since", &anchor, "main^{tree}"]).status(3);
+        tree.stdout_holds(&["[a tree carries no signature]"]).any_stderr().check();
         for odd in ["nothing", "main..side", "main^{tree}"] {
             let run = repository.countersign(&["verify", "--since", odd]).status(3);
             run.stderr_holds(&["error: ", "hint: name a commit"]).check();
@@ -245,6 +247,16 @@ fn what_is_missing_is_said_and_the_rest_is_judged() {
         for arguments in [&["verify", "--all"][..], &["verify", "--since", &first, "HEAD"]] {
             let run = repository.countersign(arguments).status(3);
             run.stdout_holds(&["good ", "third\n", "error "]).stderr(&words).check();
+        }
+        // Also where a tag alone leads to it.
+        repository.git(&["tag", "-m", "v3", "v3"]).check();
+        let third = repository.id("HEAD");
+        repository.git(&["update-ref", "refs/heads/main", &first]).check();
+        fs::remove_file(repository.path.join(format!(".git/objects/{}/{}", &third[..2], &third[2..])))
+            .unwrap();
+        for arguments in [&["verify", "--all"][..], &["verify", "--all", "--since", &first]] {
+            let run = repository.countersign(arguments).status(3).any_stdout();
+            run.stderr_holds(&[&format!("error: the object '{third}' is missing")]).check();
         }
     });
 }

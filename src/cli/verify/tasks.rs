@@ -10,7 +10,7 @@ use crate::{
     object::ObjectId,
     repository::{
         HistoryError, Object, ObjectReadError, ObjectReader, Reachable, Repository, Resolver, Revision,
-        Shallow, survey, tagged_commit,
+        Shallow, survey, tagged,
     },
     words::Failure,
 };
@@ -133,6 +133,10 @@ impl Finder {
             }
             (Revision::Single(id), Some(_)) => {
                 let mut tasks = self.histories(vec![id]);
+                if tasks.is_empty() && tagged(&self.reader, id).1.is_none() {
+                    // A tree or a blob: judging it will say so.
+                    tasks.push(Task { id, object: None, revision: None, place: Place::Named });
+                }
                 if let Some(first) = tasks.first_mut().filter(|task| task.id == id) {
                     first.revision = Some(revision);
                 }
@@ -149,14 +153,9 @@ impl Finder {
         let mut seen = std::collections::HashSet::new();
         let named = |id| Task { id, object: None, revision: None, place: Place::Named };
         for tip in tips {
-            match tagged_commit(&self.reader, tip) {
-                Ok((tags, commit)) => {
-                    tasks.extend(tags.into_iter().filter(|tag| seen.insert(*tag)).map(named));
-                    commits.extend(commit);
-                }
-                // Judging it will say what is the matter.
-                Err(_) => tasks.push(named(tip)),
-            }
+            let (tags, commit) = tagged(&self.reader, tip);
+            tasks.extend(tags.into_iter().filter(|tag| seen.insert(*tag)).map(named));
+            commits.extend(commit);
         }
         tasks.extend(self.history(&commits, &[]));
         tasks
