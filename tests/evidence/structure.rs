@@ -4,7 +4,7 @@ use countersign::{
     encoding::sha256,
     object::{HashKind, Tag},
     signature::{FormatError, armor},
-    verify::{Bad, CannotTell},
+    verify::Bad,
 };
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         self, CONTENT_TYPE, CONTEXT_0, CONTEXT_1, LOG_ENTRY, MESSAGE_DIGEST, OCTETS, SEQUENCE, SET, SHA256,
         Signature, World, algorithm, attribute, judge, oid, tlv,
     },
-    format, good, unclear,
+    format, good,
 };
 
 #[test]
