@@ -733,6 +733,23 @@ fn new_refs_build_on_bases_that_the_gate_has_accepted() {
 }
 
 #[test]
+fn a_base_is_not_made_accepted_by_pushing_what_it_holds_already() {
+    let world =
+        World::with("server.git", &[], &MAIN.replacen("create = ", "rewind = \"allow\"\ncreate = ", 1));
+    let old = world.commit(Who::Nobody, &[], "old");
+    let moved = world.commit(Who::Nobody, &[&old], "moved");
+    world.push(&[&format!("{moved}:refs/heads/wild/x")]).accepted();
+    // What an administrator put there, or what an earlier policy let in.
+    world.on_server(&["update-ref", "refs/heads/main", &moved]).accepted();
+    world.hook(&[], &format!("{moved} {moved} refs/heads/main\n")).accepted();
+    world.push(&[&format!("{moved}:refs/heads/release/1")]).refused(&[&old[..12], &moved[..12]]);
+    // Nor by going back in it.
+    world.push(&[&format!("+{old}:refs/heads/main")]).accepted();
+    world.push(&[&format!("{old}:refs/heads/release/1")]).refused(&[&old[..12]]);
+    assert!(!world.server.join("countersign/accepted").exists());
+}
+
+#[test]
 fn an_anchor_takes_history_as_it_is() {
     let world = World::new();
     let root = world.commit(Who::Nobody, &[], "root");

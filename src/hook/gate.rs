@@ -303,8 +303,11 @@ impl<'a> Gate<'a> {
         }
         let is_base =
             |rule: &Rule| rule.bases.iter().any(|base| base.as_bytes() == task.reference.as_slice());
+        // A ref that stays or goes back says nothing about what it already held.
+        let is_judged = |tip: ObjectId| task.created || task.commits.contains(&tip);
         if self.policy.rules().iter().any(is_base)
             && task.rule.is_enforced()
+            && task.tip.is_some_and(is_judged)
             && let (Some(tip), Some(digest)) = (task.tip, self.digest(task.rule))
         {
             finding.tips.push((digest, tip));
