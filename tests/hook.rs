@@ -750,6 +750,23 @@ fn a_base_is_not_made_accepted_by_pushing_what_it_holds_already() {
 }
 
 #[test]
+fn a_ref_outside_of_tags_and_branches_does_not_rewind_into_a_tree() {
+    let world = World::with(
+        "server.git",
+        &[],
+        "[[rule]]\nname = \"other\"\nrefs = [\"refs/other/*\"]\ncommits = [\"alice\"]\ntags = \"unsigned\"\n\
+         create = \"allow\"\ntags_of_trees_and_blobs = \"allow\"\n",
+    );
+    let one = world.commit(Who::Alice, &[], "one");
+    world.push(&[&format!("{one}:refs/other/x")]).accepted();
+    let tree = world.tag(Who::Nobody, "tree", &world.store("tree", ""), "x");
+    world
+        .push(&[&format!("+{tree}:refs/other/x")])
+        .refused(&["the new value does not descend from the current one (rule 'other')"]);
+    assert_eq!(world.at("refs/other/x"), one);
+}
+
+#[test]
 fn an_anchor_takes_history_as_it_is() {
     let world = World::new();
     let root = world.commit(Who::Nobody, &[], "root");

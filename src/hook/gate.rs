@@ -186,6 +186,12 @@ impl<'a> Gate<'a> {
             tip: target.commit,
             created: update.claimed.is_none(),
         };
+        if update.claimed.is_some_and(|current| current != wanted)
+            && target.commit.is_none()
+            && !plan::is_tag(name)
+        {
+            event(Subject::Reference, Event::Rewind);
+        }
         if let (Some(current), Some(tip)) = (update.claimed, target.commit) {
             let current = plan::commit_behind(reader, current);
             match self.walk_updated(reader, rule, bases, current, tip) {
