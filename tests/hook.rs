@@ -766,6 +766,39 @@ fn a_ref_outside_of_tags_and_branches_does_not_rewind_into_a_tree() {
     assert_eq!(world.at("refs/other/x"), one);
 }
 
+/// Each would cost minutes if every ref had its history walked by itself, or every refusal its name looked for.
+#[test]
+fn many_refs_with_one_long_bad_history_are_refused_soon() {
+    let world = World::new();
+    let mut import = String::new();
+    for n in 1..=8000 {
+        import +=
+            &format!("commit refs/heads/long\nmark :{n}\ncommitter A <a@example.org> {n} +0000\ndata 1\nx\n");
+    }
+    let mut command = world.command("git");
+    command.args(["-C", "work", "fast-import", "--quiet"]);
+    world.run(command, import.as_bytes()).accepted();
+    let long = world.work(&["rev-parse", "refs/heads/long"]);
+    // A root with a second author line, under the same long history.
+    let bad = world.commit_with(Who::Nobody, &[], "bad", |object| {
+        object.replacen("committer", "author A <a@example.org> 1 +0000\ncommitter", 1)
+    });
+    let broken = world.commit(Who::Nobody, &[&long, &bad], "broken");
+    let begun = std::time::Instant::now();
+    for (tip, words) in [(&long, "it is not signed"), (&broken, "it is malformed")] {
+        let create: String = (0..2000).map(|n| format!("create refs/heads/release/{n} {tip}\n")).collect();
+        let mut command = world.command("git");
+        command.args(["-C", "work", "update-ref", "--stdin"]);
+        world.run(command, create.as_bytes()).accepted();
+        world.push(&["refs/heads/release/*:refs/heads/release/*"]).refused(&[words]);
+        let delete: String = (0..2000).map(|n| format!("delete refs/heads/release/{n}\n")).collect();
+        let mut command = world.command("git");
+        command.args(["-C", "work", "update-ref", "--stdin"]);
+        world.run(command, delete.as_bytes()).accepted();
+    }
+    assert!(begun.elapsed().as_secs() < 150, "{:?}", begun.elapsed());
+}
+
 #[test]
 fn an_anchor_takes_history_as_it_is() {
     let world = World::new();

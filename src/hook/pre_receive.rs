@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     AcceptedTips, PushEnvironment, Trust,
-    gate::{Finding, Gate},
+    gate::{Finding, Gate, MAXIMUM_LISTED},
     parse_updates,
 };
 use crate::{policy::Refusal, repository::Repository, verify::Verifier, words::Failure};
@@ -131,6 +131,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         shallow: &shallow,
         accepted: &AcceptedTips::new(&context.state),
         now: context.now,
+        maximum_listed: MAXIMUM_LISTED,
     };
     Ok(gate.judge(&updates, output))
 }

@@ -79,6 +79,8 @@ pub enum Cause {
     },
     /// The rule does not say who may sign tags.
     TagsNotNamed,
+    /// The refs of a push take in more commits, all counted, than are judged at once.
+    TooManyCommits,
     /// More tag objects in a row than are followed.
     TooManyNestedTags,
     /// Something that should not happen; never let through.
@@ -101,6 +103,7 @@ impl Cause {
                 | Self::NotACommit(_)
                 | Self::Reserved
                 | Self::Stale { .. }
+                | Self::TooManyCommits
                 | Self::TooManyNestedTags
                 | Self::Unexpected(_)
         )
@@ -247,6 +250,7 @@ impl Refusal {
             Cause::NotACommit(_) => "push a commit".to_owned(),
             Cause::Stale { .. } => "fetch, and push again".to_owned(),
             Cause::TagsNotNamed => "have 'tags' added to the rule".to_owned(),
+            Cause::TooManyCommits => "push fewer refs at a time".to_owned(),
             Cause::TooManyNestedTags => "tag the commit itself".to_owned(),
             Cause::Unexpected(_) => {
                 "nothing is let through that cannot be judged; ask the server's administrator".to_owned()
@@ -296,6 +300,7 @@ impl Refusal {
                 value(*claimed)
             ),
             Cause::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
+            Cause::TooManyCommits => write!(formatter, "the push adds too many commits to too many refs"),
             Cause::TooManyNestedTags => write!(formatter, "too many tags name one another"),
             Cause::Unexpected(what) => write!(formatter, "it cannot be judged: {}", escape(what)),
             Cause::Unsigned { wanted } => {
