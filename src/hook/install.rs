@@ -249,7 +249,7 @@ fn absolute(path: &Path) -> Result<PathBuf, InstallError> {
 }
 
 /// Git passes over hooks that may not be executed, and so does the shim.
-fn is_executable(path: &Path) -> bool {
+pub(super) fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
