@@ -10,6 +10,7 @@ use super::{Outcome, World, arguments::InspectArguments, exit, settings};
 use crate::{
     encoding::x509::Slices,
     object::{Commit, Payload, Tag},
+    policy::policy_entry,
     repository::Revision,
     signature::{
         armor,
@@ -19,7 +20,7 @@ use crate::{
         certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry,
         timestamp::TimestampToken,
     },
-    verify::{Identity, Verdict, Verifier},
+    verify::{Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -86,18 +87,6 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     };
     world.say(&text);
     Ok(status)
-}
-
-/// The inline table that names exactly this identity, as TOML.
-fn policy_entry(identity: &Identity) -> String {
-    let quoted = |text: &str| toml::Value::from(text).to_string();
-    format!(
-        "{{ instance = {}, issuer = {}, kind = {}, subject = {} }}",
-        quoted(&identity.instance),
-        quoted(&identity.issuer),
-        quoted(identity.kind.name()),
-        quoted(&identity.subject)
-    )
 }
 
 fn line(text: &mut String, name: &str, value: &dyn std::fmt::Display) {

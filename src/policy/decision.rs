@@ -224,13 +224,9 @@ impl Refusal {
             Cause::CannotTell(_) => {
                 "sign it again with countersign, which stores all that has to be proven".to_owned()
             }
-            Cause::NotInThePolicy(identity) => format!(
-                "have the policy's owner add {{ instance = \"{}\", issuer = \"{}\", kind = \"{}\", subject = \"{}\" }}",
-                escape(&identity.instance),
-                escape(&identity.issuer),
-                super::file::kind_name(identity.kind),
-                escape(&identity.subject),
-            ),
+            Cause::NotInThePolicy(identity) => {
+                format!("have the policy's owner add {}", super::policy_entry(identity))
+            }
             Cause::NotInTheRule { .. } => {
                 "have one of the rule's signers sign it, or have the rule changed".to_owned()
             }
@@ -362,6 +358,22 @@ mod tests {
     }
 
     #[test]
+    fn pasting_a_hint_names_no_more_than_the_one_who_signed() {
+        let hostile = identity("a\\\" }, { instance = \"sandbox\", subject = \"b\u{202e}\u{1b}");
+        let cause = Cause::NotInThePolicy(Box::new(hostile.clone()));
+        let refusal =
+            Refusal { reference: b"refs/heads/a".to_vec(), subject: Subject::Reference, rule: None, cause };
+        let hint = refusal.hint();
+        let entry = hint.strip_prefix("have the policy's owner add ").unwrap();
+        assert_eq!(escape(entry), entry);
+        let text = format!(
+            "version = 1\nother_refs = \"refuse\"\n[[instance]]\nname = \"sandbox\"\ntrusted_root = \"r\"\n\
+             [identity.x]\nkeyless = [{entry}]\n"
+        );
+        assert_eq!(Policy::parse(&text).unwrap().identities()[0].keyless, [hostile]);
+    }
+
+    #[test]
     fn only_whom_the_rule_names_may_sign() {
         let policy = Policy::parse(&POLICY.replace("public-good", "sandbox")).unwrap();
         let wanted = ["alice".to_owned()];
@@ -407,7 +419,7 @@ mod tests {
             "refs/heads/\\u{1b}[2Jmain: commit aaaaaaaaaaaa: signed by 'eve\\u{202e}@example.com' of \
              'https://i' (sandbox), whom the policy does not name (rule 'main')"
         );
-        assert!(refusal.hint().contains("subject = \"eve\\u{202e}@example.com\""));
+        assert!(refusal.hint().contains("subject = \"eve\\U0000202e@example.com\""));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 pub use check::Finding;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
-pub use file::PolicyError;
+pub use file::{PolicyError, policy_entry};
 pub use pattern::{Pattern, PatternError};
 
 use crate::{encoding::sha256, object::ObjectId, verify::Identity};
