@@ -89,7 +89,7 @@ pub(super) fn repository(world: &World<'_>, named: Option<&Path>) -> Result<Repo
 
 /// What verification goes by, as protected configuration says.
 pub(super) fn trust(world: &World<'_>, configuration: &Configuration) -> Result<Trust, Failure> {
-    let mut trust = match path(world, configuration, "countersign.policy", Scopes::Protected) {
+    let mut trust = match path(world, configuration, "countersign.policy")? {
         Some(policy) => policy_trust(world, configuration, &policy)?,
         None => Trust { instances: instances(world, configuration)?, ..Trust::default() },
     };
@@ -141,9 +141,7 @@ pub(super) fn instances(world: &World<'_>, configuration: &Configuration) -> Res
     let mut instances = Vec::new();
     for name in configuration.subsections("countersign", Scopes::Protected) {
         let name = String::from_utf8_lossy(name).into_owned();
-        if let Some(file) =
-            path(world, configuration, &format!("countersign.{name}.trustedRoot"), Scopes::Protected)
-        {
+        if let Some(file) = path(world, configuration, &format!("countersign.{name}.trustedRoot"))? {
             instances.push(load_instance(&name, &file)?);
         }
     }
@@ -188,19 +186,30 @@ pub(super) fn read(file: &Path, what: &str) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// A path from the configuration, with git's `~/` (git-config, "pathname").
+/// A path from protected configuration, with git's `~/` (git-config, "pathname"); `None` where it is not
+/// set. It has to be absolute: what is relative to the current directory is the repository's own content.
 pub(super) fn path(
     world: &World<'_>,
     configuration: &Configuration,
     key: &str,
-    scopes: Scopes,
-) -> Option<PathBuf> {
-    let text = configuration.text(key, scopes).filter(|text| !text.is_empty())?;
-    let path = match (text.strip_prefix("~/"), home(&world.environment)) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => PathBuf::from(text),
+) -> Result<Option<PathBuf>, Failure> {
+    let Some(value) = configuration.get(key, Scopes::Protected).filter(|value| !value.is_empty()) else {
+        return Ok(None);
     };
-    Some(world.directory.join(path))
+    let text = gix::path::from_bstr(value).map_err(|_| {
+        Failure::new(format!("'{key}' is '{value}', which is no path"), "name the file by its whole path")
+    })?;
+    let path = match (text.strip_prefix("~"), home(&world.environment)) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => text.into_owned(),
+    };
+    if !path.is_absolute() {
+        return Err(Failure::new(
+            format!("'{key}' is '{value}', which would lead into whatever repository is at hand"),
+            "name the file by its whole path",
+        ));
+    }
+    Ok(Some(path))
 }
 
 fn home(environment: &Environment) -> Option<PathBuf> {

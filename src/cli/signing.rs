@@ -100,14 +100,18 @@ impl Settings<'_, '_> {
         self.either(key, &[], keys)
     }
 
-    fn file(&self, key: &str, keys: &[&str]) -> Option<PathBuf> {
-        let path = |key| settings::path(self.world, self.configuration, key, Scopes::Protected);
-        path(key).or_else(|| keys.iter().find_map(|key| path(key)))
+    fn file(&self, key: &str, keys: &[&str]) -> Result<Option<PathBuf>, Failure> {
+        for key in std::iter::once(&key).chain(keys) {
+            if let Some(path) = settings::path(self.world, self.configuration, key)? {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 
     fn instance(&self, name: &str) -> Result<Instance, Failure> {
         let key = format!("countersign.{name}.trustedRoot");
-        match settings::path(self.world, self.configuration, &key, Scopes::Protected) {
+        match settings::path(self.world, self.configuration, &key)? {
             Some(file) => settings::load_instance(name, &file),
             None if name == PUBLIC_GOOD => settings::public_good(),
             None => Err(Failure::new(
@@ -197,7 +201,7 @@ impl Settings<'_, '_> {
 
     fn signing_config(&self, name: &str) -> Result<String, Failure> {
         let key = format!("countersign.{name}.signingConfig");
-        match settings::path(self.world, self.configuration, &key, Scopes::Protected) {
+        match settings::path(self.world, self.configuration, &key)? {
             Some(file) => settings::read(&file, "signing config"),
             None if name == PUBLIC_GOOD => {
                 Ok(sigstore_trust_root::SIGSTORE_PRODUCTION_SIGNING_CONFIG.to_owned())
@@ -230,7 +234,7 @@ impl Settings<'_, '_> {
         ) {
             provider.client_id = client;
         }
-        if let Some(file) = self.file("countersign.clientSecretFile", &["gitsign.clientSecretFile"]) {
+        if let Some(file) = self.file("countersign.clientSecretFile", &["gitsign.clientSecretFile"])? {
             let secret = settings::read(&file, "client secret")?;
             provider.client_secret = Some(secret.trim().to_owned().into());
         }
@@ -241,7 +245,7 @@ impl Settings<'_, '_> {
         );
         provider.login_hint = self.setting("countersign.identity", &[]);
         let mut options = identity::Options::new(provider);
-        options.token_file = self.file("countersign.tokenFile", &[]);
+        options.token_file = self.file("countersign.tokenFile", &[])?;
         options.login = if issuer.is_some() { self.login()? } else { None };
         Ok(options)
     }
