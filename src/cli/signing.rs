@@ -6,7 +6,7 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{World, git_program::committer_address, settings};
@@ -16,8 +16,11 @@ use crate::{
     repository::{Configuration, Scopes},
     service::http::Http,
     sign::{LogPlan, Objection, Preference, SignError, Signer, SigningPlan, login_issuer},
-    sigstore::trusted_root::{Instance, PUBLIC_GOOD},
-    verify::{Verdict, Verifier},
+    sigstore::{
+        certificate::SubjectKind,
+        trusted_root::{Instance, PUBLIC_GOOD},
+    },
+    verify::{Identity, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -36,6 +39,7 @@ pub(super) fn sign(
     payload: &[u8],
 ) -> Result<Signed, Failure> {
     let settings = Settings { world, configuration };
+    let begun = Instant::now();
     let name = settings.setting("countersign.instance", &[]).unwrap_or_else(|| PUBLIC_GOOD.to_owned());
     let instance = settings.instance(&name)?;
     let (plan, issuer) = settings.plan(&name)?;
@@ -46,20 +50,38 @@ pub(super) fn sign(
             Failure::new(error, "log in where a browser can open, or give a token in 'SIGSTORE_ID_TOKEN'")
         })?;
 
+    // A person may have taken minutes to log in.
+    let waited = i64::try_from(begun.elapsed().as_secs()).unwrap_or(i64::MAX);
+    let now = world.now.saturating_add(waited);
     let signer = Signer::new(http, plan);
     let admit = |claims: &Claims| settings.admit(claims, payload);
     let session = signer.open(&token, &admit).map_err(sign_failure)?;
     let verifier = Verifier::new(vec![instance]);
     let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {
-        match verifier.verify(&Payload::whole(payload), armor, world.now) {
-            Verdict::Good(_) => Ok(()),
+        match verifier.verify(&Payload::whole(payload), armor, now) {
+            Verdict::Good(proven) => is_who_logged_in(proven.identity(), session.claims()),
             Verdict::Bad(bad) => Err(bad.to_string().into()),
             Verdict::CannotTell(cause) => Err(cause.to_string().into()),
         }
     };
-    let signature = signer.sign(&session, payload, world.now, &check).map_err(sign_failure)?;
+    let signature = signer.sign(&session, payload, now, &check).map_err(sign_failure)?;
     let digest = crate::encoding::sha256(&[&session.certificate().leaf]);
     Ok(Signed { armor: signature.armor, fingerprint: hex::encode_upper(digest) })
+}
+
+/// Whether the certificate is for the e-mail address that the token is for. The authority was trusted with
+/// the token, not with the choice of whose signature this becomes; how it names workflows and machines is
+/// not known here.
+fn is_who_logged_in(identity: &Identity, claims: &Claims) -> Result<(), Objection> {
+    if identity.kind == SubjectKind::Email && claims.email.as_ref() != Some(&identity.subject) {
+        return Err(format!(
+            "it is by '{}', and the login is for '{}'",
+            words::escape(&identity.subject),
+            words::escape(claims.name())
+        )
+        .into());
+    }
+    Ok(())
 }
 
 fn sign_failure(error: SignError) -> Failure {
@@ -310,11 +332,13 @@ impl Settings<'_, '_> {
             )
             .into());
         }
-        // Making the check stricter is open to every scope.
-        let match_committer =
-            ["countersign.matchCommitter", "gitsign.matchCommitter"].iter().try_fold(false, |any, key| {
-                Ok::<_, Objection>(any || self.configuration.boolean(key, Scopes::Any)?.unwrap_or(false))
-            })?;
+        // Making the check stricter is open to every scope; taking it back is not.
+        let mut match_committer = false;
+        for key in ["countersign.matchCommitter", "gitsign.matchCommitter"] {
+            for scopes in [Scopes::Protected, Scopes::Any] {
+                match_committer |= self.configuration.boolean(key, scopes)?.unwrap_or(false);
+            }
+        }
         if match_committer {
             let committer = committer_address(payload).unwrap_or_default();
             if committer != claims.name().as_bytes() {
