@@ -221,12 +221,24 @@ fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64) -> 
     }
 }
 
-/// A tag that was asked for by the name of its ref must call itself by that name (git does not compare).
+/// A tag that was asked for by the name of a ref must call itself by that name (git does not compare).
 fn misnamed(repository: &Repository, revision: &str, id: ObjectId, name: &[u8]) -> Option<Answer> {
-    let short = revision.strip_prefix("refs/tags/").or(revision.strip_prefix("tags/")).unwrap_or(revision);
+    // What follows only says which object of the ref is meant: `v1^{tag}`, `v1@{0}`.
+    let asked = revision.split(['^', '~', ':']).next().unwrap_or_default();
+    let asked = asked.split("@{").next().unwrap_or_default();
+    let short = asked.strip_prefix("refs/tags/").or(asked.strip_prefix("tags/")).unwrap_or(asked);
     let reference = format!("refs/tags/{short}");
-    let value = repository.references().read(reference.as_str().into()).ok()?;
-    (value.id == Some(id) && short.as_bytes() != name)
+    let value = repository.references().read(reference.as_str().into());
+    let reference = match value {
+        Ok(value) if value.id == Some(id) => reference,
+        // By its own id, nobody gave it another name.
+        _ if id.to_string().starts_with(&asked.to_ascii_lowercase()) => return None,
+        // Some other ref by which the object was found, with whatever stands before the name.
+        _ if asked.as_bytes().ends_with(&[b"/", name].concat()) => return None,
+        _ => asked.to_owned(),
+    };
+    let short = reference.strip_prefix("refs/tags/").unwrap_or(&reference);
+    (short.as_bytes() != name)
         .then(|| Answer::Misnamed { tag: words::escape_bytes(name), reference: words::escape(&reference) })
 }
 
