@@ -16,7 +16,7 @@
 //! | [`words`] | how we speak to people: `error:`, `hint:`, escaping | what about |
 //! | [`encoding`] | DER, CMS and X.509 as slices, SHA-256 | what any of it means |
 //! | [`object`] | commits, tags, push certificates as raw bytes; object ids of both hash kinds | repositories, what is inside a signature |
-//! | [`signature`] | armor and the profile of a keyless CMS; bytes to claims and back | trust, network |
+//! | [`signature`] | armor, the profile of a keyless CMS, SSHSIG and OpenPGP; bytes to claims and back | trust, network |
 //! | [`sigstore`] | certificate, SCT, log entry, inclusion proof, checkpoint, timestamp, trusted root, signing config | the servers that made them |
 //! | [`verify`] | what has to be proven, in which order | where bytes came from, refs, policy |
 //! | [`policy`] | identities, rules, ref patterns, decisions | encodings, trust roots |

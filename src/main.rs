@@ -1,14 +1,17 @@
 //! The program: captures the world as values and hands it over.
 
 use std::{
-    env, io,
+    env,
+    io::{self, IsTerminal as _},
     path::PathBuf,
     process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use countersign::cli::{self, Environment, World};
+use anstream::{AutoStream, ColorChoice};
+use countersign::cli::{self, Environment, Terminals, World};
 
+#[expect(clippy::disallowed_methods, reason = "the one place where the world is read")]
 fn main() -> ExitCode {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     let mut world = World {
@@ -17,6 +20,12 @@ fn main() -> ExitCode {
         directory: env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
         program: env::current_exe().unwrap_or_else(|_| PathBuf::from("countersign")),
         now: i64::try_from(since_epoch).unwrap_or(i64::MAX),
+        terminals: Terminals {
+            stdout: io::stdout().is_terminal(),
+            stderr: io::stderr().is_terminal(),
+            // It knows NO_COLOR and its like.
+            colours: AutoStream::choice(&io::stdout()) != ColorChoice::Never,
+        },
         stdin: &mut io::stdin().lock(),
         stdout: &mut io::stdout().lock(),
         stderr: &mut io::stderr().lock(),

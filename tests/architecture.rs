@@ -10,20 +10,21 @@ use std::{
 };
 
 /// Which rooms each room may name.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("words", &[]),
     ("encoding", &[]),
     ("object", &["encoding"]),
     ("signature", &["encoding"]),
     ("sigstore", &["encoding"]),
     ("verify", &["encoding", "object", "signature", "sigstore"]),
-    ("policy", &["encoding", "object", "sigstore", "verify", "words"]),
+    ("policy", &["encoding", "object", "signature", "sigstore", "verify", "words"]),
     ("repository", &["object"]),
     ("service", &["encoding", "signature", "sigstore"]),
     ("identity", &["service"]),
     ("sign", &["encoding", "identity", "service", "signature", "sigstore"]),
     ("hook", &["object", "policy", "repository", "sigstore", "verify", "words"]),
     ("gpg", &["words"]),
+    ("manual", &[]),
     // An authority of its own, built from the formats anew: it is evidence only while it shares no code.
     ("sandbox", &[]),
 ];

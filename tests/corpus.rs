@@ -7,8 +7,10 @@ mod corpus;
 
 use corpus::{Corpus, NOW};
 use countersign::{
+    object::Payload,
+    signature::ssh::{self, SshSignature},
     sigstore::trusted_root::Instance,
-    verify::{Verdict, Verifier},
+    verify::{Bad, Verdict, Verifier},
 };
 
 const TAG_SIGNER: &str = "billy@chainguard.dev https://accounts.google.com";
@@ -38,4 +40,33 @@ fn every_embedded_signature_verifies_with_the_identity_that_the_index_names() {
     }
     assert_eq!(count, 511, "510 commits and one tag");
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_ssh_signature_verifies_with_the_key_that_the_index_names() {
+    let Some(corpus) = Corpus::open("ssh commits") else { return };
+    let verifier = Verifier::new(Vec::new());
+    let mut wrong = Vec::new();
+    let rows: Vec<_> = corpus.rows.iter().filter(|row| row.signature == "ssh").collect();
+    for row in &rows {
+        let object = corpus.object(&row.id);
+        let signed = object.signed();
+        let armor = signed.signature.as_deref().unwrap();
+        match verifier.verify(&signed.payload, armor, NOW) {
+            Verdict::Stated(stated) => {
+                let bytes = ssh::decode(armor).unwrap();
+                let kind = SshSignature::parse(&bytes).unwrap().key_type();
+                let found = format!("{kind} {}", stated.signing_key());
+                if found != row.signer || stated.time().is_none() {
+                    wrong.push(format!("{}: {found}, not {}", row.id, row.signer));
+                }
+            }
+            other => wrong.push(format!("{}: {other:?}", row.id)),
+        }
+        let longer = [signed.payload.to_vec(), b"\n".to_vec()].concat();
+        let changed = verifier.verify(&Payload::whole(&longer), armor, NOW);
+        assert_eq!(changed, Verdict::Bad(Bad::Signature), "{}", row.id);
+    }
+    assert_eq!(rows.len(), 198, "180 commits and 18 tags");
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }

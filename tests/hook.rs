@@ -1,6 +1,7 @@
 //! Pushes through the installed hook, with git itself on both sides and the embedded authority signing.
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
 
 use std::{
     io::Write as _,

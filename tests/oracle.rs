@@ -213,6 +213,7 @@ fn parts(der: &[u8]) -> Option<forge::Signature> {
         content_type: forge::ID_DATA,
         content: None,
         certificates: vec![cms.certificates[0].to_vec()],
+        revocations: Vec::new(),
         signers: vec![forge::SignerInfo {
             version: 1,
             identifier: forge::tlv(0x30, &[issuer, &forge::tlv(2, &[serial])]),

@@ -11,6 +11,7 @@
 
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
 
 use std::{
     collections::BTreeMap,

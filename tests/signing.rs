@@ -1,6 +1,7 @@
 //! Logging in and signing against the embedded authority, judged by the engine.
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
 
 use std::{
     fs, io,

@@ -28,6 +28,7 @@ pub(super) enum Command {
     Init(InitArguments),
     Hook(crate::hook::HookArguments),
     Policy(crate::hook::PolicyArguments),
+    Trust(super::trust::TrustArguments),
     /// Print a completion script
     Completions {
         /// For which shell
@@ -49,6 +50,15 @@ pub(super) struct VerifyArguments {
     /// Commits, tags or ranges A..B; HEAD if none is given
     #[arg(value_name = "REV|A..B")]
     pub(super) revisions: Vec<String>,
+    /// Everything that is reachable from any ref: whole histories, and annotated tags
+    #[arg(long, conflicts_with_all = ["revisions", "stdin"])]
+    pub(super) all: bool,
+    /// Read the revisions from standard input, one a line
+    #[arg(long, conflicts_with = "revisions")]
+    pub(super) stdin: bool,
+    /// Take the history up to this commit as it is, and verify all that has come since
+    #[arg(long, value_name = "COMMIT")]
+    pub(super) since: Option<String>,
     /// The repository, if not the one around the current directory
     #[arg(long, value_name = "DIR")]
     pub(super) repository: Option<PathBuf>,
@@ -67,12 +77,28 @@ pub(super) struct VerifyArguments {
     /// A trusted root to use as the instance NAME, besides the configured ones
     #[arg(long, value_name = "NAME=FILE")]
     pub(super) trusted_root: Vec<String>,
-    /// Print one JSON object a line, as countersign-verify(1) describes it
-    #[arg(long)]
+    /// What to print
+    #[arg(long, value_enum, default_value = "text")]
+    pub(super) format: Format,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
     pub(super) json: bool,
     /// Say also where the policy and the trusted roots come from
     #[arg(long, short)]
     pub(super) verbose: bool,
+}
+
+/// In which form the answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// A line for each object, for people
+    Text,
+    /// A JSON object a line, as countersign-verify(1) describes it
+    Json,
+    /// What is not good, as SARIF 2.1.0
+    Sarif,
+    /// A test case for each object, as JUnit XML
+    Junit,
 }
 
 /// Tell what is in a signature

@@ -10,16 +10,23 @@ use std::{
 };
 
 use super::{
-    World, exit,
-    settings::{self, Standing, Trust},
+    World, exit, gnupg,
+    settings::{self, Standing, Trust, Unclear},
     signing,
+    trust::update,
 };
 use crate::{
-    gpg::{self, Answer, Data, Request},
+    gpg::{
+        self, Answer, Data, Request,
+        openpgp::{Claims, KeyAnswer, KeySigner, Level, Outcome},
+    },
     object::{Commit, HashKind, MAXIMUM_OBJECT_BYTES, Payload, PushCertificate, Tag, person_address},
     repository::{Configuration, Scopes},
-    signature::armor::MAXIMUM_ARMOR_BYTES,
-    verify::{Identity, Proven, Verdict, Verifier},
+    signature::{
+        armor::{self, MAXIMUM_ARMOR_BYTES},
+        openpgp::Detached,
+    },
+    verify::{CannotTell, Identity, Proven, Stated, Verdict, Verifier, openpgp::KeyRing},
     words::{self, Failure},
 };
 
@@ -47,12 +54,15 @@ pub(super) fn run(world: &mut World<'_>) -> u8 {
 }
 
 fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
+    if let Some(status) = pass_on(world) {
+        return status;
+    }
     let signed = read_data(world, data).and_then(|payload| {
         let configuration = settings::configuration(world)?;
         refuse_openpgp(world, &configuration)?;
-        signing::sign(world, &configuration, &payload)
+        signing::sign(world, &configuration, &payload).map(|signed| (signed, configuration))
     });
-    let signed = match signed {
+    let (signed, configuration) = match signed {
         Ok(signed) => signed,
         Err(failure) => {
             world.complain(&failure.to_string());
@@ -66,7 +76,10 @@ fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
     let written = world.stdout.write_all(&signed.armor).and_then(|()| world.stdout.flush());
     let written = written.and_then(|()| write_status(world, status, &lines));
     match written {
-        Ok(()) => exit::GOOD,
+        Ok(()) => {
+            update::start_detached(world, &configuration, signing::instance_name(&configuration));
+            exit::GOOD
+        }
         Err(error) => {
             let failure = Failure::new(format!("the signature cannot be written: {error}"), "try again");
             world.complain(&failure.to_string());
@@ -85,19 +98,63 @@ fn git_hides_words() -> bool {
 
 /// With only `gpg.program` set, git would store our signature as OpenPGP's and could not verify it.
 fn refuse_openpgp(world: &World<'_>, configuration: &Configuration) -> Result<(), Failure> {
+    if signs_openpgp(world, configuration) {
+        return Err(Failure::new(
+            "git is set up to call countersign as its OpenPGP program, and could not verify what it would sign",
+            "run 'countersign init', which sets 'gpg.format' and 'gpg.x509.program', or name the program that holds your OpenPGP key with 'git config --global countersign.openpgpProgram gpg'",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether git asks for an OpenPGP signature.
+fn signs_openpgp(world: &World<'_>, configuration: &Configuration) -> bool {
     let format = configuration.text("gpg.format", Scopes::Any).unwrap_or("openpgp");
     let names_us = |key: &str| {
         configuration
             .text(key, Scopes::Any)
             .is_some_and(|value| Path::new(value).file_stem() == world.program.file_stem())
     };
-    if format == "openpgp" && (names_us("gpg.program") || names_us("gpg.openpgp.program")) {
-        return Err(Failure::new(
-            "git is set up to call countersign as its OpenPGP program, and could not verify what it would sign",
-            "run 'countersign init', which sets 'gpg.format' and 'gpg.x509.program'",
-        ));
+    format == "openpgp" && (names_us("gpg.program") || names_us("gpg.openpgp.program"))
+}
+
+/// Hand a request for an OpenPGP signature to the program that holds the key, as it came: nothing has
+/// been read from standard input yet. `None` where the user has named no such program.
+fn pass_on(world: &mut World<'_>) -> Option<u8> {
+    let configuration = settings::configuration(world).ok()?;
+    if !signs_openpgp(world, &configuration) {
+        return None;
     }
-    Ok(())
+    let named = configuration.text("countersign.openpgpProgram", Scopes::Protected)?;
+    let program = if named.starts_with("~/") {
+        settings::path(world, &configuration, "countersign.openpgpProgram").ok()??
+    } else {
+        named.into()
+    };
+    let run = gnupg::program(world, &program.to_string_lossy())
+        .ok_or_else(|| "there is no such program".to_owned())
+        .and_then(|program| {
+            Command::new(program)
+                .args(&world.arguments)
+                .env_clear()
+                .envs(world.environment.iter())
+                .current_dir(&world.directory)
+                .status()
+                .map_err(|error| error.to_string())
+        });
+    match run {
+        Ok(status) => {
+            Some(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::COULD_NOT_RUN))
+        }
+        Err(reason) => {
+            let failure = Failure::new(
+                format!("'{}', which should sign, cannot be run: {reason}", words::escape(named)),
+                "set 'countersign.openpgpProgram' to the program that holds your key, not to countersign",
+            );
+            world.complain(&failure.to_string());
+            Some(exit::COULD_NOT_RUN)
+        }
+    }
 }
 
 fn verify(world: &mut World<'_>, signature: &Path, data: &Data, status: Option<u32>) -> u8 {
@@ -127,14 +184,110 @@ fn judge(
     signature: &[u8],
 ) -> Result<(Answer, String), Failure> {
     let mut trust = settings::trust(world, configuration)?;
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    let ring = std::mem::take(&mut trust.openpgp);
+    if armor::kind(signature) == Some(armor::Kind::OpenPgp) {
+        return Ok(judge_openpgp(world, &trust, ring, payload, signature));
+    }
+    let mut verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    if armor::kind(signature) == Some(armor::Kind::Ssh) {
+        verifier = verifier.with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
+    }
     Ok(match verifier.verify(&Payload::whole(payload), signature, world.now) {
-        Verdict::Good(proven) => good(&trust, &proven, payload),
+        Verdict::Good(proven) => match trust.stale(&proven, world.now) {
+            Some(stale) => unclear(&stale),
+            None => good(&trust, &proven, payload),
+        },
+        Verdict::Stated(stated) => stated_answer(&trust, &stated),
         Verdict::Bad(bad) => (Answer::Bad, format!("countersign: bad signature: {bad}\n")),
-        Verdict::CannotTell(cause) => {
-            (Answer::Unknown, format!("countersign: cannot tell who signed: {cause}\n"))
-        }
+        Verdict::CannotTell(cause) => unclear(&trust.unclear(&cause, world.now)),
     })
+}
+
+/// The answer to an OpenPGP signature: by the policy's certificates, or without a policy by those of the
+/// user's own GnuPG, and then with the trust that gpg has in them.
+fn judge_openpgp(
+    world: &World<'_>,
+    trust: &Trust,
+    mut ring: KeyRing,
+    payload: &[u8],
+    signature: &[u8],
+) -> (Answer, String) {
+    let claimed = match Detached::parse(signature) {
+        Ok(claimed) => claimed,
+        Err(error) => {
+            return (Answer::Unknown, format!("countersign: the signature cannot be read: {error}\n"));
+        }
+    };
+    let key_id = hex::encode_upper(claimed.issuer().key_id);
+    if trust.policy.is_none() {
+        ring.extend(gnupg::ring(world, Some(&key_id)));
+    }
+    let verifier = Verifier::new(Vec::new()).with_openpgp(ring);
+    let verdict = verifier.verify(&Payload::whole(payload), signature, world.now);
+    let signer = verifier.openpgp().known(&claimed.issuer(), world.now).map(|known| KeySigner {
+        user_id: known.user_id,
+        fingerprint: known.fingerprint,
+        primary_fingerprint: known.primary_fingerprint,
+    });
+    let by = signer.as_ref().map_or_else(
+        || format!("key {key_id}"),
+        |signer| format!("'{}' (OpenPGP {})", words::escape(&signer.user_id), signer.primary_fingerprint),
+    );
+    let (outcome, note) = match verdict {
+        Verdict::Stated(stated) => {
+            let (standing, level) = match &trust.policy {
+                Some(_) => (trust.standing_of_keys(stated.keys()), Level::Fully),
+                None => {
+                    let level =
+                        signer.as_ref().map(|signer| gnupg::level(world, &signer.primary_fingerprint));
+                    (Standing::NoPolicy, level.unwrap_or(Level::Undefined))
+                }
+            };
+            let expired = if stated.key_expired() { "; the key has expired since" } else { "" };
+            let outcome = if stated.key_expired() { Outcome::KeyExpired(true) } else { Outcome::Good(level) };
+            match standing {
+                Standing::Named(name) => {
+                    let name = words::escape(&name);
+                    (outcome, format!("good signature by {by}, known as '{name}'{expired}"))
+                }
+                Standing::NoPolicy => {
+                    (outcome, format!("good signature by {by}; no policy names anyone{expired}"))
+                }
+                // A key belongs to no instance, so its limits cannot be what is wrong.
+                Standing::Unnamed | Standing::NotBelieved => {
+                    (Outcome::NotNamed, format!("signed by {by}, whom the policy does not name"))
+                }
+            }
+        }
+        Verdict::Bad(bad) => (Outcome::Bad, format!("bad signature by {by}: {bad}")),
+        Verdict::CannotTell(cause) => {
+            let outcome = match cause {
+                CannotTell::UnknownKey => Outcome::NoKey,
+                CannotTell::KeyExpired => Outcome::KeyExpired(false),
+                CannotTell::KeyRevoked => Outcome::KeyRevoked,
+                CannotTell::SignatureExpired => Outcome::SignatureExpired,
+                _ => Outcome::Unfit,
+            };
+            (outcome, format!("cannot accept the signature by {by}: {cause}"))
+        }
+        Verdict::Good(_) => (Outcome::Unfit, "an OpenPGP signature proves no time".to_owned()),
+    };
+    let claims = Claims {
+        key_id,
+        created: claimed.created(),
+        expires: claimed.expires(),
+        version: claimed.version(),
+        public_key_algorithm: claimed.public_key_algorithm(),
+        hash_algorithm: claimed.hash_algorithm(),
+    };
+    (Answer::OpenPgp(Box::new(KeyAnswer { outcome, claims, signer })), format!("countersign: {note}\n"))
+}
+
+fn unclear(unclear: &Unclear) -> (Answer, String) {
+    let hint = unclear.hint.as_ref().map(|hint| format!("hint: {}\n", words::escape(hint)));
+    let cause = words::escape(&unclear.cause);
+    let note = format!("countersign: cannot tell who signed: {cause}\n{}", hint.unwrap_or_default());
+    (Answer::Unknown, note)
 }
 
 fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
@@ -159,7 +312,27 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
                 format!("countersign: good signature {by}; no policy names anyone{remark}\n"),
             )
         }
+        Standing::NotBelieved => {
+            (Answer::Unnamed(signer), format!("countersign: signed {by}, {}\n", settings::NOT_BELIEVED))
+        }
         Standing::Unnamed => {
+            (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))
+        }
+    }
+}
+
+fn stated_answer(trust: &Trust, stated: &Stated) -> (Answer, String) {
+    let signer = settings::key_signer(stated);
+    let by = format!("by {}", words::escape(&signer.name));
+    match trust.standing_of_keys(stated.keys()) {
+        Standing::Named(name) => {
+            let name = words::escape(&name);
+            (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
+        }
+        Standing::NoPolicy => {
+            (Answer::Undefined(signer), format!("countersign: good signature {by}; no policy names anyone\n"))
+        }
+        Standing::NotBelieved | Standing::Unnamed => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))
         }
     }
@@ -191,7 +364,7 @@ pub(super) fn committer_address(payload: &[u8]) -> Option<Vec<u8>> {
     person_address(person).map(<[u8]>::to_vec)
 }
 
-fn read_data(world: &mut World<'_>, data: &Data) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_data(world: &mut World<'_>, data: &Data) -> Result<Vec<u8>, Failure> {
     let failed = |reason: String| {
         Failure::new(format!("what is signed cannot be read: {reason}"), "try the git command again")
     };
@@ -211,7 +384,7 @@ fn read_data(world: &mut World<'_>, data: &Data) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     fs::File::open(path)
         .and_then(|file| file.take(MAXIMUM_ARMOR_BYTES as u64 + 1).read_to_end(&mut bytes))

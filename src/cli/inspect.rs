@@ -2,11 +2,18 @@
 //!
 //! Claims are shown as claims; the policy line is offered for a proven signature only.
 
+mod ssh;
+
 use std::fmt::Write as _;
 
 use gix::objs::Kind;
 
-use super::{Outcome, World, arguments::InspectArguments, exit, settings};
+use super::{
+    Outcome, World,
+    arguments::InspectArguments,
+    exit, gnupg,
+    settings::{self, Standing, Unclear},
+};
 use crate::{
     encoding::x509::Slices,
     object::{Commit, Payload, Tag},
@@ -15,12 +22,13 @@ use crate::{
     signature::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
+        openpgp::Detached,
     },
     sigstore::{
         certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry,
         timestamp::TimestampToken,
     },
-    verify::{Verdict, Verifier},
+    verify::{Key, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -59,9 +67,20 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
         line(&mut text, "  unreadable", &reason);
     }
     let mut trust = settings::trust(world, &configuration)?;
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    let mut ring = std::mem::take(&mut trust.openpgp);
+    if trust.policy.is_none() && armor::kind(signature) == Some(armor::Kind::OpenPgp) {
+        ring.extend(gnupg::ring(world, None));
+    }
+    let verifier = Verifier::new(std::mem::take(&mut trust.instances))
+        .with_openpgp(ring)
+        .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     let status = match verifier.verify(&signed.payload, signature, world.now) {
         Verdict::Good(proven) => {
+            if let Some(stale) = trust.stale(&proven, world.now) {
+                unclear(&mut text, &stale);
+                world.say(&text);
+                return Ok(exit::CANNOT_TELL);
+            }
             text.push_str("proven:\n");
             let identity = proven.identity();
             line(&mut text, "  instance", &identity.instance);
@@ -72,8 +91,39 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             }
             let entry = proven.entry();
             line(&mut text, "  log", &format!("{} index {}", entry.log, entry.index));
+            if trust.standing(identity) == Standing::NotBelieved {
+                text.push_str("proven, but the instance is not believed for such an identity here\n");
+                world.say(&text);
+                return Ok(exit::BAD);
+            }
             text.push_str("if you know this to be the right person, name it in a policy:\n");
             writeln!(text, "  keyless = [{}]", policy_entry(identity)).expect("a string takes everything");
+            exit::GOOD
+        }
+        Verdict::Stated(stated) => {
+            text.push_str("good, by the key (its time is stated, not proven):\n");
+            for key in stated.keys() {
+                line(&mut text, "  key", key);
+            }
+            if let Some(time) = stated.time() {
+                line(&mut text, "  stated time", &words::time(time));
+            }
+            if stated.key_expired() {
+                text.push_str("  the key has expired since\n");
+            }
+            for key in stated.keys() {
+                if let Key::OpenPgp { fingerprint } = key {
+                    for user_id in verifier.openpgp().user_ids(fingerprint) {
+                        line(&mut text, "  user id", &user_id);
+                    }
+                    text.push_str("if you know this to be the right person, name it in a policy:\n");
+                    writeln!(text, "  openpgp = [\"{fingerprint}\"]").expect("a string takes everything");
+                }
+            }
+            if let Some(entry) = ssh::policy_line(signature) {
+                text.push_str("if you know this to be the right person, name it in a policy:\n");
+                writeln!(text, "  {entry}").expect("a string takes everything");
+            }
             exit::GOOD
         }
         Verdict::Bad(bad) => {
@@ -81,7 +131,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             exit::BAD
         }
         Verdict::CannotTell(cause) => {
-            line(&mut text, "cannot tell", &cause);
+            unclear(&mut text, &trust.unclear(&cause, world.now));
             exit::CANNOT_TELL
         }
     };
@@ -89,8 +139,30 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     Ok(status)
 }
 
+fn unclear(text: &mut String, unclear: &Unclear) {
+    line(text, "cannot tell", &unclear.cause);
+    if let Some(hint) = &unclear.hint {
+        line(text, "hint", hint);
+    }
+}
+
 fn line(text: &mut String, name: &str, value: &dyn std::fmt::Display) {
     writeln!(text, "{name}: {}", words::escape(&value.to_string())).expect("a string takes everything");
+}
+
+/// What an OpenPGP signature says of itself.
+fn openpgp_claims(text: &mut String, signature: &[u8]) -> Result<(), String> {
+    let claimed = Detached::parse(signature).map_err(|error| error.to_string())?;
+    let issuer = claimed.issuer();
+    line(text, "  key", &hex::encode_upper(issuer.fingerprint.unwrap_or(&issuer.key_id)));
+    line(text, "  made", &words::time(claimed.created()));
+    if let Some(expires) = claimed.expires() {
+        line(text, "  expires", &words::time(expires));
+    }
+    let (version, algorithm) = (claimed.version(), claimed.public_key_algorithm());
+    let hash = claimed.hash_algorithm();
+    line(text, "  version", &format!("{version}, public-key algorithm {algorithm}, digest algorithm {hash}"));
+    Ok(())
 }
 
 /// What the parts of the signature say of themselves.
@@ -100,12 +172,9 @@ fn claims(text: &mut String, payload: &Payload<'_>, signature: &[u8]) -> Result<
         Some(armor::Kind::Cms) => line(text, "  kind", &"CMS ('SIGNED MESSAGE')"),
         Some(armor::Kind::OpenPgp) => {
             line(text, "  kind", &"OpenPGP");
-            return Ok(());
+            return openpgp_claims(text, signature);
         }
-        Some(armor::Kind::Ssh) => {
-            line(text, "  kind", &"SSH");
-            return Ok(());
-        }
+        Some(armor::Kind::Ssh) => return ssh::claims(text, signature),
         None => return Err("it begins like no signature that git knows".to_owned()),
     }
     let der = armor::decode(signature).map_err(|error| words(&error))?;

@@ -5,11 +5,15 @@
 
 mod arguments;
 mod git_program;
+mod gnupg;
 mod init;
 mod inspect;
 mod manual;
+mod report;
 mod settings;
 mod signing;
+mod ssh_program;
+mod trust;
 mod verify;
 mod world;
 
@@ -18,7 +22,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 pub use arguments::Arguments;
-pub use world::{Environment, World};
+pub use world::{Environment, Terminals, World};
 
 use crate::{gpg, hook, words::Failure};
 use arguments::Command;
@@ -39,6 +43,9 @@ pub mod exit {
 
 /// Run the program in `world`; `world.arguments` are without the program's name.
 pub fn run(world: &mut World<'_>) -> u8 {
+    if gpg::ssh_keygen::is_ssh_dialect(&world.arguments) {
+        return ssh_program::run(world);
+    }
     if gpg::is_dialect(&world.arguments) {
         return git_program::run(world);
     }
@@ -64,6 +71,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Policy(arguments) => {
             Ok(with_surroundings(world, |around| hook::run_policy(arguments, around)))
         }
+        Command::Trust(arguments) => trust::run(world, &arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "countersign", &mut script);

@@ -8,33 +8,66 @@ use std::{
     fs,
     io::Read as _,
     path::{Path, PathBuf},
+    process::Command,
 };
 
-use super::{Environment, World};
+use gix::sec::Trust as Ownership;
+use jiff::tz::TimeZone;
+
+use super::{
+    Environment, World,
+    trust::roots::{self, Facts, Root},
+};
 use crate::{
     gpg::Signer,
-    policy::Policy,
+    policy::{AllowedSigners, Limits, Policy, PolicyError},
     repository::{Configuration, Repository, Scopes},
+    signature::ssh::Revocations,
     sigstore::{
         certificate::SubjectKind,
         trusted_root::{Instance, MAXIMUM_ROOT_BYTES, PUBLIC_GOOD},
     },
-    verify::{Identity, Proven},
+    verify::{
+        CannotTell, Identity, Key, Proven, Stated,
+        openpgp::{KeyRing, MAXIMUM_RING_BYTES},
+    },
     words::Failure,
 };
 
 /// The largest configuration-like file (policy, signing config) that is read, in bytes.
-const MAXIMUM_FILE_BYTES: usize = MAXIMUM_ROOT_BYTES;
+pub(super) const MAXIMUM_FILE_BYTES: usize = MAXIMUM_ROOT_BYTES;
+
+/// What is said of a signer that lies outside the limits of the instance.
+pub(super) const NOT_BELIEVED: &str = "for whom the instance is not believed here";
 
 /// Who counts, by policy or by the user's own word.
 #[derive(Debug, Default)]
 pub(super) struct Trust {
     /// The instances to verify with, each by its own trusted root.
     pub(super) instances: Vec<Instance>,
+    /// What is known of their trusted roots.
+    pub(super) roots: Vec<Facts>,
+    /// What instances are believed for; every entry of a name has to believe.
+    limits: Vec<(String, Limits)>,
+    /// The age in days at which a trusted root tells nothing any more.
+    maximum_age: Option<i64>,
     /// Where names come from; `None` where there is neither policy nor named identity.
     pub(super) source: Option<String>,
     pub(super) identities: Vec<Identity>,
     pub(super) policy: Option<Policy>,
+    /// The OpenPGP certificates that the policy counts.
+    pub(super) openpgp: KeyRing,
+    /// Who may sign with which SSH key where no policy says so, and where that stands.
+    pub(super) ssh_signers: Option<(AllowedSigners, String)>,
+}
+
+/// Why nothing can be told, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unclear {
+    pub(super) cause: String,
+    pub(super) hint: Option<String>,
+    /// A key would help that another key ring may have.
+    pub(super) unknown_key: bool,
 }
 
 /// How an identity stands.
@@ -44,13 +77,71 @@ pub(super) enum Standing {
     Named(String),
     /// There is neither policy nor named identity.
     NoPolicy,
+    /// The instance that vouches is not believed for such an identity.
+    NotBelieved,
     /// Not named.
     Unnamed,
 }
 
 impl Trust {
+    /// Judge with `root`, in the place of any other of its name.
+    pub(super) fn put(&mut self, root: Root) {
+        self.instances.retain(|instance| instance.name() != root.facts.name);
+        self.roots.retain(|facts| facts.name != root.facts.name);
+        self.instances.push(root.instance);
+        self.roots.push(root.facts);
+    }
+
+    /// What makes a good signature one that cannot be told: the trusted root behind it is too old.
+    pub(super) fn stale(&self, proven: &Proven, now: i64) -> Option<Unclear> {
+        let facts = self.roots.iter().find(|facts| facts.name == proven.identity().instance)?;
+        let maximum = self.maximum_age.filter(|maximum| facts.days(now) > *maximum)?;
+        Some(Unclear {
+            cause: format!(
+                "the trusted root of '{}' is {}, and 'countersign.trustMaxAge' is {maximum}",
+                facts.name,
+                facts.age(now)
+            ),
+            hint: Some(facts.remedy()),
+            unknown_key: false,
+        })
+    }
+
+    /// `cause` in words. Where a trusted root lacks something, its age is said, and what to do.
+    pub(super) fn unclear(&self, cause: &CannotTell, now: i64) -> Unclear {
+        let lacks = matches!(
+            cause,
+            CannotTell::UnknownAuthority
+                | CannotTell::UnknownCtLog
+                | CannotTell::UnknownLog
+                | CannotTell::UnknownTimestampAuthority
+        );
+        if !lacks || self.roots.is_empty() {
+            let unknown_key = *cause == CannotTell::UnknownKey;
+            return Unclear { cause: cause.to_string(), hint: None, unknown_key };
+        }
+        // Which instance was meant is not known where its authority is not.
+        let ages: Vec<String> =
+            self.roots.iter().map(|facts| format!("'{}' is {}", facts.name, facts.age(now))).collect();
+        let mut remedies: Vec<String> = self.roots.iter().map(Facts::remedy).collect();
+        if self.roots.iter().filter(|facts| facts.is_updatable).count() > 1 {
+            let others = self.roots.iter().filter(|facts| !facts.is_updatable).map(Facts::remedy);
+            remedies = std::iter::once("run 'countersign trust update'".to_owned()).chain(others).collect();
+        }
+        Unclear {
+            cause: format!("{cause} ({})", ages.join(", ")),
+            hint: Some(remedies.join(", or ")),
+            unknown_key: false,
+        }
+    }
+
     /// How `identity` stands.
     pub(super) fn standing(&self, identity: &Identity) -> Standing {
+        let believes =
+            |(name, limits): &(String, Limits)| *name != identity.instance || limits.believe(identity);
+        if !self.limits.iter().all(believes) {
+            return Standing::NotBelieved;
+        }
         if self.source.is_none() {
             return Standing::NoPolicy;
         }
@@ -61,6 +152,26 @@ impl Trust {
             return Standing::Named(identity.subject.clone());
         }
         Standing::Unnamed
+    }
+
+    /// How the holder of one of `keys` stands.
+    pub(super) fn standing_of_keys(&self, keys: &[Key]) -> Standing {
+        if self.source.is_none() {
+            return Standing::NoPolicy;
+        }
+        let named = keys.iter().find_map(|key| self.policy.as_ref()?.name_of_key(key));
+        named.map_or(Standing::Unnamed, |name| Standing::Named(name.to_owned()))
+    }
+
+    /// How the signer of an SSH or OpenPGP signature stands; `now` where it states no time.
+    pub(super) fn standing_of_stated(&self, stated: &Stated, now: i64) -> Standing {
+        let is_ssh = |key: &Key| matches!(key, Key::Ssh { .. } | Key::SshCertificate { .. });
+        match &self.ssh_signers {
+            Some((signers, _)) if stated.keys().iter().all(is_ssh) => signers
+                .name(stated.keys(), stated.time().unwrap_or(now))
+                .map_or(Standing::Unnamed, Standing::Named),
+            _ => self.standing_of_keys(stated.keys()),
+        }
     }
 
     /// Name one identity besides.
@@ -83,15 +194,48 @@ pub(super) fn repository(world: &World<'_>, named: Option<&Path>) -> Result<Repo
         Some(directory) => Repository::open(&world.directory.join(directory)),
         None => Repository::discover(&world.directory, world.environment.get("GIT_DIR").map(Path::new)),
     };
-    opened
-        .map_err(|error| Failure::new(error, "run this inside a repository, or name one with '--repository'"))
+    let opened = opened.map_err(|error| {
+        Failure::new(error, "run this inside a repository, or name one with '--repository'")
+    })?;
+    // Whoever sets GIT_DIR has chosen the repository in so many words; git asks no more then either.
+    if named.is_some() || world.environment.get("GIT_DIR").is_none() {
+        check_owner(world, named, &opened)?;
+    }
+    Ok(opened)
+}
+
+/// Refuse a repository of somebody else's, unless `safe.directory` names it. Where anything of it is not
+/// the user's own, git decides: it knows every form of that setting.
+fn check_owner(world: &World<'_>, named: Option<&Path>, repository: &Repository) -> Result<(), Failure> {
+    let git_dir = repository.git_dir();
+    let work_tree = git_dir.ends_with(".git").then(|| git_dir.parent()).flatten();
+    let is_own = |path: &Path| matches!(Ownership::from_path_ownership(path), Ok(Ownership::Full));
+    if [Some(git_dir), Some(repository.common_dir()), work_tree].into_iter().flatten().all(is_own) {
+        return Ok(());
+    }
+    let mut git = Command::new("git");
+    git.current_dir(named.map_or(world.directory.clone(), |named| world.directory.join(named)));
+    git.args(["rev-parse", "--git-dir"]).env_remove("GIT_DIR");
+    let answer = git.output().map_err(|error| {
+        Failure::new(format!("git cannot be run: {error}"), "install git, or put it into PATH")
+    })?;
+    if answer.status.success() {
+        return Ok(());
+    }
+    let place = work_tree.unwrap_or(git_dir).display();
+    let words = String::from_utf8_lossy(&answer.stderr);
+    let reason = words.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
+    Err(Failure::new(
+        format!("git does not use the repository '{place}': {reason}"),
+        format!("if you trust whoever owns it, run 'git config --global --add safe.directory {place}'"),
+    ))
 }
 
 /// What verification goes by, as protected configuration says.
 pub(super) fn trust(world: &World<'_>, configuration: &Configuration) -> Result<Trust, Failure> {
     let mut trust = match path(world, configuration, "countersign.policy")? {
         Some(policy) => policy_trust(world, configuration, &policy)?,
-        None => Trust { instances: instances(world, configuration)?, ..Trust::default() },
+        None => instances(world, configuration, &[])?,
     };
     for (_, value) in configuration.get_all("countersign.trustedIdentity", Scopes::Protected) {
         let text = String::from_utf8_lossy(value);
@@ -114,76 +258,128 @@ pub(super) fn policy_trust(
     file: &Path,
 ) -> Result<Trust, Failure> {
     let file = world.directory.join(file);
-    let text = read(&file, "policy")?;
-    let policy = Policy::parse(&text).map_err(|error| {
-        Failure::new(
-            format!("the policy '{}' cannot be used: {error}", file.display()),
-            format!("mend it, and look with 'countersign policy check {}'", file.display()),
-        )
-    })?;
-    let mut instances = Vec::new();
-    for entry in policy.instances() {
-        let root = file.parent().unwrap_or(Path::new("")).join(&entry.trusted_root);
-        instances.push(load_instance(&entry.name, &root)?);
+    let (mut policy, text) = read_policy(&file)?;
+    let mut certificates = Vec::new();
+    for name in policy.openpgp_certificates() {
+        let path = file.parent().unwrap_or(Path::new("")).join(name);
+        certificates.push(read_bytes(&path, "file of OpenPGP certificates", MAXIMUM_RING_BYTES)?);
     }
-    for instance in self::instances(world, configuration)? {
-        if instances.iter().all(|own: &Instance| own.name() != instance.name()) {
-            instances.push(instance);
+    let openpgp = policy.take_openpgp_certificates(&certificates).map_err(|error| unusable(&file, &error))?;
+    let mut trust = instances(world, configuration, &[])?;
+    trust.openpgp = openpgp;
+    for entry in policy.instances() {
+        let root = match &entry.trusted_root {
+            Some(root) => {
+                Some(roots::from_file(&entry.name, &file.parent().unwrap_or(Path::new("")).join(root))?)
+            }
+            None => roots::resolve(world, configuration, &entry.name)?,
+        };
+        if let Some(root) = root {
+            trust.put(root);
         }
+        trust.limits.push((entry.name.clone(), entry.limits.clone()));
     }
     let digest = hex::encode(crate::encoding::sha256(&[text.as_bytes()]));
-    let source = format!("policy '{}' sha256:{digest}", file.display());
-    Ok(Trust { instances, source: Some(source), identities: Vec::new(), policy: Some(policy) })
+    trust.source = Some(format!("policy '{}' sha256:{digest}", file.display()));
+    trust.policy = Some(policy);
+    Ok(trust)
 }
 
-/// Every instance that protected configuration names, and public-good.
-pub(super) fn instances(world: &World<'_>, configuration: &Configuration) -> Result<Vec<Instance>, Failure> {
-    let mut instances = Vec::new();
-    for name in configuration.subsections("countersign", Scopes::Protected) {
-        let name = String::from_utf8_lossy(name).into_owned();
-        if let Some(file) = path(world, configuration, &format!("countersign.{name}.trustedRoot"))? {
-            instances.push(load_instance(&name, &file)?);
-        }
+/// The policy that protected configuration names, if it names one.
+pub(super) fn policy(world: &World<'_>, configuration: &Configuration) -> Result<Option<Policy>, Failure> {
+    let file = path(world, configuration, "countersign.policy")?;
+    file.map(|file| read_policy(&file).map(|(policy, _)| policy)).transpose()
+}
+
+/// The policy in `file`, and its text.
+fn read_policy(file: &Path) -> Result<(Policy, String), Failure> {
+    let text = read(file, "policy")?;
+    let policy = Policy::parse(&text).map_err(|error| unusable(file, &error))?;
+    Ok((policy, text))
+}
+
+fn unusable(file: &Path, error: &PolicyError) -> Failure {
+    Failure::new(
+        format!("the policy '{}' cannot be used: {error}", file.display()),
+        format!("mend it, and look with 'countersign policy check {}'", file.display()),
+    )
+}
+
+/// Where no policy says who may sign, let git's own list of allowed signers say it for SSH keys, if
+/// protected configuration names one.
+pub(super) fn name_ssh_signers(
+    world: &World<'_>,
+    configuration: &Configuration,
+    trust: &mut Trust,
+) -> Result<(), Failure> {
+    let file = path(world, configuration, "gpg.ssh.allowedSignersFile")?;
+    let Some(file) = file.filter(|_| trust.policy.is_none()) else { return Ok(()) };
+    let text = read(&file, "list of allowed signers")?;
+    let signers = AllowedSigners::parse(&text, &time_zone()).map_err(|error| {
+        let error = format!("the list of allowed signers '{}' cannot be used: {error}", file.display());
+        Failure::new(error, "mend it: ssh-keygen(1) says how a line is written")
+    })?;
+    let digest = hex::encode(crate::encoding::sha256(&[text.as_bytes()]));
+    trust.ssh_signers = Some((signers, format!("allowed signers '{}' sha256:{digest}", file.display())));
+    Ok(())
+}
+
+/// The SSH keys that protected configuration revokes.
+pub(super) fn ssh_revocations(
+    world: &World<'_>,
+    configuration: &Configuration,
+) -> Result<Revocations, Failure> {
+    match path(world, configuration, "gpg.ssh.revocationFile")? {
+        Some(file) => super::ssh_program::revocations(&file),
+        None => Ok(Revocations::default()),
     }
-    if !instances.iter().any(|instance| instance.name() == PUBLIC_GOOD) {
-        instances.push(public_good()?);
+}
+
+/// The time zone of whoever runs the program, as git and `ssh-keygen` take it for times of SSH keys.
+pub(super) fn time_zone() -> TimeZone {
+    TimeZone::system()
+}
+
+/// Trust in nobody yet, with every instance that counts here, and `named` besides.
+pub(super) fn instances(
+    world: &World<'_>,
+    configuration: &Configuration,
+    named: &[&str],
+) -> Result<Trust, Failure> {
+    let mut trust = Trust {
+        limits: roots::limits(configuration)?,
+        maximum_age: roots::maximum_age(configuration)?,
+        ..Trust::default()
+    };
+    for root in roots::all(world, configuration, named)? {
+        trust.put(root);
     }
-    Ok(instances)
-}
-
-pub(super) fn public_good() -> Result<Instance, Failure> {
-    Instance::public_good().map_err(|error| {
-        Failure::new(format!("the built-in trusted root: {error}"), "install countersign again")
-    })
-}
-
-/// Load the trusted root in `file` as the instance `name`.
-pub(super) fn load_instance(name: &str, file: &Path) -> Result<Instance, Failure> {
-    let text = read(file, "trusted root")?;
-    Instance::from_json(name, &text).map_err(|error| {
-        Failure::new(
-            format!("the trusted root '{}' of instance '{name}': {error}", file.display()),
-            "get it again from whoever runs the instance",
-        )
-    })
+    Ok(trust)
 }
 
 /// Read a text file of ours, with a bound on its size.
 pub(super) fn read(file: &Path, what: &str) -> Result<String, Failure> {
-    let failed = |reason: String| {
-        Failure::new(
-            format!("the {what} '{}' cannot be read: {reason}", file.display()),
-            "check the path and its permissions",
-        )
-    };
-    let mut text = String::new();
-    let opened = fs::File::open(file).map_err(|error| failed(error.to_string()))?;
-    let mut bounded = opened.take(MAXIMUM_FILE_BYTES as u64 + 1);
-    bounded.read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
-    if text.len() > MAXIMUM_FILE_BYTES {
-        return Err(failed(format!("it is larger than {MAXIMUM_FILE_BYTES} bytes")));
+    let bytes = read_bytes(file, what, MAXIMUM_FILE_BYTES)?;
+    String::from_utf8(bytes).map_err(|error| unreadable(file, what, &error))
+}
+
+/// Read a file of at most `maximum` bytes.
+fn read_bytes(file: &Path, what: &str, maximum: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let opened = fs::File::open(file).map_err(|error| unreadable(file, what, &error))?;
+    let mut bounded = opened.take(maximum as u64 + 1);
+    bounded.read_to_end(&mut bytes).map_err(|error| unreadable(file, what, &error))?;
+    if bytes.len() > maximum {
+        return Err(unreadable(file, what, &format!("it is larger than {maximum} bytes")));
     }
-    Ok(text)
+    Ok(bytes)
+}
+
+fn unreadable(file: &Path, what: &str, reason: &dyn std::fmt::Display) -> Failure {
+    Failure::new(
+        format!("the {what} '{}' cannot be read: {reason}", file.display()),
+        "check the path and its permissions",
+    )
 }
 
 /// A path from protected configuration, with git's `~/` (git-config, "pathname"); `None` where it is not
@@ -239,6 +435,17 @@ pub(super) fn signer(proven: &Proven) -> Signer {
         fingerprint: hex::encode_upper(proven.certificate_digest()),
         primary_fingerprint: hex::encode_upper(crate::encoding::sha256(&[identity.as_bytes()])),
         time: proven.time(),
+    }
+}
+
+/// What git's status lines say of a signature that states its time.
+pub(super) fn key_signer(stated: &Stated) -> Signer {
+    let name = stated.keys().first().map(ToString::to_string).unwrap_or_default();
+    Signer {
+        fingerprint: stated.signing_key().to_owned(),
+        primary_fingerprint: name.rsplit(' ').next().unwrap_or_default().to_owned(),
+        name,
+        time: stated.time().unwrap_or_default(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{World, git_program::committer_address, settings};
+use super::{World, git_program::committer_address, settings, trust::roots};
 use crate::{
     identity::{self, BrowserOptions, Claims, GitHubActions, Login, Notice, Opener, Prompter, Provider},
     object::Payload,
@@ -18,7 +18,7 @@ use crate::{
     sign::{LogPlan, Objection, Preference, SignError, Signer, SigningPlan, login_issuer},
     sigstore::{
         certificate::SubjectKind,
-        trusted_root::{Instance, PUBLIC_GOOD},
+        trusted_root::{Instance, PUBLIC_GOOD, STAGING},
     },
     verify::{Identity, Verdict, Verifier},
     words::{self, Failure},
@@ -40,9 +40,9 @@ pub(super) fn sign(
 ) -> Result<Signed, Failure> {
     let settings = Settings { world, configuration };
     let begun = Instant::now();
-    let name = settings.setting("countersign.instance", &[]).unwrap_or_else(|| PUBLIC_GOOD.to_owned());
-    let instance = settings.instance(&name)?;
-    let (plan, issuer) = settings.plan(&name)?;
+    let name = instance_name(configuration);
+    let instance = settings.instance(name)?;
+    let (plan, issuer) = settings.plan(name)?;
     let http = Arc::new(Http::default());
     let options = settings.identity_options(issuer)?;
     let token = identity::obtain(&http, &options, &settings.identity_environment(), &Terminal, world.now)
@@ -60,6 +60,7 @@ pub(super) fn sign(
     let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {
         match verifier.verify(&Payload::whole(payload), armor, now) {
             Verdict::Good(proven) => is_who_logged_in(proven.identity(), session.claims()),
+            Verdict::Stated(_) => Err("it proves no time".into()),
             Verdict::Bad(bad) => Err(bad.to_string().into()),
             Verdict::CannotTell(cause) => Err(cause.to_string().into()),
         }
@@ -82,6 +83,12 @@ fn is_who_logged_in(identity: &Identity, claims: &Claims) -> Result<(), Objectio
         .into());
     }
     Ok(())
+}
+
+/// The instance that is signed with.
+pub(super) fn instance_name(configuration: &Configuration) -> &str {
+    let name = configuration.text("countersign.instance", Scopes::Protected);
+    name.filter(|name| !name.is_empty()).unwrap_or(PUBLIC_GOOD)
 }
 
 fn sign_failure(error: SignError) -> Failure {
@@ -132,14 +139,16 @@ impl Settings<'_, '_> {
     }
 
     fn instance(&self, name: &str) -> Result<Instance, Failure> {
-        let key = format!("countersign.{name}.trustedRoot");
-        match settings::path(self.world, self.configuration, &key)? {
-            Some(file) => settings::load_instance(name, &file),
-            None if name == PUBLIC_GOOD => settings::public_good(),
+        match roots::resolve(self.world, self.configuration, name)? {
+            Some(root) => Ok(root.instance),
             None => Err(Failure::new(
                 format!("the instance '{name}' has no trusted root"),
-                format!("set '{key}' to the path of its trusted_root.json with 'git config --global'"),
-            )),
+                format!(
+                    "set 'countersign.{name}.trustedRoot' to the path of its trusted_root.json \
+                     with 'git config --global'"
+                ),
+            )
+            .hint(format!("or keep it with 'countersign trust add {name}'"))),
         }
     }
 
@@ -228,6 +237,7 @@ impl Settings<'_, '_> {
             None if name == PUBLIC_GOOD => {
                 Ok(sigstore_trust_root::SIGSTORE_PRODUCTION_SIGNING_CONFIG.to_owned())
             }
+            None if name == STAGING => Ok(sigstore_trust_root::SIGSTORE_STAGING_SIGNING_CONFIG.to_owned()),
             None => Err(Failure::new(
                 format!("the instance '{name}' has no signing config"),
                 format!("set '{key}' to the path of its signing_config.json with 'git config --global'"),

@@ -1,95 +1,142 @@
 //! `countersign verify`: who vouches for these commits and tags, for people and for machines.
 
+mod progress;
+mod tasks;
+
 use gix::objs::Kind;
 use rayon::prelude::*;
-use serde_json::{Value, json};
 
 use super::{
     Outcome, World,
-    arguments::VerifyArguments,
-    exit,
-    settings::{self, Standing, Trust},
+    arguments::{Format, VerifyArguments},
+    gnupg,
+    report::{Answer, Line, Report, Tally},
+    settings::{self, Trust},
+    trust::roots,
 };
 use crate::{
-    object::{Commit, HashKind, ObjectId, Signed, Tag},
-    repository::{ObjectReader, Repository, Revision, new_commits},
+    object::{Commit, ObjectId, Signed, Tag},
+    repository::{Object, ObjectReader, Objects, Repository},
     sigstore::certificate::SubjectKind,
-    verify::{Identity, Proven, ProvenTime, Verdict, Verifier},
+    verify::{Identity, Verdict, Verifier},
     words::{self, Failure},
 };
+use progress::Progress;
+use tasks::{TagNames, Task, Tasks, unreadable};
 
-/// How many objects are judged before their lines are printed: memory stays flat however many there are.
+/// How many objects are judged before their lines are printed, and how many bytes of them are held at once:
+/// memory stays flat however many there are.
 const BATCH: usize = 1024;
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
-/// One object's answer.
-enum Answer {
-    Good {
-        proven: Box<Proven>,
-        standing: Standing,
-    },
-    /// Changed after signing, or malformed.
-    Bad(String),
-    CannotTell(String),
-    /// Not signed at all.
-    Unsigned,
-    /// The tag calls itself by another name than its ref.
-    Misnamed {
-        tag: String,
-        reference: String,
-    },
-    /// The object cannot be had.
-    Failed(String),
+/// Everything that an answer goes by.
+struct Judge<'a> {
+    repository: &'a Repository,
+    objects: Objects,
+    verifier: &'a Verifier,
+    trust: &'a Trust,
+    tags: TagNames,
+    now: i64,
 }
 
-struct Line {
-    id: ObjectId,
-    kind: Kind,
-    title: String,
-    answer: Answer,
-}
-
-/// Verify each revision and print a line for each object.
+/// Verify what is asked for and print a report.
 pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome {
     let configuration = settings::configuration(world)?;
     let repository = settings::repository(world, arguments.repository.as_deref())?;
     let mut trust = trust(world, arguments, &configuration)?;
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances));
+    let ring = std::mem::take(&mut trust.openpgp);
+    let verifier = Verifier::new(std::mem::take(&mut trust.instances))
+        .with_openpgp(ring)
+        .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     if arguments.verbose {
-        tell_sources(world, &verifier, &trust);
+        tell_sources(world, &trust);
     }
-    let head = ["HEAD".to_owned()];
-    let revisions = if arguments.revisions.is_empty() { &head[..] } else { &arguments.revisions };
     let objects = repository.objects().map_err(|error| unreadable(&error))?;
+    let (tasks, tags) = tasks::tasks(world, arguments, &repository)?;
+    let judge =
+        Judge { repository: &repository, objects, verifier: &verifier, trust: &trust, tags, now: world.now };
+    let format = if arguments.json { Format::Json } else { arguments.format };
+    let mut report = Report::new(format, world.terminals.colours);
+    let mut tally = Tally::default();
+    let outcome = judge_all(world, &judge, tasks, &mut report, &mut tally);
+    report.finish(world, &tally, outcome.as_ref().err())?;
 
-    let mut worst = exit::GOOD;
-    let mut unnamed = false;
-    for revision in revisions {
-        let wanted = ids(&repository, revision)?;
-        for batch in wanted.chunks(BATCH) {
-            let lines: Vec<Line> = batch
-                .par_iter()
-                .map_init(
-                    || objects.reader(),
-                    |reader, id| judge(reader, *id, revision, &repository, &verifier, &trust, world.now),
-                )
-                .collect();
-            let mut text = String::new();
-            for line in &lines {
-                worst = worse(worst, line.exit());
-                unnamed |= matches!(&line.answer, Answer::Good { standing: Standing::NoPolicy, .. });
-                text.push_str(&if arguments.json { format!("{}\n", line.json()) } else { line.words() });
-            }
-            world.say(&text);
-        }
+    for gap in tally.gaps() {
+        world.complain(&gap.to_string());
     }
-    if unnamed {
+    if tally.unnamed {
         world.complain(
             "warning: signatures are proven, but neither a policy nor '--identity' says who should sign\n\
              hint: name one signer with '--identity SUBJECT --issuer URL', or a policy with '--policy FILE'\n\
              hint: 'countersign policy init FILE' writes a first policy\n",
         );
     }
-    Ok(worst)
+    for hint in tally.hints() {
+        world.complain(&format!("hint: {}\n", words::escape(hint)));
+    }
+    let listing = arguments.all || arguments.stdin || arguments.since.is_some();
+    if listing || (tally.total() > 1 && arguments.revisions.iter().any(|revision| revision.contains(".."))) {
+        world.complain(&tally.summary());
+    }
+    outcome.map(|()| tally.exit())
+}
+
+/// Judge all `tasks` on all cores, batch by batch: while one is judged, the next is gathered.
+fn judge_all(
+    world: &mut World<'_>,
+    judge: &Judge<'_>,
+    mut tasks: Tasks<'_>,
+    report: &mut Report,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
+    // Lines that go to the same terminal are progress enough.
+    let mut progress = Progress::begin(world.terminals.stderr && !world.terminals.stdout);
+    let mut gathered = gather(&mut tasks);
+    // Without a policy, what the user's own GnuPG knows is worth saying; it is asked at most once.
+    let mut own = None;
+    loop {
+        let (batch, failure) = gathered;
+        if batch.is_empty() {
+            progress.end();
+            return failure.map_or(Ok(()), Err);
+        }
+        let (mut lines, next) = rayon::join(
+            || judge.batch(batch),
+            || match failure {
+                Some(failure) => (Vec::new(), Some(failure)),
+                None => gather(&mut tasks),
+            },
+        );
+        gathered = next;
+        if judge.trust.source.is_none() && lines.iter().any(Line::lacks_key) {
+            let own =
+                own.get_or_insert_with(|| Verifier::new(Vec::new()).with_openpgp(gnupg::ring(world, None)));
+            judge.again(own, &mut lines);
+        }
+        lines.iter().for_each(|line| tally.count(line));
+        let text = report.lines(&lines)?;
+        world.say(&text);
+        if let Some(words) = progress.advance(tally.total()) {
+            world.complain(&words);
+        }
+    }
+}
+
+/// The next tasks, and why there are no more if that has a reason.
+fn gather(tasks: &mut Tasks<'_>) -> (Vec<Task>, Option<Failure>) {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    while batch.len() < BATCH && bytes < BATCH_BYTES {
+        match tasks.next() {
+            Some(Ok(task)) => {
+                bytes += task.object.iter().flatten().map(|object| object.bytes.len()).sum::<usize>();
+                batch.push(task);
+            }
+            Some(Err(failure)) => return (batch, Some(failure)),
+            None => break,
+        }
+    }
+    (batch, None)
 }
 
 fn trust(
@@ -100,8 +147,7 @@ fn trust(
     let mut trust = match (&arguments.policy, &arguments.identity, &arguments.issuer) {
         (Some(policy), ..) => settings::policy_trust(world, configuration, policy)?,
         (None, Some(subject), Some(issuer)) => {
-            let instances = settings::instances(world, configuration)?;
-            let mut trust = Trust { instances, ..Trust::default() };
+            let mut trust = settings::instances(world, configuration, &[&arguments.instance])?;
             for kind in [SubjectKind::Email, SubjectKind::Uri, SubjectKind::Username] {
                 let (instance, issuer, subject) =
                     (arguments.instance.clone(), issuer.clone(), subject.clone());
@@ -109,252 +155,138 @@ fn trust(
             }
             trust
         }
-        _ => settings::trust(world, configuration)?,
+        _ => {
+            let mut trust = settings::trust(world, configuration)?;
+            settings::name_ssh_signers(world, configuration, &mut trust)?;
+            trust
+        }
     };
     for named in &arguments.trusted_root {
         let (name, file) = named.split_once('=').ok_or_else(|| {
             Failure::new(format!("'--trusted-root {named}' names no file"), "write it as NAME=FILE")
         })?;
-        trust.instances.retain(|instance| instance.name() != name);
-        trust.instances.push(settings::load_instance(name, &world.directory.join(file))?);
+        trust.put(roots::from_file(name, &world.directory.join(file))?);
     }
     Ok(trust)
 }
 
-fn tell_sources(world: &mut World<'_>, verifier: &Verifier, trust: &Trust) {
+fn tell_sources(world: &mut World<'_>, trust: &Trust) {
     let source = trust.source.as_deref().unwrap_or("nobody is named");
     let mut text = format!("identities: {}\n", words::escape(source));
-    for instance in verifier.instances() {
+    if let Some((_, source)) = &trust.ssh_signers {
+        text.push_str(&format!("SSH signers: {}\n", words::escape(source)));
+    }
+    for facts in &trust.roots {
         text.push_str(&format!(
-            "trusted root: {} sha256:{}\n",
-            words::escape(instance.name()),
-            hex::encode(instance.digest())
+            "trusted root: {} sha256:{} ({}, {})\n",
+            words::escape(&facts.name),
+            hex::encode(facts.digest),
+            words::escape(&facts.origin()),
+            facts.age(world.now),
         ));
     }
     world.complain(&text);
 }
 
-/// The objects that `revision` names: one, or the commits of a range, newest first.
-fn ids(repository: &Repository, revision: &str) -> Result<Vec<ObjectId>, Failure> {
-    let resolved = repository.resolve(revision).map_err(|error| {
-        Failure::new(error, "name a commit, a tag or a range 'A..B' that is in this repository")
-    })?;
-    match resolved {
-        Revision::Single(id) => Ok(vec![id]),
-        Revision::Range { exclude, include } => {
-            let objects = repository.objects().map_err(|error| unreadable(&error))?;
-            let shallow = repository.shallow(None).map_err(|error| unreadable(&error))?;
-            new_commits(&objects.reader(), &[include], &[exclude], None, &shallow)
-                .map(|history| history.commits)
-                .map_err(|error| unreadable(&error))
+impl Judge<'_> {
+    fn batch(&self, tasks: Vec<Task>) -> Vec<Line> {
+        tasks
+            .into_par_iter()
+            .map_init(|| self.objects.reader(), |reader, task| self.task(reader, task))
+            .collect()
+    }
+
+    fn task(&self, reader: &ObjectReader, task: Task) -> Line {
+        let Task { id, object, revision, place } = task;
+        let line = |kind, title, answer| Line { id, kind, title, place, answer };
+        let Object { kind, bytes, .. } = match object.unwrap_or_else(|| reader.read(id)) {
+            Ok(object) => object,
+            Err(error) => return line(Kind::Commit, String::new(), Answer::Failed(error.to_string())),
+        };
+        // Whoever sees an object that git reads in one way and others in another must not vouch for it.
+        let malformed =
+            |error: &dyn std::error::Error| line(kind, String::new(), Answer::Bad(error.to_string()));
+        match kind {
+            Kind::Commit => match Commit::parse(reader.hash(), &bytes) {
+                Ok(commit) => {
+                    let title = commit.message.split(|byte| *byte == b'\n').next().unwrap_or_default();
+                    let answer = answer(&commit.signed, self.verifier, self.trust, self.now);
+                    line(kind, words::escape_bytes(title), answer)
+                }
+                Err(error) => malformed(&error),
+            },
+            Kind::Tag => match Tag::parse(reader.hash(), &bytes) {
+                Ok(tag) => {
+                    let answer = self
+                        .misnamed(revision.as_deref(), id, tag.name)
+                        .unwrap_or_else(|| answer(&tag.signed, self.verifier, self.trust, self.now));
+                    line(kind, words::escape_bytes(tag.name), answer)
+                }
+                Err(error) => malformed(&error),
+            },
+            Kind::Tree | Kind::Blob => {
+                line(kind, String::new(), Answer::Failed(format!("a {kind} carries no signature")))
+            }
         }
     }
-}
 
-fn unreadable(error: &dyn std::error::Error) -> Failure {
-    Failure::new(error, "run 'git fsck' to see what is missing or damaged")
-}
-
-fn judge(
-    reader: &ObjectReader,
-    id: ObjectId,
-    revision: &str,
-    repository: &Repository,
-    verifier: &Verifier,
-    trust: &Trust,
-    now: i64,
-) -> Line {
-    let failed = |kind, error: &dyn std::error::Error| Line {
-        id,
-        kind,
-        title: String::new(),
-        answer: Answer::Failed(error.to_string()),
-    };
-    // Whoever sees an object that git reads in one way and others in another must not vouch for it.
-    let malformed = |kind, error: &dyn std::error::Error| Line {
-        id,
-        kind,
-        title: String::new(),
-        answer: Answer::Bad(error.to_string()),
-    };
-    let object = match reader.read(id) {
-        Ok(object) => object,
-        Err(error) => return failed(Kind::Commit, &error),
-    };
-    match object.kind {
-        Kind::Commit => match Commit::parse(reader.hash(), &object.bytes) {
-            Ok(commit) => {
-                let title = commit.message.split(|byte| *byte == b'\n').next().unwrap_or_default();
-                let answer = answer(&commit.signed, verifier, trust, now);
-                Line { id, kind: Kind::Commit, title: words::escape_bytes(title), answer }
-            }
-            Err(error) => malformed(Kind::Commit, &error),
-        },
-        Kind::Tag => match Tag::parse(reader.hash(), &object.bytes) {
-            Ok(tag) => {
-                let answer = match misnamed(repository, revision, id, tag.name) {
-                    Some(misnamed) => misnamed,
-                    None => answer(&tag.signed, verifier, trust, now),
+    /// Ask `verifier` about the lines for which a key was lacking.
+    fn again(&self, verifier: &Verifier, lines: &mut [Line]) {
+        lines.par_iter_mut().filter(|line| line.lacks_key()).for_each_init(
+            || self.objects.reader(),
+            |reader, line| {
+                let Ok(object) = reader.read(line.id) else { return };
+                let signed = match object.kind {
+                    Kind::Commit => Commit::parse(reader.hash(), &object.bytes).map(|commit| commit.signed),
+                    _ => Tag::parse(reader.hash(), &object.bytes).map(|tag| tag.signed),
                 };
-                Line { id, kind: Kind::Tag, title: words::escape_bytes(tag.name), answer }
+                if let Ok(signed) = signed {
+                    line.answer = answer(&signed, verifier, self.trust, self.now);
+                }
+            },
+        );
+    }
+
+    /// A tag that was asked for by the name of a ref must call itself by that name (git does not compare).
+    fn misnamed(&self, revision: Option<&str>, id: ObjectId, name: &[u8]) -> Option<Answer> {
+        let calls_itself =
+            |reference: &str| reference.strip_prefix("refs/tags/").map(str::as_bytes) == Some(name);
+        let named = revision.and_then(|revision| {
+            // What follows only says which object of the ref is meant: `v1^{tag}`, `v1@{0}`.
+            let asked = revision.split(['^', '~', ':']).next().unwrap_or_default();
+            let asked = asked.split("@{").next().unwrap_or_default();
+            let short = asked.strip_prefix("refs/tags/").or(asked.strip_prefix("tags/")).unwrap_or(asked);
+            let reference = format!("refs/tags/{short}");
+            match self.repository.references().read(reference.as_str().into()) {
+                Ok(value) if value.id == Some(id) => Some(reference),
+                // By its own id, nobody gave it another name.
+                _ if id.to_string().starts_with(&asked.to_ascii_lowercase()) => None,
+                // Some other ref by which the object was found, with whatever stands before the name.
+                _ if asked.as_bytes() == name || asked.as_bytes().ends_with(&[b"/", name].concat()) => None,
+                _ => Some(asked.to_owned()),
             }
-            Err(error) => malformed(Kind::Tag, &error),
-        },
-        kind => Line {
-            id,
-            kind,
-            title: String::new(),
-            answer: Answer::Failed(format!("a {kind} carries no signature")),
-        },
+        });
+        let known = self.tags.get(&id).into_iter().flatten().cloned();
+        let reference = named.into_iter().chain(known).find(|reference| !calls_itself(reference))?;
+        Some(Answer::Misnamed { tag: words::escape_bytes(name), reference: words::escape(&reference) })
     }
 }
 
 fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64) -> Answer {
     let Some(signature) = &signed.signature else { return Answer::Unsigned };
     match verifier.verify(&signed.payload, signature, now) {
-        Verdict::Good(proven) => {
-            let standing = trust.standing(proven.identity());
-            Answer::Good { proven, standing }
+        Verdict::Good(proven) => match trust.stale(&proven, now) {
+            Some(stale) => Answer::CannotTell(stale),
+            None => {
+                let standing = trust.standing(proven.identity());
+                Answer::Good { proven, standing }
+            }
+        },
+        Verdict::Stated(stated) => {
+            let standing = trust.standing_of_stated(&stated, now);
+            Answer::Stated { stated, standing }
         }
         Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
-        Verdict::CannotTell(cause) => Answer::CannotTell(cause.to_string()),
-    }
-}
-
-/// A tag that was asked for by the name of a ref must call itself by that name (git does not compare).
-fn misnamed(repository: &Repository, revision: &str, id: ObjectId, name: &[u8]) -> Option<Answer> {
-    // What follows only says which object of the ref is meant: `v1^{tag}`, `v1@{0}`.
-    let asked = revision.split(['^', '~', ':']).next().unwrap_or_default();
-    let asked = asked.split("@{").next().unwrap_or_default();
-    let short = asked.strip_prefix("refs/tags/").or(asked.strip_prefix("tags/")).unwrap_or(asked);
-    let reference = format!("refs/tags/{short}");
-    let value = repository.references().read(reference.as_str().into());
-    let reference = match value {
-        Ok(value) if value.id == Some(id) => reference,
-        // By its own id, nobody gave it another name.
-        _ if id.to_string().starts_with(&asked.to_ascii_lowercase()) => return None,
-        // Some other ref by which the object was found, with whatever stands before the name.
-        _ if asked.as_bytes().ends_with(&[b"/", name].concat()) => return None,
-        _ => asked.to_owned(),
-    };
-    let short = reference.strip_prefix("refs/tags/").unwrap_or(&reference);
-    (short.as_bytes() != name)
-        .then(|| Answer::Misnamed { tag: words::escape_bytes(name), reference: words::escape(&reference) })
-}
-
-/// The worse of two exit statuses: 3, then 1, then 2, then 0.
-fn worse(one: u8, other: u8) -> u8 {
-    let rank = |status| match status {
-        exit::COULD_NOT_RUN => 3,
-        exit::BAD => 2,
-        exit::CANNOT_TELL => 1,
-        _ => 0,
-    };
-    if rank(one) >= rank(other) { one } else { other }
-}
-
-impl Line {
-    fn exit(&self) -> u8 {
-        match &self.answer {
-            Answer::Good { standing: Standing::Named(_), .. } => exit::GOOD,
-            Answer::Good { standing: Standing::NoPolicy, .. } | Answer::CannotTell(_) => exit::CANNOT_TELL,
-            Answer::Good { standing: Standing::Unnamed, .. }
-            | Answer::Bad(_)
-            | Answer::Unsigned
-            | Answer::Misnamed { .. } => exit::BAD,
-            Answer::Failed(_) => exit::COULD_NOT_RUN,
-        }
-    }
-
-    /// The status as a word for machines, and its cause where there is one.
-    fn status(&self) -> (&'static str, Option<String>) {
-        match &self.answer {
-            Answer::Good { standing: Standing::Named(_), .. } => ("good", None),
-            Answer::Good { standing: Standing::NoPolicy, .. } => {
-                ("proven", Some("neither a policy nor '--identity' names anyone".to_owned()))
-            }
-            Answer::Good { standing: Standing::Unnamed, .. } => {
-                ("refused", Some("the signer is not named".to_owned()))
-            }
-            Answer::Bad(cause) => ("bad", Some(cause.clone())),
-            Answer::CannotTell(cause) => ("cannot-tell", Some(cause.clone())),
-            Answer::Unsigned => ("unsigned", Some("there is no signature".to_owned())),
-            Answer::Misnamed { tag, reference } => {
-                ("refused", Some(format!("'{reference}' holds a tag that calls itself '{tag}'")))
-            }
-            Answer::Failed(cause) => ("error", Some(cause.clone())),
-        }
-    }
-
-    fn words(&self) -> String {
-        let (status, cause) = self.status();
-        let short = &self.id.to_string()[..12];
-        let mut line = format!("{status:<11} {short} ");
-        if let Answer::Good { proven, standing } = &self.answer {
-            let identity = proven.identity();
-            let name = match standing {
-                Standing::Named(name) if *name != identity.subject => format!("{} = ", words::escape(name)),
-                _ => String::new(),
-            };
-            line.push_str(&format!(
-                "{name}{} ({}, {}) {} ",
-                words::escape(&identity.subject),
-                words::escape(&identity.issuer),
-                words::escape(&identity.instance),
-                words::time(proven.time()),
-            ));
-        }
-        if let Some(cause) = cause.filter(|_| !matches!(self.answer, Answer::Unsigned)) {
-            line.push_str(&format!("[{}] ", words::escape(&cause)));
-        }
-        line.push_str(&self.title);
-        format!("{}\n", line.trim_end())
-    }
-
-    fn json(&self) -> Value {
-        let (status, cause) = self.status();
-        let mut value = json!({
-            "version": 1,
-            "object": self.id.to_string(),
-            "hash": if self.id.kind() == HashKind::Sha256 { "sha256" } else { "sha1" },
-            "type": self.kind.to_string(),
-            "status": status,
-            "exit": self.exit(),
-        });
-        if let Some(cause) = cause {
-            value["cause"] = cause.into();
-        }
-        if let Answer::Good { proven, standing } = &self.answer {
-            let identity = proven.identity();
-            let entry = proven.entry();
-            value["identity"] = json!({
-                "instance": identity.instance,
-                "issuer": identity.issuer,
-                "kind": identity.kind.name(),
-                "subject": identity.subject,
-            });
-            if let Standing::Named(name) = standing {
-                value["name"] = name.as_str().into();
-            }
-            value["times"] = proven
-                .times()
-                .iter()
-                .map(|time| match time {
-                    ProvenTime::Log(seconds) => json!({"by": "log", "seconds": seconds}),
-                    ProvenTime::TimestampAuthority(seconds) => {
-                        json!({"by": "timestamp-authority", "seconds": seconds})
-                    }
-                })
-                .collect();
-            value["log"] = json!({
-                "url": entry.log,
-                "index": entry.index,
-                "signedEntryTimestamp": entry.signed_entry_timestamp,
-                "inclusionProof": entry.inclusion_proof,
-            });
-            value["certificateSha256"] = hex::encode(proven.certificate_digest()).into();
-            value["trustedRootSha256"] = hex::encode(proven.root_digest()).into();
-        }
-        value
+        Verdict::CannotTell(cause) => Answer::CannotTell(trust.unclear(&cause, now)),
     }
 }

@@ -35,6 +35,17 @@ impl Environment {
     }
 }
 
+/// What the outputs are connected to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terminals {
+    /// Standard output is a terminal.
+    pub stdout: bool,
+    /// Standard error is a terminal.
+    pub stderr: bool,
+    /// Standard output takes colours.
+    pub colours: bool,
+}
+
 /// The world around one run.
 pub struct World<'a> {
     /// The arguments, without the program's name.
@@ -47,6 +58,8 @@ pub struct World<'a> {
     pub program: PathBuf,
     /// The clock, in seconds since 1970.
     pub now: i64,
+    /// What the outputs are connected to.
+    pub terminals: Terminals,
     /// Standard input.
     pub stdin: &'a mut dyn Read,
     /// Standard output; for git it carries nothing but status lines or the signature.

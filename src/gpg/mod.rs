@@ -1,9 +1,11 @@
 //! The dialect that git and its friends speak with a signing program: arguments in, status lines out.
 //!
-//! Knows how git (gpg-interface.c), jj, GitButler and EGit call `gpg` and `gpgsm`, and which status
-//! lines they read. Knows nothing of signatures, policies or repositories.
+//! Knows how git (gpg-interface.c), jj, GitButler and EGit call `gpg`, `gpgsm` and `ssh-keygen -Y`,
+//! and which lines they read. Knows nothing of signatures, policies or repositories.
 
 mod arguments;
+pub mod openpgp;
+pub mod ssh_keygen;
 mod status;
 
 pub use arguments::{ArgumentError, Data, Request, is_dialect};

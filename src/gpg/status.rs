@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use super::openpgp::{self, KeyAnswer};
+
 /// Who a signature is proven to be by, as far as status lines say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signer {
@@ -37,6 +39,8 @@ pub enum Answer {
     Unnamed(Signer),
     /// Content or signature were changed.
     Bad,
+    /// An OpenPGP signature, in gpg's own words.
+    OpenPgp(Box<KeyAnswer>),
     /// Cannot tell, or could not run.
     Unknown,
 }
@@ -68,6 +72,7 @@ pub fn verified(answer: &Answer) -> (String, u8) {
             lines.push_str("[GNUPG:] BADSIG 0000000000000000 unknown\n");
             1
         }
+        Answer::OpenPgp(answer) => openpgp::write(&mut lines, answer),
         Answer::Unknown => {
             error(&mut lines, NO_KEY, 0);
             1

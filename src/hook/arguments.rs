@@ -11,11 +11,11 @@ use clap::{Args, Subcommand};
 
 use super::{
     Context, InstallOptions, PushEnvironment, Trust, Uninstalled, install, pre_receive, status,
-    trust::{read_policy, trusted_roots_beside},
+    trust::{certificates_beside, read_policy, trusted_roots_beside},
     uninstall,
 };
 use crate::{
-    policy::FIRST_POLICY,
+    policy::{FIRST_POLICY, PUBLIC_GOOD},
     words::{Failure, escape},
 };
 
@@ -60,6 +60,9 @@ enum HookCommand {
         /// The trusted root of an instance that the policy names
         #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
         trusted_roots: Vec<(String, PathBuf)>,
+        /// A file of OpenPGP certificates, by its name in the policy
+        #[arg(long, value_name = "NAME=FILE", value_parser = named_path())]
+        openpgp_certificates: Vec<(String, PathBuf)>,
     },
     /// Install the pre-receive hook, keeping and chaining one that is there
     Install {
@@ -78,6 +81,9 @@ enum HookCommand {
         /// The trusted root of an instance, instead of the one that the policy names
         #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
         trusted_roots: Vec<(String, PathBuf)>,
+        /// A file of OpenPGP certificates, instead of the one that the policy names so
+        #[arg(long, value_name = "NAME=FILE", value_parser = named_path())]
+        openpgp_certificates: Vec<(String, PathBuf)>,
     },
     /// Remove the hook, and restore the one that was there before
     Uninstall {
@@ -124,10 +130,11 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
         roots.into_iter().map(|(name, path)| (name, directory.join(path))).collect::<Vec<_>>()
     };
     let answer = match arguments.command {
-        HookCommand::PreReceive { repository, policy, state, trusted_roots } => {
+        HookCommand::PreReceive { repository, policy, state, trusted_roots, openpgp_certificates } => {
             let context = Context {
                 policy: at(policy),
                 trusted_roots: roots(trusted_roots),
+                openpgp_certificates: roots(openpgp_certificates),
                 state: at(state),
                 repository: at(repository),
                 environment: PushEnvironment::from_variables(surroundings.variable, directory),
@@ -135,13 +142,14 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             };
             return pre_receive(&context, surroundings.stdin, surroundings.stderr).status();
         }
-        HookCommand::Install { repository, policy, state, program, trusted_roots } => {
+        HookCommand::Install { repository, policy, state, program, trusted_roots, openpgp_certificates } => {
             let options = InstallOptions {
                 repository: at(repository),
                 policy: at(policy),
                 state: state.map(at),
                 program: program.map_or_else(|| surroundings.program.clone(), at),
                 trusted_roots: roots(trusted_roots),
+                openpgp_certificates: roots(openpgp_certificates),
             };
             install(&options).map_err(Failure::from).map(|installed| {
                 let shown = |path: &Path| escape(&path.display().to_string());
@@ -210,6 +218,9 @@ fn describe(status: &super::Status) -> (String, u8) {
         for (name, path) in &shim.trusted_roots {
             line(&format!("trusted root of '{name}'"), path);
         }
+        for (name, path) in &shim.openpgp_certificates {
+            line(&format!("OpenPGP certificates '{name}'"), path);
+        }
         if let Some(before) = &shim.before {
             line("runs first", before);
         }
@@ -240,8 +251,8 @@ fn init(path: &Path) -> Answer {
 /// 0 for a policy that can be used as it is, 1 with something to look at, 3 if it cannot be used.
 fn check(path: &Path) -> Answer {
     let policy = read_policy(path)?;
-    Trust::read(path, &trusted_roots_beside(path, &policy))?;
-    let findings = policy.check();
+    let trust = Trust::read(path, &trusted_roots_beside(path, &policy), &certificates_beside(path, &policy))?;
+    let findings = trust.policy.check();
     let mut words = String::new();
     for finding in &findings {
         words += &format!("warning: {finding}\n");
@@ -256,7 +267,11 @@ fn check(path: &Path) -> Answer {
             escape(&path.display().to_string()),
             count(policy.rules().len(), "rule", "rules"),
             count(policy.identities().len(), "identity", "identities"),
-            count(policy.instances().len(), "trusted root", "trusted roots"),
+            count(
+                policy.instances().iter().filter(|entry| entry.name != PUBLIC_GOOD).count(),
+                "trusted root",
+                "trusted roots",
+            ),
         );
     }
     Ok((words, u8::from(!findings.is_empty())))

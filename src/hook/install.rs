@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Shim, ShimError, Trust, TrustError,
-    trust::{read_policy, trusted_roots_beside},
+    trust::{certificates_beside, read_policy, trusted_roots_beside},
 };
 use crate::{
     repository::{Configuration, ConfigurationError, OpenError, Repository, Scopes},
@@ -31,6 +31,8 @@ pub struct InstallOptions {
     pub program: PathBuf,
     /// Trusted roots that count instead of those that the policy names.
     pub trusted_roots: Vec<(String, PathBuf)>,
+    /// Files of OpenPGP certificates that count instead of those that the policy names.
+    pub openpgp_certificates: Vec<(String, PathBuf)>,
 }
 
 /// What was installed.
@@ -131,8 +133,10 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let repository = Repository::open(&options.repository)?;
     refuse_hooks_path(&repository)?;
     let policy = absolute(&options.policy)?;
-    let trusted_roots = pinned(&policy, &options.trusted_roots)?;
-    Trust::read(&policy, &trusted_roots)?;
+    let words = read_policy(&policy)?;
+    let trusted_roots = pinned(&options.trusted_roots, trusted_roots_beside(&policy, &words))?;
+    let openpgp_certificates = pinned(&options.openpgp_certificates, certificates_beside(&policy, &words))?;
+    Trust::read(&policy, &trusted_roots, &openpgp_certificates)?;
     let program = absolute(&options.program)?;
     if !program.is_file() {
         return Err(InstallError::NoProgram(program));
@@ -153,8 +157,15 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     };
     let runs_before = if moves { is_executable(&hook) } else { is_executable(&kept) };
     let before = runs_before.then(|| kept.clone());
-    let shim =
-        Shim { program, repository: git_dir.to_owned(), policy, state: state.clone(), before, trusted_roots };
+    let shim = Shim {
+        program,
+        repository: git_dir.to_owned(),
+        policy,
+        state: state.clone(),
+        before,
+        trusted_roots,
+        openpgp_certificates,
+    };
     let text = shim.render()?;
     claim_state(&state, git_dir)?;
 
@@ -192,13 +203,16 @@ pub fn uninstall(repository: &Path) -> Result<Uninstalled, InstallError> {
     }
 }
 
-/// The trusted root of each instance that the policy names: where `given` says, or where the policy does.
-fn pinned(policy: &Path, given: &[(String, PathBuf)]) -> Result<Vec<(String, PathBuf)>, InstallError> {
+/// Each file that the policy names: where `given` says, or where the policy does (`beside`).
+fn pinned(
+    given: &[(String, PathBuf)],
+    beside: Vec<(String, PathBuf)>,
+) -> Result<Vec<(String, PathBuf)>, InstallError> {
     let mut pinned = Vec::new();
     for (name, path) in given {
         pinned.push((name.clone(), absolute(path)?));
     }
-    for (name, path) in trusted_roots_beside(policy, &read_policy(policy)?) {
+    for (name, path) in beside {
         if pinned.iter().all(|(other, _)| *other != name) {
             pinned.push((name, absolute(&path)?));
         }
@@ -271,6 +285,7 @@ mod tests {
             state: None,
             program: "/bin/sh".into(),
             trusted_roots: vec![],
+            openpgp_certificates: vec![],
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Context {
     pub policy: PathBuf,
     /// The trusted root of each instance that the policy names.
     pub trusted_roots: Vec<(String, PathBuf)>,
+    /// Each file of OpenPGP certificates, by its name in the policy.
+    pub openpgp_certificates: Vec<(String, PathBuf)>,
     /// The folder for what the gate has accepted.
     pub state: PathBuf,
     /// The repository for which the hook was installed.
@@ -106,7 +108,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         ));
     }
 
-    let trust = Trust::read(&context.policy, &context.trusted_roots)?;
+    let trust = Trust::read(&context.policy, &context.trusted_roots, &context.openpgp_certificates)?;
     let repository = Repository::at(&context.repository).map_err(|error| failed(&error))?;
     if let Some(git_dir) = &context.environment.git_dir
         && !same_place(git_dir, repository.git_dir())
@@ -127,7 +129,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
     let shallow = repository.shallow(environment.shallow_file.as_deref()).map_err(|error| failed(&error))?;
     let gate = Gate {
         policy: &trust.policy,
-        verifier: &Verifier::new(trust.instances),
+        verifier: &Verifier::new(trust.instances).with_openpgp(trust.openpgp),
         objects: &objects,
         references: &repository.references(),
         shallow: &shallow,

@@ -8,6 +8,10 @@ use std::{
 
 const TEMPLATE: &str = include_str!("../../hooks/pre-receive");
 
+/// How the lines of a shim begin that name trusted roots and OpenPGP certificates.
+const ROOT: &[u8] = b"    --trusted-root ";
+const CERTIFICATES: &[u8] = b"    --openpgp-certificates ";
+
 /// The line by which a shim is told from somebody else's hook.
 const MARK: &[u8] = b"# countersign pre-receive shim ";
 
@@ -26,6 +30,8 @@ pub struct Shim {
     pub before: Option<PathBuf>,
     /// The trusted root of each instance, by name.
     pub trusted_roots: Vec<(String, PathBuf)>,
+    /// Each file of OpenPGP certificates, by its name in the policy.
+    pub openpgp_certificates: Vec<(String, PathBuf)>,
 }
 
 /// Why a shim cannot be written or read. One cause, one variant.
@@ -48,12 +54,15 @@ impl Shim {
     pub fn render(&self) -> Result<Vec<u8>, ShimError> {
         let before = self.before.as_deref().unwrap_or(Path::new(""));
         let mut roots = Vec::new();
-        for (name, path) in &self.trusted_roots {
-            let mut argument = OsString::from(name);
-            argument.push("=");
-            argument.push(path);
-            roots.extend(b" \\\n    --trusted-root ");
-            roots.extend(quote(&argument)?);
+        for (option, files) in [(ROOT, &self.trusted_roots), (CERTIFICATES, &self.openpgp_certificates)] {
+            for (name, path) in files {
+                let mut argument = OsString::from(name);
+                argument.push("=");
+                argument.push(path);
+                roots.extend(b" \\\n");
+                roots.extend(option);
+                roots.extend(quote(&argument)?);
+            }
         }
         let mut text = Vec::new();
         let mut rest = TEMPLATE;
@@ -95,25 +104,28 @@ impl Shim {
     /// It is not exactly what [`Self::render`] would write with the paths that it holds.
     pub fn parse(text: &[u8]) -> Result<Self, ShimError> {
         let mut values = Vec::new();
-        let mut trusted_roots = Vec::new();
+        let (mut trusted_roots, mut openpgp_certificates) = (Vec::new(), Vec::new());
         for line in text.split(|byte| *byte == b'\n') {
             let assigned = ["program=", "repository=", "policy=", "state=", "before="];
             if let Some(name) = assigned.get(values.len())
                 && let Some(value) = line.strip_prefix(name.as_bytes())
             {
                 values.push(PathBuf::from(unquote(value).ok_or(ShimError::Edited)?));
-            } else if let Some(value) = line.strip_prefix(b"    --trusted-root ") {
+                continue;
+            }
+            for (option, files) in [(ROOT, &mut trusted_roots), (CERTIFICATES, &mut openpgp_certificates)] {
+                let Some(value) = line.strip_prefix(option) else { continue };
                 let value = unquote(value.strip_suffix(b" \\").unwrap_or(value)).ok_or(ShimError::Edited)?;
                 let at = value.as_bytes().iter().position(|byte| *byte == b'=').ok_or(ShimError::Edited)?;
                 let name =
                     String::from_utf8(value.as_bytes()[..at].to_vec()).map_err(|_| ShimError::Edited)?;
-                trusted_roots.push((name, PathBuf::from(OsStr::from_bytes(&value.as_bytes()[at + 1..]))));
+                files.push((name, PathBuf::from(OsStr::from_bytes(&value.as_bytes()[at + 1..]))));
             }
         }
         let [program, repository, policy, state, before]: [PathBuf; 5] =
             values.try_into().map_err(|_| ShimError::Edited)?;
         let before = (!before.as_os_str().is_empty()).then_some(before);
-        let shim = Self { program, repository, policy, state, before, trusted_roots };
+        let shim = Self { program, repository, policy, state, before, trusted_roots, openpgp_certificates };
         if shim.render().as_deref() == Ok(text) { Ok(shim) } else { Err(ShimError::Edited) }
     }
 }
@@ -161,6 +173,7 @@ mod tests {
             state: path.into(),
             before: Some("/r/hooks/pre-receive.before-countersign".into()),
             trusted_roots: vec![("s".into(), path.into()), ("t".into(), "/a=b \\".into())],
+            openpgp_certificates: vec![("keys/a b.asc".into(), path.into())],
         }
     }
 

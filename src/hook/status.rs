@@ -10,7 +10,7 @@ use super::{
     InstallError, Shim, Trust,
     install::{hook_path, hooks_path, is_executable},
     pre_receive::{foreign_anchor, same_place},
-    trust::{read_policy, trusted_roots_beside},
+    trust::{certificates_beside, read_policy, trusted_roots_beside},
 };
 use crate::{policy, repository::Repository};
 
@@ -31,6 +31,13 @@ pub struct Status {
 pub enum StatusFinding {
     /// Every push is refused as things stand.
     Broken(String),
+    /// The shim has another file of OpenPGP certificates than the policy names now.
+    OtherCertificates {
+        /// Its name in the policy.
+        file: String,
+        /// What the shim holds.
+        pinned: PathBuf,
+    },
     /// The shim has another trusted root than the policy names now.
     OtherTrustedRoot {
         /// The instance.
@@ -50,6 +57,11 @@ impl fmt::Display for StatusFinding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broken(what) => write!(formatter, "every push is refused: {what}"),
+            Self::OtherCertificates { file, pinned } => write!(
+                formatter,
+                "the hook takes the OpenPGP certificates '{file}' from '{}', the policy from elsewhere; run 'countersign hook install' again",
+                pinned.display()
+            ),
             Self::OtherTrustedRoot { instance, pinned } => write!(
                 formatter,
                 "the hook takes the trusted root of '{instance}' from '{}', the policy from elsewhere; run 'countersign hook install' again",
@@ -108,11 +120,24 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
     if !shim.program.is_file() {
         findings.push(StatusFinding::Broken(format!("there is no program '{}'", shim.program.display())));
     }
-    if let Err(error) = Trust::read(&shim.policy, &shim.trusted_roots) {
-        findings.push(StatusFinding::Broken(error.to_string()));
-    }
-    if let Ok(policy) = read_policy(&shim.policy) {
+    let trust = Trust::read(&shim.policy, &shim.trusted_roots, &shim.openpgp_certificates);
+    let policy = match trust {
+        Ok(trust) => Some(trust.policy),
+        Err(error) => {
+            findings.push(StatusFinding::Broken(error.to_string()));
+            read_policy(&shim.policy).ok()
+        }
+    };
+    if let Some(policy) = policy {
         findings.extend(policy.check().into_iter().map(StatusFinding::Policy));
+        for (file, path) in certificates_beside(&shim.policy, &policy) {
+            let pinned = shim.openpgp_certificates.iter().find(|(name, _)| *name == file);
+            if let Some((_, pinned)) = pinned
+                && pinned.canonicalize().ok() != path.canonicalize().ok()
+            {
+                findings.push(StatusFinding::OtherCertificates { file, pinned: pinned.clone() });
+            }
+        }
         for (instance, path) in trusted_roots_beside(&shim.policy, &policy) {
             let pinned = shim.trusted_roots.iter().find(|(name, _)| *name == instance);
             if let Some((_, pinned)) = pinned
@@ -127,7 +152,7 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
             format!("the hook that runs first, '{}', is not there or may not be executed", before.display());
         findings.push(StatusFinding::Broken(what));
     }
-    let roots = shim.trusted_roots.iter().map(|(_, path)| path.as_path());
+    let roots = shim.trusted_roots.iter().chain(&shim.openpgp_certificates).map(|(_, path)| path.as_path());
     let accepted = shim.state.join("accepted");
     let paths = [hook, &shim.policy, &shim.state, &accepted, &shim.program].into_iter().chain(roots);
     let mut writable: Vec<PathBuf> =
@@ -184,6 +209,7 @@ mod tests {
             state: None,
             program: "/bin/sh".into(),
             trusted_roots: vec![],
+            openpgp_certificates: vec![],
         };
         install(&options).unwrap();
         let mode = |path: &Path, mode: u32| {

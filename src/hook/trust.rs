@@ -2,12 +2,14 @@
 
 use std::{
     collections::HashMap,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
 use crate::{
     policy::{PUBLIC_GOOD, Policy, PolicyError},
     sigstore::trusted_root::{Instance, TrustedRootError},
+    verify::openpgp::{KeyRing, MAXIMUM_RING_BYTES},
     words::Failure,
 };
 
@@ -18,6 +20,8 @@ pub struct Trust {
     pub policy: Policy,
     /// The instances that it counts, public-good among them.
     pub instances: Vec<Instance>,
+    /// The OpenPGP certificates that it counts.
+    pub openpgp: KeyRing,
 }
 
 /// Why there is nothing that could decide. One cause, one variant.
@@ -27,6 +31,9 @@ pub enum TrustError {
     /// There is no policy file.
     #[error("there is no policy at '{}'", .0.display())]
     NoPolicy(PathBuf),
+    /// The policy counts OpenPGP certificates for which the hook has no file.
+    #[error("the policy names the OpenPGP certificates '{0}', and the hook was installed without them")]
+    CertificatesNotPinned(String),
     /// The policy counts an instance for which the hook has no trusted root.
     #[error("the policy names the instance '{0}', and the hook was installed without its trusted root")]
     NotPinned(String),
@@ -38,9 +45,14 @@ pub enum TrustError {
         /// What is wrong.
         cause: PolicyError,
     },
-    /// The embedded trusted root is damaged.
-    #[error("the trusted root of '{PUBLIC_GOOD}' cannot be used: {0}")]
-    PublicGood(TrustedRootError),
+    /// A trusted root that is built in is damaged.
+    #[error("the built-in trusted root of '{name}' cannot be used: {cause}")]
+    BuiltIn {
+        /// The instance.
+        name: String,
+        /// What is wrong.
+        cause: TrustedRootError,
+    },
     /// A trusted root cannot be used.
     #[error("the trusted root '{}' of '{name}' cannot be used: {cause}", path.display())]
     TrustedRoot {
@@ -62,27 +74,43 @@ pub enum TrustError {
 }
 
 impl Trust {
-    /// Read the policy at `path` and the trusted roots at exactly the paths that `pinned` gives.
+    /// Read the policy at `path`, and the trusted roots and OpenPGP certificates at exactly the paths
+    /// that are given by their names in the policy.
     ///
     /// # Errors
     /// Anything missing, unreadable or not understood.
-    pub fn read(path: &Path, pinned: &[(String, PathBuf)]) -> Result<Self, TrustError> {
-        let policy = read_policy(path)?;
+    pub fn read(
+        path: &Path,
+        pinned: &[(String, PathBuf)],
+        certificates: &[(String, PathBuf)],
+    ) -> Result<Self, TrustError> {
+        let mut policy = read_policy(path)?;
         let pinned: HashMap<&str, &PathBuf> =
             pinned.iter().map(|(name, path)| (name.as_str(), path)).collect();
         let mut instances = Vec::new();
         for entry in policy.instances() {
-            let path = pinned.get(entry.name.as_str());
-            let path = path.ok_or_else(|| TrustError::NotPinned(entry.name.clone()))?;
-            instances.push(read_instance(&entry.name, path)?);
+            instances.push(match (pinned.get(entry.name.as_str()), &entry.trusted_root) {
+                (Some(path), _) => read_instance(&entry.name, path)?,
+                (None, None) => built_in_instance(&entry.name)?,
+                (None, Some(_)) => return Err(TrustError::NotPinned(entry.name.clone())),
+            });
         }
         if instances.iter().all(|instance: &Instance| instance.name() != PUBLIC_GOOD) {
             instances.push(match pinned.get(PUBLIC_GOOD) {
                 Some(path) => read_instance(PUBLIC_GOOD, path)?,
-                None => Instance::public_good().map_err(TrustError::PublicGood)?,
+                None => built_in_instance(PUBLIC_GOOD)?,
             });
         }
-        Ok(Self { policy, instances })
+        let mut contents = Vec::new();
+        for file in policy.openpgp_certificates() {
+            let pinned = certificates.iter().find(|(name, _)| name == file);
+            let (_, path) = pinned.ok_or_else(|| TrustError::CertificatesNotPinned(file.clone()))?;
+            contents.push(read_certificates(path)?);
+        }
+        let openpgp = policy
+            .take_openpgp_certificates(&contents)
+            .map_err(|cause| TrustError::Policy { path: path.to_owned(), cause })?;
+        Ok(Self { policy, instances, openpgp })
     }
 }
 
@@ -104,7 +132,30 @@ pub(super) fn read_policy(path: &Path) -> Result<Policy, TrustError> {
 pub(super) fn trusted_roots_beside(path: &Path, policy: &Policy) -> Vec<(String, PathBuf)> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let entries = policy.instances().iter();
-    entries.map(|entry| (entry.name.clone(), folder.join(&entry.trusted_root))).collect()
+    entries
+        .filter_map(|entry| Some((entry.name.clone(), folder.join(entry.trusted_root.as_ref()?))))
+        .collect()
+}
+
+/// The policy has seen to it that only instances that are built in come without a trusted root.
+fn built_in_instance(name: &str) -> Result<Instance, TrustError> {
+    Instance::built_in(name)
+        .ok_or_else(|| TrustError::NotPinned(name.to_owned()))?
+        .map_err(|cause| TrustError::BuiltIn { name: name.to_owned(), cause })
+}
+
+/// Where each file of OpenPGP certificates lies, by the policy's own words: relative to its file.
+pub(super) fn certificates_beside(path: &Path, policy: &Policy) -> Vec<(String, PathBuf)> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    policy.openpgp_certificates().iter().map(|file| (file.clone(), folder.join(file))).collect()
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<u8>, TrustError> {
+    let failed = |source| TrustError::Unreadable { path: path.to_owned(), source };
+    let mut content = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(MAXIMUM_RING_BYTES as u64 + 1).read_to_end(&mut content).map_err(failed)?;
+    Ok(content)
 }
 
 fn read_instance(name: &str, path: &Path) -> Result<Instance, TrustError> {
@@ -123,13 +174,16 @@ impl From<TrustError> for Failure {
             TrustError::NoPolicy(path) => {
                 format!("write one with 'countersign policy init {}'", path.display())
             }
+            TrustError::CertificatesNotPinned(_) => {
+                "put the file in its place and run 'countersign hook install' again".to_owned()
+            }
             TrustError::NotPinned(_) | TrustError::TrustedRoot { .. } => {
                 "put the trusted root in its place and run 'countersign hook install' again".to_owned()
             }
             TrustError::Policy { path, .. } => {
                 format!("look at it with 'countersign policy check {}'", path.display())
             }
-            TrustError::PublicGood(_) | TrustError::Unreadable { .. } => {
+            TrustError::BuiltIn { .. } | TrustError::Unreadable { .. } => {
                 "until this is mended every push is refused; ask the server's administrator".to_owned()
             }
         };
@@ -154,14 +208,23 @@ mod tests {
     #[test]
     fn public_good_is_built_in() {
         let (_directory, path) = policy("version = 1\nother_refs = \"refuse\"\n");
-        let trust = Trust::read(&path, &[]).unwrap();
+        let trust = Trust::read(&path, &[], &[]).unwrap();
         let names: Vec<&str> = trust.instances.iter().map(Instance::name).collect();
         assert_eq!(names, [PUBLIC_GOOD]);
     }
 
     #[test]
+    fn staging_is_built_in_where_the_policy_names_it() {
+        let (_directory, path) =
+            policy("version = 1\nother_refs = \"refuse\"\n[[instance]]\nname = \"staging\"\n");
+        let trust = Trust::read(&path, &[], &[]).unwrap();
+        let names: Vec<&str> = trust.instances.iter().map(Instance::name).collect();
+        assert_eq!(names, ["staging", PUBLIC_GOOD]);
+    }
+
+    #[test]
     fn no_policy_says_which_command_writes_one() {
-        let failure = Failure::from(Trust::read(Path::new("/nowhere/policy.toml"), &[]).unwrap_err());
+        let failure = Failure::from(Trust::read(Path::new("/nowhere/policy.toml"), &[], &[]).unwrap_err());
         assert_eq!(failure.error, "there is no policy at '/nowhere/policy.toml'");
         assert_eq!(failure.hints, ["write one with 'countersign policy init /nowhere/policy.toml'"]);
     }
@@ -172,18 +235,21 @@ mod tests {
         let root = directory.path().join("r.json");
         std::fs::write(&root, "{}").unwrap();
         assert!(
-            matches!(Trust::read(&path, &[]), Err(TrustError::NotPinned(name)) if name == "s"),
+            matches!(Trust::read(&path, &[], &[]), Err(TrustError::NotPinned(name)) if name == "s"),
             "the policy's own path is not followed"
         );
         let pinned = [("s".to_owned(), directory.path().join("missing.json"))];
-        assert!(matches!(Trust::read(&path, &pinned), Err(TrustError::Unreadable { .. })));
+        assert!(matches!(Trust::read(&path, &pinned, &[]), Err(TrustError::Unreadable { .. })));
         std::fs::write(&root, "garbage").unwrap();
-        assert!(matches!(Trust::read(&path, &[("s".to_owned(), root)]), Err(TrustError::TrustedRoot { .. })));
+        assert!(matches!(
+            Trust::read(&path, &[("s".to_owned(), root)], &[]),
+            Err(TrustError::TrustedRoot { .. })
+        ));
     }
 
     #[test]
     fn a_policy_that_does_not_parse_is_refused() {
         let (_directory, path) = policy("version = 1\n");
-        assert!(matches!(Trust::read(&path, &[]), Err(TrustError::Policy { .. })));
+        assert!(matches!(Trust::read(&path, &[], &[]), Err(TrustError::Policy { .. })));
     }
 }

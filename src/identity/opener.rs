@@ -199,9 +199,10 @@ mod tests {
         );
         fs::write(&script, text).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        let opener = Opener::command(&format!("'{}' first 'sec ond'", script.display())).unwrap();
+        // Through the shell: a file just written may not be run while another thread's child still holds it.
+        let opener = Opener::command(&format!("/bin/sh '{}' first 'sec ond'", script.display())).unwrap();
         opener.open(&url::Url::parse("https://issuer.example/?a=b&c").unwrap(), None).unwrap();
-        for _ in 0..500 {
+        for _ in 0..3000 {
             if seen.exists() {
                 break;
             }

@@ -64,7 +64,7 @@
 //!   makes, and the program aborts on a panic.
 //!   Tests: `cve_2026_44310_an_empty_certificate_bag_is_not_good`,
 //!   `gitsign_799_cve_2026_44310_an_empty_certificate_bag_is_refused`,
-//!   `a_panic_or_signal_is_never_a_good_answer`.
+//!   `an_answer_that_cannot_be_written_is_never_a_good_one`.
 //! * **GHSA-h829-5cg7-6hff** (gitverify): an unsigned annotated tag passed because the commit below it was
 //!   signed. Here the object that a ref names is judged, and the hook judges each on the way.
 //!   Tests: `ghsa_h829_5cg7_6hff_an_unsigned_tag_borrows_no_signature`,

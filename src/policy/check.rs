@@ -15,6 +15,13 @@ pub enum Finding {
         /// The base.
         base: String,
     },
+    /// A key that a forge signs with for whoever is logged in stands for a person.
+    ForgeKey {
+        /// The identity.
+        identity: String,
+        /// The user id of its certificate.
+        user_id: String,
+    },
     /// The rule governs tags and does not say who may sign them.
     NoTagSigners {
         /// The rule.
@@ -42,6 +49,11 @@ impl fmt::Display for Finding {
             Self::BaseOfAnotherRule { rule, base } => write!(
                 formatter,
                 "the base '{base}' of rule '{rule}' never counts: another commit rule, or none that is enforced, decides about it"
+            ),
+            Self::ForgeKey { identity, user_id } => write!(
+                formatter,
+                "identity '{identity}' has the key of '{}', with which a forge signs for whoever is logged in: it stands for no person",
+                crate::words::escape(user_id)
             ),
             Self::NoTagSigners { rule } => {
                 write!(formatter, "rule '{rule}' governs tags and does not say who may sign them")
@@ -78,8 +90,9 @@ impl Policy {
             if rule.tags.is_none() && rule.patterns.iter().any(|p| p.as_str().starts_with("refs/tags/")) {
                 findings.push(Finding::NoTagSigners { rule: rule.name.clone() });
             }
-            // Trusted roots cannot differ inside one policy, so any digest will do for comparing.
-            let digest = |rule: &Rule| self.commit_rule_digest(rule, |_| Some([0; 32]));
+            // Trusted roots and certificates cannot differ inside one policy, so any digest will do for
+            // comparing.
+            let digest = |rule: &Rule| self.rule_digest(rule, |_| Some([0; 32]), |_| Some([0; 32]));
             for base in &rule.bases {
                 let counts = self
                     .rule_for(base.as_bytes())
@@ -95,6 +108,7 @@ impl Policy {
                 findings.push(Finding::UnusedIdentity { identity: identity.name.clone() });
             }
         }
+        findings.extend(self.openpgp.forge_keys().cloned());
         findings
     }
 }

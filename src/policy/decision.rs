@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Permission, Policy, Rule, Signers};
 use crate::{
     object::{ObjectError, ObjectId},
-    verify::{Bad, CannotTell, Identity, Verdict},
+    verify::{Bad, CannotTell, Identity, Key, Verdict},
     words::{escape, escape_bytes},
 };
 
@@ -51,6 +51,17 @@ pub enum Cause {
     CannotTell(CannotTell),
     /// The rule forbids what happens to the ref.
     Event(Event),
+    /// Signed with a key for which the policy has no name.
+    KeyNotInThePolicy(Vec<Key>),
+    /// Signed with a key that the policy names, but the rule wants others.
+    KeyNotInTheRule {
+        /// The policy's name for the key.
+        name: String,
+        /// The key, or the principals of its certificate.
+        keys: Vec<Key>,
+        /// Whom the rule wants.
+        wanted: Vec<String>,
+    },
     /// The object cannot be parsed strictly.
     Malformed(ObjectError),
     /// Proven, and the policy has no name for this signer.
@@ -128,6 +139,7 @@ impl Policy {
             Evidence::Signed(Verdict::Bad(cause)) => Err(Cause::Bad(*cause)),
             Evidence::Signed(Verdict::CannotTell(cause)) => Err(Cause::CannotTell(*cause)),
             Evidence::Signed(Verdict::Good(proven)) => self.judge_identity(wanted, proven.identity()),
+            Evidence::Signed(Verdict::Stated(stated)) => self.judge_keys(wanted, stated.keys()),
         }
     }
 
@@ -140,6 +152,23 @@ impl Policy {
                 identity: Box::new(identity.clone()),
                 wanted: wanted.to_vec(),
             }),
+        }
+    }
+}
+
+impl Policy {
+    /// A key counts under the name that the policy gives it; a certificate for several principals
+    /// counts if one of them is wanted.
+    fn judge_keys(&self, wanted: &[String], keys: &[Key]) -> Result<(), Cause> {
+        let names: Vec<&str> = keys.iter().filter_map(|key| self.name_of_key(key)).collect();
+        match names.first() {
+            Some(_) if names.iter().any(|name| wanted.iter().any(|wanted| wanted == name)) => Ok(()),
+            Some(name) => Err(Cause::KeyNotInTheRule {
+                name: (*name).to_owned(),
+                keys: keys.to_vec(),
+                wanted: wanted.to_vec(),
+            }),
+            None => Err(Cause::KeyNotInThePolicy(keys.to_vec())),
         }
     }
 }
@@ -197,6 +226,10 @@ impl Refusal {
     pub fn signer(&self) -> Option<String> {
         match &self.cause {
             Cause::NotInThePolicy(identity) => Some(person(identity)),
+            Cause::KeyNotInThePolicy(keys) => Some(key_list(keys)),
+            Cause::KeyNotInTheRule { name, keys, .. } => {
+                Some(format!("{} ('{}')", key_list(keys), escape(name)))
+            }
             Cause::NotInTheRule { name, identity, .. } => {
                 Some(format!("{} ('{}')", person(identity), escape(name)))
             }
@@ -221,13 +254,23 @@ impl Refusal {
             Cause::CannotTell(CannotTell::UnknownAuthority | CannotTell::UnknownLog) => {
                 "sign with an instance whose trusted root the policy names, or have the root added".to_owned()
             }
+            Cause::CannotTell(
+                CannotTell::KeyRevoked
+                | CannotTell::NoUserPresence
+                | CannotTell::SshCertificatePrincipals
+                | CannotTell::SshCertificateWindow
+                | CannotTell::SshCriticalOption,
+            ) => "sign it again with a key or certificate that counts, and touch the security key".to_owned(),
             Cause::CannotTell(_) => {
                 "sign it again with countersign, which stores all that has to be proven".to_owned()
             }
             Cause::NotInThePolicy(identity) => {
                 format!("have the policy's owner add {}", super::policy_entry(identity))
             }
-            Cause::NotInTheRule { .. } => {
+            Cause::KeyNotInThePolicy(_) => {
+                "have the policy's owner add the key to its owner's identity".to_owned()
+            }
+            Cause::KeyNotInTheRule { .. } | Cause::NotInTheRule { .. } => {
                 "have one of the rule's signers sign it, or have the rule changed".to_owned()
             }
             Cause::Event(Event::MisnamedTag(name)) => {
@@ -280,10 +323,10 @@ impl Refusal {
             Cause::CannotTell(cause) => write!(formatter, "who signed cannot be told: {cause}"),
             Cause::Event(event) => write!(formatter, "{}", EventText(event)),
             Cause::Malformed(cause) => write!(formatter, "it is malformed: {cause}"),
-            Cause::NotInThePolicy(_) => {
+            Cause::NotInThePolicy(_) | Cause::KeyNotInThePolicy(_) => {
                 write!(formatter, "signed by {signer}, whom the policy does not name")
             }
-            Cause::NotInTheRule { wanted, .. } => {
+            Cause::NotInTheRule { wanted, .. } | Cause::KeyNotInTheRule { wanted, .. } => {
                 write!(formatter, "signed by {signer}, where only {} may", list(wanted))
             }
             Cause::NoRule => write!(formatter, "no rule names this ref, and such refs are refused"),
@@ -332,6 +375,11 @@ fn person(identity: &Identity) -> String {
         escape(&identity.issuer),
         escape(&identity.instance)
     )
+}
+
+fn key_list(keys: &[Key]) -> String {
+    let names: Vec<String> = keys.iter().map(|key| format!("'{}'", escape(&key.to_string()))).collect();
+    names.join(" or ")
 }
 
 fn value(id: Option<ObjectId>) -> String {

@@ -6,15 +6,23 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    InstanceEntry, Mode, NamedIdentity, OtherRefs, PUBLIC_GOOD, Pattern, PatternError, Permission,
-    Permissions, Policy, Rule, Signers,
+    BUILT_IN, InstanceEntry, LimitError, Limits, Mode, NamedIdentity, OpenPgp, OtherRefs, PUBLIC_GOOD,
+    Pattern, PatternError, Permission, Permissions, Policy, Rule, Signers,
 };
-use crate::{object::ObjectId, sigstore::certificate::SubjectKind, verify::Identity, words::escape};
+use crate::{
+    object::ObjectId,
+    signature::{FormatError, ssh},
+    sigstore::certificate::SubjectKind,
+    verify::{Identity, Key, openpgp::KeyRingError},
+    words::escape,
+};
 
 /// The keys of each table; the first is the file itself.
-const KEYS: [&str; 5] = ["version", "other_refs", "instance", "identity", "rule"];
-const INSTANCE_KEYS: [&str; 2] = ["name", "trusted_root"];
-const IDENTITY_KEYS: [&str; 1] = ["keyless"];
+const KEYS: [&str; 6] = ["version", "other_refs", "instance", "openpgp_certificates", "identity", "rule"];
+const INSTANCE_KEYS: [&str; 3] = ["name", "trusted_root", "issuers"];
+const OPENPGP_CERTIFICATES_KEYS: [&str; 1] = ["file"];
+const IDENTITY_KEYS: [&str; 4] = ["keyless", "ssh", "ssh_certificates", "openpgp"];
+const SSH_CERTIFICATE_KEYS: [&str; 2] = ["authority", "principal"];
 const KEYLESS_KEYS: [&str; 4] = ["instance", "issuer", "kind", "subject"];
 const RULE_KEYS: [&str; 15] = [
     "name",
@@ -77,15 +85,63 @@ pub enum PolicyError {
         /// Where it stands.
         place: String,
     },
+    /// Not the fingerprint of an OpenPGP certificate.
+    #[error(
+        "'{fingerprint}' of {place} is not an OpenPGP fingerprint, which has 40 or 64 hexadecimal digits"
+    )]
+    Fingerprint {
+        /// What stands there.
+        fingerprint: String,
+        /// Where it stands.
+        place: String,
+    },
+    /// A key that cannot be read.
+    #[error("'{key}' of {place} is not a public key that is used here: {cause}")]
+    Key {
+        /// The key as it stands.
+        key: String,
+        /// Where it stands.
+        place: String,
+        /// What is wrong with it.
+        cause: FormatError,
+    },
     /// The file says no version.
     #[error("the policy does not say 'version = 1'")]
     MissingVersion,
     /// The file does not say what happens to refs that no rule names.
     #[error("the policy does not say what happens to 'other_refs'")]
     MissingOtherRefs,
+    /// An identity has an OpenPGP fingerprint whose certificate is in none of the files.
+    #[error("no file of 'openpgp_certificates' holds the certificate {fingerprint} of identity '{identity}'")]
+    NoCertificate {
+        /// The identity.
+        identity: String,
+        /// The fingerprint.
+        fingerprint: String,
+    },
+    /// A file of OpenPGP certificates cannot be used.
+    #[error("the OpenPGP certificates in '{file}' cannot be used: {cause}")]
+    OpenPgpCertificates {
+        /// The file, as the policy names it.
+        file: String,
+        /// What is wrong with it.
+        cause: KeyRingError,
+    },
     /// A name that cannot be told from something else, or from another in a message.
     #[error("'{0}' is not a name that can be used")]
     Name(String),
+    /// An identity by an issuer that its instance is not believed for.
+    #[error(
+        "identity '{identity}' names the issuer '{issuer}', which is not among the 'issuers' of instance '{instance}'"
+    )]
+    NotBelieved {
+        /// The identity.
+        identity: String,
+        /// The instance.
+        instance: String,
+        /// The issuer.
+        issuer: String,
+    },
     /// A ref pattern that cannot be meant.
     #[error("the pattern '{pattern}' of rule '{rule}' is refused: {cause}")]
     Pattern {
@@ -97,7 +153,7 @@ pub enum PolicyError {
         cause: PatternError,
     },
     /// A star in an issuer or a subject.
-    #[error("'{0}' holds a '*': issuers and subjects are exact and know no patterns")]
+    #[error("'{0}' holds a '*': issuers, subjects and principals are exact and know no patterns")]
     SignerPattern(String),
     /// `commits` or `tags` is a word other than `unsigned`.
     #[error("'{key} = \"{word}\"' of rule '{rule}' is neither a list of identities nor \"unsigned\"")]
@@ -167,6 +223,8 @@ struct Document {
     #[serde(default)]
     instance: Vec<InstanceText>,
     #[serde(default)]
+    openpgp_certificates: Vec<OpenPgpCertificatesText>,
+    #[serde(default)]
     identity: BTreeMap<String, IdentityText>,
     #[serde(default)]
     rule: Vec<RuleText>,
@@ -176,13 +234,34 @@ struct Document {
 #[serde(deny_unknown_fields)]
 struct InstanceText {
     name: String,
-    trusted_root: String,
+    trusted_root: Option<String>,
+    issuers: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenPgpCertificatesText {
+    file: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IdentityText {
+    #[serde(default)]
     keyless: Vec<KeylessText>,
+    #[serde(default)]
+    ssh: Vec<String>,
+    #[serde(default)]
+    ssh_certificates: Vec<SshCertificateText>,
+    #[serde(default)]
+    openpgp: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SshCertificateText {
+    authority: String,
+    principal: String,
 }
 
 #[derive(Deserialize)]
@@ -304,25 +383,50 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     let mut instance_names = BTreeSet::from([PUBLIC_GOOD.to_owned()]);
     let mut seen = BTreeSet::new();
     let mut instances = Vec::new();
-    for InstanceText { name, trusted_root } in document.instance {
-        check_name(&name)?;
-        if !seen.insert(name.clone()) {
-            return Err(PolicyError::DuplicateName { what: "instances", name });
+    for text in document.instance {
+        let entry = instance_entry(text)?;
+        if !seen.insert(entry.name.clone()) {
+            return Err(PolicyError::DuplicateName { what: "instances", name: entry.name });
         }
-        if trusted_root.is_empty() {
-            return Err(PolicyError::Empty { key: "trusted_root", place: format!("instance '{name}'") });
+        instance_names.insert(entry.name.clone());
+        instances.push(entry);
+    }
+
+    let mut openpgp_certificates: Vec<String> = Vec::new();
+    for OpenPgpCertificatesText { file } in document.openpgp_certificates {
+        check_name(&file)?;
+        if file.contains('=') {
+            return Err(PolicyError::Name(file));
         }
-        instance_names.insert(name.clone());
-        instances.push(InstanceEntry { name, trusted_root });
+        if openpgp_certificates.contains(&file) {
+            return Err(PolicyError::DuplicateName { what: "files of OpenPGP certificates", name: file });
+        }
+        openpgp_certificates.push(file);
     }
 
     let mut identities = Vec::new();
     let mut names = HashMap::new();
+    let mut key_names = HashMap::new();
     for (name, identity) in document.identity {
         let identity = named_identity(name, identity, &instance_names)?;
         for signer in &identity.keyless {
+            let entry = instances.iter().find(|entry| entry.name == signer.instance);
+            if entry.is_some_and(|entry| !entry.limits.believe(signer)) {
+                return Err(PolicyError::NotBelieved {
+                    identity: identity.name,
+                    instance: signer.instance.clone(),
+                    issuer: escape(&signer.issuer),
+                });
+            }
+        }
+        for signer in &identity.keyless {
             if names.insert(signer.clone(), identity.name.clone()).is_some() {
                 return Err(PolicyError::DuplicateSigner { subject: escape(&signer.subject) });
+            }
+        }
+        for key in &identity.keys {
+            if key_names.insert(key.clone(), identity.name.clone()).is_some() {
+                return Err(PolicyError::DuplicateSigner { subject: escape(&key.to_string()) });
             }
         }
         identities.push(identity);
@@ -337,7 +441,37 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         }
         rules.push(rule);
     }
-    Ok(Policy { instances, other_refs: document.other_refs, identities, names, rules })
+    Ok(Policy {
+        instances,
+        other_refs: document.other_refs,
+        identities,
+        names,
+        key_names,
+        rules,
+        openpgp: OpenPgp::new(openpgp_certificates),
+    })
+}
+
+fn instance_entry(text: InstanceText) -> Result<InstanceEntry, PolicyError> {
+    let InstanceText { name, trusted_root, issuers } = text;
+    check_name(&name)?;
+    let place = || format!("instance '{name}'");
+    let has_root = match &trusted_root {
+        Some(path) => !path.is_empty(),
+        None => BUILT_IN.contains(&name.as_str()),
+    };
+    if !has_root {
+        return Err(PolicyError::Empty { key: "trusted_root", place: place() });
+    }
+    // A list that is there and empty would believe nothing, and one that is not there everything.
+    if issuers.as_ref().is_some_and(Vec::is_empty) {
+        return Err(PolicyError::Empty { key: "issuers", place: place() });
+    }
+    let limits = Limits::new(issuers.unwrap_or_default(), Vec::new()).map_err(|error| match error {
+        LimitError::IssuerPattern(issuer) => PolicyError::SignerPattern(escape(&issuer)),
+        _ => PolicyError::Empty { key: "issuers", place: place() },
+    })?;
+    Ok(InstanceEntry { name, trusted_root, limits })
 }
 
 fn named_identity(
@@ -347,8 +481,31 @@ fn named_identity(
 ) -> Result<NamedIdentity, PolicyError> {
     check_name(&name)?;
     let place = || format!("identity '{name}'");
-    if text.keyless.is_empty() {
+    let keys = text.ssh.len() + text.ssh_certificates.len() + text.openpgp.len();
+    if text.keyless.is_empty() && keys == 0 {
         return Err(PolicyError::Empty { key: "keyless", place: place() });
+    }
+    let mut keys = Vec::new();
+    for line in text.ssh {
+        keys.push(Key::Ssh { fingerprint: ssh_fingerprint(&line, place)? });
+    }
+    for SshCertificateText { authority, principal } in text.ssh_certificates {
+        let authority = ssh_fingerprint(&authority, place)?;
+        if principal.is_empty() {
+            return Err(PolicyError::Empty { key: "principal", place: place() });
+        }
+        if principal.contains('*') {
+            return Err(PolicyError::SignerPattern(escape(&principal)));
+        }
+        keys.push(Key::SshCertificate { authority, principal });
+    }
+    for fingerprint in text.openpgp {
+        let valid =
+            [40, 64].contains(&fingerprint.len()) && fingerprint.bytes().all(|b| b.is_ascii_hexdigit());
+        if !valid {
+            return Err(PolicyError::Fingerprint { fingerprint: escape(&fingerprint), place: place() });
+        }
+        keys.push(Key::OpenPgp { fingerprint: fingerprint.to_ascii_uppercase() });
     }
     let mut keyless = Vec::new();
     for KeylessText { instance, issuer, kind, subject } in text.keyless {
@@ -375,7 +532,12 @@ fn named_identity(
         };
         keyless.push(Identity { instance, issuer, kind, subject });
     }
-    Ok(NamedIdentity { name, keyless })
+    Ok(NamedIdentity { name, keyless, keys })
+}
+
+/// The fingerprint of a public key as `ssh-keygen` writes it: type, base64 of the blob, perhaps a comment.
+fn ssh_fingerprint(line: &str, place: impl Fn() -> String) -> Result<String, PolicyError> {
+    ssh::line_fingerprint(line).map_err(|cause| PolicyError::Key { key: escape(line), place: place(), cause })
 }
 
 fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, PolicyError> {
@@ -479,6 +641,7 @@ fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyError> {
         Ok(())
     };
     tables(table.get("instance"), &INSTANCE_KEYS, "[[instance]]")?;
+    tables(table.get("openpgp_certificates"), &OPENPGP_CERTIFICATES_KEYS, "[[openpgp_certificates]]")?;
     tables(table.get("rule"), &RULE_KEYS, "[[rule]]")?;
     let identities = table.get("identity").and_then(|value| value.get_ref().as_table());
     for (name, identity) in identities.into_iter().flatten() {
@@ -486,6 +649,7 @@ fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyError> {
             let place = format!("[identity.{}]", escape(name.get_ref()));
             check(identity, &IDENTITY_KEYS, &place)?;
             tables(identity.get("keyless"), &KEYLESS_KEYS, &place)?;
+            tables(identity.get("ssh_certificates"), &SSH_CERTIFICATE_KEYS, &place)?;
         }
     }
     Ok(())
@@ -577,6 +741,7 @@ mod tests {
             ("[[instance]]\nnam = 1", "[[instance]]"),
             ("[identity.a]\nkey = 1", "[identity.a]"),
             ("[identity.a]\nkeyless = [{ isuer = 1 }]", "[identity.a]"),
+            ("[identity.a]\nssh_certificates = [{ autority = 1 }]", "[identity.a]"),
             ("[[rule]]\nzzzzzzz = 1", "[[rule]]"),
         ] {
             let text = format!("version = 1\n{text}");
@@ -585,6 +750,58 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    const SSH_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH";
+
+    fn with_identity(lines: &str) -> Result<Policy, PolicyError> {
+        let rule = "[[rule]]\nname = \"r\"\nrefs = [\"refs/**\"]\ncommits = [\"a\"]\n";
+        Policy::parse(&format!("version = 1\nother_refs = \"refuse\"\n[identity.a]\n{lines}\n{rule}"))
+    }
+
+    #[test]
+    fn ssh_keys_and_principals_of_an_authority_are_names() {
+        let lines = format!(
+            "ssh = [\"{SSH_KEY} a comment\"]\nssh_certificates = [{{ authority = \"{SSH_KEY}\", principal = \"al\" }}]"
+        );
+        let policy = with_identity(&lines).unwrap();
+        let authority = ssh::line_fingerprint(SSH_KEY).unwrap();
+        let certificate = |principal: &str| Key::SshCertificate {
+            authority: authority.clone(),
+            principal: principal.to_owned(),
+        };
+        assert_eq!(policy.name_of_key(&Key::Ssh { fingerprint: authority.clone() }), Some("a"));
+        assert_eq!(policy.name_of_key(&certificate("al")), Some("a"));
+        assert_eq!(policy.name_of_key(&certificate("alice")), None);
+
+        let digest = |lines: &str| {
+            let policy = with_identity(lines).unwrap();
+            policy.commit_rule_digest(&policy.rules()[0], |_| Some([1; 32])).unwrap()
+        };
+        let without_comment = lines.replace(" a comment", "");
+        assert_eq!(digest(&lines), digest(&without_comment));
+        assert_ne!(digest(&lines), digest(&lines.replace("\"al\"", "\"bo\"")));
+        assert_ne!(digest(&lines), digest(&format!("ssh = [\"{SSH_KEY}\"]")));
+    }
+
+    #[test]
+    fn ssh_keys_that_cannot_be_meant_are_refused() {
+        let key = |line: &str| with_identity(&format!("ssh = [\"{line}\"]")).unwrap_err();
+        for line in ["", "ssh-ed25519", "ssh-ed25519 AAAA", "ssh-dss AAAAB3NzaC1kc3M="] {
+            assert!(matches!(key(line), PolicyError::Key { cause: FormatError::SshKey, .. }), "{line}");
+        }
+        assert!(matches!(key(&SSH_KEY.replace("ssh-ed", "ssh-Ed")), PolicyError::Key { .. }));
+        let certificate = |authority: &str, principal: &str| {
+            with_identity(&format!(
+                "ssh_certificates = [{{ authority = \"{authority}\", principal = \"{principal}\" }}]"
+            ))
+            .unwrap_err()
+        };
+        assert!(matches!(certificate(SSH_KEY, ""), PolicyError::Empty { key: "principal", .. }));
+        assert!(matches!(certificate(SSH_KEY, "*@example.com"), PolicyError::SignerPattern(_)));
+        assert!(matches!(certificate("x", "a"), PolicyError::Key { .. }));
+        let twice = format!("ssh = [\"{SSH_KEY}\", \"{SSH_KEY} again\"]");
+        assert!(matches!(with_identity(&twice).unwrap_err(), PolicyError::DuplicateSigner { .. }));
     }
 
     #[test]
@@ -633,6 +850,38 @@ mod tests {
             "commits is required"
         );
         assert!(matches!(with("version = 1", "version = 1\n[["), PolicyError::Syntax { .. }));
+    }
+
+    #[test]
+    fn an_instance_may_be_limited_to_issuers() {
+        let limited = |issuers: &str| {
+            let root = "trusted_root = \"trusted_root.json\"";
+            Policy::parse(&POLICY.replace(root, &format!("{root}\nissuers = {issuers}")))
+        };
+        let policy = limited("[\"https://i\", \"https://k\"]").unwrap();
+        assert_eq!(policy.limits("sandbox").unwrap().issuers(), ["https://i", "https://k"]);
+        assert!(policy.limits("public-good").is_none());
+        assert!(matches!(limited("[\"https://k\"]"), Err(PolicyError::NotBelieved { .. })));
+        assert!(matches!(limited("[]"), Err(PolicyError::Empty { key: "issuers", .. })));
+        assert!(matches!(limited("[\"\"]"), Err(PolicyError::Empty { key: "issuers", .. })));
+        assert!(matches!(limited("[\"https://*\"]"), Err(PolicyError::SignerPattern(_))));
+        assert!(matches!(limited("\"https://i\""), Err(PolicyError::Syntax { .. })));
+    }
+
+    #[test]
+    fn only_what_is_built_in_needs_no_trusted_root() {
+        let named = |name: &str| {
+            Policy::parse(&format!("version = 1\nother_refs = \"refuse\"\n[[instance]]\nname = \"{name}\"\n"))
+        };
+        for name in ["staging", "public-good"] {
+            assert_eq!(named(name).unwrap().instances()[0].trusted_root, None);
+        }
+        assert!(matches!(named("corp"), Err(PolicyError::Empty { key: "trusted_root", .. })));
+        let staging = POLICY.replace("instance = \"public-good\"", "instance = \"staging\"");
+        assert!(
+            matches!(refused(&staging), PolicyError::UnknownInstance { .. }),
+            "what is built in besides public-good counts only where it is named"
+        );
     }
 
     proptest::proptest! {

@@ -3,24 +3,38 @@
 //! Responsible for the policy file, its identities, rules and ref patterns, and for the words of a
 //! refusal. Pure: it reads no file, clock or environment; trusted roots are only names and digests here.
 
+mod allowed_signers;
 mod check;
 mod decision;
 mod file;
+mod limits;
+mod openpgp;
 mod pattern;
 
 use std::collections::HashMap;
 
+pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
 pub use check::Finding;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
 pub use file::{PolicyError, policy_entry};
+pub use limits::{LimitError, Limits, SubjectPattern};
+use openpgp::OpenPgp;
 pub use pattern::{Pattern, PatternError};
 
-use crate::{encoding::sha256, object::ObjectId, verify::Identity};
+use crate::{
+    encoding::sha256,
+    object::ObjectId,
+    verify::{Identity, Key},
+};
 
 /// A first policy file, commented, that parses as it stands.
 pub const FIRST_POLICY: &str = include_str!("first_policy.toml");
 
-/// The name of the instance that needs no trusted root of its own.
+/// The names of the instances that need no trusted root of their own. The first counts everywhere, the
+/// others where they are named.
+pub const BUILT_IN: [&str; 2] = [PUBLIC_GOOD, "staging"];
+
+/// The name of the instance that counts without being named.
 pub const PUBLIC_GOOD: &str = "public-good";
 
 /// Namespaces whose refs change what other objects mean or hold the gate's own records: a rule
@@ -38,7 +52,9 @@ pub struct Policy {
     other_refs: OtherRefs,
     identities: Vec<NamedIdentity>,
     names: HashMap<Identity, String>,
+    key_names: HashMap<Key, String>,
     rules: Vec<Rule>,
+    openpgp: OpenPgp,
 }
 
 /// A trusted root that the policy counts.
@@ -46,8 +62,11 @@ pub struct Policy {
 pub struct InstanceEntry {
     /// The name under which identities speak of it.
     pub name: String,
-    /// Path of its `trusted_root.json`, relative to the policy file.
-    pub trusted_root: String,
+    /// Path of its `trusted_root.json`, relative to the policy file; only an instance that is built in
+    /// may go without.
+    pub trusted_root: Option<String>,
+    /// What it is believed for; every keyless identity of the policy is within it.
+    pub limits: Limits,
 }
 
 /// A name of the policy's own and the signers that it stands for.
@@ -57,6 +76,8 @@ pub struct NamedIdentity {
     pub name: String,
     /// Every keyless identity that counts as it.
     pub keyless: Vec<Identity>,
+    /// Every key of its own that counts as it.
+    pub keys: Vec<Key>,
 }
 
 /// What happens to refs that no rule names.
@@ -164,11 +185,17 @@ impl Policy {
         file::parse(text)
     }
 
-    /// The trusted roots that the file names, in its order; public-good is built in and not among
-    /// them unless the file gives it a root of its own.
+    /// The instances that the file names, in its order; public-good is built in and not among them
+    /// unless the file gives it a root of its own or limits it.
     #[must_use]
     pub fn instances(&self) -> &[InstanceEntry] {
         &self.instances
+    }
+
+    /// What the file says that an instance is believed for.
+    #[must_use]
+    pub fn limits(&self, instance: &str) -> Option<&Limits> {
+        self.instances.iter().find(|entry| entry.name == instance).map(|entry| &entry.limits)
     }
 
     /// The identities, in the order of their names.
@@ -193,6 +220,12 @@ impl Policy {
     #[must_use]
     pub fn name_of(&self, identity: &Identity) -> Option<&str> {
         self.names.get(identity).map(String::as_str)
+    }
+
+    /// The policy's own name for a key.
+    #[must_use]
+    pub fn name_of_key(&self, key: &Key) -> Option<&str> {
+        self.key_names.get(key).map(String::as_str)
     }
 
     /// What decides about the ref with this full name.
@@ -225,12 +258,22 @@ impl Policy {
     /// their names stand for and the trusted roots behind it, the anchor, and whether it is enforced.
     ///
     /// Two rules with the same digest would answer alike about every commit. `root_digest` gives the
-    /// digest of an instance's trusted root; `None` if it does not know one that is needed.
+    /// digest of an instance's trusted root; `None` if it does not know one that is needed, or if the
+    /// certificate of an OpenPGP key has not been given to [`Self::take_openpgp_certificates`].
     #[must_use]
     pub fn commit_rule_digest(
         &self,
         rule: &Rule,
         root_digest: impl Fn(&str) -> Option<[u8; 32]>,
+    ) -> Option<[u8; 32]> {
+        self.rule_digest(rule, root_digest, |fingerprint| self.openpgp.digest(fingerprint))
+    }
+
+    fn rule_digest(
+        &self,
+        rule: &Rule,
+        root_digest: impl Fn(&str) -> Option<[u8; 32]>,
+        certificate_digest: impl Fn(&str) -> Option<[u8; 32]>,
     ) -> Option<[u8; 32]> {
         let mut canonical = Vec::new();
         // Each field behind its length: no two lists of fields have the same bytes.
@@ -256,13 +299,36 @@ impl Policy {
                 for signer in signers {
                     field(signer.instance.as_bytes());
                     field(&root_digest(&signer.instance)?);
+                    field(&self.canonical_limits(&signer.instance));
                     field(signer.issuer.as_bytes());
                     field(file::kind_name(signer.kind).as_bytes());
                     field(signer.subject.as_bytes());
                 }
+                let mut keys: Vec<&Key> = (self.identities.iter())
+                    .filter(|identity| names.contains(&identity.name))
+                    .flat_map(|identity| &identity.keys)
+                    .collect();
+                keys.sort_by_key(ToString::to_string);
+                for key in keys {
+                    field(b"key");
+                    field(key.to_string().as_bytes());
+                    if let Key::OpenPgp { fingerprint } = key {
+                        field(&certificate_digest(fingerprint)?);
+                    }
+                }
             }
         }
         Some(sha256(&[&canonical]))
+    }
+
+    /// The issuers that `instance` is believed for, each behind its length, in order; nothing for all.
+    fn canonical_limits(&self, instance: &str) -> Vec<u8> {
+        let mut issuers: Vec<&String> = self.limits(instance).into_iter().flat_map(Limits::issuers).collect();
+        issuers.sort();
+        let parts = issuers
+            .into_iter()
+            .map(|issuer| [&(issuer.len() as u64).to_be_bytes()[..], issuer.as_bytes()].concat());
+        parts.collect::<Vec<_>>().concat()
     }
 }
 
@@ -380,6 +446,7 @@ mod tests {
             POLICY.replace("create = \"allow\"", "mode = \"warn\""),
             POLICY.replace("create = \"allow\"", &format!("anchor = \"{}\"", "1".repeat(40))),
             POLICY.replace("alice@example.com", "mallory@example.com"),
+            POLICY.replace("trusted_root.json\"", "trusted_root.json\"\nissuers = [\"https://i\"]"),
         ] {
             assert_ne!(digest(&other), base, "{other}");
         }

@@ -299,6 +299,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "git is found where the tests' own is")]
     fn git_itself_is_understood() {
         let scratch = crate::repository::tests::Scratch::new(&[]);
         scratch.git(&["config", "gitsign.issuer", "two\nlines"]);

@@ -34,6 +34,18 @@ pub struct History {
     pub reached: HashSet<ObjectId>,
 }
 
+/// What a walk has found, and what stands in the way of judging it whole.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// What was found; everything in it can be judged, whatever else is said here.
+    pub history: History,
+    /// Those of the commits found at which the history is cut off: what lies behind them is not here.
+    pub cut_off: HashSet<ObjectId>,
+    /// What would have to be judged and is missing, damaged, malformed or no commit. A malformed commit
+    /// is among the commits found too.
+    pub failures: Vec<(ObjectId, HistoryError)>,
+}
+
 /// Why a history cannot be walked. One cause, one variant.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -78,6 +90,11 @@ impl Shallow {
             .map(Self)
     }
 
+    /// Whether history is cut off at `id`.
+    pub(super) fn contains(&self, id: ObjectId) -> bool {
+        self.0.contains(&id)
+    }
+
     /// Add what another list names.
     pub(super) fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
@@ -98,7 +115,26 @@ pub fn new_commits(
     anchor: Option<ObjectId>,
     shallow: &Shallow,
 ) -> Result<History, HistoryError> {
-    let mut walk = Walk::new(objects);
+    let mut survey = survey(objects, tips, hidden, anchor, shallow);
+    if let Some(id) = survey.history.commits.iter().find(|id| survey.cut_off.contains(*id)) {
+        return Err(HistoryError::Shallow(*id));
+    }
+    match survey.failures.drain(..).next() {
+        Some((_, error)) => Err(error),
+        None => Ok(survey.history),
+    }
+}
+
+/// As [`new_commits`], for a reader who judges what is here and says what is not.
+#[must_use]
+pub fn survey(
+    objects: &ObjectReader,
+    tips: &[ObjectId],
+    hidden: &[ObjectId],
+    anchor: Option<ObjectId>,
+    shallow: &Shallow,
+) -> Survey {
+    let mut walk = Walk::new(objects, shallow);
     for id in hidden.iter().copied().chain(anchor) {
         walk.note(id, true);
     }
@@ -108,22 +144,19 @@ pub fn new_commits(
     let visited = walk.run();
 
     let hidden: HashSet<ObjectId> = hidden.iter().copied().collect();
-    let mut history = History::default();
-    history.reached.extend(tips.iter().filter(|id| hidden.contains(*id)));
+    let mut survey = Survey::default();
+    survey.history.reached.extend(tips.iter().filter(|id| hidden.contains(*id)));
     for id in visited {
         let Visit { hidden: false, parents, .. } = &walk.visits[&id] else { continue };
-        if shallow.0.contains(&id) {
-            return Err(HistoryError::Shallow(id));
+        if shallow.contains(id) {
+            survey.cut_off.insert(id);
         }
-        history.reached.extend(parents.iter().filter(|id| hidden.contains(*id)));
-        history.commits.push(id);
+        survey.history.reached.extend(parents.iter().filter(|id| hidden.contains(*id)));
+        survey.history.commits.push(id);
     }
-    for (id, error) in walk.failures {
-        if !walk.visits[&id].hidden {
-            return Err(error);
-        }
-    }
-    Ok(history)
+    let visits = &walk.visits;
+    survey.failures.extend(walk.failures.into_iter().filter(|(id, _)| !visits[id].hidden));
+    survey
 }
 
 /// What is known of a commit that the walk has met.
@@ -145,6 +178,7 @@ struct Link {
 
 struct Walk<'a> {
     objects: &'a ObjectReader,
+    shallow: &'a Shallow,
     visits: HashMap<ObjectId, Visit>,
     /// What could not be read while it was not known to be hidden; it may turn out to be.
     failures: Vec<(ObjectId, HistoryError)>,
@@ -156,9 +190,10 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(objects: &'a ObjectReader) -> Self {
+    fn new(objects: &'a ObjectReader, shallow: &'a Shallow) -> Self {
         Self {
             objects,
+            shallow,
             visits: HashMap::new(),
             failures: Vec::new(),
             queue: BinaryHeap::new(),
@@ -181,8 +216,11 @@ impl<'a> Walk<'a> {
                 visited.push(id);
                 oldest = oldest.min(date);
             }
-            for parent in parents {
-                self.note(parent, hidden);
+            // What lies behind a cut is not here; it is no failure besides the cut.
+            if hidden || !self.shallow.contains(id) {
+                for parent in parents {
+                    self.note(parent, hidden);
+                }
             }
             if self.waiting == 0 {
                 let older = self.queue.peek().is_none_or(|(next, ..)| *next < oldest);
@@ -374,6 +412,12 @@ mod tests {
         std::fs::write(scratch.path().join(".git/shallow"), format!("{cut}\n")).unwrap();
         assert!(matches!(walk(&scratch, &[tip], &[]), Err(HistoryError::Shallow(id)) if id == cut));
         assert_eq!(walk(&scratch, &[tip], &[cut]).unwrap().commits, [tip]);
+        let repository = scratch.open();
+        let reader = repository.objects().unwrap().reader();
+        let survey = survey(&reader, &[tip], &[], None, &repository.shallow(None).unwrap());
+        assert_eq!(survey.history.commits, [tip, cut], "what is here can be judged");
+        assert_eq!(survey.cut_off, HashSet::from([cut]));
+        assert!(survey.failures.is_empty(), "{:?}", survey.failures);
         std::fs::write(scratch.path().join(".git/shallow"), "garbage\n").unwrap();
         assert!(matches!(scratch.open().shallow(None), Err(HistoryError::ShallowList(_))));
     }

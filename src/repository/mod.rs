@@ -11,6 +11,7 @@ mod configuration;
 mod format;
 mod history;
 mod objects;
+mod reachable;
 mod references;
 mod revision;
 
@@ -19,12 +20,15 @@ use std::path::{Path, PathBuf};
 pub use alternates::parse_object_directories;
 pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use format::FormatError;
-pub use history::{History, HistoryError, Shallow, new_commits};
+pub use history::{History, HistoryError, Shallow, Survey, new_commits, survey};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
+pub use reachable::{Found, Reachable, tagged_commit};
 pub use references::{ReferenceError, ReferenceValue, References};
-pub use revision::{Revision, RevisionError};
+pub use revision::{Resolver, Revision, RevisionError};
 
-use crate::object::HashKind;
+use gix::bstr::BString;
+
+use crate::object::{HashKind, ObjectId};
 
 /// A repository on disk: bare, with a work tree, or a linked work tree.
 #[derive(Clone, Debug)]
@@ -178,7 +182,36 @@ impl Repository {
     /// # Errors
     /// It names nothing, or something that is neither.
     pub fn resolve(&self, revision: &str) -> Result<Revision, RevisionError> {
-        revision::resolve(self, revision)
+        self.resolver()?.resolve(revision)
+    }
+
+    /// Resolves any number of revisions, and opens the repository for it once.
+    ///
+    /// # Errors
+    /// The repository cannot be opened.
+    pub fn resolver(&self) -> Result<Resolver, RevisionError> {
+        Resolver::new(self)
+    }
+
+    /// What `git rev-list --all` begins with: every ref, and the HEAD of every work tree. Each with its
+    /// name; refs that lead nowhere are left out.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn tips(&self) -> Result<Vec<(BString, ObjectId)>, ReferenceError> {
+        let mut found = vec![(BString::from("HEAD"), self.references().read("HEAD".into())?.id)];
+        found.extend(self.references().all()?);
+        let work_trees = std::fs::read_dir(self.common_dir.join("worktrees"));
+        let others = work_trees.into_iter().flatten().flatten().map(|entry| entry.path());
+        let main = std::iter::once(self.common_dir.clone());
+        for git_dir in main.chain(others).filter(|other| *other != self.git_dir) {
+            if git_dir.join("HEAD").exists() {
+                let references = References::new(&git_dir, &self.common_dir, self.hash);
+                let name = format!("HEAD of {}", git_dir.display());
+                found.push((name.into(), references.read("HEAD".into())?.id));
+            }
+        }
+        Ok(found.into_iter().filter_map(|(name, id)| Some((name, id?))).collect())
     }
 }
 
@@ -220,6 +253,7 @@ pub(crate) mod tests {
             self.git_with(arguments, b"")
         }
 
+        #[expect(clippy::disallowed_methods, reason = "git is found where the tests' own is")]
         pub(crate) fn git_with(&self, arguments: &[&str], input: &[u8]) -> String {
             use std::io::Write;
             let mut child = Command::new("git")

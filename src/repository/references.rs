@@ -112,6 +112,9 @@ impl References {
 
     /// Git takes a symbolic link among loose refs for a symbolic ref (files-backend.c, `read_ref_internal`).
     fn symbolic_link(&self, name: &BString) -> Result<Option<Target>, ReferenceError> {
+        if !name.starts_with(b"refs/") {
+            return Ok(None);
+        }
         let unreadable =
             |reason: &str| ReferenceError::Unreadable { name: name.clone(), reason: reason.to_owned() };
         let relative = name.to_path().map_err(|_| ReferenceError::InvalidName(name.clone()))?;

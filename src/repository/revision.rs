@@ -1,12 +1,9 @@
 //! Revisions and ranges as people type them, resolved by gix.
 
-use gix::{objs::Kind, revision::plumbing::Spec};
+use gix::revision::plumbing::Spec;
 
-use super::{ObjectReadError, Repository};
-use crate::object::{ObjectId, Tag};
-
-/// How many tags are followed from one object to the next.
-const MAXIMUM_TAGS: usize = 16;
+use super::{ObjectReadError, ObjectReader, Repository, tagged_commit};
+use crate::object::ObjectId;
 
 /// What a revision argument names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,42 +45,55 @@ pub enum RevisionError {
     Unsupported(String),
 }
 
-pub(super) fn resolve(repository: &Repository, revision: &str) -> Result<Revision, RevisionError> {
-    let options = gix::open::Options::isolated().open_path_as_is(true).strict_config(true);
-    let mut opened = gix::open_opts(repository.git_dir(), options)
-        .map_err(|error| RevisionError::Open(error.to_string()))?;
-    opened.objects.ignore_replacements = true;
-    opened.refs.namespace = None;
-    let spec = opened
-        .rev_parse(revision)
-        .map_err(|error| RevisionError::Unknown { revision: revision.to_owned(), reason: error.to_string() })?
-        .detach();
-    match spec {
-        Spec::Include(id) => Ok(Revision::Single(id)),
-        Spec::Range { from, to } => {
-            Ok(Revision::Range { exclude: peel(repository, from)?, include: peel(repository, to)? })
-        }
-        _ => Err(RevisionError::Unsupported(revision.to_owned())),
-    }
+/// Resolves revisions in one repository.
+pub struct Resolver {
+    opened: gix::Repository,
+    reader: ObjectReader,
 }
 
-/// The commit that `id` is, or that tags lead to.
-fn peel(repository: &Repository, id: ObjectId) -> Result<ObjectId, RevisionError> {
-    let reader = repository.objects()?.reader();
-    let mut current = id;
-    for _ in 0..MAXIMUM_TAGS {
-        let object = reader.read(current)?;
-        match object.kind {
-            Kind::Commit => return Ok(current),
-            Kind::Tag => {
-                let tag = Tag::parse(repository.hash(), &object.bytes)
-                    .map_err(|_| RevisionError::NotACommit(id))?;
-                current = tag.target;
+impl Resolver {
+    pub(super) fn new(repository: &Repository) -> Result<Self, RevisionError> {
+        let options = gix::open::Options::isolated()
+            .open_path_as_is(true)
+            .strict_config(true)
+            // A commit-graph file states parents, and nothing proves them.
+            .config_overrides(["core.commitGraph=false"]);
+        let mut opened = gix::open_opts(repository.git_dir(), options)
+            .map_err(|error| RevisionError::Open(error.to_string()))?;
+        opened.objects.ignore_replacements = true;
+        opened.refs.namespace = None;
+        Ok(Self { opened, reader: repository.objects()?.reader() })
+    }
+
+    /// Resolve a revision or a range as the command line gives it.
+    ///
+    /// # Errors
+    /// It names nothing, or something that is neither.
+    pub fn resolve(&self, revision: &str) -> Result<Revision, RevisionError> {
+        let spec = self
+            .opened
+            .rev_parse(revision)
+            .map_err(|error| RevisionError::Unknown {
+                revision: revision.to_owned(),
+                reason: error.to_string(),
+            })?
+            .detach();
+        match spec {
+            Spec::Include(id) => Ok(Revision::Single(id)),
+            Spec::Range { from, to } => {
+                Ok(Revision::Range { exclude: self.commit(from)?, include: self.commit(to)? })
             }
-            Kind::Tree | Kind::Blob => break,
+            _ => Err(RevisionError::Unsupported(revision.to_owned())),
         }
     }
-    Err(RevisionError::NotACommit(id))
+
+    /// The commit that `id` is, or that tags lead to.
+    ///
+    /// # Errors
+    /// It is none, or cannot be read.
+    pub fn commit(&self, id: ObjectId) -> Result<ObjectId, RevisionError> {
+        tagged_commit(&self.reader, id)?.1.ok_or(RevisionError::NotACommit(id))
+    }
 }
 
 #[cfg(test)]

@@ -226,6 +226,7 @@ fn temporary_folder() -> Result<tempfile::TempDir, CommandError> {
     tempfile::Builder::new().prefix("countersign-sandbox-").tempdir().map_err(file_error)
 }
 
+#[expect(clippy::disallowed_methods, reason = "the demonstration starts programs as a shell would")]
 fn show(arguments: &DemonstrateArguments) -> Result<(), CommandError> {
     let program = std::env::current_exe()
         .map_err(|source| DemonstrationError::Start { program: "countersign".to_owned(), source })?;

@@ -141,11 +141,16 @@ impl Http {
     /// # Errors
     /// There is no response within the bounds.
     pub fn send(&self, request: &Request, repeat: Repeat) -> Result<Response, HttpError> {
+        self.send_within(request, repeat, self.bounds.body)
+    }
+
+    /// [`Http::send`] with a bound of its own, in bytes, on the response's body.
+    fn send_within(&self, request: &Request, repeat: Repeat, limit: u64) -> Result<Response, HttpError> {
         let host = check_url(request.uri())?;
         let mut pause = self.bounds.backoff;
         let mut attempt = 1;
         loop {
-            let outcome = self.attempt(request, &host);
+            let outcome = self.attempt(request, &host, limit);
             let again = match &outcome {
                 Ok(response) => is_passing(response.status().as_u16()),
                 Err(HttpError::Connect { .. }) => true,
@@ -168,6 +173,14 @@ impl Http {
         self.send(&request(Method::GET, url, "application/json", Vec::new())?, Repeat::Always)
     }
 
+    /// GETs `url` whatever it is; of its body at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub fn get_within(&self, url: &str, limit: u64) -> Result<Response, HttpError> {
+        self.send_within(&request(Method::GET, url, "*/*", Vec::new())?, Repeat::Always, limit)
+    }
+
     /// POSTs `body` as JSON to `url`, accepting JSON.
     ///
     /// # Errors
@@ -180,10 +193,10 @@ impl Http {
         self.send(&request, repeat)
     }
 
-    fn attempt(&self, request: &Request, host: &str) -> Result<Response, HttpError> {
+    fn attempt(&self, request: &Request, host: &str, limit: u64) -> Result<Response, HttpError> {
         let agent = self.agent.get_or_init(|| build(self.bounds));
         let local = is_loopback(host);
-        let failed = |error| self.describe(error, host);
+        let failed = |error| describe(error, host, limit);
         let response = if request.method() == Method::GET {
             let (parts, _) = request.clone().into_parts();
             let mut config = agent.configure_request(ureq::http::Request::from_parts(parts, ()));
@@ -200,28 +213,27 @@ impl Http {
         };
         let (parts, mut body) = response.map_err(failed)?.into_parts();
         // The library's limit must not be reached; the bound here may be.
-        let limit = self.bounds.body.saturating_add(1);
-        let bytes = body.with_config().limit(limit).read_to_vec().map_err(failed)?;
+        let bytes = body.with_config().limit(limit.saturating_add(1)).read_to_vec().map_err(failed)?;
         Ok(Response::from_parts(parts, bytes))
     }
+}
 
-    fn describe(&self, error: ureq::Error, host: &str) -> HttpError {
-        use ureq::Error;
-        let host = host.to_owned();
-        match error {
-            Error::Timeout(_) => HttpError::Timeout { host },
-            Error::BodyExceedsLimit(_) => HttpError::TooLarge { host, limit: self.bounds.body },
-            Error::HostNotFound => HttpError::Connect { host, reason: "host not found".to_owned() },
-            Error::ConnectionFailed => HttpError::Connect { host, reason: "connection failed".to_owned() },
-            Error::ConnectProxyFailed(reason) => HttpError::Connect { host, reason },
-            Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                HttpError::Connect { host, reason: "connection refused".to_owned() }
-            }
-            Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => HttpError::Timeout { host },
-            Error::Rustls(error) => HttpError::Tls { host, reason: error.to_string() },
-            Error::Tls(reason) => HttpError::Tls { host, reason: reason.to_owned() },
-            other => HttpError::Protocol { host, reason: other.to_string() },
+fn describe(error: ureq::Error, host: &str, limit: u64) -> HttpError {
+    use ureq::Error;
+    let host = host.to_owned();
+    match error {
+        Error::Timeout(_) => HttpError::Timeout { host },
+        Error::BodyExceedsLimit(_) => HttpError::TooLarge { host, limit },
+        Error::HostNotFound => HttpError::Connect { host, reason: "host not found".to_owned() },
+        Error::ConnectionFailed => HttpError::Connect { host, reason: "connection failed".to_owned() },
+        Error::ConnectProxyFailed(reason) => HttpError::Connect { host, reason },
+        Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            HttpError::Connect { host, reason: "connection refused".to_owned() }
         }
+        Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => HttpError::Timeout { host },
+        Error::Rustls(error) => HttpError::Tls { host, reason: error.to_string() },
+        Error::Tls(reason) => HttpError::Tls { host, reason: reason.to_owned() },
+        other => HttpError::Protocol { host, reason: other.to_string() },
     }
 }
 

@@ -1,4 +1,4 @@
-//! Synchronous clients of the servers that vouch: Fulcio, Rekor v1 and v2, a timestamp authority.
+//! Synchronous clients of the servers that vouch: Fulcio, Rekor v1 and v2, a timestamp authority, TUF.
 //!
 //! Responsible for asking, for bounding what an answer may cost (time, bytes, attempts) and for checking
 //! that an answer is the answer to our question. Whether it can be trusted is the `verify` room's to say.
@@ -8,6 +8,7 @@ pub mod http;
 pub mod rekor_v1;
 pub mod rekor_v2;
 pub mod timestamp;
+pub mod tuf;
 
 use self::http::Response;
 use base64::{Engine as _, engine::general_purpose::STANDARD};

@@ -7,6 +7,44 @@
 //!
 //! Nothing is written anywhere by this room, and it does not verify: the caller passes the check that each
 //! signature must stand before it leaves, so that what is handed out is what a verifier accepts.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use countersign::{
+//!     identity::Token,
+//!     object::Payload,
+//!     service::http::Http,
+//!     sigstore::trusted_root::Instance,
+//!     sign::{Preference, Signer, SigningPlan},
+//!     verify::{Verdict, Verifier},
+//! };
+//!
+//! # #[cfg(not(feature = "sandbox"))]
+//! # fn main() {}
+//! # #[cfg(feature = "sandbox")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let running = countersign::sandbox::Authority::new(Default::default())?.serve(0)?;
+//! # let authority = running.authority();
+//! # let (signing_config, trusted_root) = (authority.signing_config_json(), authority.trusted_root_json());
+//! # let identity_token = authority.issue_id_token("dev@example.com")?;
+//! # let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs().try_into()?;
+//! let plan = SigningPlan::from_signing_config(&signing_config, now, Preference::Interoperable)?;
+//! let signer = Signer::new(Arc::new(Http::default()), plan);
+//! let verifier = Verifier::new(vec![Instance::from_json("sandbox", &trusted_root)?]);
+//!
+//! // One login, and as many signatures as fit into the few minutes of its certificate.
+//! let session = signer.open(&Token::parse(identity_token)?, &|_claims| Ok(()))?;
+//! let signed = signer.sign(&session, b"payload", now, &|payload, armor| {
+//!     match verifier.verify(&Payload::whole(payload), armor, now) {
+//!         Verdict::Good(_) => Ok(()),
+//!         other => Err(format!("{other:?}").into()),
+//!     }
+//! })?;
+//! assert!(signed.armor.starts_with(b"-----BEGIN SIGNED MESSAGE-----\n"));
+//! # Ok(())
+//! # }
+//! ```
 
 mod plan;
 

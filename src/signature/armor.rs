@@ -45,12 +45,23 @@ pub fn kind(armor: &[u8]) -> Option<Kind> {
 /// # Errors
 /// [`FormatError::TooLarge`], [`FormatError::TrailingBytes`], [`FormatError::Armor`].
 pub fn decode(armor: &[u8]) -> Result<Vec<u8>, FormatError> {
+    decode_block(armor, BEGIN, END, &[LINE])
+}
+
+/// The bytes in the one block between the lines `begin` and `end`, in base64 whose full lines are all
+/// of one of these `widths`.
+pub(super) fn decode_block(
+    armor: &[u8],
+    begin: &str,
+    end: &str,
+    widths: &[usize],
+) -> Result<Vec<u8>, FormatError> {
     if armor.len() > MAXIMUM_ARMOR_BYTES {
         return Err(FormatError::TooLarge);
     }
-    let rest = armor.strip_prefix(BEGIN.as_bytes()).and_then(|rest| rest.strip_prefix(b"\n"));
+    let rest = armor.strip_prefix(begin.as_bytes()).and_then(|rest| rest.strip_prefix(b"\n"));
     let rest = rest.ok_or(FormatError::Armor)?;
-    let mut end = END.as_bytes().to_vec();
+    let mut end = end.as_bytes().to_vec();
     end.insert(0, b'\n');
     let body_end = rest.windows(end.len()).position(|window| window == end).ok_or(FormatError::Armor)?;
     match &rest[body_end + end.len()..] {
@@ -60,8 +71,12 @@ pub fn decode(armor: &[u8]) -> Result<Vec<u8>, FormatError> {
     let body = &rest[..body_end];
     let mut base64 = Vec::with_capacity(body.len());
     let mut lines = body.split(|byte| *byte == b'\n').peekable();
+    let first = lines.peek().map_or(0, |line| line.len());
+    let width = widths.iter().copied().find(|width| *width == first);
+    let width = width.or(widths.iter().copied().max()).unwrap_or(LINE);
     while let Some(line) = lines.next() {
-        let full = if lines.peek().is_some() { line.len() == LINE } else { (1..=LINE).contains(&line.len()) };
+        let full =
+            if lines.peek().is_some() { line.len() == width } else { (1..=width).contains(&line.len()) };
         if !full {
             return Err(FormatError::Armor);
         }

@@ -26,8 +26,22 @@ const AUTHORITY_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap(
 
 /// The largest trusted root that is read, in bytes.
 pub const MAXIMUM_ROOT_BYTES: usize = 4 * 1024 * 1024;
-/// The name of the instance that is built in.
+/// The name of the instance that is built in and counts everywhere.
 pub const PUBLIC_GOOD: &str = "public-good";
+/// The name of Sigstore's staging instance, which is built in and counts only where it is named.
+pub const STAGING: &str = "staging";
+/// When the built-in trusted roots were published, in seconds since 1970: 2026-10-23.
+pub const BUILT_IN_SINCE: i64 = 1_792_713_600;
+
+/// The trusted root that is built in under `name`, as JSON text.
+#[must_use]
+pub fn built_in(name: &str) -> Option<&'static str> {
+    match name {
+        PUBLIC_GOOD => Some(sigstore_trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT),
+        STAGING => Some(sigstore_trust_root::SIGSTORE_STAGING_TRUSTED_ROOT),
+        _ => None,
+    }
+}
 
 /// A span of time, both ends included, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +165,12 @@ impl Authority {
         Ok(Self { usage, pinned_leaf, chain: certificates, anchor, subject, spki, key_identifier, window })
     }
 
+    /// The subject (DER Name) of the certificate that issues leaves; empty where only a leaf is pinned.
+    #[must_use]
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
     /// When the authority, and each certificate of its chain, is valid.
     #[must_use]
     pub fn window(&self) -> Window {
@@ -272,6 +292,15 @@ pub enum TrustedRootError {
 }
 
 impl Instance {
+    /// The instance that is built in under `name`, from the trusted root embedded in the program.
+    ///
+    /// # Errors
+    /// The embedded root is damaged.
+    #[must_use]
+    pub fn built_in(name: &str) -> Option<Result<Self, TrustedRootError>> {
+        built_in(name).map(|json| Self::from_json(name, json))
+    }
+
     /// The public-good instance, from the trusted root embedded in the program.
     ///
     /// # Errors
@@ -409,6 +438,16 @@ mod tests {
         let root = Instance::public_good().unwrap();
         assert!(root.authorities.len() >= 2, "old certificates need the authority that ended in 2022");
         assert!(root.ct_logs.iter().any(|log| log.window.end < i64::MAX), "expired CT keys are kept");
+    }
+
+    #[test]
+    fn the_built_in_roots_are_those_of_their_date() {
+        // When these change, so does `BUILT_IN_SINCE`.
+        let digests = [PUBLIC_GOOD, STAGING].map(|name| {
+            let root = Instance::from_json(name, built_in(name).unwrap()).unwrap();
+            hex::encode(&root.digest()[..8])
+        });
+        assert_eq!(digests, ["6494e21ea73fa7ee", "44deb991d4bbf215"]);
     }
 
     #[test]

@@ -2,19 +2,55 @@
 //!
 //! Pure: trust roots and `now` are parameters; nothing here reads a clock, a file or the network.
 //! A signature is judged wholly inside one instance: the keys of two are never pooled.
+//!
+//! For programs that verify without a command line: read the trusted root once, share the verifier between
+//! threads, and give it the bytes of each object as git stores them (`git cat-file commit <id>`). Whether the
+//! signer is the right one is for the caller to say: compare the whole [`Identity`].
+//!
+//! ```
+//! use countersign::{
+//!     object::{Commit, HashKind},
+//!     sigstore::trusted_root::Instance,
+//!     verify::{Verdict, Verifier},
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let trusted_root = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/trusted_root.json"));
+//! # let object = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus/commit/signed.seed"));
+//! # let now = 1_790_086_400;
+//! let verifier = Verifier::new(vec![Instance::from_json("sandbox", trusted_root)?, Instance::public_good()?]);
+//!
+//! let commit = Commit::parse(HashKind::Sha1, object)?;
+//! let signature = commit.signed.signature.ok_or("nobody has signed it")?;
+//! match verifier.verify(&commit.signed.payload, &signature, now) {
+//!     Verdict::Good(proven) => {
+//!         assert_eq!(proven.identity().subject, "dev@example.com");
+//!         assert_eq!(proven.identity().instance, "sandbox");
+//!         assert_eq!(proven.time(), 1_790_000_000);
+//!     }
+//!     Verdict::Stated(stated) => panic!("good, by the key {}, at a time that nothing proves", stated.signing_key()),
+//!     Verdict::Bad(contradiction) => panic!("bad: {contradiction}"),
+//!     Verdict::CannotTell(cause) => panic!("cannot tell: {cause}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod evidence;
 mod memo;
+pub mod openpgp;
+mod ssh;
 mod verdict;
 
 use std::sync::Arc;
 
-pub use verdict::{Bad, CannotTell, Identity, Proven, ProvenEntry, ProvenTime, Verdict};
+pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
+pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, Stated, Verdict};
 
 use crate::{
     encoding::{cms::Algorithm, sha256},
     object::Payload,
-    signature::{FormatError, armor, keyless::Keyless},
+    signature::{FormatError, armor, keyless::Keyless, ssh::Revocations},
     sigstore::{
         certificate::{ProfileError, SigningCertificate},
         key::{Family, Hash, KeyKind, PublicKey, signature_hash},
@@ -32,6 +68,8 @@ pub struct Verifier {
     instances: Vec<Instance>,
     certificates: Memo<Arc<CheckedCertificate>>,
     checkpoints: Memo<evidence::CheckedCheckpoint>,
+    openpgp: openpgp::KeyRing,
+    ssh_revocations: Revocations,
 }
 
 /// A certificate whose path and SCT have been verified inside one instance. Its validity at a proven
@@ -82,7 +120,31 @@ impl Verifier {
     /// A verifier that trusts `instances`; each signature is judged wholly inside one of them.
     #[must_use]
     pub fn new(instances: Vec<Instance>) -> Self {
-        Self { instances, certificates: Memo::new(), checkpoints: Memo::new() }
+        Self {
+            instances,
+            certificates: Memo::new(),
+            checkpoints: Memo::new(),
+            openpgp: openpgp::KeyRing::default(),
+            ssh_revocations: Revocations::default(),
+        }
+    }
+
+    /// With the OpenPGP certificates in `ring`, by which OpenPGP signatures are judged.
+    #[must_use]
+    pub fn with_openpgp(self, ring: openpgp::KeyRing) -> Self {
+        Self { openpgp: ring, ..self }
+    }
+
+    /// The OpenPGP certificates in use.
+    #[must_use]
+    pub fn openpgp(&self) -> &openpgp::KeyRing {
+        &self.openpgp
+    }
+
+    /// The same verifier, for which the SSH keys of `revocations` never count, whatever time is stated.
+    #[must_use]
+    pub fn with_ssh_revocations(self, revocations: Revocations) -> Self {
+        Self { ssh_revocations: revocations, ..self }
     }
 
     /// The instances in use.
@@ -95,8 +157,16 @@ impl Verifier {
     ///
     /// `now` in seconds since 1970 only bounds the future.
     pub fn verify(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Verdict {
-        match self.judge(payload, signature, now) {
-            Ok(proven) => Verdict::Good(Box::new(proven)),
+        let judged = match armor::kind(signature) {
+            Some(armor::Kind::OpenPgp) => {
+                self.openpgp.judge(payload, signature, now).map(|stated| Verdict::Stated(Box::new(stated)))
+            }
+            Some(armor::Kind::Ssh) => ssh::judge(payload, signature, now, &self.ssh_revocations)
+                .map(|stated| Verdict::Stated(Box::new(stated))),
+            _ => self.judge(payload, signature, now).map(|proven| Verdict::Good(Box::new(proven))),
+        };
+        match judged {
+            Ok(good) => good,
             Err(Failure::Bad(bad)) => Verdict::Bad(bad),
             Err(Failure::CannotTell(cannot_tell)) => Verdict::CannotTell(cannot_tell),
         }

@@ -8,8 +8,10 @@ use crate::{signature::FormatError, sigstore::certificate::SubjectKind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
-    /// Every check has passed.
+    /// Every check has passed: who and when are proven.
     Good(Box<Proven>),
+    /// The signature is by a key of its owner's keeping; the time is only stated.
+    Stated(Box<Stated>),
     /// The bytes, or evidence that came with them, contradict a known key.
     Bad(Bad),
     /// Nothing is contradicted and something needed is not proven.
@@ -128,6 +130,78 @@ impl Proven {
     }
 }
 
+/// A key that signs without a certificate authority of Sigstore's. Whose it is, a policy says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Key {
+    /// An OpenPGP certificate.
+    OpenPgp {
+        /// Fingerprint of the primary key, upper-case hexadecimal.
+        fingerprint: String,
+    },
+    /// An SSH key.
+    Ssh {
+        /// `SHA256:` and the base64 of the key blob's digest, as `ssh-keygen -l` prints it.
+        fingerprint: String,
+    },
+    /// A certificate authority for SSH keys that issued a certificate to this principal.
+    SshCertificate {
+        /// The authority's key, as for [`Key::Ssh`].
+        authority: String,
+        /// One principal of the certificate.
+        principal: String,
+    },
+}
+
+impl fmt::Display for Key {
+    /// The fingerprint with its kind. Callers escape it for terminals.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenPgp { fingerprint } => write!(formatter, "OpenPGP {fingerprint}"),
+            Self::Ssh { fingerprint } => write!(formatter, "SSH {fingerprint}"),
+            Self::SshCertificate { authority, principal } => {
+                write!(formatter, "SSH principal {principal} of {authority}")
+            }
+        }
+    }
+}
+
+/// A signature that is good and proves no time: it states one, and whoever holds the key chooses it.
+/// Only the `verify` room can make one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stated {
+    pub(super) keys: Vec<Key>,
+    pub(super) signing_key: String,
+    pub(super) time: Option<i64>,
+    pub(super) key_expired: bool,
+}
+
+impl Stated {
+    /// The names under which a policy may know the signer: the key, or each principal of its certificate.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// Fingerprint of the key that made the signature itself (an OpenPGP subkey, say).
+    #[must_use]
+    pub fn signing_key(&self) -> &str {
+        &self.signing_key
+    }
+
+    /// When the signer says that it was made, in seconds since 1970. Proves nothing.
+    #[must_use]
+    pub fn time(&self) -> Option<i64> {
+        self.time
+    }
+
+    /// The key was valid at the stated time and has expired since.
+    #[must_use]
+    pub fn key_expired(&self) -> bool {
+        self.key_expired
+    }
+}
+
 /// What contradicts a known key or the bytes themselves. One cause, one variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -147,8 +221,8 @@ pub enum Bad {
     /// The embedded SCT has a wrong signature.
     #[error("the certificate's SCT has a wrong signature")]
     SctSignature,
-    /// The signature is not by the certificate's key.
-    #[error("the signature does not match the certificate's key")]
+    /// The signature is not by the key that it names, or not over this content.
+    #[error("the signature does not match its key and the content")]
     Signature,
     /// The log's signed entry timestamp does not cover this entry.
     #[error("the log's signed entry timestamp does not cover this signature")]
@@ -186,6 +260,15 @@ pub enum CannotTell {
     /// The signature's encoding cannot be read.
     #[error("the signature cannot be read: {0}")]
     Format(#[from] FormatError),
+    /// The key had expired by the time that the signature states.
+    #[error("the key had expired by the time that the signature states")]
+    KeyExpired,
+    /// The key is revoked.
+    #[error("the key is revoked")]
+    KeyRevoked,
+    /// The key had expired, was revoked or may not sign, by what its own certificate says.
+    #[error("the key may not make this signature: it is expired, revoked, or not for signing")]
+    KeyUnfit,
     /// The log's key was outside its window.
     #[error("the log's key was not valid at the proven time")]
     LogWindow,
@@ -198,9 +281,27 @@ pub enum CannotTell {
     /// No valid signed entry timestamp and no timestamp token.
     #[error("nothing proves when the signature was made")]
     NoTrustedTime,
+    /// A security key says that nobody touched it.
+    #[error("the security key signed without anybody touching it")]
+    NoUserPresence,
+    /// The SSH certificate names nobody, or is not for people.
+    #[error("the SSH certificate names no person")]
+    SshCertificatePrincipals,
+    /// Not inside the SSH certificate's validity at the stated time.
+    #[error("the SSH certificate was not valid at the stated time")]
+    SshCertificateWindow,
+    /// The SSH certificate has a condition that is unknown or not met.
+    #[error("the SSH certificate has a condition that is not met here")]
+    SshCriticalOption,
+    /// The signature says of itself that it counts no longer.
+    #[error("the signature has expired by its own word")]
+    SignatureExpired,
     /// The timestamp authority was outside its window.
     #[error("the timestamp authority was not valid at the proven time")]
     TimestampAuthorityWindow,
+    /// No key that is known here made the signature.
+    #[error("the key that made the signature is not known here")]
+    UnknownKey,
     /// A signature of a kind that is not checked here.
     #[error("signatures of this kind are not checked here")]
     UnknownKind,
@@ -216,4 +317,7 @@ pub enum CannotTell {
     /// The token is by a timestamp authority that the instance does not have.
     #[error("the timestamp token is by an authority that the trusted root does not know")]
     UnknownTimestampAuthority,
+    /// A digest or a key that no longer proves anything.
+    #[error("the signature's digest or key is too weak, or of a kind that does not count")]
+    WeakAlgorithm,
 }

@@ -5,6 +5,7 @@
 //! `cargo bench --bench programs`; the number of commits of the large push may be given as argument.
 
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "a benchmark stands in the world")]
 
 use std::{
     fs,
@@ -169,33 +170,53 @@ fn single_commits(world: &World) {
         world.median("countersign", &["commit", "-q", "--no-gpg-sign", "--allow-empty", "-m", "m"]);
     println!("git commit without a signature {:.1} ms", milliseconds(unsigned));
 
-    // The program alone, as git calls it.
+    // The program alone, as git calls it; `git config` runs inside it as it does then.
     world.git("countersign", &["commit", "-q", "--allow-empty", "-m", "last"]);
     let raw = world.git("countersign", &["cat-file", "commit", "HEAD"]);
     let commit = countersign::object::Commit::parse(gix::hash::Kind::Sha1, raw.as_bytes()).unwrap();
     fs::write(world.path("signature"), commit.signed.signature.as_ref().unwrap()).unwrap();
     let payload = commit.signed.payload.to_vec();
+    let signature = world.path("signature");
+    let verify = ["--status-fd=1", "--verify", signature.to_str().unwrap(), "-"];
+    println!("of verify-commit, inside countersign: {:.1} ms", milliseconds(alone(world, &verify, &payload)));
+    let before = world.authority.statistics().1;
+    let signing = alone(world, &["--status-fd=2", "-bsau", "Alice"], &payload);
+    let authority = Duration::from_micros((world.authority.statistics().1 - before) / RUNS as u64);
+    println!(
+        "of commit -S, inside countersign: {:.1} ms (authority itself {:.1} ms, so {:.1} ms)",
+        milliseconds(signing),
+        milliseconds(authority),
+        milliseconds(signing.saturating_sub(authority)),
+    );
+    println!("of both, git config inside countersign: {:.1} ms", {
+        let (reading, _) = world.median("countersign", &["config", "--list", "-z", "--show-scope"]);
+        milliseconds(reading)
+    });
+}
+
+/// Median time of the program by itself with `payload` on standard input.
+fn alone(world: &World, arguments: &[&str], payload: &[u8]) -> Duration {
+    let token = world.token();
     let mut runs: Vec<Duration> = (0..RUNS)
         .map(|_| {
             let begun = Instant::now();
             let mut child = Command::new(PROGRAM)
-                .args(["--status-fd=1", "--verify"])
-                .arg(world.path("signature"))
-                .arg("-")
+                .args(arguments)
                 .env("HOME", world.path("home"))
+                .env("SIGSTORE_ID_TOKEN", &token)
                 .current_dir(world.path("countersign"))
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
-            child.stdin.take().unwrap().write_all(&payload).unwrap();
+            child.stdin.take().unwrap().write_all(payload).unwrap();
             assert!(child.wait_with_output().unwrap().status.success());
             begun.elapsed()
         })
         .collect();
     runs.sort();
-    println!("of verify-commit, inside countersign: {:.1} ms", milliseconds(runs[RUNS / 2]));
+    runs[RUNS / 2]
 }
 
 /// A push of `count` signed commits, through the hook and without it.

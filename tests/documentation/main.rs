@@ -2,6 +2,7 @@
 
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
 
 mod installer;
 mod manual_pages;

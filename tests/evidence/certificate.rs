@@ -255,12 +255,21 @@ fn the_sct_is_a_known_logs_over_this_precertificate() {
 #[test]
 fn an_sct_outside_the_ct_keys_window_does_not_count() {
     let world = World::new();
-    let signature = world.signed().armor();
-    let instance = world.instance_with(|root| {
-        let after = jiff::Timestamp::from_second(START + 1).unwrap().to_string();
-        root["ctlogs"][0]["publicKey"]["validFor"]["start"] = after.into();
-    });
-    assert_eq!(forge::judge(vec![instance], &signature), unclear(CannotTell::CtLogWindow));
+    let signer = world.signer(); // SCT at START
+    world.clock.set(START + 10);
+    let signature = world.signed_by(&signer).armor();
+    for (start, inside) in [(0, true), (1, false), (10, false)] {
+        let instance = world.instance_with(|root| {
+            let start = jiff::Timestamp::from_second(START + start).unwrap().to_string();
+            root["ctlogs"][0]["publicKey"]["validFor"]["start"] = start.into();
+        });
+        match inside {
+            true => drop(good(forge::judge(vec![instance], &signature))),
+            false => {
+                assert_eq!(forge::judge(vec![instance], &signature), unclear(CannotTell::CtLogWindow));
+            }
+        }
+    }
 }
 
 /// The certificate of a signer of `world`, issued again by `key`.

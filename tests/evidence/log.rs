@@ -8,9 +8,13 @@ use countersign::{
     verify::{Bad, CannotTell, ProvenTime},
 };
 
+use prost::Message as _;
+
 use crate::{
     bad,
-    forge::{self, START, Signature, World, body, checkpoint, entry_by, kind},
+    forge::{
+        self, LOG_ENTRY, OCTETS, START, Signature, World, attribute, body, checkpoint, entry_by, kind, tlv,
+    },
     format, good, unclear,
 };
 
@@ -345,4 +349,32 @@ fn ghsa_cq38_jh5f_37mq_an_oversized_entry_is_not_read() {
     let mut note = world.signed();
     note.proof().checkpoint = Some(Checkpoint { envelope: "x\n".repeat(10_000) });
     assert_eq!(world.judge(&note), format(FormatError::LogEntry));
+}
+
+#[test]
+fn an_entry_has_one_encoding() {
+    let world = World::new();
+    let signature = world.signed();
+    let encoded = signature.signers[0].entry.clone().unwrap().encode_to_vec();
+    let index = signature.signers[0].entry.clone().unwrap().log_index;
+    assert_eq!(index, 0, "so that the default may be written out");
+    let judge = |entry: Vec<u8>| {
+        let mut signature = signature.clone();
+        signature.signer().entry = None;
+        signature.signer().others = vec![attribute(LOG_ENTRY, &tlv(OCTETS, &[&entry]))];
+        world.judge(&signature)
+    };
+    good(judge(encoded.clone()));
+    let with = |before: &[u8], after: &[u8]| [before, &encoded, after].concat();
+    for (what, entry) in [
+        ("a default written out", with(&[0x08, 0], b"")),
+        ("an unknown field", with(b"", &[0x42, 1, 0])),
+        ("an unknown number", with(b"", &[0xf8, 0x7f, 1])),
+        ("a field that stands twice", with(&[0x20, 1], b"")),
+        ("a field behind its place", [&encoded[..], &[0x08, 0]].concat()),
+        ("a long number", with(&[0x88, 0, 0], b"")),
+        ("an empty message merged in", with(b"", &[0x2a, 0])),
+    ] {
+        assert_eq!(judge(entry), format(FormatError::LogEntry), "{what}");
+    }
 }

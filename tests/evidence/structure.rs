@@ -156,7 +156,7 @@ fn versions_and_digest_algorithms_have_one_value() {
     let sha1 = || algorithm("1.3.14.3.2.26");
     let sha512 = || algorithm("2.16.840.1.101.3.4.2.3");
     type Change = Box<dyn Fn(&mut Signature)>;
-    let changes: [(&str, Change, FormatError); 11] = [
+    let changes: [(&str, Change, FormatError); 12] = [
         ("version 3", Box::new(|s| s.version = 3), FormatError::Version),
         ("signer version 3", Box::new(|s| s.signer().version = 3), FormatError::Version),
         ("key identifier", Box::new(|s| s.signer().identifier = vec![0x80, 1, 1]), FormatError::Version),
@@ -171,6 +171,7 @@ fn versions_and_digest_algorithms_have_one_value() {
             FormatError::Algorithm,
         ),
         ("type", Box::new(|s| s.content_type = "1.2.840.113549.1.9.16.1.4"), FormatError::Content),
+        ("revocations", Box::new(|s| s.revocations = tlv(CONTEXT_1, &[])), FormatError::Content),
         ("empty content", Box::new(|s| s.content = Some(Vec::new())), FormatError::Content),
     ];
     for (what, change, cause) in changes {
@@ -314,9 +315,13 @@ fn bytes_outside_the_armor_and_other_kinds_have_their_cause() {
     assert_eq!(with(b"", b"\n"), format(FormatError::TrailingBytes));
     assert_eq!(with(b"", &armor), format(FormatError::TrailingBytes), "two armors");
     assert_eq!(with(b"Opening in existing browser session.\n", b""), format(FormatError::Armor));
-    for other in ["PGP SIGNATURE", "PGP MESSAGE", "SSH SIGNATURE"] {
+    for (other, verdict) in [
+        ("PGP SIGNATURE", unclear(CannotTell::UnknownKind)),
+        ("PGP MESSAGE", unclear(CannotTell::UnknownKind)),
+        ("SSH SIGNATURE", format(FormatError::Armor)),
+    ] {
         let armor = format!("-----BEGIN {other}-----\n");
-        assert_eq!(world.judge_armor(armor.as_bytes()), unclear(CannotTell::UnknownKind));
+        assert_eq!(world.judge_armor(armor.as_bytes()), verdict);
     }
 }
 

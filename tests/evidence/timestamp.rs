@@ -4,12 +4,17 @@ use countersign::{
     object::Payload,
     sandbox::{KeyAlgorithm, Role, SigningKey},
     signature::FormatError,
-    verify::{Bad, CannotTell, FUTURE_SKEW, ProvenTime, Verifier},
+    verify::{Bad, CannotTell, FUTURE_SKEW, ProvenTime, Verdict, Verifier},
 };
+use der::Decode as _;
+use x509_cert::Certificate;
 
 use crate::{
     bad,
-    forge::{PAYLOAD, START, World, judge},
+    forge::{
+        CONTENT_TYPE, CONTEXT_1, ID_DATA, PAYLOAD, SEQUENCE, SHA256, START, Token, World, algorithm,
+        attribute, extension, issue, judge, oid, set_extension, tlv,
+    },
     format, good, unclear,
 };
 
@@ -196,4 +201,131 @@ fn a_stranger_with_the_name_of_the_authority_is_not_it() {
     let at = token.windows(own.len()).position(|window| window == own).expect("the leaf is in the token");
     token[at..at + own.len()].copy_from_slice(stranger.spki_der());
     assert_eq!(world.judge(&changed), format(FormatError::Timestamp), "a certificate that nobody knows");
+}
+
+/// What is said to a signature whose token `change` has been at.
+fn with_token(world: &World, change: impl FnOnce(&mut Token)) -> Verdict {
+    let mut signature = world.signed();
+    let mut token = Token::new(&signature.signer().signature, world.authority.timestamp_chain()[0]);
+    change(&mut token);
+    let key = world.authority.signing_key(Role::TimestampAuthority);
+    signature.signer().tokens = vec![token.der(key)];
+    world.judge(&signature)
+}
+
+#[test]
+fn a_token_made_by_hand_passes_when_nothing_is_wrong_with_it() {
+    let world = World::new();
+    good(with_token(&world, |_| {}));
+    good(with_token(&world, |token| token.certificates.clear()));
+    let root = world.authority.timestamp_chain()[1].to_vec();
+    good(with_token(&world, |token| token.certificates.push(root)));
+}
+
+#[test]
+fn a_tokens_time_is_under_its_signature() {
+    let world = World::new();
+    let moved = with_token(&world, |token| {
+        let last_digit = token.information.len() - 2;
+        token.information[last_digit] ^= 1;
+    });
+    assert_eq!(moved, format(FormatError::Timestamp), "the signed digest is of another content");
+    let other_type = with_token(&world, |token| token.attributes[0] = attribute(CONTENT_TYPE, &oid(ID_DATA)));
+    assert_eq!(other_type, format(FormatError::Timestamp));
+}
+
+#[test]
+fn a_token_commits_to_its_signers_certificate() {
+    let world = World::new();
+    let none = with_token(&world, |token| drop(token.attributes.pop()));
+    assert_eq!(none, format(FormatError::Timestamp));
+    let other = world.authority.timestamp_chain()[1].to_vec();
+    let theirs =
+        with_token(&world, |token| token.attributes[2] = Token::new(b"", &other).attributes[2].clone());
+    assert_eq!(theirs, bad(Bad::TimestampSignature));
+}
+
+#[test]
+fn what_nothing_covers_in_a_token_has_one_value() {
+    let world = World::new();
+    let stranger = World::new().signer().certificate;
+    let own = world.authority.timestamp_chain()[0].to_vec();
+    type Change = Box<dyn FnOnce(&mut Token)>;
+    let changes: [(&str, Change, Verdict); 7] = [
+        (
+            "two digests announced",
+            Box::new(|token| token.digest_algorithms.push(algorithm(SHA256))),
+            format(FormatError::Timestamp),
+        ),
+        (
+            "another digest announced",
+            Box::new(|token| token.digest_algorithms = vec![algorithm("2.16.840.1.101.3.4.2.3")]),
+            format(FormatError::Timestamp),
+        ),
+        (
+            "revocation lists",
+            Box::new(|token| token.revocations = tlv(CONTEXT_1, &[])),
+            format(FormatError::Timestamp),
+        ),
+        (
+            "unsigned attributes",
+            Box::new(|token| token.unsigned = tlv(CONTEXT_1, &[&attribute("1.2.3", &[5, 0])])),
+            format(FormatError::Timestamp),
+        ),
+        (
+            "a stranger's certificate",
+            Box::new(|token| token.certificates.push(stranger)),
+            format(FormatError::Timestamp),
+        ),
+        (
+            "a certificate twice",
+            Box::new(|token| token.certificates.push(own)),
+            format(FormatError::Timestamp),
+        ),
+        (
+            "another algorithm",
+            Box::new(|token| token.signature_algorithm = algorithm("1.2.840.113549.1.1.11")),
+            bad(Bad::TimestampSignature),
+        ),
+    ];
+    for (what, change, cause) in changes {
+        assert_eq!(with_token(&world, change), cause, "{what}");
+    }
+}
+
+#[test]
+fn a_leaf_in_a_token_is_for_timestamps_alone() {
+    // Where the trusted root pins no leaf, the token brings it, issued by the authority.
+    let world = World::new();
+    let leaf = world.authority.timestamp_chain()[0].to_vec();
+    let usage = |critical, usages: &[&str]| {
+        let mut tbs = Certificate::from_der(&leaf).unwrap().tbs_certificate;
+        let usages: Vec<Vec<u8>> = usages.iter().map(|usage| oid(usage)).collect();
+        let value = tlv(SEQUENCE, &usages.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        set_extension(&mut tbs, extension("2.5.29.37", critical, &value));
+        issue(&tbs, world.authority.signing_key(Role::TimestampRoot))
+    };
+    let time_stamping = "1.3.6.1.5.5.7.3.8";
+    let code_signing = "1.3.6.1.5.5.7.3.3";
+    for (leaf, fit) in [
+        (leaf.clone(), true),
+        (usage(true, &[time_stamping]), true),
+        (usage(false, &[time_stamping]), false),
+        (usage(true, &[time_stamping, code_signing]), false),
+        (usage(true, &[code_signing]), false),
+    ] {
+        let mut signature = world.signed();
+        let token = Token::new(&signature.signer().signature, &leaf);
+        let key = world.authority.signing_key(Role::TimestampAuthority);
+        signature.signer().tokens = vec![token.der(key)];
+        let instance = world.instance_with(|root| {
+            let chain = root["timestampAuthorities"][0]["certChain"]["certificates"].as_array_mut().unwrap();
+            chain.remove(0);
+        });
+        let verdict = judge(vec![instance], &signature.armor());
+        match fit {
+            true => drop(good(verdict)),
+            false => assert_eq!(verdict, bad(Bad::TimestampSignature)),
+        }
+    }
 }

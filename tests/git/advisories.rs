@@ -336,16 +336,11 @@ fn a_signature_header_in_a_tag_is_refused() {
 #[test]
 fn other_kinds_of_signature_are_not_vouched_for() {
     with_commit("sha1", |repository, object| {
-        for label in ["PGP SIGNATURE", "SSH SIGNATURE"] {
+        let cause = "the signature cannot be read: the armor is malformed";
+        for label in ["PGP SIGNATURE", "PGP MESSAGE", "SSH SIGNATURE"] {
             let armor = format!("-----BEGIN {label}-----\n\nxx\n-----END {label}-----\n");
             let changed = with_armor(repository, &object, |_| armor.into_bytes());
-            assert_refused(
-                repository,
-                &changed,
-                2,
-                "cannot-tell",
-                "signatures of this kind are not checked here",
-            );
+            assert_refused(repository, &changed, 2, "cannot-tell", cause);
         }
     });
 }

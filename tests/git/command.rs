@@ -79,9 +79,12 @@ fn exit_2_cannot_tell_also_for_want_of_a_policy() {
 
     let other = World::new();
     world.write("authority/trusted_root.json", other.authority().authority().trusted_root_json());
-    let rest = " [no trusted root in use knows the certificate's authority] first";
+    let rest = " [no trusted root in use knows the certificate's authority \
+                ('public-good' is [AGE], 'sandbox' is [AGE])] first";
     let run = repository.countersign(&["verify"]).status(2);
-    run.stdout(line("cannot-tell", &first, rest)).check();
+    let hint = "hint: run 'countersign trust update public-good', \
+                or get the trusted root of 'sandbox' again from whoever runs the instance\n";
+    run.stdout(line("cannot-tell", &first, rest)).stderr(hint).check();
 }
 
 #[test]
@@ -184,7 +187,13 @@ fn a_range_ends_with_the_worst_of_its_objects() {
         let outcome = repository.countersign(&arguments).any_status().any_stdout().any_stderr().check();
         assert_eq!(outcome.status, status, "{arguments:?}: {}", outcome.text());
     }
-    let shown = repository.countersign(&["verify", &range(&root, &bare)]).status(1).any_stdout().check();
+    let shown = repository.countersign(&["verify", &range(&root, &bare)]).status(1).any_stdout();
+    let shown = shown
+        .stderr_holds(&[
+            "hint: run 'countersign trust update",
+            "verified 3 objects: 1 good, 1 unsigned, 1 cannot-tell",
+        ])
+        .check();
     let statuses: Vec<_> =
         shown.text().lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(statuses, ["unsigned", "cannot-tell", "good"], "newest first");
@@ -380,8 +389,16 @@ fn a_shallow_boundary_is_said_and_not_passed_over() {
     let boundary = shallow.id("HEAD~1");
     shallow.git(&["fetch", "-q", "--depth=1", "origin", &first]).any_stderr().check();
     let run = shallow.countersign(&["verify", &format!("{first}..HEAD")]).status(3);
-    let words = format!("error: history is cut off at commit '{boundary}'\n");
-    run.stderr_begins(&words).check();
+    // What is here is judged all the same.
+    let fourth = shallow.id("HEAD");
+    let cut_off = " alice@example.com ([URL], sandbox) [TIME] [the history is cut off here] third";
+    let run = run.stdout(format!("{}{}", good(&fourth, "fourth"), line("good", &boundary, cut_off)));
+    let words = format!(
+        "error: history is cut off at commit '{boundary}'\n\
+         hint: run 'git fetch --unshallow' to have what lies behind it\n\
+         verified 2 objects: 2 good\n"
+    );
+    run.stderr(words).check();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The program as git and its friends call it: real git, real repositories, an embedded authority.
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
 
 mod advisories;
 mod command;
@@ -9,6 +10,8 @@ mod demonstration;
 mod login;
 mod objects;
 mod push_certificates;
+mod report;
+mod repositories;
 mod signing;
 mod status;
 

@@ -144,8 +144,10 @@ fn cannot_tell_is_an_error_and_not_unsigned() {
     let repository = world.repository("r", "sha1");
     repository.commit("first");
     world.write("authority/trusted_root.json", other.authority().authority().trusted_root_json());
-    let words =
-        "countersign: cannot tell who signed: no trusted root in use knows the certificate's authority\n";
+    let words = "countersign: cannot tell who signed: no trusted root in use knows the certificate's authority \
+                 ('public-good' is [AGE], 'sandbox' is [AGE])\n\
+                 hint: run 'countersign trust update public-good', \
+                or get the trusted root of 'sandbox' again from whoever runs the instance\n";
     assert_grade(&repository, "HEAD", "E|", 1, words);
 }
 

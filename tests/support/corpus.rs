@@ -17,6 +17,8 @@ pub struct Row {
     pub id: ObjectId,
     /// `gitsign-embedded`, `openpgp`, …
     pub signature: String,
+    /// What independent programs said: `good`, `unknown-key`, …
+    pub expect: String,
     /// Subject and issuer, as independent programs found them.
     pub signer: String,
 }
@@ -57,6 +59,7 @@ impl Corpus {
             Row {
                 id: ObjectId::from_hex(columns[0].as_bytes()).unwrap(),
                 signature: columns[2].to_owned(),
+                expect: columns[5].to_owned(),
                 signer: columns[6].to_owned(),
             }
         });
@@ -64,6 +67,12 @@ impl Corpus {
         copy_pack(&folder, &directory.path().join("pack"));
         let objects = gix::odb::at(directory.path().to_owned(), HashKind::Sha1).unwrap();
         Some(Self { rows: rows.collect(), objects, directory })
+    }
+
+    /// A file of the corpus besides its objects.
+    pub fn file(&self, name: &str) -> Vec<u8> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("shared/corpus");
+        std::fs::read(folder.join(name)).unwrap()
     }
 
     /// The folder that holds the objects: a git object database.

@@ -118,6 +118,8 @@ pub struct Signature {
     pub content_type: &'static str,
     pub content: Option<Vec<u8>>,
     pub certificates: Vec<Vec<u8>>,
+    /// `[1]` behind the certificates.
+    pub revocations: Vec<u8>,
     pub signers: Vec<SignerInfo>,
 }
 
@@ -199,6 +201,7 @@ impl Signature {
                 &set(SET, &self.digest_algorithms),
                 &tlv(SEQUENCE, &[&oid(self.content_type), &content]),
                 &set(CONTEXT_0, &self.certificates),
+                &self.revocations,
                 &set(SET, &signers),
             ],
         );
@@ -354,6 +357,86 @@ impl World {
     }
 }
 
+/// A timestamp token by parts, each element whole.
+#[derive(Clone)]
+pub struct Token {
+    pub digest_algorithms: Vec<Vec<u8>>,
+    pub information: Vec<u8>,
+    pub certificates: Vec<Vec<u8>>,
+    /// `[1]` behind the certificates.
+    pub revocations: Vec<u8>,
+    pub identifier: Vec<u8>,
+    pub attributes: Vec<Vec<u8>>,
+    pub signature_algorithm: Vec<u8>,
+    /// `[1]` behind the signature.
+    pub unsigned: Vec<u8>,
+}
+
+pub const TST_INFO: &str = "1.2.840.113549.1.9.16.1.4";
+pub const SIGNING_CERTIFICATE_V2: &str = "1.2.840.113549.1.9.16.2.47";
+
+impl Token {
+    /// A token over `stamped`, of [`START`], that names `leaf` (DER).
+    pub fn new(stamped: &[u8], leaf: &[u8]) -> Self {
+        let tbs = Certificate::from_der(leaf).unwrap().tbs_certificate;
+        let information = Self::information(stamped, START);
+        let committed = tlv(SEQUENCE, &[&tlv(OCTETS, &[&sha256(&[leaf])])]);
+        Self {
+            digest_algorithms: vec![algorithm(SHA256)],
+            attributes: vec![
+                attribute(CONTENT_TYPE, &oid(TST_INFO)),
+                attribute(MESSAGE_DIGEST, &tlv(OCTETS, &[&sha256(&[&information])])),
+                attribute(SIGNING_CERTIFICATE_V2, &tlv(SEQUENCE, &[&tlv(SEQUENCE, &[&committed])])),
+            ],
+            information,
+            certificates: vec![leaf.to_vec()],
+            revocations: Vec::new(),
+            identifier: tlv(SEQUENCE, &[&tbs.issuer.to_der().unwrap(), &tbs.serial_number.to_der().unwrap()]),
+            signature_algorithm: algorithm(ECDSA_SHA256),
+            unsigned: Vec::new(),
+        }
+    }
+
+    /// TSTInfo.
+    pub fn information(stamped: &[u8], time: i64) -> Vec<u8> {
+        let time = jiff::Timestamp::from_second(time).unwrap().strftime("%Y%m%d%H%M%SZ").to_string();
+        let imprint = tlv(SEQUENCE, &[&algorithm(SHA256), &tlv(OCTETS, &[&sha256(&[stamped])])]);
+        tlv(SEQUENCE, &[&[2, 1, 1], &oid("1.2.3"), &imprint, &[2, 1, 7], &tlv(0x18, &[time.as_bytes()])])
+    }
+
+    /// The token, signed by `key`.
+    pub fn der(&self, key: &SigningKey) -> Vec<u8> {
+        let set =
+            |tag, elements: &[Vec<u8>]| tlv(tag, &elements.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let signature = tlv(OCTETS, &[&key.sign(&set(SET, &self.attributes))]);
+        let signer = tlv(
+            SEQUENCE,
+            &[
+                &[2, 1, 1],
+                &self.identifier,
+                &algorithm(SHA256),
+                &set(CONTEXT_0, &self.attributes),
+                &self.signature_algorithm,
+                &signature,
+                &self.unsigned,
+            ],
+        );
+        let content = tlv(CONTEXT_0, &[&tlv(OCTETS, &[&self.information])]);
+        let signed_data = tlv(
+            SEQUENCE,
+            &[
+                &[2, 1, 3],
+                &set(SET, &self.digest_algorithms),
+                &tlv(SEQUENCE, &[&oid(TST_INFO), &content]),
+                &set(CONTEXT_0, &self.certificates),
+                &self.revocations,
+                &tlv(SET, &[&signer]),
+            ],
+        );
+        tlv(SEQUENCE, &[&oid("1.2.840.113549.1.7.2"), &tlv(CONTEXT_0, &[&signed_data])])
+    }
+}
+
 /// What a verifier that trusts `instances` says to `armor` over [`PAYLOAD`], a day after [`START`].
 pub fn judge(instances: Vec<Instance>, armor: &[u8]) -> Verdict {
     Verifier::new(instances).verify(&Payload::whole(PAYLOAD), armor, START + 86_400)
@@ -389,6 +472,7 @@ pub fn unlogged(signer: &Signer, attributes: &[Vec<u8>]) -> Signature {
         content_type: ID_DATA,
         content: None,
         certificates: vec![signer.certificate.clone()],
+        revocations: Vec::new(),
         signers: vec![info],
     }
 }

@@ -4,7 +4,7 @@
 //! and no system-wide git configuration is read. Whatever a command prints has to be mentioned: standard
 //! output and standard error are expected to be empty, and the exit status 0, unless a test says otherwise.
 
-#![allow(dead_code, reason = "not every test binary uses everything")]
+#![allow(dead_code, unused_imports, reason = "not every test binary uses everything")]
 
 mod objects;
 mod run;
@@ -189,10 +189,10 @@ impl World {
         repository
     }
 
-    /// `text` with what differs from run to run replaced: `[URL]`, `[DIR]`, `[TIME]`.
+    /// `text` with what differs from run to run replaced: `[URL]`, `[DIR]`, `[TIME]`, `[AGE]`.
     pub fn redact(&self, text: &str) -> String {
         let folder = self.folder.path().to_str().unwrap();
-        run::redact_times(&text.replace(&self.url, "[URL]").replace(folder, "[DIR]"))
+        run::redact_ages(&run::redact_times(&text.replace(&self.url, "[URL]").replace(folder, "[DIR]")))
     }
 }
 

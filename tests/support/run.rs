@@ -226,3 +226,13 @@ pub(super) fn redact_times(text: &str) -> String {
     }
     redacted
 }
+
+/// `text` with every `3 days old` replaced by `[AGE]`.
+pub(super) fn redact_ages(text: &str) -> String {
+    let mut parts = text.replace(" day old", " days old");
+    while let Some(end) = parts.find(" days old") {
+        let start = parts[..end].rfind(|character: char| !character.is_ascii_digit()).map_or(0, |at| at + 1);
+        parts.replace_range(start..end + " days old".len(), "[AGE]");
+    }
+    parts
+}

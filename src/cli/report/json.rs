@@ -1,0 +1,68 @@
+//! One JSON object for each object, as countersign-verify(1) describes it.
+
+use serde_json::{Value, json};
+
+use super::{Answer, Line, Place};
+use crate::{cli::settings::Standing, object::HashKind, verify::ProvenTime};
+
+/// One object with everything that is proven of it.
+pub(super) fn object(line: &Line) -> Value {
+    let (status, cause) = line.status();
+    let mut value = json!({
+        "version": 1,
+        "object": line.id.to_string(),
+        "hash": if line.id.kind() == HashKind::Sha256 { "sha256" } else { "sha1" },
+        "type": line.kind.to_string(),
+        "status": status,
+        "exit": line.exit(),
+    });
+    if let Some(cause) = cause {
+        value["cause"] = cause.into();
+    }
+    if line.place == Place::CutOff {
+        value["cutOff"] = true.into();
+    }
+    if let Answer::Stated { stated, standing } = &line.answer {
+        value["keys"] = stated.keys().iter().map(ToString::to_string).collect();
+        value["signingKey"] = stated.signing_key().into();
+        if let Some(time) = stated.time() {
+            value["statedTime"] = time.into();
+        }
+        value["keyExpired"] = stated.key_expired().into();
+        if let Standing::Named(name) = standing {
+            value["name"] = name.as_str().into();
+        }
+    }
+    if let Answer::Good { proven, standing } = &line.answer {
+        let identity = proven.identity();
+        let entry = proven.entry();
+        value["identity"] = json!({
+            "instance": identity.instance,
+            "issuer": identity.issuer,
+            "kind": identity.kind.name(),
+            "subject": identity.subject,
+        });
+        if let Standing::Named(name) = standing {
+            value["name"] = name.as_str().into();
+        }
+        value["times"] = proven
+            .times()
+            .iter()
+            .map(|time| match time {
+                ProvenTime::Log(seconds) => json!({"by": "log", "seconds": seconds}),
+                ProvenTime::TimestampAuthority(seconds) => {
+                    json!({"by": "timestamp-authority", "seconds": seconds})
+                }
+            })
+            .collect();
+        value["log"] = json!({
+            "url": entry.log,
+            "index": entry.index,
+            "signedEntryTimestamp": entry.signed_entry_timestamp,
+            "inclusionProof": entry.inclusion_proof,
+        });
+        value["certificateSha256"] = hex::encode(proven.certificate_digest()).into();
+        value["trustedRootSha256"] = hex::encode(proven.root_digest()).into();
+    }
+    value
+}

@@ -1,0 +1,180 @@
+//! What was asked for, as a stream of objects to judge.
+//!
+//! Nothing is kept for an object that was handed on: a whole repository is as cheap as a single commit, but
+//! for the ids that a walk has to remember.
+
+use std::{collections::HashMap, io::Read as _};
+
+use super::super::{World, arguments::VerifyArguments, report::Place};
+use crate::{
+    object::ObjectId,
+    repository::{
+        HistoryError, Object, ObjectReadError, ObjectReader, Reachable, Repository, Resolver, Revision,
+        Shallow, survey, tagged_commit,
+    },
+    words::Failure,
+};
+
+/// The longest list of revisions that is read from standard input, in bytes.
+const MAXIMUM_LIST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// One object to judge.
+pub(super) struct Task {
+    pub(super) id: ObjectId,
+    /// What was read on the way, if anything was.
+    pub(super) object: Option<Result<Object, ObjectReadError>>,
+    /// By which word it was asked for.
+    pub(super) revision: Option<String>,
+    pub(super) place: Place,
+}
+
+/// The stream.
+pub(super) type Tasks<'a> = Box<dyn Iterator<Item = Result<Task, Failure>> + Send + 'a>;
+
+/// The full names of the refs of tags, by the object that they hold.
+pub(super) type TagNames = HashMap<ObjectId, Vec<String>>;
+
+/// What is needed to find the objects.
+struct Finder {
+    resolver: Resolver,
+    reader: ObjectReader,
+    shallow: Shallow,
+    anchor: Option<ObjectId>,
+}
+
+/// The objects that `arguments` ask for; and for `--all`, as which tags they are known.
+pub(super) fn tasks<'a>(
+    world: &mut World<'_>,
+    arguments: &'a VerifyArguments,
+    repository: &Repository,
+) -> Result<(Tasks<'a>, TagNames), Failure> {
+    let resolver = repository.resolver().map_err(|error| unreadable(&error))?;
+    let reader = repository.objects().map_err(|error| unreadable(&error))?.reader();
+    let shallow = repository.shallow(None).map_err(|error| unreadable(&error))?;
+    let anchor = arguments.since.as_deref().map(|since| anchor(&resolver, since)).transpose()?;
+    if arguments.all {
+        let tips = repository.tips().map_err(|error| unreadable(&error))?;
+        let mut names = TagNames::new();
+        for (name, id) in &tips {
+            if name.starts_with(b"refs/tags/") {
+                names.entry(*id).or_default().push(name.to_string());
+            }
+        }
+        let tips = tips.into_iter().map(|(_, id)| id);
+        let Some(anchor) = anchor else {
+            let found = Reachable::new(reader, shallow, tips).map(|found| {
+                let place = if found.cut_off { Place::CutOff } else { Place::History };
+                Ok(Task { id: found.id, object: Some(found.object), revision: None, place })
+            });
+            return Ok((Box::new(found), names));
+        };
+        let finder = Finder { resolver, reader, shallow, anchor: Some(anchor) };
+        return Ok((Box::new(finder.histories(tips.collect()).into_iter().map(Ok)), names));
+    }
+    let finder = Finder { resolver, reader, shallow, anchor };
+    let revisions: Vec<String> = if arguments.stdin {
+        read_list(world)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    } else if arguments.revisions.is_empty() {
+        vec!["HEAD".to_owned()]
+    } else {
+        arguments.revisions.clone()
+    };
+    let listed = arguments.stdin;
+    let tasks = revisions.into_iter().flat_map(move |revision| match finder.find(revision, listed) {
+        Ok(tasks) => tasks.into_iter().map(Ok).collect(),
+        Err(failure) => vec![Err(failure)],
+    });
+    Ok((Box::new(tasks), TagNames::new()))
+}
+
+fn read_list(world: &mut World<'_>) -> Result<String, Failure> {
+    let mut list = String::new();
+    let mut bounded = (&mut *world.stdin).take(MAXIMUM_LIST_BYTES + 1);
+    bounded.read_to_string(&mut list).map_err(|error| {
+        Failure::new(format!("standard input cannot be read: {error}"), "give it one revision a line")
+    })?;
+    if list.len() as u64 > MAXIMUM_LIST_BYTES {
+        return Err(Failure::new(
+            format!("the list on standard input is longer than {MAXIMUM_LIST_BYTES} bytes"),
+            "name ranges 'A..B' instead of each commit, or use '--all'",
+        ));
+    }
+    Ok(list)
+}
+
+fn anchor(resolver: &Resolver, since: &str) -> Result<ObjectId, Failure> {
+    let hint = "name a commit that is in this repository, best by its full id";
+    match resolver.resolve(since) {
+        Ok(Revision::Single(id)) => resolver.commit(id).map_err(|error| Failure::new(error, hint)),
+        Ok(Revision::Range { .. }) => Err(Failure::new(format!("'{since}' is a range"), hint)),
+        Err(error) => Err(Failure::new(error, hint)),
+    }
+}
+
+pub(super) fn unreadable(error: &dyn std::error::Error) -> Failure {
+    Failure::new(error, "run 'git fsck' to see what is missing or damaged")
+}
+
+impl Finder {
+    /// The objects that `revision` names: one, or the commits of a range, newest first. With an anchor it
+    /// names everything that is reachable from it and not from the anchor.
+    fn find(&self, revision: String, listed: bool) -> Result<Vec<Task>, Failure> {
+        // Lists are mostly ids as `git rev-list` prints them, and git too takes these for nothing else.
+        let id = ObjectId::from_hex(revision.as_bytes()).ok().filter(|id| id.kind() == self.reader.hash());
+        let resolved = match id.filter(|_| listed) {
+            Some(id) => Revision::Single(id),
+            None => self.resolver.resolve(&revision).map_err(|error| {
+                Failure::new(error, "name a commit, a tag or a range 'A..B' that is in this repository")
+            })?,
+        };
+        Ok(match (resolved, self.anchor) {
+            (Revision::Single(id), None) => {
+                vec![Task { id, object: None, revision: Some(revision), place: Place::Named }]
+            }
+            (Revision::Single(id), Some(_)) => {
+                let mut tasks = self.histories(vec![id]);
+                if let Some(first) = tasks.first_mut().filter(|task| task.id == id) {
+                    first.revision = Some(revision);
+                }
+                tasks
+            }
+            (Revision::Range { exclude, include }, _) => self.history(&[include], &[exclude]),
+        })
+    }
+
+    /// The tags among `tips` and on the way to commits, then the history of these commits.
+    fn histories(&self, tips: Vec<ObjectId>) -> Vec<Task> {
+        let mut tasks: Vec<Task> = Vec::new();
+        let mut commits = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        let named = |id| Task { id, object: None, revision: None, place: Place::Named };
+        for tip in tips {
+            match tagged_commit(&self.reader, tip) {
+                Ok((tags, commit)) => {
+                    tasks.extend(tags.into_iter().filter(|tag| seen.insert(*tag)).map(named));
+                    commits.extend(commit);
+                }
+                // Judging it will say what is the matter.
+                Err(_) => tasks.push(named(tip)),
+            }
+        }
+        tasks.extend(self.history(&commits, &[]));
+        tasks
+    }
+
+    /// The commits of a history, newest first, and then what should be among them and cannot be had.
+    fn history(&self, tips: &[ObjectId], hidden: &[ObjectId]) -> Vec<Task> {
+        let survey = survey(&self.reader, tips, hidden, self.anchor, &self.shallow);
+        let missing = survey.failures.into_iter();
+        let missing = missing.filter(|(_, error)| !matches!(error, HistoryError::Malformed { .. }));
+        let commits = survey
+            .history
+            .commits
+            .into_iter()
+            .map(|id| (id, if survey.cut_off.contains(&id) { Place::CutOff } else { Place::History }));
+        commits
+            .chain(missing.map(|(id, _)| (id, Place::History)))
+            .map(|(id, place)| Task { id, object: None, revision: None, place })
+            .collect()
+    }
+}

@@ -1,0 +1,210 @@
+//! The fuzz targets on their seeds: each seed gets as deep as it should, and nothing breaks on changed ones.
+//!
+//! Seeds are made by an embedded authority with `cargo test --test fuzz -- --ignored write_seeds`, which
+//! writes them to `tests/fuzz/corpus`.
+#![cfg(feature = "sandbox")]
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/forge.rs"]
+mod forge;
+#[path = "fuzz/targets.rs"]
+mod targets;
+
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use countersign::{
+    encoding::x509::Slices,
+    object::{Commit, HashKind, Payload, PushCertificate, Tag},
+    policy::Policy,
+    signature::{armor, keyless::Keyless},
+    sigstore::{
+        certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry, sct::Sct,
+        timestamp::TimestampToken, trusted_root::Instance,
+    },
+    verify::{Verdict, Verifier},
+};
+use der::asn1::ObjectIdentifier;
+use forge::World;
+use prost::Message as _;
+use targets::{NOW, PAYLOAD, SIGNER, TARGETS};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
+}
+
+/// The committed seeds of a target, by name.
+fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    let mut seeds: Vec<(String, Vec<u8>)> = fs::read_dir(folder().join("corpus").join(target))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "seed"))
+        .map(|path| (path.display().to_string(), fs::read(&path).unwrap()))
+        .collect();
+    seeds.sort();
+    assert!(!seeds.is_empty(), "{target} has no seeds");
+    seeds
+}
+
+/// Whether `seed` is taken by what `target` tries.
+fn is_taken(target: &str, seed: &[u8]) -> bool {
+    let either = |parse: &dyn Fn(HashKind) -> bool| parse(HashKind::Sha1) || parse(HashKind::Sha256);
+    let text = || std::str::from_utf8(seed).unwrap();
+    match target {
+        "armor" => armor::decode(seed).is_ok(),
+        "certificate" => SigningCertificate::parse(seed).is_ok(),
+        "checkpoint" => Checkpoint::parse(text()).is_ok(),
+        "cms" => Keyless::parse(seed).is_ok(),
+        "commit" => {
+            either(&|hash| Commit::parse(hash, seed).is_ok_and(|commit| commit.signed.signature.is_some()))
+        }
+        "log_entry" => TransparencyLogEntry::parse(seed).is_ok(),
+        "policy" => Policy::parse(text()).is_ok(),
+        "push_certificate" => either(&|hash| PushCertificate::parse(hash, seed).is_ok()),
+        "sct" => Sct::parse_only(seed).is_ok(),
+        "signature" => {
+            let root = fs::read_to_string(folder().join("trusted_root.json")).unwrap();
+            let verifier = Verifier::new(vec![Instance::from_json("sandbox", &root).unwrap()]);
+            matches!(verifier.verify(&Payload::whole(PAYLOAD), seed, NOW), Verdict::Good(_))
+        }
+        "tag" => either(&|hash| Tag::parse(hash, seed).is_ok_and(|tag| tag.signed.signature.is_some())),
+        "timestamp" => TimestampToken::parse(seed).is_ok(),
+        other => panic!("no such target: {other}"),
+    }
+}
+
+#[test]
+fn every_seed_is_taken_and_every_target_has_its_program() {
+    for (target, run) in TARGETS {
+        assert!(folder().join(format!("fuzz_targets/{target}.rs")).is_file(), "{target}");
+        for (name, seed) in seeds(target) {
+            assert!(is_taken(target, &seed), "{name} gets nowhere");
+            run(&seed);
+        }
+    }
+    assert_eq!(fs::read_dir(folder().join("fuzz_targets")).unwrap().count(), TARGETS.len());
+}
+
+#[test]
+fn changed_seeds_break_nothing() {
+    for (target, run) in TARGETS {
+        for (name, seed) in seeds(target) {
+            // A verification is a thousand times a parse; its flips have a test of their own.
+            let stride = if target == "signature" { 61 } else { 1 };
+            for position in (0..seed.len()).step_by(stride) {
+                let mut changed = seed.clone();
+                changed[position] ^= 1 << (position % 8);
+                let shorter = &seed[..position];
+                for data in [&changed[..], shorter] {
+                    let outcome = catch_unwind(AssertUnwindSafe(|| run(data)));
+                    assert!(outcome.is_ok(), "{name}, changed at {position}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "it writes the seeds anew"]
+fn write_seeds() {
+    let world = World::new();
+    fs::write(folder().join("trusted_root.json"), world.authority.trusted_root_json()).unwrap();
+    let write = |target: &str, name: &str, seed: &[u8]| {
+        let folder = folder().join("corpus").join(target);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(format!("{name}.seed")), seed).unwrap();
+    };
+    let signer = world.signer_for(SIGNER);
+    let logged = world.signed_by(&signer);
+    let stamped = world.stamped(world.signed_by(&signer));
+    let second = world.stamped(world.logged_v2(world.unlogged(&signer)));
+    for (name, signature) in [("rekor-v1", &logged), ("rekor-v1-stamped", &stamped), ("rekor-v2", &second)] {
+        write("armor", name, &signature.armor());
+        write("cms", name, &signature.der());
+        write("signature", name, &signature.armor());
+        let entry = signature.signers[0].entry.as_ref().unwrap();
+        write("log_entry", name, &entry.encode_to_vec());
+        let checkpoint = entry.inclusion_proof.as_ref().unwrap().checkpoint.as_ref().unwrap();
+        write("checkpoint", name, checkpoint.envelope.as_bytes());
+    }
+    write("timestamp", "sandbox", &stamped.signers[0].tokens[0]);
+    write("certificate", "email", &signer.certificate);
+    let uri = "https://example.com/build@refs/heads/main";
+    let identity = countersign::sandbox::Identity::Uri(uri.to_owned());
+    let profile = countersign::sandbox::LeafProfile::new(identity, world.authority.url(), forge::START);
+    let chain = world.authority.issue_certificate_as(signer.key.spki_der(), &profile).unwrap();
+    write("certificate", "uri", &chain[0]);
+    let list = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2");
+    let slices = Slices::parse(&signer.certificate).unwrap();
+    write("sct", "sandbox", slices.extension(&list).unwrap().value);
+
+    let person = "A U Thor <a@example.com> 1790000000 +0000";
+    let head =
+        format!("tree {}\nauthor {person}\ncommitter {person}\n", "4b825dc642cb6eb9a060e54bf8d69288fbee4904");
+    let payload = format!("{head}\nmessage\n");
+    let attributes = forge::default_attributes(payload.as_bytes());
+    let armor = String::from_utf8(world.logged(forge::unlogged(&signer, &attributes)).armor()).unwrap();
+    let folded = armor.trim_end().replace('\n', "\n ");
+    write("commit", "signed", format!("{head}gpgsig {folded}\n\nmessage\n").as_bytes());
+
+    let armor = String::from_utf8(logged.armor()).unwrap();
+    let folded = armor.trim_end().replace('\n', "\n ");
+    for (hash, length, header) in [("sha1", 40, "gpgsig"), ("sha256", 64, "gpgsig-sha256")] {
+        let [tree, parent] = ["4", "5"].map(|digit| digit.repeat(length));
+        let commit = format!(
+            "tree {tree}\nparent {parent}\nparent {tree}\nauthor {person}\ncommitter {person}\nencoding UTF-8\n\
+             {header} {folded}\nmergetag object {parent}\n type commit\n tag v1\n tagger {person}\n \n merged\n\n\
+             subject\n\nbody\n"
+        );
+        write("commit", hash, commit.as_bytes());
+        let tag = format!("object {tree}\ntype commit\ntag v1\ntagger {person}\n\nsubject\n{armor}");
+        write("tag", hash, tag.as_bytes());
+        let pushed = format!(
+            "certificate version 0.1\npusher {person}\npushee https://example.com/r.git\nnonce 1-abc\n\
+             push-option ci.skip\n\n{tree} {parent} refs/heads/main\n{armor}"
+        );
+        write("push_certificate", hash, pushed.as_bytes());
+    }
+    write("policy", "all", POLICY.as_bytes());
+}
+
+const POLICY: &str = r#"version = 1
+other_refs = "refuse"
+
+[[instance]]
+name = "sandbox"
+trusted_root = "trusted_root.json"
+
+[identity.alice]
+keyless = [{ instance = "sandbox", issuer = "http://127.0.0.1", kind = "email", subject = "alice@example.com" }]
+ssh = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"]
+
+[identity.build]
+keyless = [{ instance = "public-good", issuer = "https://token.actions.githubusercontent.com", kind = "uri", subject = "https://github.com/a/b/.github/workflows/c.yml@refs/heads/main" }]
+
+[[rule]]
+name = "releases"
+refs = ["refs/tags/v*", "refs/heads/release/**"]
+commits = ["alice", "build"]
+tags = ["build"]
+create = "allow"
+delete = "refuse"
+rewind = "refuse"
+replace_tags = "refuse"
+lightweight_tags = "refuse"
+nested_tags = "refuse"
+misnamed_tags = "refuse"
+tags_of_trees_and_blobs = "refuse"
+bases = ["refs/heads/main"]
+anchor = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+mode = "warn"
+
+[[rule]]
+name = "all"
+refs = ["refs/heads/**"]
+commits = "unsigned"
+create = "allow"
+"#;

@@ -1,0 +1,12 @@
+//! OpenPGP signatures, with gpg as the oracle: the engine, git's program, policy and hook.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
+#[path = "../support/corpus.rs"]
+mod corpus;
+mod gate;
+mod hostile;
+mod oracle;
+mod real;
+mod support;
+mod version_6;
