@@ -41,7 +41,7 @@ impl fmt::Display for Failure {
 }
 
 /// `text` with everything escaped that could move a cursor, hide or reorder what is shown: control
-/// characters, bidirectional and zero-width marks, line separators, tag characters.
+/// characters, bidirectional and zero-width marks, whatever is drawn as nothing, line separators.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -72,8 +72,12 @@ fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+            // Unicode's Default_Ignorable_Code_Point, the line separators and the blank letters.
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+                | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
         )
 }
 
@@ -94,6 +98,11 @@ mod tests {
     fn hostile_text_is_shown_and_not_obeyed() {
         assert_eq!(escape("a\u{1b}[31m\n\u{202e}b"), "a\\u{1b}[31m\\u{a}\\u{202e}b");
         assert_eq!(escape("Zoë 日本"), "Zoë 日本");
+        // Two names that look the same are not shown the same.
+        for invisible in ['\u{34f}', '\u{115f}', '\u{2800}', '\u{3164}', '\u{fe0f}', '\u{e0100}', '\u{9b}'] {
+            let shown = escape(&format!("alice{invisible}"));
+            assert_eq!(shown, format!("alice\\u{{{:x}}}", u32::from(invisible)));
+        }
         assert_eq!(escape_bytes(b"a\xff\0"), "a\\xff\\u{0}");
     }
 

@@ -734,6 +734,73 @@ fn new_refs_build_on_bases_that_the_gate_has_accepted() {
 }
 
 #[test]
+fn a_base_is_not_made_accepted_by_pushing_what_it_holds_already() {
+    let world =
+        World::with("server.git", &[], &MAIN.replacen("create = ", "rewind = \"allow\"\ncreate = ", 1));
+    let old = world.commit(Who::Nobody, &[], "old");
+    let moved = world.commit(Who::Nobody, &[&old], "moved");
+    world.push(&[&format!("{moved}:refs/heads/wild/x")]).accepted();
+    // What an administrator put there, or what an earlier policy let in.
+    world.on_server(&["update-ref", "refs/heads/main", &moved]).accepted();
+    world.hook(&[], &format!("{moved} {moved} refs/heads/main\n")).accepted();
+    world.push(&[&format!("{moved}:refs/heads/release/1")]).refused(&[&old[..12], &moved[..12]]);
+    // Nor by going back in it.
+    world.push(&[&format!("+{old}:refs/heads/main")]).accepted();
+    world.push(&[&format!("{old}:refs/heads/release/1")]).refused(&[&old[..12]]);
+    assert!(!world.server.join("countersign/accepted").exists());
+}
+
+#[test]
+fn a_ref_outside_of_tags_and_branches_does_not_rewind_into_a_tree() {
+    let world = World::with(
+        "server.git",
+        &[],
+        "[[rule]]\nname = \"other\"\nrefs = [\"refs/other/*\"]\ncommits = [\"alice\"]\ntags = \"unsigned\"\n\
+         create = \"allow\"\ntags_of_trees_and_blobs = \"allow\"\n",
+    );
+    let one = world.commit(Who::Alice, &[], "one");
+    world.push(&[&format!("{one}:refs/other/x")]).accepted();
+    let tree = world.tag(Who::Nobody, "tree", &world.store("tree", ""), "x");
+    world
+        .push(&[&format!("+{tree}:refs/other/x")])
+        .refused(&["the new value does not descend from the current one (rule 'other')"]);
+    assert_eq!(world.at("refs/other/x"), one);
+}
+
+/// Each would cost minutes if every ref had its history walked by itself, or every refusal its name looked for.
+#[test]
+fn many_refs_with_one_long_bad_history_are_refused_soon() {
+    let world = World::new();
+    let mut import = String::new();
+    for n in 1..=8000 {
+        import +=
+            &format!("commit refs/heads/long\nmark :{n}\ncommitter A <a@example.org> {n} +0000\ndata 1\nx\n");
+    }
+    let mut command = world.command("git");
+    command.args(["-C", "work", "fast-import", "--quiet"]);
+    world.run(command, import.as_bytes()).accepted();
+    let long = world.work(&["rev-parse", "refs/heads/long"]);
+    // A root with a second author line, under the same long history.
+    let bad = world.commit_with(Who::Nobody, &[], "bad", |object| {
+        object.replacen("committer", "author A <a@example.org> 1 +0000\ncommitter", 1)
+    });
+    let broken = world.commit(Who::Nobody, &[&long, &bad], "broken");
+    let begun = std::time::Instant::now();
+    for (tip, words) in [(&long, "it is not signed"), (&broken, "it is malformed")] {
+        let create: String = (0..2000).map(|n| format!("create refs/heads/release/{n} {tip}\n")).collect();
+        let mut command = world.command("git");
+        command.args(["-C", "work", "update-ref", "--stdin"]);
+        world.run(command, create.as_bytes()).accepted();
+        world.push(&["refs/heads/release/*:refs/heads/release/*"]).refused(&[words]);
+        let delete: String = (0..2000).map(|n| format!("delete refs/heads/release/{n}\n")).collect();
+        let mut command = world.command("git");
+        command.args(["-C", "work", "update-ref", "--stdin"]);
+        world.run(command, delete.as_bytes()).accepted();
+    }
+    assert!(begun.elapsed().as_secs() < 150, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn an_anchor_takes_history_as_it_is() {
     let world = World::new();
     let root = world.commit(Who::Nobody, &[], "root");

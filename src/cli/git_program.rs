@@ -127,7 +127,7 @@ fn pass_on(world: &mut World<'_>) -> Option<u8> {
     }
     let named = configuration.text("countersign.openpgpProgram", Scopes::Protected)?;
     let program = if named.starts_with("~/") {
-        settings::path(world, &configuration, "countersign.openpgpProgram", Scopes::Protected)?
+        settings::path(world, &configuration, "countersign.openpgpProgram").ok()??
     } else {
         named.into()
     };

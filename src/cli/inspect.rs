@@ -17,6 +17,7 @@ use super::{
 use crate::{
     encoding::x509::Slices,
     object::{Commit, Payload, Tag},
+    policy::policy_entry,
     repository::Revision,
     signature::{
         armor,
@@ -27,7 +28,7 @@ use crate::{
         certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry,
         timestamp::TimestampToken,
     },
-    verify::{Identity, Key, Verdict, Verifier},
+    verify::{Key, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -143,18 +144,6 @@ fn unclear(text: &mut String, unclear: &Unclear) {
     if let Some(hint) = &unclear.hint {
         line(text, "hint", hint);
     }
-}
-
-/// The inline table that names exactly this identity, as TOML.
-fn policy_entry(identity: &Identity) -> String {
-    let quoted = |text: &str| toml::Value::from(text).to_string();
-    format!(
-        "{{ instance = {}, issuer = {}, kind = {}, subject = {} }}",
-        quoted(&identity.instance),
-        quoted(&identity.issuer),
-        quoted(identity.kind.name()),
-        quoted(&identity.subject)
-    )
 }
 
 fn line(text: &mut String, name: &str, value: &dyn std::fmt::Display) {

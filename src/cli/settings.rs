@@ -233,7 +233,7 @@ fn check_owner(world: &World<'_>, named: Option<&Path>, repository: &Repository)
 
 /// What verification goes by, as protected configuration says.
 pub(super) fn trust(world: &World<'_>, configuration: &Configuration) -> Result<Trust, Failure> {
-    let mut trust = match path(world, configuration, "countersign.policy", Scopes::Protected) {
+    let mut trust = match path(world, configuration, "countersign.policy")? {
         Some(policy) => policy_trust(world, configuration, &policy)?,
         None => instances(world, configuration, &[])?,
     };
@@ -287,7 +287,7 @@ pub(super) fn policy_trust(
 
 /// The policy that protected configuration names, if it names one.
 pub(super) fn policy(world: &World<'_>, configuration: &Configuration) -> Result<Option<Policy>, Failure> {
-    let file = path(world, configuration, "countersign.policy", Scopes::Protected);
+    let file = path(world, configuration, "countersign.policy")?;
     file.map(|file| read_policy(&file).map(|(policy, _)| policy)).transpose()
 }
 
@@ -312,7 +312,7 @@ pub(super) fn name_ssh_signers(
     configuration: &Configuration,
     trust: &mut Trust,
 ) -> Result<(), Failure> {
-    let file = path(world, configuration, "gpg.ssh.allowedSignersFile", Scopes::Protected);
+    let file = path(world, configuration, "gpg.ssh.allowedSignersFile")?;
     let Some(file) = file.filter(|_| trust.policy.is_none()) else { return Ok(()) };
     let text = read(&file, "list of allowed signers")?;
     let signers = AllowedSigners::parse(&text, &time_zone()).map_err(|error| {
@@ -329,7 +329,7 @@ pub(super) fn ssh_revocations(
     world: &World<'_>,
     configuration: &Configuration,
 ) -> Result<Revocations, Failure> {
-    match path(world, configuration, "gpg.ssh.revocationFile", Scopes::Protected) {
+    match path(world, configuration, "gpg.ssh.revocationFile")? {
         Some(file) => super::ssh_program::revocations(&file),
         None => Ok(Revocations::default()),
     }
@@ -382,19 +382,30 @@ fn unreadable(file: &Path, what: &str, reason: &dyn std::fmt::Display) -> Failur
     )
 }
 
-/// A path from the configuration, with git's `~/` (git-config, "pathname").
+/// A path from protected configuration, with git's `~/` (git-config, "pathname"); `None` where it is not
+/// set. It has to be absolute: what is relative to the current directory is the repository's own content.
 pub(super) fn path(
     world: &World<'_>,
     configuration: &Configuration,
     key: &str,
-    scopes: Scopes,
-) -> Option<PathBuf> {
-    let text = configuration.text(key, scopes).filter(|text| !text.is_empty())?;
-    let path = match (text.strip_prefix("~/"), home(&world.environment)) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => PathBuf::from(text),
+) -> Result<Option<PathBuf>, Failure> {
+    let Some(value) = configuration.get(key, Scopes::Protected).filter(|value| !value.is_empty()) else {
+        return Ok(None);
     };
-    Some(world.directory.join(path))
+    let text = gix::path::from_bstr(value).map_err(|_| {
+        Failure::new(format!("'{key}' is '{value}', which is no path"), "name the file by its whole path")
+    })?;
+    let path = match (text.strip_prefix("~"), home(&world.environment)) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => text.into_owned(),
+    };
+    if !path.is_absolute() {
+        return Err(Failure::new(
+            format!("'{key}' is '{value}', which would lead into whatever repository is at hand"),
+            "name the file by its whole path",
+        ));
+    }
+    Ok(Some(path))
 }
 
 fn home(environment: &Environment) -> Option<PathBuf> {

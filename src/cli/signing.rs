@@ -6,7 +6,7 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{World, git_program::committer_address, settings, trust::roots};
@@ -16,8 +16,11 @@ use crate::{
     repository::{Configuration, Scopes},
     service::http::Http,
     sign::{LogPlan, Objection, Preference, SignError, Signer, SigningPlan, login_issuer},
-    sigstore::trusted_root::{Instance, PUBLIC_GOOD, STAGING},
-    verify::{Verdict, Verifier},
+    sigstore::{
+        certificate::SubjectKind,
+        trusted_root::{Instance, PUBLIC_GOOD, STAGING},
+    },
+    verify::{Identity, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -36,6 +39,7 @@ pub(super) fn sign(
     payload: &[u8],
 ) -> Result<Signed, Failure> {
     let settings = Settings { world, configuration };
+    let begun = Instant::now();
     let name = instance_name(configuration);
     let instance = settings.instance(name)?;
     let (plan, issuer) = settings.plan(name)?;
@@ -46,21 +50,39 @@ pub(super) fn sign(
             Failure::new(error, "log in where a browser can open, or give a token in 'SIGSTORE_ID_TOKEN'")
         })?;
 
+    // A person may have taken minutes to log in.
+    let waited = i64::try_from(begun.elapsed().as_secs()).unwrap_or(i64::MAX);
+    let now = world.now.saturating_add(waited);
     let signer = Signer::new(http, plan);
     let admit = |claims: &Claims| settings.admit(claims, payload);
     let session = signer.open(&token, &admit).map_err(sign_failure)?;
     let verifier = Verifier::new(vec![instance]);
     let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {
-        match verifier.verify(&Payload::whole(payload), armor, world.now) {
-            Verdict::Good(_) => Ok(()),
+        match verifier.verify(&Payload::whole(payload), armor, now) {
+            Verdict::Good(proven) => is_who_logged_in(proven.identity(), session.claims()),
             Verdict::Stated(_) => Err("it proves no time".into()),
             Verdict::Bad(bad) => Err(bad.to_string().into()),
             Verdict::CannotTell(cause) => Err(cause.to_string().into()),
         }
     };
-    let signature = signer.sign(&session, payload, world.now, &check).map_err(sign_failure)?;
+    let signature = signer.sign(&session, payload, now, &check).map_err(sign_failure)?;
     let digest = crate::encoding::sha256(&[&session.certificate().leaf]);
     Ok(Signed { armor: signature.armor, fingerprint: hex::encode_upper(digest) })
+}
+
+/// Whether the certificate is for the e-mail address that the token is for. The authority was trusted with
+/// the token, not with the choice of whose signature this becomes; how it names workflows and machines is
+/// not known here.
+fn is_who_logged_in(identity: &Identity, claims: &Claims) -> Result<(), Objection> {
+    if identity.kind == SubjectKind::Email && claims.email.as_ref() != Some(&identity.subject) {
+        return Err(format!(
+            "it is by '{}', and the login is for '{}'",
+            words::escape(&identity.subject),
+            words::escape(claims.name())
+        )
+        .into());
+    }
+    Ok(())
 }
 
 /// The instance that is signed with.
@@ -107,9 +129,13 @@ impl Settings<'_, '_> {
         self.either(key, &[], keys)
     }
 
-    fn file(&self, key: &str, keys: &[&str]) -> Option<PathBuf> {
-        let path = |key| settings::path(self.world, self.configuration, key, Scopes::Protected);
-        path(key).or_else(|| keys.iter().find_map(|key| path(key)))
+    fn file(&self, key: &str, keys: &[&str]) -> Result<Option<PathBuf>, Failure> {
+        for key in std::iter::once(&key).chain(keys) {
+            if let Some(path) = settings::path(self.world, self.configuration, key)? {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 
     fn instance(&self, name: &str) -> Result<Instance, Failure> {
@@ -206,7 +232,7 @@ impl Settings<'_, '_> {
 
     fn signing_config(&self, name: &str) -> Result<String, Failure> {
         let key = format!("countersign.{name}.signingConfig");
-        match settings::path(self.world, self.configuration, &key, Scopes::Protected) {
+        match settings::path(self.world, self.configuration, &key)? {
             Some(file) => settings::read(&file, "signing config"),
             None if name == PUBLIC_GOOD => {
                 Ok(sigstore_trust_root::SIGSTORE_PRODUCTION_SIGNING_CONFIG.to_owned())
@@ -240,7 +266,7 @@ impl Settings<'_, '_> {
         ) {
             provider.client_id = client;
         }
-        if let Some(file) = self.file("countersign.clientSecretFile", &["gitsign.clientSecretFile"]) {
+        if let Some(file) = self.file("countersign.clientSecretFile", &["gitsign.clientSecretFile"])? {
             let secret = settings::read(&file, "client secret")?;
             provider.client_secret = Some(secret.trim().to_owned().into());
         }
@@ -251,7 +277,7 @@ impl Settings<'_, '_> {
         );
         provider.login_hint = self.setting("countersign.identity", &[]);
         let mut options = identity::Options::new(provider);
-        options.token_file = self.file("countersign.tokenFile", &[]);
+        options.token_file = self.file("countersign.tokenFile", &[])?;
         options.login = if issuer.is_some() { self.login()? } else { None };
         Ok(options)
     }
@@ -316,11 +342,13 @@ impl Settings<'_, '_> {
             )
             .into());
         }
-        // Making the check stricter is open to every scope.
-        let match_committer =
-            ["countersign.matchCommitter", "gitsign.matchCommitter"].iter().try_fold(false, |any, key| {
-                Ok::<_, Objection>(any || self.configuration.boolean(key, Scopes::Any)?.unwrap_or(false))
-            })?;
+        // Making the check stricter is open to every scope; taking it back is not.
+        let mut match_committer = false;
+        for key in ["countersign.matchCommitter", "gitsign.matchCommitter"] {
+            for scopes in [Scopes::Protected, Scopes::Any] {
+                match_committer |= self.configuration.boolean(key, scopes)?.unwrap_or(false);
+            }
+        }
         if match_committer {
             let committer = committer_address(payload).unwrap_or_default();
             if committer != claims.name().as_bytes() {

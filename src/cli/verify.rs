@@ -247,16 +247,24 @@ impl Judge<'_> {
         );
     }
 
-    /// A tag that was asked for by the name of its ref must call itself by that name (git does not compare).
+    /// A tag that was asked for by the name of a ref must call itself by that name (git does not compare).
     fn misnamed(&self, revision: Option<&str>, id: ObjectId, name: &[u8]) -> Option<Answer> {
         let calls_itself =
             |reference: &str| reference.strip_prefix("refs/tags/").map(str::as_bytes) == Some(name);
         let named = revision.and_then(|revision| {
-            let short =
-                revision.strip_prefix("refs/tags/").or(revision.strip_prefix("tags/")).unwrap_or(revision);
+            // What follows only says which object of the ref is meant: `v1^{tag}`, `v1@{0}`.
+            let asked = revision.split(['^', '~', ':']).next().unwrap_or_default();
+            let asked = asked.split("@{").next().unwrap_or_default();
+            let short = asked.strip_prefix("refs/tags/").or(asked.strip_prefix("tags/")).unwrap_or(asked);
             let reference = format!("refs/tags/{short}");
-            let value = self.repository.references().read(reference.as_str().into()).ok()?;
-            (value.id == Some(id)).then_some(reference)
+            match self.repository.references().read(reference.as_str().into()) {
+                Ok(value) if value.id == Some(id) => Some(reference),
+                // By its own id, nobody gave it another name.
+                _ if id.to_string().starts_with(&asked.to_ascii_lowercase()) => None,
+                // Some other ref by which the object was found, with whatever stands before the name.
+                _ if asked.as_bytes() == name || asked.as_bytes().ends_with(&[b"/", name].concat()) => None,
+                _ => Some(asked.to_owned()),
+            }
         });
         let known = self.tags.get(&id).into_iter().flatten().cloned();
         let reference = named.into_iter().chain(known).find(|reference| !calls_itself(reference))?;

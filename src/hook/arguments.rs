@@ -152,9 +152,10 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 openpgp_certificates: roots(openpgp_certificates),
             };
             install(&options).map_err(Failure::from).map(|installed| {
-                let mut words = format!("installed '{}'\n", installed.hook.display());
+                let shown = |path: &Path| escape(&path.display().to_string());
+                let mut words = format!("installed '{}'\n", shown(&installed.hook));
                 if let Some(before) = &installed.shim.before {
-                    words += &format!("the hook that was there runs first, as '{}'\n", before.display());
+                    words += &format!("the hook that was there runs first, as '{}'\n", shown(before));
                 }
                 (words, 0)
             })
@@ -242,7 +243,7 @@ fn init(path: &Path) -> Answer {
     file.write_all(FIRST_POLICY.as_bytes()).map_err(failed)?;
     let words = format!(
         "wrote '{0}'\nhint: put your own identities and refs into it, then run 'countersign policy check {0}'\n",
-        path.display()
+        escape(&path.display().to_string())
     );
     Ok((words, 0))
 }

@@ -35,7 +35,13 @@ pub(super) struct Gate<'a> {
     pub(super) accepted: &'a AcceptedTips,
     /// Seconds since 1970; it only bounds the future.
     pub(super) now: i64,
+    /// [`MAXIMUM_LISTED`], or less in a test.
+    pub(super) maximum_listed: usize,
 }
+
+/// The most commits that are listed for the refs that a push updates, each ref by itself: many refs that
+/// all take in one long history would have it walked and kept once for each.
+pub(super) const MAXIMUM_LISTED: usize = 8_000_000;
 
 /// What the gate has found.
 #[derive(Debug, Default)]
@@ -46,6 +52,8 @@ pub(super) struct Finding {
     pub(super) warnings: Vec<Refusal>,
     /// Which tips may be written down as accepted, once the whole push is.
     pub(super) tips: Vec<([u8; 32], ObjectId)>,
+    /// How many refs are refused because their history cannot be walked.
+    broken: usize,
 }
 
 /// What is to be judged for one ref under one of its names.
@@ -72,7 +80,8 @@ impl<'a> Gate<'a> {
                 Err(cause) => finding.refuse(&update.reference, Subject::Reference, None, cause),
             }
         }
-        let mut tasks = Vec::new();
+        let mut tasks: Vec<Task<'a>> = Vec::new();
+        let mut listed = 0;
         for (update, names) in &names {
             for name in names {
                 match self.policy.governing(name) {
@@ -82,7 +91,15 @@ impl<'a> Gate<'a> {
                     Governing::Rule(rule) => {
                         let tips =
                             bases.entry(rule.name.as_str()).or_insert_with(|| self.bases(&reader, rule));
-                        tasks.extend(self.plan(&reader, &mut finding, rule, tips, name, update));
+                        let task = self.plan(&reader, &mut finding, rule, tips, name, update);
+                        listed += task.as_ref().map_or(0, |task| task.commits.len());
+                        tasks.extend(task);
+                        if listed > self.maximum_listed {
+                            finding.refuse(name, Subject::Reference, Some(rule), Cause::TooManyCommits);
+                        }
+                        if listed > self.maximum_listed || finding.broken >= MAXIMUM_BROKEN {
+                            return finding;
+                        }
                     }
                 }
             }
@@ -186,6 +203,12 @@ impl<'a> Gate<'a> {
             tip: target.commit,
             created: update.claimed.is_none(),
         };
+        if update.claimed.is_some_and(|current| current != wanted)
+            && target.commit.is_none()
+            && !plan::is_tag(name)
+        {
+            event(Subject::Reference, Event::Rewind);
+        }
         if let (Some(current), Some(tip)) = (update.claimed, target.commit) {
             let current = plan::commit_behind(reader, current);
             match self.walk_updated(reader, rule, bases, current, tip) {
@@ -252,12 +275,16 @@ impl<'a> Gate<'a> {
         };
         let before = finding.refusals.len();
         let mut passed = bases.to_vec();
-        for task in &created {
+        // The push is refused already; it is only to be told which refs it is refused for.
+        for task in created.iter().take(MAXIMUM_NAMED) {
+            if finding.broken >= MAXIMUM_BROKEN {
+                return;
+            }
             match task.tip.map(|tip| (tip, walk(&[tip], &passed))) {
                 Some((_, Err(error))) => finding.refuse_history(&task.reference, rule, error),
                 // Only to keep what is shared from being walked again and again.
-                Some((tip, Ok(_))) if passed.len() < bases.len() + MAXIMUM_NAMED => passed.push(tip),
-                _ => {}
+                Some((tip, Ok(_))) => passed.push(tip),
+                None => {}
             }
         }
         if finding.refusals.len() == before {
@@ -297,14 +324,19 @@ impl<'a> Gate<'a> {
         }
         for commit in task.commits.iter().rev() {
             if let Err(cause) = judge(&task.rule.commits, commit) {
-                let reference = names.of(task, *commit);
+                // Nobody reads the name of the thousandth.
+                let is_read = finding.refusals.len() + finding.warnings.len() < MAXIMUM_NAMED;
+                let reference = if is_read { names.of(task, *commit) } else { &task.reference };
                 finding.refuse(reference, Subject::Commit(*commit), Some(task.rule), cause);
             }
         }
         let is_base =
             |rule: &Rule| rule.bases.iter().any(|base| base.as_bytes() == task.reference.as_slice());
+        // A ref that stays or goes back says nothing about what it already held.
+        let is_judged = |tip: ObjectId| task.created || task.commits.contains(&tip);
         if self.policy.rules().iter().any(is_base)
             && task.rule.is_enforced()
+            && task.tip.is_some_and(is_judged)
             && let (Some(tip), Some(digest)) = (task.tip, self.digest(task.rule))
         {
             finding.tips.push((digest, tip));
@@ -324,6 +356,10 @@ struct Names<'a> {
 
 /// How many refs that are created together are looked at one by one once something is wrong.
 const MAXIMUM_NAMED: usize = 64;
+
+/// How many histories that cannot be walked are met before the rest of a push is not looked at: each may
+/// have been walked for long, and nothing of it is remembered.
+const MAXIMUM_BROKEN: usize = 16;
 
 impl<'a> Names<'a> {
     fn of(&self, task: &'a Task<'a>, commit: ObjectId) -> &'a [u8] {
@@ -370,6 +406,51 @@ impl Finding {
             HistoryError::Shallow(id) => (Subject::Commit(id), Cause::Unexpected(error.to_string())),
             other => (Subject::Reference, Cause::Unexpected(other.to_string())),
         };
+        self.broken += 1;
         self.refuse(reference, subject, Some(rule), cause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::tests::Scratch;
+
+    #[test]
+    fn many_refs_that_take_in_one_long_history_are_bounded() {
+        let scratch = Scratch::new(&[]);
+        let root = scratch.commit("root");
+        for name in ["a", "b", "c"] {
+            scratch.git(&["update-ref", &format!("refs/heads/{name}"), &root.to_string()]);
+        }
+        for n in 0..5 {
+            scratch.commit(&n.to_string());
+        }
+        let rules = "[[rule]]\nname = \"all\"\nrefs = [\"refs/heads/*\"]\ncommits = \"unsigned\"\n";
+        let policy = Policy::parse(&format!("version = 1\nother_refs = \"refuse\"\n{rules}")).unwrap();
+        let repository = scratch.open();
+        let state = tempfile::tempdir().unwrap();
+        let updates: Vec<Update> = ["a", "b", "c"]
+            .map(|name| Update {
+                claimed: Some(root),
+                wanted: Some(scratch.id("HEAD")),
+                reference: format!("refs/heads/{name}").into_bytes(),
+            })
+            .into();
+        let judge = |maximum_listed| {
+            let gate = Gate {
+                policy: &policy,
+                verifier: &Verifier::new(Vec::new()),
+                objects: &repository.objects().unwrap(),
+                references: &repository.references(),
+                shallow: &repository.shallow(None).unwrap(),
+                accepted: &AcceptedTips::new(state.path()),
+                now: 0,
+                maximum_listed,
+            };
+            gate.judge(&updates, &mut Vec::new()).refusals
+        };
+        assert_eq!(judge(15), []);
+        assert!(matches!(&judge(14)[..], [Refusal { cause: Cause::TooManyCommits, .. }]));
     }
 }

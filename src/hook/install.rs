@@ -247,7 +247,11 @@ fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
         std::fs::create_dir_all(state).map_err(failed)?;
         std::fs::set_permissions(state, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
     }
-    std::fs::write(&owner_file, own.as_os_str().as_encoded_bytes()).map_err(failed)
+    // Put in its place as a new file: a symbolic link that lies there is not written through.
+    let mut file = tempfile::NamedTempFile::new_in(state).map_err(failed)?;
+    file.write_all(own.as_os_str().as_encoded_bytes()).map_err(failed)?;
+    file.persist(&owner_file).map_err(|error| failed(error.error))?;
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
@@ -263,7 +267,7 @@ fn absolute(path: &Path) -> Result<PathBuf, InstallError> {
 }
 
 /// Git passes over hooks that may not be executed, and so does the shim.
-fn is_executable(path: &Path) -> bool {
+pub(super) fn is_executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
@@ -287,6 +291,20 @@ mod tests {
 
     fn hook(scratch: &Scratch) -> PathBuf {
         scratch.path().join("hooks/pre-receive")
+    }
+
+    #[test]
+    fn a_symbolic_link_in_the_state_folder_is_not_written_through() {
+        let scratch = Scratch::new(&["--bare"]);
+        let victim = scratch.path().join("victim");
+        std::fs::write(&victim, scratch.path().canonicalize().unwrap().as_os_str().as_encoded_bytes())
+            .unwrap();
+        std::fs::set_permissions(&victim, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let state = scratch.path().join("countersign");
+        std::fs::create_dir(&state).unwrap();
+        std::os::unix::fs::symlink(&victim, state.join("repository")).unwrap();
+        install(&options(&scratch)).unwrap();
+        assert!(!state.join("repository").is_symlink());
     }
 
     #[test]

@@ -7,10 +7,16 @@ use std::{
 
 use super::{
     AcceptedTips, PushEnvironment, Trust,
-    gate::{Finding, Gate},
+    gate::{Finding, Gate, MAXIMUM_LISTED},
     parse_updates,
 };
-use crate::{policy::Refusal, repository::Repository, verify::Verifier, words::Failure};
+use crate::{
+    object::ObjectId,
+    policy::{Policy, Refusal},
+    repository::Repository,
+    verify::Verifier,
+    words::{Failure, escape},
+};
 
 /// How many refusals are told in full.
 const MAXIMUM_TOLD: usize = 20;
@@ -112,12 +118,8 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
             "run 'countersign hook install' for this repository",
         ));
     }
-    let foreign = |anchor: &crate::object::ObjectId| anchor.kind() != repository.hash();
-    if let Some(rule) = trust.policy.rules().iter().find(|rule| rule.anchor.as_ref().is_some_and(foreign)) {
-        return Err(failed(&format!(
-            "the anchor of rule '{}' is of another hash than the repository's",
-            rule.name
-        )));
+    if let Some(what) = foreign_anchor(&trust.policy, &repository) {
+        return Err(failed(&what));
     }
     let updates = parse_updates(repository.hash(), &lines).map_err(|error| failed(&error))?;
     let environment = &context.environment;
@@ -133,11 +135,19 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         shallow: &shallow,
         accepted: &AcceptedTips::new(&context.state),
         now: context.now,
+        maximum_listed: MAXIMUM_LISTED,
     };
     Ok(gate.judge(&updates, output))
 }
 
-fn same_place(one: &Path, other: &Path) -> bool {
+/// What is wrong with an anchor that no commit of `repository` can be, if one is.
+pub(super) fn foreign_anchor(policy: &Policy, repository: &Repository) -> Option<String> {
+    let foreign = |anchor: &ObjectId| anchor.kind() != repository.hash();
+    let rule = policy.rules().iter().find(|rule| rule.anchor.as_ref().is_some_and(foreign))?;
+    Some(format!("the anchor of rule '{}' is of another hash than the repository's", rule.name))
+}
+
+pub(super) fn same_place(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
@@ -150,7 +160,7 @@ fn remember(state: &Path, finding: &Finding, words: &mut Vec<u8>) {
             let failure = format!(
                 "warning: what was accepted cannot be noted in '{}': {error}\n\
                  hint: new refs are judged with their whole history until it can\n",
-                state.display()
+                escape(&state.display().to_string())
             );
             words.extend(failure.into_bytes());
             return;

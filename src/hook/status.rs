@@ -8,7 +8,8 @@ use std::{
 
 use super::{
     InstallError, Shim, Trust,
-    install::{hook_path, hooks_path},
+    install::{hook_path, hooks_path, is_executable},
+    pre_receive::{foreign_anchor, same_place},
     trust::{certificates_beside, read_policy, trusted_roots_beside},
 };
 use crate::{policy, repository::Repository};
@@ -110,6 +111,7 @@ pub fn status(repository: &Path) -> Result<Status, InstallError> {
             findings.push(StatusFinding::Open("the hook may not be executed".to_owned()));
         }
         look_at(shim, &hook, &mut findings);
+        look_at_repository(shim, &repository, &mut findings);
     }
     Ok(Status { hook, shim, findings })
 }
@@ -145,8 +147,14 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
             }
         }
     }
+    if let Some(before) = shim.before.as_ref().filter(|before| !is_executable(before)) {
+        let what =
+            format!("the hook that runs first, '{}', is not there or may not be executed", before.display());
+        findings.push(StatusFinding::Broken(what));
+    }
     let roots = shim.trusted_roots.iter().chain(&shim.openpgp_certificates).map(|(_, path)| path.as_path());
-    let paths = [hook, &shim.policy, &shim.state, &shim.program].into_iter().chain(roots);
+    let accepted = shim.state.join("accepted");
+    let paths = [hook, &shim.policy, &shim.state, &accepted, &shim.program].into_iter().chain(roots);
     let mut writable: Vec<PathBuf> =
         paths.chain(shim.before.as_deref()).filter_map(writable_by_others).collect();
     writable.sort();
@@ -154,10 +162,22 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
     findings.extend(writable.into_iter().map(StatusFinding::Writable));
 }
 
-/// The first of `path` and the folders above it that group or others can write. In a folder with
-/// the sticky bit nobody can replace what is another's.
+/// What the hook will find about the repository that it is called in.
+fn look_at_repository(shim: &Shim, repository: &Repository, findings: &mut Vec<StatusFinding>) {
+    if !same_place(&shim.repository, repository.common_dir()) {
+        let what = format!("the hook was installed for the repository '{}'", shim.repository.display());
+        findings.push(StatusFinding::Broken(what));
+    }
+    let foreign = read_policy(&shim.policy).ok().and_then(|policy| foreign_anchor(&policy, repository));
+    findings.extend(foreign.map(StatusFinding::Broken));
+}
+
+/// The first of `path` and the folders above it that group or others can write, as it is written and as
+/// symbolic links lead to it. In a folder with the sticky bit nobody can replace what is another's.
 fn writable_by_others(path: &Path) -> Option<PathBuf> {
+    let led_to = path.canonicalize().ok();
     path.ancestors()
+        .chain(led_to.iter().flat_map(|path| path.ancestors()))
         .find(|path| {
             path.metadata().is_ok_and(|metadata| {
                 let mode = metadata.permissions().mode();
@@ -209,6 +229,37 @@ mod tests {
         std::fs::write(&policy, "version = 1\n").unwrap();
         assert!(matches!(&findings()[..], [StatusFinding::Broken(_)]));
         std::fs::write(&policy, policy::FIRST_POLICY).unwrap();
+
+        let shim = |change: &dyn Fn(&mut Shim)| {
+            let hook = scratch.path().join("hooks/pre-receive");
+            let mut shim = Shim::parse(&std::fs::read(&hook).unwrap()).unwrap();
+            change(&mut shim);
+            std::fs::write(&hook, shim.render().unwrap()).unwrap();
+        };
+        shim(&|shim| shim.repository = "/elsewhere".into());
+        assert!(matches!(&findings()[..], [StatusFinding::Broken(what)] if what.contains("'/elsewhere'")));
+        shim(&|shim| shim.repository = scratch.path().to_owned());
+        shim(&|shim| shim.before = Some("/nowhere/before".into()));
+        assert!(matches!(&findings()[..], [StatusFinding::Broken(what)] if what.contains("/nowhere/before")));
+        shim(&|shim| shim.before = None);
+        let anchor = format!(
+            "[[rule]]\nname = \"a\"\nrefs = [\"refs/a\"]\ncommits = \"unsigned\"\nanchor = \"{}\"\n",
+            "1".repeat(64)
+        );
+        std::fs::write(&policy, format!("version = 1\nother_refs = \"refuse\"\n{anchor}")).unwrap();
+        assert!(matches!(&findings()[..], [StatusFinding::Broken(what)] if what.contains("of another hash")));
+        std::fs::write(&policy, policy::FIRST_POLICY).unwrap();
+        let open = scratch.path().join("open");
+        std::fs::create_dir(&open).unwrap();
+        std::fs::rename(&policy, open.join("policy.toml")).unwrap();
+        mode(&open, 0o777);
+        std::os::unix::fs::symlink(open.join("policy.toml"), &policy).unwrap();
+        assert_eq!(findings(), [StatusFinding::Writable(open.canonicalize().unwrap())]);
+        mode(&open, 0o755);
+        std::fs::create_dir(scratch.path().join("countersign/accepted")).unwrap();
+        mode(&scratch.path().join("countersign/accepted"), 0o777);
+        assert_eq!(findings(), [StatusFinding::Writable(scratch.path().join("countersign/accepted"))]);
+        mode(&scratch.path().join("countersign/accepted"), 0o700);
 
         scratch.git(&["config", "core.hooksPath", "/x"]);
         assert!(matches!(&findings()[..], [StatusFinding::Open(_)]));

@@ -16,7 +16,7 @@ use super::{
     provider::{LoginError, Provider, caller, exchange_error, id_token},
     token::Token,
 };
-use crate::service::http::{Http, Repeat};
+use crate::service::http::{Http, Repeat, is_loopback};
 
 /// How the browser is opened and waited for.
 #[derive(Debug)]
@@ -61,6 +61,14 @@ pub(super) fn log_in(
     }
     let (url, state, nonce) = request.url();
 
+    // The issuer names its own login page, and other kinds of URL start other programs than a browser.
+    if !is_web_page(&url) {
+        return Err(LoginError::Discovery {
+            issuer: provider.issuer.clone(),
+            reason: "its login page is not on the web".to_owned(),
+        });
+    }
+
     // Told even when a browser comes up: it may be the wrong one, or on another machine.
     let told = prompter.show(Notice::Browser { url: &url });
     if let (Err(error), Err(_)) = (options.opener.open(&url, browser), told) {
@@ -89,4 +97,9 @@ pub(super) fn log_in(
     callback
         .finish(&outcome.as_ref().map_or_else(|_| page::failed(), |token| page::signed_in(token.claims())));
     outcome
+}
+
+/// Whether `url` is one that a browser fetches, in the clear from this machine alone.
+fn is_web_page(url: &Url) -> bool {
+    url.scheme() == "https" || url.scheme() == "http" && url.host_str().is_some_and(is_loopback)
 }

@@ -14,6 +14,9 @@ use super::{
 };
 use crate::service::http::{Http, Repeat};
 
+/// The longest pause between two questions that an issuer may ask for; they grow by its answers.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
 /// Logs in, waiting no longer than `wait` and than the code is good for.
 pub(super) fn log_in(
     http: &Http,
@@ -48,6 +51,10 @@ pub(super) fn log_in(
         .map_err(|_| LoginError::NoTerminal)?;
 
     let wait = wait.min(details.expires_in());
+    // The pause between two questions is the issuer's to name; when nobody is waited for any longer is not.
+    if details.interval() > LONGEST_PAUSE {
+        return Err(LoginError::Exchange("it wants to be asked again at the end of days only".to_owned()));
+    }
     let response = device
         .exchange_device_access_token(&details)
         .map_err(|_| LoginError::Discovery {
@@ -55,7 +62,7 @@ pub(super) fn log_in(
             reason: "it has no token endpoint".to_owned(),
         })?
         .add_extra_param("code_verifier", verifier.secret().clone())
-        .request(&caller(http, Repeat::Unheard), thread::sleep, Some(wait))
+        .request(&caller(http, Repeat::Unheard), |pause| thread::sleep(pause.min(wait)), Some(wait))
         .map_err(|error| match &error {
             RequestTokenError::ServerResponse(said) => match said.error() {
                 DeviceCodeErrorResponseType::ExpiredToken => LoginError::Timeout(wait),

@@ -1,10 +1,14 @@
 //! Where a token is looked for, in which order, and what is refused.
 
-use std::{fs, io};
+use std::{
+    fs, io,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use super::{
-    AmbientError, Environment, GitHubActions, IdentityError, Notice, Options, Prompter, Provider, Token,
-    TokenError, obtain, token::tests::token,
+    AmbientError, BrowserOptions, Environment, GitHubActions, IdentityError, Login, LoginError, Notice,
+    Opener, Options, Prompter, Provider, Token, TokenError, obtain, token::tests::token,
 };
 use crate::service::test_server::{Answer, TestServer, quick_http};
 
@@ -109,4 +113,78 @@ fn a_runner_that_does_not_deliver_is_an_error() {
     assert!(matches!(ask_runner(wrong.url), AmbientError::Token(TokenError::Malformed)));
     assert!(matches!(ask_runner("nonsense".to_owned()), AmbientError::Variables));
     assert!(matches!(ask_runner("http://runner.example/".to_owned()), AmbientError::Http(_)), "plain http");
+}
+
+/// A login at an issuer whose discovery document says this besides the usual, and which answers like that.
+fn log_in(
+    login: Login,
+    further: &serde_json::Value,
+    answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
+) -> Result<Token, IdentityError> {
+    struct Told;
+    impl Prompter for Told {
+        fn show(&self, _: Notice<'_>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let url: Arc<OnceLock<String>> = Arc::default();
+    let (own, further) = (Arc::clone(&url), further.clone());
+    let server = TestServer::new(move |request, _| {
+        let url = own.get().unwrap();
+        match request.path.as_str() {
+            "/.well-known/openid-configuration" => {
+                let mut document = serde_json::json!({
+                    "issuer": url, "authorization_endpoint": format!("{url}/auth"),
+                    "token_endpoint": format!("{url}/token"), "jwks_uri": format!("{url}/keys"),
+                    "device_authorization_endpoint": format!("{url}/device"),
+                    "response_types_supported": ["code"], "subject_types_supported": ["public"],
+                    "id_token_signing_alg_values_supported": ["RS256"],
+                });
+                document.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
+                Answer::json(200, &document)
+            }
+            "/keys" => Answer::json(200, &serde_json::json!({"keys": []})),
+            path => answer(path),
+        }
+    });
+    url.set(server.url.clone()).unwrap();
+    let mut options = Options::new(Provider::new(server.url.clone()));
+    options.login = Some(login);
+    obtain(&quick_http(), &options, &Environment::default(), &Told, NOW)
+}
+
+#[test]
+fn an_issuer_cannot_have_anything_but_a_web_page_opened() {
+    for page in ["file:///etc/passwd", "ssh://-oProxyCommand=x/", "vscode://x", "http://elsewhere.example/"] {
+        let opener = Opener::Function(Box::new(|url| panic!("{url} was opened")));
+        let options = BrowserOptions { opener, redirect_url: None, wait: Duration::from_millis(100) };
+        let further = serde_json::json!({"authorization_endpoint": page});
+        let result = log_in(Login::Browser(options), &further, |_| Answer::html(404));
+        assert!(
+            matches!(&result, Err(IdentityError::Login(LoginError::Discovery { reason, .. })) if reason.contains("not on the web")),
+            "{page}: {result:?}"
+        );
+    }
+}
+
+#[test]
+fn an_issuer_cannot_have_a_device_login_wait_for_ever() {
+    for interval in [30, u64::MAX] {
+        let begun = std::time::Instant::now();
+        let login = Login::Device { wait: Duration::from_secs(1) };
+        let result = log_in(login, &serde_json::json!({}), move |path| match path {
+            "/device" => Answer::json(
+                200,
+                &serde_json::json!({
+                    "device_code": "d", "user_code": "u", "verification_uri": "https://issuer.example/",
+                    "expires_in": u64::MAX, "interval": interval,
+                }),
+            ),
+            _ => Answer::json(400, &serde_json::json!({"error": "slow_down"})),
+        });
+        let expected =
+            matches!(&result, Err(IdentityError::Login(LoginError::Timeout(_) | LoginError::Exchange(_))));
+        assert!(expected, "{result:?}");
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
 }

@@ -90,6 +90,8 @@ pub enum Cause {
     },
     /// The rule does not say who may sign tags.
     TagsNotNamed,
+    /// The refs of a push take in more commits, all counted, than are judged at once.
+    TooManyCommits,
     /// More tag objects in a row than are followed.
     TooManyNestedTags,
     /// Something that should not happen; never let through.
@@ -112,6 +114,7 @@ impl Cause {
                 | Self::NotACommit(_)
                 | Self::Reserved
                 | Self::Stale { .. }
+                | Self::TooManyCommits
                 | Self::TooManyNestedTags
                 | Self::Unexpected(_)
         )
@@ -261,13 +264,9 @@ impl Refusal {
             Cause::CannotTell(_) => {
                 "sign it again with countersign, which stores all that has to be proven".to_owned()
             }
-            Cause::NotInThePolicy(identity) => format!(
-                "have the policy's owner add {{ instance = \"{}\", issuer = \"{}\", kind = \"{}\", subject = \"{}\" }}",
-                escape(&identity.instance),
-                escape(&identity.issuer),
-                super::file::kind_name(identity.kind),
-                escape(&identity.subject),
-            ),
+            Cause::NotInThePolicy(identity) => {
+                format!("have the policy's owner add {}", super::policy_entry(identity))
+            }
             Cause::KeyNotInThePolicy(_) => {
                 "have the policy's owner add the key to its owner's identity".to_owned()
             }
@@ -290,6 +289,7 @@ impl Refusal {
             Cause::NotACommit(_) => "push a commit".to_owned(),
             Cause::Stale { .. } => "fetch, and push again".to_owned(),
             Cause::TagsNotNamed => "have 'tags' added to the rule".to_owned(),
+            Cause::TooManyCommits => "push fewer refs at a time".to_owned(),
             Cause::TooManyNestedTags => "tag the commit itself".to_owned(),
             Cause::Unexpected(_) => {
                 "nothing is let through that cannot be judged; ask the server's administrator".to_owned()
@@ -339,6 +339,7 @@ impl Refusal {
                 value(*claimed)
             ),
             Cause::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
+            Cause::TooManyCommits => write!(formatter, "the push adds too many commits to too many refs"),
             Cause::TooManyNestedTags => write!(formatter, "too many tags name one another"),
             Cause::Unexpected(what) => write!(formatter, "it cannot be judged: {}", escape(what)),
             Cause::Unsigned { wanted } => {
@@ -405,6 +406,22 @@ mod tests {
     }
 
     #[test]
+    fn pasting_a_hint_names_no_more_than_the_one_who_signed() {
+        let hostile = identity("a\\\" }, { instance = \"sandbox\", subject = \"b\u{202e}\u{1b}");
+        let cause = Cause::NotInThePolicy(Box::new(hostile.clone()));
+        let refusal =
+            Refusal { reference: b"refs/heads/a".to_vec(), subject: Subject::Reference, rule: None, cause };
+        let hint = refusal.hint();
+        let entry = hint.strip_prefix("have the policy's owner add ").unwrap();
+        assert_eq!(escape(entry), entry);
+        let text = format!(
+            "version = 1\nother_refs = \"refuse\"\n[[instance]]\nname = \"sandbox\"\ntrusted_root = \"r\"\n\
+             [identity.x]\nkeyless = [{entry}]\n"
+        );
+        assert_eq!(Policy::parse(&text).unwrap().identities()[0].keyless, [hostile]);
+    }
+
+    #[test]
     fn only_whom_the_rule_names_may_sign() {
         let policy = Policy::parse(&POLICY.replace("public-good", "sandbox")).unwrap();
         let wanted = ["alice".to_owned()];
@@ -450,7 +467,7 @@ mod tests {
             "refs/heads/\\u{1b}[2Jmain: commit aaaaaaaaaaaa: signed by 'eve\\u{202e}@example.com' of \
              'https://i' (sandbox), whom the policy does not name (rule 'main')"
         );
-        assert!(refusal.hint().contains("subject = \"eve\\u{202e}@example.com\""));
+        assert!(refusal.hint().contains("subject = \"eve\\U0000202e@example.com\""));
     }
 
     #[test]

@@ -327,6 +327,38 @@ pub(super) fn kind_name(kind: SubjectKind) -> &'static str {
     }
 }
 
+/// The inline table that names exactly this identity in a policy file, fit for a terminal: whatever stands
+/// in a name, pasting the table names no more than that one identity.
+#[must_use]
+pub fn policy_entry(identity: &Identity) -> String {
+    format!(
+        "{{ instance = {}, issuer = {}, kind = {}, subject = {} }}",
+        quoted(&identity.instance),
+        quoted(&identity.issuer),
+        quoted(kind_name(identity.kind)),
+        quoted(&identity.subject)
+    )
+}
+
+/// `text` as a basic string of TOML, with everything escaped that [`escape`] would not show as it is.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for character in text.chars() {
+        let mut buffer = [0; 4];
+        let plain = character.encode_utf8(&mut buffer);
+        if matches!(character, '"' | '\\') {
+            quoted.push('\\');
+            quoted.push(character);
+        } else if escape(plain) == *plain {
+            quoted.push(character);
+        } else {
+            quoted.push_str(&format!("\\U{:08x}", u32::from(character)));
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     let syntax = |error: toml::de::Error| PolicyError::Syntax {
         line: line_of(text, error.span().map_or(0, |span| span.start)),

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
 pub use check::Finding;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
-pub use file::PolicyError;
+pub use file::{PolicyError, policy_entry};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
 pub use pattern::{Pattern, PatternError};

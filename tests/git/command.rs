@@ -322,6 +322,31 @@ fn gitsign_fault_13_tag_teleport_is_refused() {
             run.stdout(line("refused", &tag, cause)).check();
         }
         repository.countersign(&["verify", "v1"]).any_stdout().check();
+        // Nor however else the ref is asked for, nor by a ref that git looks for before tags.
+        repository.git(&["update-ref", "refs/v8", &tag]).check();
+        for name in ["v9^{tag}", "refs/tags/v9^{tag}", "v8", "refs/v8"] {
+            repository.countersign(&["verify", name]).status(1).any_stdout().check();
+        }
+        for name in ["v1^{tag}", &tag, "refs/tags/v1"] {
+            repository.countersign(&["verify", name]).any_stdout().check();
+        }
+        repository.git(&["tag", "-m", "one", "package@1.0"]).check();
+        repository.countersign(&["verify", "package@1.0"]).any_stdout().check();
+    }
+}
+
+#[test]
+fn a_ref_that_is_called_like_a_commit_does_not_stand_for_it() {
+    for format in ["sha1", "sha256"] {
+        let world = World::new();
+        world.trust(ALICE);
+        let repository = world.repository("r", format);
+        let good = repository.commit("good");
+        let bad = unsigned(&repository);
+        for name in ["refs/tags", "refs/heads", "refs"] {
+            repository.git(&["update-ref", &format!("{name}/{bad}"), &good]).check();
+        }
+        repository.countersign(&["verify", &bad]).status(1).stdout_holds(&[&bad[..12]]).check();
     }
 }
 

@@ -127,6 +127,41 @@ fn paths_of_the_users_own_configuration_may_begin_with_the_home() {
 }
 
 #[test]
+fn a_relative_path_is_not_looked_for_in_the_repository_at_hand() {
+    let world = World::new();
+    let repository = world.repository("r", "sha1");
+    repository.commit("first");
+    for name in ["policy.toml", "root.json"] {
+        std::fs::write(repository.path.join(name), "whatever the repository's owner wants").unwrap();
+    }
+    for (key, name) in [
+        ("countersign.policy", "policy.toml"),
+        ("countersign.policy", "~nobody/policy.toml"),
+        ("countersign.sandbox.trustedRoot", "root.json"),
+        ("countersign.other.trustedRoot", "./root.json"),
+    ] {
+        let setting = format!("{key}={name}");
+        let words = format!("'{key}' is '{name}', which would lead into whatever repository is at hand");
+        repository.git(&["-c", &setting, "verify-commit", "HEAD"]).status(1).stderr_holds(&[&words]).check();
+        let run = repository.countersign(&["verify"]).env("GIT_CONFIG_COUNT", "1");
+        let run = run.env("GIT_CONFIG_KEY_0", key).env("GIT_CONFIG_VALUE_0", name);
+        run.status(3).stderr_holds(&[&words]).check();
+    }
+}
+
+#[test]
+fn a_policy_whose_path_is_no_text_is_not_passed_over() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let world = World::new();
+    let repository = world.repository("r", "sha1");
+    repository.commit("first");
+    let name = std::ffi::OsStr::from_bytes(b"/nowhere/\xff.toml");
+    let run = repository.countersign(&["verify"]).env("GIT_CONFIG_COUNT", "1");
+    let run = run.env("GIT_CONFIG_KEY_0", "countersign.policy").env("GIT_CONFIG_VALUE_0", name);
+    run.status(3).stderr_holds(&["the policy '/nowhere/", "cannot be read"]).check();
+}
+
+#[test]
 fn the_command_line_of_git_is_the_users_own() {
     let world = World::new();
     let repository = world.repository("r", "sha1");

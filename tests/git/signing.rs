@@ -1,11 +1,16 @@
 //! Signing as git, jj, GitButler and EGit ask for it, and every way in which it does not come to a signature.
 
-use std::{fs, net::TcpListener, time::Instant};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    time::Instant,
+};
 
 use serde_json::json;
 
 use crate::support::{ALICE, BOB, PROGRAM, Repository, World, now, unsigned_token};
-use countersign::sandbox::{Options, RekorOffer};
+use countersign::sandbox::{Authority, Options, RekorOffer};
 
 const BEGIN: &str = "-----BEGIN SIGNED MESSAGE-----\n";
 const END: &str = "-----END SIGNED MESSAGE-----\n";
@@ -318,6 +323,74 @@ fn gitsign_fault_14_match_committer_looks_at_the_payload_and_before_anything_exi
         repository.commit("matches");
         repository.git(&["tag", "-m", "one", "v1"]).check();
     }
+}
+
+#[test]
+fn a_repository_cannot_take_back_that_the_committer_has_to_match() {
+    for key in ["gitsign.matchCommitter", "countersign.matchCommitter"] {
+        let world = World::new();
+        let repository = world.repository("r", "sha1");
+        repository.git(&["config", "--global", key, "true"]).check();
+        repository.git(&["config", key, "false"]).check();
+        world.set("GIT_COMMITTER_EMAIL", BOB);
+        assert_no_commit(&repository, &["the committer is 'a@example.org'"]);
+        assert_eq!(world.log_size(), 0);
+    }
+}
+
+/// Answers each request for a certificate with one for that key and [`BOB`], until somebody hangs up.
+fn certify_bob(authority: &Authority, listener: &TcpListener) {
+    for stream in listener.incoming() {
+        let mut reader = BufReader::new(stream.unwrap());
+        let mut length = 0;
+        let mut line = String::new();
+        while reader.read_line(&mut line).unwrap() > 2 {
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
+                length = value.trim_end().parse().unwrap();
+            }
+            line.clear();
+        }
+        if line.is_empty() {
+            return;
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let request: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let pem = request["publicKeyRequest"]["publicKey"]["content"].as_str().unwrap();
+        let (_, key) = der::pem::decode_vec(pem.as_bytes()).unwrap();
+        let chain: Vec<String> = (authority.issue_certificate(BOB, &key).unwrap().iter())
+            .map(|der| der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, der).unwrap())
+            .collect();
+        let body = json!({"signedCertificateEmbeddedSct": {"chain": {"certificates": chain}}}).to_string();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        reader.get_mut().write_all([head, body].concat().as_bytes()).unwrap();
+    }
+}
+
+/// Ends [`certify_bob`] however the test ends.
+struct HangUp(SocketAddr);
+
+impl Drop for HangUp {
+    fn drop(&mut self) {
+        let _ = TcpStream::connect(self.0);
+    }
+}
+
+#[test]
+fn a_certificate_for_somebody_else_signs_nothing() {
+    let world = World::new();
+    let repository = world.repository("r", "sha1");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    world.configure(&format!("[countersign]\n fulcio = http://{address}\n rekor = {}\n", world.url()));
+    let authority = world.authority().authority();
+    std::thread::scope(|scope| {
+        let _server = HangUp(address);
+        scope.spawn(|| certify_bob(authority, &listener));
+        let words = repository.refusal(PAYLOAD.as_bytes());
+        let why = "it is by 'bob@example.com', and the login is for 'alice@example.com'";
+        assert!(words.contains(why) && words.contains("nothing was written"), "{words}");
+    });
 }
 
 #[test]

@@ -147,7 +147,7 @@ pub(in crate::cli) fn resolve(
     name: &str,
 ) -> Result<Option<Root>, Failure> {
     let key = format!("countersign.{name}.trustedRoot");
-    if let Some(file) = settings::path(world, configuration, &key, Scopes::Protected) {
+    if let Some(file) = settings::path(world, configuration, &key)? {
         return from_file(name, &file).map(Some);
     }
     let entry = Store::open().and_then(|store| store.entry(name));

@@ -108,7 +108,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &UpdateArguments) -> Outcome
         let key = format!("countersign.{}.trustedRoot", entry.name);
         let other = configured
             .as_ref()
-            .and_then(|configuration| settings::path(world, configuration, &key, Scopes::Protected));
+            .and_then(|configuration| settings::path(world, configuration, &key).ok().flatten());
         if let Some(other) = other {
             world.complain(&format!(
                 "warning: '{key}' names '{}', which goes before what is updated\n",
