@@ -24,7 +24,8 @@ impl AcceptedTips {
         Self { folder: state.join("accepted") }
     }
 
-    /// Whether the gate has accepted `commit`, with all that it leads to, under the rule with this digest.
+    /// Whether the gate has accepted `commit` as a ref's value under the rule with this digest. What stood in the
+    /// ref before was not judged again for that: a base carries its past with it.
     #[must_use]
     pub fn contains(&self, digest: &[u8; 32], commit: ObjectId) -> bool {
         std::fs::read(self.path(digest, commit)).is_ok_and(|text| text == content(digest, commit))
