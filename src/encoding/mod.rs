@@ -1,7 +1,9 @@
 //! Byte-level parts that every format shares: DER as slices of the input, SHA-256.
 //!
-//! Strict by construction: lengths and tags must be DER, and nothing may be left over.
+//! Strict by construction: lengths and tags must be DER, and nothing may be left over. The one exception
+//! has its own module and ends in DER.
 
+pub mod ber;
 pub mod cms;
 pub mod der;
 pub mod x509;

@@ -32,12 +32,19 @@ impl Hash {
     /// The digest of `bytes`.
     #[must_use]
     pub fn of(self, bytes: &[u8]) -> Vec<u8> {
-        let algorithm = match self {
+        self.of_segments(&[bytes])
+    }
+
+    /// The digest over several slices, as if they were one.
+    #[must_use]
+    pub fn of_segments(self, segments: &[&[u8]]) -> Vec<u8> {
+        let mut context = digest::Context::new(match self {
             Self::Sha256 => &digest::SHA256,
             Self::Sha384 => &digest::SHA384,
             Self::Sha512 => &digest::SHA512,
-        };
-        digest::digest(algorithm, bytes).as_ref().to_vec()
+        });
+        segments.iter().for_each(|segment| context.update(segment));
+        context.finish().as_ref().to_vec()
     }
 }
 
@@ -115,6 +122,21 @@ impl PublicKey {
         };
         let key = ParsedPublicKey::new(algorithm, point).map_err(|_| KeyError)?;
         Ok(Self { kind, key })
+    }
+
+    /// The RSA key in `spki` for RSASSA-PSS over `hash`, with a salt as long as the digest.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn pss_from_spki(spki: &[u8], hash: Hash) -> Result<Self, KeyError> {
+        let Ok((KeyKind::Rsa, key)) = parts(spki) else { return Err(KeyError) };
+        let algorithm: &'static dyn VerificationAlgorithm = match hash {
+            Hash::Sha256 => &signature::RSA_PSS_2048_8192_SHA256,
+            Hash::Sha384 => &signature::RSA_PSS_2048_8192_SHA384,
+            Hash::Sha512 => &signature::RSA_PSS_2048_8192_SHA512,
+        };
+        let key = ParsedPublicKey::new(algorithm, key).map_err(|_| KeyError)?;
+        Ok(Self { kind: KeyKind::Rsa, key })
     }
 
     /// What kind of key it is.

@@ -39,18 +39,22 @@
 mod evidence;
 mod memo;
 pub mod openpgp;
+pub mod smime;
 mod ssh;
 mod verdict;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
 pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, Stated, Verdict};
 
 use crate::{
-    encoding::{cms::Algorithm, sha256},
+    encoding::{
+        cms::{Algorithm, SignedData},
+        sha256,
+    },
     object::Payload,
-    signature::{FormatError, armor, keyless::Keyless, ssh::Revocations},
+    signature::{FormatError, armor, keyless::Keyless, smime as smime_signature, ssh::Revocations},
     sigstore::{
         certificate::{ProfileError, SigningCertificate},
         key::{Family, Hash, KeyKind, PublicKey, signature_hash},
@@ -69,6 +73,7 @@ pub struct Verifier {
     certificates: Memo<Arc<CheckedCertificate>>,
     checkpoints: Memo<evidence::CheckedCheckpoint>,
     openpgp: openpgp::KeyRing,
+    smime: smime::Authorities,
     ssh_revocations: Revocations,
 }
 
@@ -125,6 +130,7 @@ impl Verifier {
             certificates: Memo::new(),
             checkpoints: Memo::new(),
             openpgp: openpgp::KeyRing::default(),
+            smime: smime::Authorities::default(),
             ssh_revocations: Revocations::default(),
         }
     }
@@ -139,6 +145,18 @@ impl Verifier {
     #[must_use]
     pub fn openpgp(&self) -> &openpgp::KeyRing {
         &self.openpgp
+    }
+
+    /// With the certificate authorities by which S/MIME signatures are judged.
+    #[must_use]
+    pub fn with_smime(self, authorities: smime::Authorities) -> Self {
+        Self { smime: authorities, ..self }
+    }
+
+    /// The certificate authorities for S/MIME in use.
+    #[must_use]
+    pub fn smime(&self) -> &smime::Authorities {
+        &self.smime
     }
 
     /// The same verifier, for which the SSH keys of `revocations` never count, whatever time is stated.
@@ -163,7 +181,8 @@ impl Verifier {
             }
             Some(armor::Kind::Ssh) => ssh::judge(payload, signature, now, &self.ssh_revocations)
                 .map(|stated| Verdict::Stated(Box::new(stated))),
-            _ => self.judge(payload, signature, now).map(|proven| Verdict::Good(Box::new(proven))),
+            Some(armor::Kind::Cms) => self.judge_cms(payload, signature, now),
+            None => Err(FormatError::Armor.into()),
         };
         match judged {
             Ok(good) => good,
@@ -172,21 +191,31 @@ impl Verifier {
         }
     }
 
-    fn judge(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Result<Proven, Failure> {
-        match armor::kind(signature) {
-            Some(armor::Kind::Cms) => {}
-            Some(armor::Kind::OpenPgp | armor::Kind::Ssh) => return Err(CannotTell::UnknownKind.into()),
-            None => return Err(FormatError::Armor.into()),
+    /// A CMS signature is keyless or plain S/MIME, by what it carries; only the latter may be BER.
+    fn judge_cms(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Result<Verdict, Failure> {
+        let bytes = armor::decode(signature)?;
+        let der = smime_signature::normalised(&bytes)?;
+        let cms = SignedData::parse(&der).map_err(FormatError::from)?;
+        if smime_signature::is_keyless(&cms) {
+            if matches!(der, Cow::Owned(_)) {
+                return Err(FormatError::Der.into());
+            }
+            let proven = self.judge_keyless(payload, &Keyless::of(&cms)?, now)?;
+            Ok(Verdict::Good(Box::new(proven)))
+        } else {
+            let stated = self.smime.judge(payload, &cms, now)?;
+            Ok(Verdict::Stated(Box::new(stated)))
         }
-        let der = armor::decode(signature)?;
-        let cms = Keyless::parse(&der)?;
+    }
+
+    fn judge_keyless(&self, payload: &Payload<'_>, cms: &Keyless<'_>, now: i64) -> Result<Proven, Failure> {
         if sha256(&payload.segments()) != cms.message_digest {
             return Err(Bad::DigestMismatch.into());
         }
         let digest = sha256(&[cms.certificate]);
         let mut failure = Failure::CannotTell(CannotTell::UnknownAuthority);
         for (index, instance) in self.instances.iter().enumerate() {
-            match self.judge_in(index, instance, &cms, digest, now) {
+            match self.judge_in(index, instance, cms, digest, now) {
                 Ok(proven) => return Ok(proven),
                 Err(Failure::CannotTell(CannotTell::UnknownAuthority)) => {}
                 Err(other) if failure == Failure::CannotTell(CannotTell::UnknownAuthority) => failure = other,
