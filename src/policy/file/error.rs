@@ -1,0 +1,169 @@
+//! Why a policy file is refused.
+
+use super::spelling::did_you_mean;
+use crate::{policy::PatternError, signature::FormatError, verify::openpgp::KeyRingError};
+
+/// Why a policy file is refused. One cause, one variant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// An anchor that is no full object id.
+    #[error("the anchor of rule '{rule}' is not a full object id in lower case")]
+    Anchor {
+        /// The rule.
+        rule: String,
+    },
+    /// A base that is no full ref name.
+    #[error("the base '{base}' of rule '{rule}' is not the full name of a ref")]
+    Base {
+        /// The rule.
+        rule: String,
+        /// What it names.
+        base: String,
+    },
+    /// Two identities with one signer, or the same signer twice.
+    #[error("the signer '{subject}' is listed twice")]
+    DuplicateSigner {
+        /// The subject of both.
+        subject: String,
+    },
+    /// Two instances or rules of one name.
+    #[error("two {what} are called '{name}'")]
+    DuplicateName {
+        /// Instances or rules.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A list that would match or allow nothing.
+    #[error("'{key}' of {place} is empty")]
+    Empty {
+        /// The key.
+        key: &'static str,
+        /// Where it stands.
+        place: String,
+    },
+    /// Not the fingerprint of an OpenPGP certificate.
+    #[error(
+        "'{fingerprint}' of {place} is not an OpenPGP fingerprint, which has 40 or 64 hexadecimal digits"
+    )]
+    Fingerprint {
+        /// What stands there.
+        fingerprint: String,
+        /// Where it stands.
+        place: String,
+    },
+    /// A key that cannot be read.
+    #[error("'{key}' of {place} is not a public key that is used here: {cause}")]
+    Key {
+        /// The key as it stands.
+        key: String,
+        /// Where it stands.
+        place: String,
+        /// What is wrong with it.
+        cause: FormatError,
+    },
+    /// The file says no version.
+    #[error("the policy does not say 'version = 1'")]
+    MissingVersion,
+    /// The file does not say what happens to refs that no rule names.
+    #[error("the policy does not say what happens to 'other_refs'")]
+    MissingOtherRefs,
+    /// An identity has an OpenPGP fingerprint whose certificate is in none of the files.
+    #[error("no file of 'openpgp_certificates' holds the certificate {fingerprint} of identity '{identity}'")]
+    NoCertificate {
+        /// The identity.
+        identity: String,
+        /// The fingerprint.
+        fingerprint: String,
+    },
+    /// A file of OpenPGP certificates cannot be used.
+    #[error("the OpenPGP certificates in '{file}' cannot be used: {cause}")]
+    OpenPgpCertificates {
+        /// The file, as the policy names it.
+        file: String,
+        /// What is wrong with it.
+        cause: KeyRingError,
+    },
+    /// A name that cannot be told from something else, or from another in a message.
+    #[error("'{0}' is not a name that can be used")]
+    Name(String),
+    /// An identity by an issuer that its instance is not believed for.
+    #[error(
+        "identity '{identity}' names the issuer '{issuer}', which is not among the 'issuers' of instance '{instance}'"
+    )]
+    NotBelieved {
+        /// The identity.
+        identity: String,
+        /// The instance.
+        instance: String,
+        /// The issuer.
+        issuer: String,
+    },
+    /// A ref pattern that cannot be meant.
+    #[error("the pattern '{pattern}' of rule '{rule}' is refused: {cause}")]
+    Pattern {
+        /// The rule.
+        rule: String,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        cause: PatternError,
+    },
+    /// A star in an issuer or a subject.
+    #[error("'{0}' holds a '*': issuers, subjects and principals are exact and know no patterns")]
+    SignerPattern(String),
+    /// `commits` or `tags` is a word other than `unsigned`.
+    #[error("'{key} = \"{word}\"' of rule '{rule}' is neither a list of identities nor \"unsigned\"")]
+    SignersWord {
+        /// The rule.
+        rule: String,
+        /// `commits` or `tags`.
+        key: &'static str,
+        /// The word.
+        word: String,
+    },
+    /// Not TOML, or a value of the wrong kind.
+    #[error("line {line}: {message}")]
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// A rule names an identity that the file does not have.
+    #[error("rule '{rule}' names the identity '{name}', which is not in the policy{}", did_you_mean(suggestion.as_deref()))]
+    UnknownIdentity {
+        /// The rule.
+        rule: String,
+        /// The identity.
+        name: String,
+        /// One that it might mean.
+        suggestion: Option<String>,
+    },
+    /// An identity names an instance that the file does not have.
+    #[error("identity '{identity}' names the instance '{instance}', which is not in the policy{}", did_you_mean(suggestion.as_deref()))]
+    UnknownInstance {
+        /// The identity.
+        identity: String,
+        /// The instance.
+        instance: String,
+        /// One that it might mean.
+        suggestion: Option<String>,
+    },
+    /// A key that means nothing here.
+    #[error("line {line}: unknown key '{key}' in {place}{}", did_you_mean(suggestion.as_deref()))]
+    UnknownKey {
+        /// Counted from 1.
+        line: usize,
+        /// The key.
+        key: String,
+        /// Where it stands.
+        place: String,
+        /// One that it might mean.
+        suggestion: Option<String>,
+    },
+    /// A version that this program does not know.
+    #[error("the policy is of version {0}, and this program knows version 1")]
+    UnknownVersion(String),
+}

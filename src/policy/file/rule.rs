@@ -1,0 +1,139 @@
+//! `[[rule]]`: what holds for the refs that match.
+
+use serde::Deserialize;
+
+use super::{PolicyError, check_name, spelling::nearest};
+use crate::{
+    object::ObjectId,
+    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers},
+    words::escape,
+};
+
+/// The keys of the table.
+pub(super) const KEYS: [&str; 15] = [
+    "name",
+    "refs",
+    "commits",
+    "tags",
+    "create",
+    "delete",
+    "rewind",
+    "replace_tags",
+    "lightweight_tags",
+    "nested_tags",
+    "misnamed_tags",
+    "tags_of_trees_and_blobs",
+    "bases",
+    "anchor",
+    "mode",
+];
+
+/// The one word that stands for "no signature is asked for".
+pub(super) const UNSIGNED: &str = "unsigned";
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a list of identities or \"unsigned\"")]
+pub(super) enum SignersText {
+    Names(Vec<String>),
+    Word(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleText {
+    pub(super) name: String,
+    pub(super) refs: Vec<String>,
+    pub(super) commits: SignersText,
+    pub(super) tags: Option<SignersText>,
+    #[serde(default)]
+    pub(super) create: Permission,
+    #[serde(default)]
+    pub(super) delete: Permission,
+    #[serde(default)]
+    pub(super) rewind: Permission,
+    #[serde(default)]
+    pub(super) replace_tags: Permission,
+    #[serde(default)]
+    pub(super) lightweight_tags: Permission,
+    #[serde(default)]
+    pub(super) nested_tags: Permission,
+    #[serde(default)]
+    pub(super) misnamed_tags: Permission,
+    #[serde(default)]
+    pub(super) tags_of_trees_and_blobs: Permission,
+    #[serde(default)]
+    pub(super) bases: Vec<String>,
+    pub(super) anchor: Option<String>,
+    #[serde(default)]
+    pub(super) mode: Mode,
+}
+
+/// The rule that the table describes.
+pub(super) fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, PolicyError> {
+    check_name(&text.name)?;
+    let name = text.name;
+    let place = || format!("rule '{name}'");
+    if text.refs.is_empty() {
+        return Err(PolicyError::Empty { key: "refs", place: place() });
+    }
+    let mut patterns = Vec::new();
+    for pattern in &text.refs {
+        patterns.push(Pattern::parse(pattern).map_err(|cause| PolicyError::Pattern {
+            rule: name.clone(),
+            pattern: escape(pattern),
+            cause,
+        })?);
+    }
+    for base in &text.bases {
+        let valid = base.starts_with("refs/") && gix::validate::reference::name(base.as_str().into()).is_ok();
+        if !valid {
+            return Err(PolicyError::Base { rule: name, base: escape(base) });
+        }
+    }
+    let anchor = match &text.anchor {
+        None => None,
+        Some(hex) => {
+            let lower = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            let id = ObjectId::from_hex(hex.as_bytes()).ok().filter(|id| lower && !id.is_null());
+            Some(id.ok_or_else(|| PolicyError::Anchor { rule: name.clone() })?)
+        }
+    };
+    let commits = signers(&name, "commits", text.commits, identities)?;
+    let tags = text.tags.map(|tags| signers(&name, "tags", tags, identities)).transpose()?;
+    let permissions = Permissions {
+        create: text.create,
+        delete: text.delete,
+        lightweight_tags: text.lightweight_tags,
+        misnamed_tags: text.misnamed_tags,
+        nested_tags: text.nested_tags,
+        replace_tags: text.replace_tags,
+        rewind: text.rewind,
+        tags_of_trees_and_blobs: text.tags_of_trees_and_blobs,
+    };
+    Ok(Rule { name, patterns, commits, tags, permissions, bases: text.bases, anchor, mode: text.mode })
+}
+
+fn signers(
+    rule: &str,
+    key: &'static str,
+    text: SignersText,
+    identities: &[&str],
+) -> Result<Signers, PolicyError> {
+    match text {
+        SignersText::Word(word) if word == UNSIGNED => Ok(Signers::Unsigned),
+        SignersText::Word(word) => {
+            Err(PolicyError::SignersWord { rule: rule.to_owned(), key, word: escape(&word) })
+        }
+        SignersText::Names(names) if names.is_empty() => {
+            Err(PolicyError::Empty { key, place: format!("rule '{rule}'") })
+        }
+        SignersText::Names(names) => match names.iter().find(|name| !identities.contains(&name.as_str())) {
+            None => Ok(Signers::Named(names)),
+            Some(name) => Err(PolicyError::UnknownIdentity {
+                rule: rule.to_owned(),
+                name: escape(name),
+                suggestion: nearest(name, identities.iter().copied()),
+            }),
+        },
+    }
+}
