@@ -88,7 +88,11 @@ impl Authorities {
         if hash.of_segments(&payload.segments()) != smime.message_digest {
             return Err(Bad::DigestMismatch.into());
         }
-        let certificate = self.certificate(&smime)?.ok_or(CannotTell::UnknownKey)?;
+        let Some(certificate) = self.certificate(&smime)? else {
+            let unreadable = |certificate: &&[u8]| Slices::parse(certificate).is_err();
+            let damaged = smime.certificates.iter().any(unreadable);
+            return Err(if damaged { FormatError::Der.into() } else { CannotTell::UnknownKey.into() });
+        };
         let leaf = Slices::parse(certificate).map_err(FormatError::from)?;
         let key = algorithm::key(&smime.signature_algorithm, hash, leaf.spki)?;
         if !key.verifies(&smime.signed_attributes, smime.signature) {
