@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    World, exit, gnupg,
+    World, exit, gnupg, gpgsm,
     settings::{self, Standing, Trust, Unclear},
     signing,
     trust::update,
@@ -25,6 +25,7 @@ use crate::{
     signature::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
         openpgp::Detached,
+        smime,
     },
     verify::{CannotTell, Identity, Proven, Stated, Verdict, Verifier, openpgp::KeyRing},
     words::{self, Failure},
@@ -187,6 +188,10 @@ fn judge(
     let ring = std::mem::take(&mut trust.openpgp);
     if armor::kind(signature) == Some(armor::Kind::OpenPgp) {
         return Ok(judge_openpgp(world, &trust, ring, payload, signature));
+    }
+    if smime::is_smime(signature) {
+        let authorities = std::mem::take(&mut trust.smime);
+        return Ok(gpgsm::judge(world, &trust, authorities, payload, signature));
     }
     let mut verifier = Verifier::new(std::mem::take(&mut trust.instances));
     if armor::kind(signature) == Some(armor::Kind::Ssh) {

@@ -2,6 +2,7 @@
 //!
 //! Claims are shown as claims; the policy line is offered for a proven signature only.
 
+mod smime;
 mod ssh;
 
 use std::fmt::Write as _;
@@ -11,24 +12,25 @@ use gix::objs::Kind;
 use super::{
     Outcome, World,
     arguments::InspectArguments,
-    exit, gnupg,
+    exit, gnupg, gpgsm,
     settings::{self, Standing, Unclear},
 };
 use crate::{
     encoding::x509::Slices,
     object::{Commit, Payload, Tag},
-    policy::policy_entry,
+    policy::{policy_entry, x509_entry},
     repository::Revision,
     signature::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
         openpgp::Detached,
+        smime::is_smime,
     },
     sigstore::{
         certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry,
         timestamp::TimestampToken,
     },
-    verify::{Key, Verdict, Verifier},
+    verify::{Key, Verdict, Verifier, smime::Authorities},
     words::{self, Failure},
 };
 
@@ -63,16 +65,21 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
         return Ok(exit::BAD);
     };
     text.push_str("claims, none of them proven:\n");
-    if let Err(reason) = claims(&mut text, &signed.payload, signature) {
+    let mut trust = settings::trust(world, &configuration)?;
+    let mut authorities = std::mem::take(&mut trust.smime);
+    if trust.policy.is_none() && is_smime(signature) {
+        authorities = gpgsm::authorities(world);
+    }
+    if let Err(reason) = claims(&mut text, &signed.payload, signature, &authorities) {
         line(&mut text, "  unreadable", &reason);
     }
-    let mut trust = settings::trust(world, &configuration)?;
     let mut ring = std::mem::take(&mut trust.openpgp);
     if trust.policy.is_none() && armor::kind(signature) == Some(armor::Kind::OpenPgp) {
         ring.extend(gnupg::ring(world, None));
     }
     let verifier = Verifier::new(std::mem::take(&mut trust.instances))
         .with_openpgp(ring)
+        .with_smime(authorities)
         .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     let status = match verifier.verify(&signed.payload, signature, world.now) {
         Verdict::Good(proven) => {
@@ -120,6 +127,11 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
                     writeln!(text, "  openpgp = [\"{fingerprint}\"]").expect("a string takes everything");
                 }
             }
+            // The first is the address, if the certificate has one: it outlives the certificate.
+            if let Some(entry) = stated.keys().first().and_then(x509_entry) {
+                text.push_str("if you know this to be the right person, name it in a policy:\n");
+                writeln!(text, "  x509 = [{entry}]").expect("a string takes everything");
+            }
             if let Some(entry) = ssh::policy_line(signature) {
                 text.push_str("if you know this to be the right person, name it in a policy:\n");
                 writeln!(text, "  {entry}").expect("a string takes everything");
@@ -166,9 +178,18 @@ fn openpgp_claims(text: &mut String, signature: &[u8]) -> Result<(), String> {
 }
 
 /// What the parts of the signature say of themselves.
-fn claims(text: &mut String, payload: &Payload<'_>, signature: &[u8]) -> Result<(), String> {
+fn claims(
+    text: &mut String,
+    payload: &Payload<'_>,
+    signature: &[u8],
+    authorities: &Authorities,
+) -> Result<(), String> {
     let words = |error: &dyn std::error::Error| error.to_string();
     match armor::kind(signature) {
+        Some(armor::Kind::Cms) if is_smime(signature) => {
+            let der = armor::decode(signature).map_err(|error| words(&error))?;
+            return smime::claims(text, payload, &der, authorities);
+        }
         Some(armor::Kind::Cms) => line(text, "  kind", &"CMS ('SIGNED MESSAGE')"),
         Some(armor::Kind::OpenPgp) => {
             line(text, "  kind", &"OpenPGP");

@@ -30,6 +30,7 @@ use crate::{
     verify::{
         CannotTell, Identity, Key, Proven, Stated,
         openpgp::{KeyRing, MAXIMUM_RING_BYTES},
+        smime::{Authorities, MAXIMUM_AUTHORITY_BYTES},
     },
     words::Failure,
 };
@@ -57,6 +58,8 @@ pub(super) struct Trust {
     pub(super) policy: Option<Policy>,
     /// The OpenPGP certificates that the policy counts.
     pub(super) openpgp: KeyRing,
+    /// The certificate authorities that the policy counts.
+    pub(super) smime: Authorities,
     /// Who may sign with which SSH key where no policy says so, and where that stands.
     pub(super) ssh_signers: Option<(AllowedSigners, String)>,
 }
@@ -117,8 +120,12 @@ impl Trust {
                 | CannotTell::UnknownTimestampAuthority
         );
         if !lacks || self.roots.is_empty() {
-            let unknown_key = *cause == CannotTell::UnknownKey;
-            return Unclear { cause: cause.to_string(), hint: None, unknown_key };
+            let unknown_key =
+                matches!(cause, CannotTell::UnknownKey | CannotTell::UnknownCertificateAuthority);
+            let hint = (*cause == CannotTell::UnknownCertificateAuthority).then(|| {
+                "name the certificate authority in a policy, under '[[certificate_authority]]'".to_owned()
+            });
+            return Unclear { cause: cause.to_string(), hint, unknown_key };
         }
         // Which instance was meant is not known where its authority is not.
         let ages: Vec<String> =
@@ -264,9 +271,16 @@ pub(super) fn policy_trust(
         let path = file.parent().unwrap_or(Path::new("")).join(name);
         certificates.push(read_bytes(&path, "file of OpenPGP certificates", MAXIMUM_RING_BYTES)?);
     }
+    let mut authorities = Vec::new();
+    for entry in policy.certificate_authorities() {
+        let path = file.parent().unwrap_or(Path::new("")).join(&entry.file);
+        authorities.push(read_bytes(&path, "certificate authority", MAXIMUM_AUTHORITY_BYTES)?);
+    }
+    let smime = policy.take_certificate_authorities(&authorities).map_err(|error| unusable(&file, &error))?;
     let openpgp = policy.take_openpgp_certificates(&certificates).map_err(|error| unusable(&file, &error))?;
     let mut trust = instances(world, configuration, &[])?;
     trust.openpgp = openpgp;
+    trust.smime = smime;
     for entry in policy.instances() {
         let root = match &entry.trusted_root {
             Some(root) => {

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::{
     Outcome, World,
     arguments::{Format, VerifyArguments},
-    gnupg,
+    gnupg, gpgsm,
     report::{Answer, Line, Report, Tally},
     settings::{self, Trust},
     trust::roots,
@@ -47,6 +47,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     let ring = std::mem::take(&mut trust.openpgp);
     let verifier = Verifier::new(std::mem::take(&mut trust.instances))
         .with_openpgp(ring)
+        .with_smime(std::mem::take(&mut trust.smime))
         .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     if arguments.verbose {
         tell_sources(world, &trust);
@@ -109,8 +110,11 @@ fn judge_all(
         );
         gathered = next;
         if judge.trust.source.is_none() && lines.iter().any(Line::lacks_key) {
-            let own =
-                own.get_or_insert_with(|| Verifier::new(Vec::new()).with_openpgp(gnupg::ring(world, None)));
+            let own = own.get_or_insert_with(|| {
+                Verifier::new(Vec::new())
+                    .with_openpgp(gnupg::ring(world, None))
+                    .with_smime(gpgsm::authorities(world))
+            });
             judge.again(own, &mut lines);
         }
         lines.iter().for_each(|line| tally.count(line));

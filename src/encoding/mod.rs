@@ -6,6 +6,7 @@
 pub mod ber;
 pub mod cms;
 pub mod der;
+pub mod name;
 pub mod x509;
 
 /// SHA-256 over several slices, as if they were one.

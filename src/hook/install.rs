@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Shim, ShimError, Trust, TrustError,
-    trust::{certificates_beside, read_policy, trusted_roots_beside},
+    trust::{authorities_beside, certificates_beside, read_policy, trusted_roots_beside},
 };
 use crate::{
     repository::{Configuration, ConfigurationError, OpenError, Repository, Scopes},
@@ -33,6 +33,8 @@ pub struct InstallOptions {
     pub trusted_roots: Vec<(String, PathBuf)>,
     /// Files of OpenPGP certificates that count instead of those that the policy names.
     pub openpgp_certificates: Vec<(String, PathBuf)>,
+    /// Files of certificate authorities that count instead of those that the policy names.
+    pub certificate_authorities: Vec<(String, PathBuf)>,
 }
 
 /// What was installed.
@@ -136,7 +138,9 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let words = read_policy(&policy)?;
     let trusted_roots = pinned(&options.trusted_roots, trusted_roots_beside(&policy, &words))?;
     let openpgp_certificates = pinned(&options.openpgp_certificates, certificates_beside(&policy, &words))?;
-    Trust::read(&policy, &trusted_roots, &openpgp_certificates)?;
+    let certificate_authorities =
+        pinned(&options.certificate_authorities, authorities_beside(&policy, &words))?;
+    Trust::read(&policy, &trusted_roots, &openpgp_certificates, &certificate_authorities)?;
     let program = absolute(&options.program)?;
     if !program.is_file() {
         return Err(InstallError::NoProgram(program));
@@ -165,6 +169,7 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
         before,
         trusted_roots,
         openpgp_certificates,
+        certificate_authorities,
     };
     let text = shim.render()?;
     claim_state(&state, git_dir)?;
@@ -286,6 +291,7 @@ mod tests {
             program: "/bin/sh".into(),
             trusted_roots: vec![],
             openpgp_certificates: vec![],
+            certificate_authorities: vec![],
         }
     }
 

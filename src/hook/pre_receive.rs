@@ -33,6 +33,8 @@ pub struct Context {
     pub trusted_roots: Vec<(String, PathBuf)>,
     /// Each file of OpenPGP certificates, by its name in the policy.
     pub openpgp_certificates: Vec<(String, PathBuf)>,
+    /// The file of each certificate authority, by its name in the policy.
+    pub certificate_authorities: Vec<(String, PathBuf)>,
     /// The folder for what the gate has accepted.
     pub state: PathBuf,
     /// The repository for which the hook was installed.
@@ -108,7 +110,12 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         ));
     }
 
-    let trust = Trust::read(&context.policy, &context.trusted_roots, &context.openpgp_certificates)?;
+    let trust = Trust::read(
+        &context.policy,
+        &context.trusted_roots,
+        &context.openpgp_certificates,
+        &context.certificate_authorities,
+    )?;
     let repository = Repository::at(&context.repository).map_err(|error| failed(&error))?;
     if let Some(git_dir) = &context.environment.git_dir
         && !same_place(git_dir, repository.git_dir())
@@ -129,7 +136,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
     let shallow = repository.shallow(environment.shallow_file.as_deref()).map_err(|error| failed(&error))?;
     let gate = Gate {
         policy: &trust.policy,
-        verifier: &Verifier::new(trust.instances).with_openpgp(trust.openpgp),
+        verifier: &Verifier::new(trust.instances).with_openpgp(trust.openpgp).with_smime(trust.smime),
         objects: &objects,
         references: &repository.references(),
         shallow: &shallow,

@@ -10,7 +10,7 @@ use super::{
     InstallError, Shim, Trust,
     install::{hook_path, hooks_path, is_executable},
     pre_receive::{foreign_anchor, same_place},
-    trust::{certificates_beside, read_policy, trusted_roots_beside},
+    trust::{authorities_beside, certificates_beside, read_policy, trusted_roots_beside},
 };
 use crate::{policy, repository::Repository};
 
@@ -31,6 +31,13 @@ pub struct Status {
 pub enum StatusFinding {
     /// Every push is refused as things stand.
     Broken(String),
+    /// The shim has another file of a certificate authority than the policy names now.
+    OtherAuthority {
+        /// Its name in the policy.
+        name: String,
+        /// What the shim holds.
+        pinned: PathBuf,
+    },
     /// The shim has another file of OpenPGP certificates than the policy names now.
     OtherCertificates {
         /// Its name in the policy.
@@ -57,6 +64,11 @@ impl fmt::Display for StatusFinding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broken(what) => write!(formatter, "every push is refused: {what}"),
+            Self::OtherAuthority { name, pinned } => write!(
+                formatter,
+                "the hook takes the certificate authority '{name}' from '{}', the policy from elsewhere; run 'countersign hook install' again",
+                pinned.display()
+            ),
             Self::OtherCertificates { file, pinned } => write!(
                 formatter,
                 "the hook takes the OpenPGP certificates '{file}' from '{}', the policy from elsewhere; run 'countersign hook install' again",
@@ -120,7 +132,12 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
     if !shim.program.is_file() {
         findings.push(StatusFinding::Broken(format!("there is no program '{}'", shim.program.display())));
     }
-    let trust = Trust::read(&shim.policy, &shim.trusted_roots, &shim.openpgp_certificates);
+    let trust = Trust::read(
+        &shim.policy,
+        &shim.trusted_roots,
+        &shim.openpgp_certificates,
+        &shim.certificate_authorities,
+    );
     let policy = match trust {
         Ok(trust) => Some(trust.policy),
         Err(error) => {
@@ -138,6 +155,14 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
                 findings.push(StatusFinding::OtherCertificates { file, pinned: pinned.clone() });
             }
         }
+        for (name, path) in authorities_beside(&shim.policy, &policy) {
+            let pinned = shim.certificate_authorities.iter().find(|(pinned, _)| *pinned == name);
+            if let Some((_, pinned)) = pinned
+                && pinned.canonicalize().ok() != path.canonicalize().ok()
+            {
+                findings.push(StatusFinding::OtherAuthority { name, pinned: pinned.clone() });
+            }
+        }
         for (instance, path) in trusted_roots_beside(&shim.policy, &policy) {
             let pinned = shim.trusted_roots.iter().find(|(name, _)| *name == instance);
             if let Some((_, pinned)) = pinned
@@ -152,7 +177,8 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
             format!("the hook that runs first, '{}', is not there or may not be executed", before.display());
         findings.push(StatusFinding::Broken(what));
     }
-    let roots = shim.trusted_roots.iter().chain(&shim.openpgp_certificates).map(|(_, path)| path.as_path());
+    let files = shim.trusted_roots.iter().chain(&shim.openpgp_certificates);
+    let roots = files.chain(&shim.certificate_authorities).map(|(_, path)| path.as_path());
     let accepted = shim.state.join("accepted");
     let paths = [hook, &shim.policy, &shim.state, &accepted, &shim.program].into_iter().chain(roots);
     let mut writable: Vec<PathBuf> =
@@ -210,6 +236,7 @@ mod tests {
             program: "/bin/sh".into(),
             trusted_roots: vec![],
             openpgp_certificates: vec![],
+            certificate_authorities: vec![],
         };
         install(&options).unwrap();
         let mode = |path: &Path, mode: u32| {

@@ -9,7 +9,10 @@ use std::{
 use crate::{
     policy::{PUBLIC_GOOD, Policy, PolicyError},
     sigstore::trusted_root::{Instance, TrustedRootError},
-    verify::openpgp::{KeyRing, MAXIMUM_RING_BYTES},
+    verify::{
+        openpgp::{KeyRing, MAXIMUM_RING_BYTES},
+        smime::{Authorities, MAXIMUM_AUTHORITY_BYTES},
+    },
     words::Failure,
 };
 
@@ -22,6 +25,8 @@ pub struct Trust {
     pub instances: Vec<Instance>,
     /// The OpenPGP certificates that it counts.
     pub openpgp: KeyRing,
+    /// The certificate authorities that it counts.
+    pub smime: Authorities,
 }
 
 /// Why there is nothing that could decide. One cause, one variant.
@@ -31,6 +36,9 @@ pub enum TrustError {
     /// There is no policy file.
     #[error("there is no policy at '{}'", .0.display())]
     NoPolicy(PathBuf),
+    /// The policy counts a certificate authority for which the hook has no file.
+    #[error("the policy names the certificate authority '{0}', and the hook was installed without its file")]
+    AuthorityNotPinned(String),
     /// The policy counts OpenPGP certificates for which the hook has no file.
     #[error("the policy names the OpenPGP certificates '{0}', and the hook was installed without them")]
     CertificatesNotPinned(String),
@@ -74,8 +82,8 @@ pub enum TrustError {
 }
 
 impl Trust {
-    /// Read the policy at `path`, and the trusted roots and OpenPGP certificates at exactly the paths
-    /// that are given by their names in the policy.
+    /// Read the policy at `path`, and the trusted roots, OpenPGP certificates and certificate authorities
+    /// at exactly the paths that are given by their names in the policy.
     ///
     /// # Errors
     /// Anything missing, unreadable or not understood.
@@ -83,6 +91,7 @@ impl Trust {
         path: &Path,
         pinned: &[(String, PathBuf)],
         certificates: &[(String, PathBuf)],
+        authorities: &[(String, PathBuf)],
     ) -> Result<Self, TrustError> {
         let mut policy = read_policy(path)?;
         let pinned: HashMap<&str, &PathBuf> =
@@ -105,12 +114,18 @@ impl Trust {
         for file in policy.openpgp_certificates() {
             let pinned = certificates.iter().find(|(name, _)| name == file);
             let (_, path) = pinned.ok_or_else(|| TrustError::CertificatesNotPinned(file.clone()))?;
-            contents.push(read_certificates(path)?);
+            contents.push(read_certificates(path, MAXIMUM_RING_BYTES)?);
         }
-        let openpgp = policy
-            .take_openpgp_certificates(&contents)
-            .map_err(|cause| TrustError::Policy { path: path.to_owned(), cause })?;
-        Ok(Self { policy, instances, openpgp })
+        let mut authority_contents = Vec::new();
+        for entry in policy.certificate_authorities() {
+            let pinned = authorities.iter().find(|(name, _)| *name == entry.name);
+            let (_, path) = pinned.ok_or_else(|| TrustError::AuthorityNotPinned(entry.name.clone()))?;
+            authority_contents.push(read_certificates(path, MAXIMUM_AUTHORITY_BYTES)?);
+        }
+        let failed = |cause| TrustError::Policy { path: path.to_owned(), cause };
+        let openpgp = policy.take_openpgp_certificates(&contents).map_err(failed)?;
+        let smime = policy.take_certificate_authorities(&authority_contents).map_err(failed)?;
+        Ok(Self { policy, instances, openpgp, smime })
     }
 }
 
@@ -150,11 +165,18 @@ pub(super) fn certificates_beside(path: &Path, policy: &Policy) -> Vec<(String, 
     policy.openpgp_certificates().iter().map(|file| (file.clone(), folder.join(file))).collect()
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<u8>, TrustError> {
+/// Where the file of each certificate authority lies, by the policy's own words: relative to its file.
+pub(super) fn authorities_beside(path: &Path, policy: &Policy) -> Vec<(String, PathBuf)> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let entries = policy.certificate_authorities().iter();
+    entries.map(|entry| (entry.name.clone(), folder.join(&entry.file))).collect()
+}
+
+fn read_certificates(path: &Path, maximum: usize) -> Result<Vec<u8>, TrustError> {
     let failed = |source| TrustError::Unreadable { path: path.to_owned(), source };
     let mut content = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(MAXIMUM_RING_BYTES as u64 + 1).read_to_end(&mut content).map_err(failed)?;
+    file.take(maximum as u64 + 1).read_to_end(&mut content).map_err(failed)?;
     Ok(content)
 }
 
@@ -174,7 +196,7 @@ impl From<TrustError> for Failure {
             TrustError::NoPolicy(path) => {
                 format!("write one with 'countersign policy init {}'", path.display())
             }
-            TrustError::CertificatesNotPinned(_) => {
+            TrustError::AuthorityNotPinned(_) | TrustError::CertificatesNotPinned(_) => {
                 "put the file in its place and run 'countersign hook install' again".to_owned()
             }
             TrustError::NotPinned(_) | TrustError::TrustedRoot { .. } => {
@@ -208,7 +230,7 @@ mod tests {
     #[test]
     fn public_good_is_built_in() {
         let (_directory, path) = policy("version = 1\nother_refs = \"refuse\"\n");
-        let trust = Trust::read(&path, &[], &[]).unwrap();
+        let trust = Trust::read(&path, &[], &[], &[]).unwrap();
         let names: Vec<&str> = trust.instances.iter().map(Instance::name).collect();
         assert_eq!(names, [PUBLIC_GOOD]);
     }
@@ -217,14 +239,15 @@ mod tests {
     fn staging_is_built_in_where_the_policy_names_it() {
         let (_directory, path) =
             policy("version = 1\nother_refs = \"refuse\"\n[[instance]]\nname = \"staging\"\n");
-        let trust = Trust::read(&path, &[], &[]).unwrap();
+        let trust = Trust::read(&path, &[], &[], &[]).unwrap();
         let names: Vec<&str> = trust.instances.iter().map(Instance::name).collect();
         assert_eq!(names, ["staging", PUBLIC_GOOD]);
     }
 
     #[test]
     fn no_policy_says_which_command_writes_one() {
-        let failure = Failure::from(Trust::read(Path::new("/nowhere/policy.toml"), &[], &[]).unwrap_err());
+        let failure =
+            Failure::from(Trust::read(Path::new("/nowhere/policy.toml"), &[], &[], &[]).unwrap_err());
         assert_eq!(failure.error, "there is no policy at '/nowhere/policy.toml'");
         assert_eq!(failure.hints, ["write one with 'countersign policy init /nowhere/policy.toml'"]);
     }
@@ -235,14 +258,14 @@ mod tests {
         let root = directory.path().join("r.json");
         std::fs::write(&root, "{}").unwrap();
         assert!(
-            matches!(Trust::read(&path, &[], &[]), Err(TrustError::NotPinned(name)) if name == "s"),
+            matches!(Trust::read(&path, &[], &[], &[]), Err(TrustError::NotPinned(name)) if name == "s"),
             "the policy's own path is not followed"
         );
         let pinned = [("s".to_owned(), directory.path().join("missing.json"))];
-        assert!(matches!(Trust::read(&path, &pinned, &[]), Err(TrustError::Unreadable { .. })));
+        assert!(matches!(Trust::read(&path, &pinned, &[], &[]), Err(TrustError::Unreadable { .. })));
         std::fs::write(&root, "garbage").unwrap();
         assert!(matches!(
-            Trust::read(&path, &[("s".to_owned(), root)], &[]),
+            Trust::read(&path, &[("s".to_owned(), root)], &[], &[]),
             Err(TrustError::TrustedRoot { .. })
         ));
     }
@@ -250,6 +273,6 @@ mod tests {
     #[test]
     fn a_policy_that_does_not_parse_is_refused() {
         let (_directory, path) = policy("version = 1\n");
-        assert!(matches!(Trust::read(&path, &[], &[]), Err(TrustError::Policy { .. })));
+        assert!(matches!(Trust::read(&path, &[], &[], &[]), Err(TrustError::Policy { .. })));
     }
 }

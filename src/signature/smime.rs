@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::{
-    FormatError,
+    FormatError, armor,
     keyless::{ID_CONTENT_TYPE, ID_DATA, ID_MESSAGE_DIGEST, LOG_ENTRY},
 };
 use crate::encoding::{
@@ -47,6 +47,14 @@ pub fn is_keyless(cms: &SignedData<'_>) -> bool {
                 slices.extensions.iter().any(|extension| extension.identifier.starts_with(FULCIO.as_bytes()))
             })
         })
+}
+
+/// Whether an armored signature is CMS that can be read and is not of the keyless kind.
+#[must_use]
+pub fn is_smime(armored: &[u8]) -> bool {
+    armor::decode(armored).is_ok_and(|bytes| {
+        normalised(&bytes).is_ok_and(|der| SignedData::parse(&der).is_ok_and(|cms| !is_keyless(&cms)))
+    })
 }
 
 /// The parts of an S/MIME signature; claims only.

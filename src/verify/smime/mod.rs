@@ -8,7 +8,7 @@
 mod algorithm;
 mod authority;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 pub use authority::{AuthorityError, CertificateAuthority, MAXIMUM_AUTHORITY_BYTES};
 
@@ -36,6 +36,12 @@ pub struct Authorities {
 struct Chain {
     /// In which every certificate of it is valid.
     window: Window,
+}
+
+impl fmt::Debug for Authorities {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Authorities").field("list", &self.list).finish_non_exhaustive()
+    }
 }
 
 impl Authorities {
