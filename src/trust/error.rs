@@ -81,7 +81,7 @@ impl From<TrustError> for Failure {
             TrustError::Policy { place: Place::File(path), .. } => {
                 format!("look at it with 'countersign policy check {}'", path.display())
             }
-            TrustError::NoPolicy(Place::Commit { .. }) | TrustError::Policy { .. } => {
+            TrustError::NoPolicy(Place::Commit(_)) | TrustError::Policy { .. } => {
                 "ask whoever publishes the policy".to_owned()
             }
             TrustError::BuiltIn { .. }

@@ -8,7 +8,9 @@ mod error;
 mod source;
 
 pub use error::TrustError;
-pub use source::{Beside, Content, MAXIMUM_POLICY_BYTES, NamedFile, Pinned, Place, PolicySource};
+pub use source::{
+    Beside, CommitPlace, Content, MAXIMUM_POLICY_BYTES, NamedFile, Pinned, Place, PolicySource,
+};
 
 use crate::{
     encoding::sha256,

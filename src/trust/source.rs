@@ -82,23 +82,27 @@ pub struct Content {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In the tree of a commit.
-    Commit {
-        /// The commit.
-        commit: ObjectId,
-        /// When it says that it was made, in seconds since 1970.
-        time: i64,
-        /// The path in its tree.
-        path: String,
-    },
+    Commit(Box<CommitPlace>),
     /// A file.
     File(PathBuf),
+}
+
+/// A place in the tree of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitPlace {
+    /// The commit.
+    pub commit: ObjectId,
+    /// When it says that it was made, in seconds since 1970.
+    pub time: i64,
+    /// The path in its tree.
+    pub path: String,
 }
 
 impl fmt::Display for Place {
     /// The path, or `COMMIT:PATH` as git writes it; escaped.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Commit { commit, path, .. } => write!(formatter, "{commit}:{}", escape(path)),
+            Self::Commit(place) => write!(formatter, "{}:{}", place.commit, escape(&place.path)),
             Self::File(path) => formatter.write_str(&escape(&path.display().to_string())),
         }
     }

@@ -197,7 +197,7 @@ pub(in crate::cli) fn from_policy(instance: Instance, place: Place) -> Result<Ro
             let since = store::modified(&path)?;
             (Origin::File(path), since)
         }
-        Place::Commit { time, .. } => (Origin::Committed(place.to_string()), time),
+        Place::Commit(ref commit) => (Origin::Committed(place.to_string()), commit.time),
     };
     Ok(Root::new(instance, origin, since, false))
 }
