@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    AcceptedTips, PushEnvironment, Trust,
+    AcceptedTips, PushEnvironment,
     gate::{Finding, Gate, MAXIMUM_LISTED},
     parse_updates,
 };
@@ -14,6 +14,7 @@ use crate::{
     object::ObjectId,
     policy::{Policy, Refusal},
     repository::Repository,
+    trust::{Pinned, Trust},
     verify::Verifier,
     words::{Failure, escape},
 };
@@ -110,12 +111,13 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         ));
     }
 
-    let trust = Trust::read(
-        &context.policy,
-        &context.trusted_roots,
-        &context.openpgp_certificates,
-        &context.certificate_authorities,
-    )?;
+    let mut trust = Trust::load(&Pinned {
+        policy: &context.policy,
+        trusted_roots: &context.trusted_roots,
+        openpgp_certificates: &context.openpgp_certificates,
+        certificate_authorities: &context.certificate_authorities,
+    })?;
+    let instances = trust.take_instances()?;
     let repository = Repository::at(&context.repository).map_err(|error| failed(&error))?;
     if let Some(git_dir) = &context.environment.git_dir
         && !same_place(git_dir, repository.git_dir())
@@ -136,7 +138,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
     let shallow = repository.shallow(environment.shallow_file.as_deref()).map_err(|error| failed(&error))?;
     let gate = Gate {
         policy: &trust.policy,
-        verifier: &Verifier::new(trust.instances).with_openpgp(trust.openpgp).with_smime(trust.smime),
+        verifier: &Verifier::new(instances).with_openpgp(trust.openpgp).with_smime(trust.smime),
         objects: &objects,
         references: &repository.references(),
         shallow: &shallow,
