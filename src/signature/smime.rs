@@ -98,14 +98,17 @@ impl<'a> Smime<'a> {
             SignerIdentifier::IssuerAndSerial { .. } => signer.version == 1,
             SignerIdentifier::SubjectKeyIdentifier(_) => signer.version == 3,
         };
-        if !fits || !matches!(cms.version, 1 | 3) {
+        if !fits || cms.version != signer.version {
             return Err(FormatError::Version);
         }
         if cms.content_type != ID_DATA.as_bytes() || cms.content.is_some() {
             return Err(FormatError::Content);
         }
         let digest_algorithm = signer.digest_algorithm;
-        if cms.digest_algorithms.iter().all(|announced| announced.identifier != digest_algorithm.identifier) {
+        let announced = &cms.digest_algorithms;
+        if announced.iter().all(|announced| announced.identifier != digest_algorithm.identifier)
+            || !announced.iter().all(|announced| matches!(announced.parameters, None | Some([5, 0])))
+        {
             return Err(FormatError::Algorithm);
         }
         // Without signed attributes nothing says what the signature is over, nor when it was made.
