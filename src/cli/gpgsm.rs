@@ -127,7 +127,7 @@ pub(super) fn judge(
                 None => Standing::NoPolicy,
             };
             let good = |is_trusted| match stated.key_expired() {
-                true => Outcome::Expired(true),
+                true => Outcome::ExpiredSince(is_trusted),
                 false => Outcome::Good(is_trusted),
             };
             match standing {
@@ -152,7 +152,7 @@ pub(super) fn judge(
         Verdict::Bad(bad) => (Outcome::Bad, format!("bad signature by {by}: {bad}")),
         Verdict::CannotTell(cause) => {
             let outcome = match cause {
-                CannotTell::KeyExpired => Outcome::Expired(false),
+                CannotTell::KeyExpired => Outcome::Expired,
                 // The signature has been checked by then; a policy wants more than that.
                 CannotTell::UnknownCertificateAuthority if trust.policy.is_none() => Outcome::Untrusted,
                 _ => Outcome::Refused,

@@ -5,8 +5,8 @@
 //! | good, trusted | GOODSIG, VALIDSIG, TRUST_FULLY | G | 0 |
 //! | good, revocation not looked at | GOODSIG, VALIDSIG, TRUST_UNDEFINED | U | 0 |
 //! | the chain leads to no trusted root | GOODSIG, VALIDSIG, TRUST_UNDEFINED | U | 1 |
-//! | the certificate has expired since | EXPKEYSIG, VALIDSIG | Y | 0 |
-//! | it had expired already | EXPKEYSIG, VALIDSIG | Y | 1 |
+//! | the certificate has expired since | EXPKEYSIG, VALIDSIG, TRUST_… | Y | 0 |
+//! | it had expired already | EXPKEYSIG, VALIDSIG, TRUST_UNDEFINED | Y | 1 |
 //! | wrong bytes | BADSIG | B | 1 |
 //! | no certificate, an unfit one, a weak digest, not named by the policy | ERRSIG, NO_PUBKEY | E | 1 |
 //!
@@ -36,8 +36,10 @@ pub struct CertificateAnswer {
 pub enum Outcome {
     /// The bytes or the signature were changed.
     Bad,
-    /// The certificate has expired: since then (`true`), or before the signature states that it was made.
-    Expired(bool),
+    /// The certificate has expired before the signature states that it was made.
+    Expired,
+    /// Good, by a certificate that has expired since; the rest as for [`Self::Good`].
+    ExpiredSince(bool),
     /// Good, by a certificate that counts; `false` where nobody has looked whether it is revoked.
     Good(bool),
     /// Anything else that cannot be accepted.
@@ -57,6 +59,9 @@ pub struct CertificateSigner {
     pub expires: i64,
 }
 
+const FULLY: &str = "TRUST_FULLY 0 shell";
+const UNDEFINED: &str = "TRUST_UNDEFINED 0 shell";
+
 /// The attributes of a distinguished name as gpgsm writes them: `/CN=Alice Example/O=Corp`.
 #[must_use]
 pub fn subject(attributes: &[(String, String)]) -> String {
@@ -71,11 +76,13 @@ pub fn subject(attributes: &[(String, String)]) -> String {
 pub(super) fn write(lines: &mut String, answer: &CertificateAnswer) -> u8 {
     let CertificateAnswer { outcome, signer, created, public_key_algorithm, hash_algorithm } = answer;
     let (word, trust, exit) = match outcome {
-        Outcome::Good(true) => ("GOODSIG", "TRUST_FULLY 0 shell", 0),
-        Outcome::Good(false) => ("GOODSIG", "TRUST_UNDEFINED 0 shell", 0),
+        Outcome::Good(true) => ("GOODSIG", FULLY, 0),
+        Outcome::Good(false) => ("GOODSIG", UNDEFINED, 0),
         // 98 is gpgsm's "not trusted".
         Outcome::Untrusted => ("GOODSIG", "TRUST_UNDEFINED 98", 1),
-        Outcome::Expired(since) => ("EXPKEYSIG", "", u8::from(!since)),
+        Outcome::ExpiredSince(true) => ("EXPKEYSIG", FULLY, 0),
+        Outcome::ExpiredSince(false) => ("EXPKEYSIG", UNDEFINED, 0),
+        Outcome::Expired => ("EXPKEYSIG", UNDEFINED, 1),
         Outcome::Bad => ("BADSIG", "", 1),
         Outcome::Refused => ("ERRSIG", "", 1),
     };
@@ -106,9 +113,7 @@ pub(super) fn write(lines: &mut String, answer: &CertificateAnswer) -> u8 {
         "[GNUPG:] VALIDSIG {key} {date} {created} {expires} 0 0 {public_key_algorithm} {hash_algorithm} 00"
     )
     .expect("writing to a string cannot fail");
-    if !trust.is_empty() {
-        writeln!(lines, "[GNUPG:] {trust}").expect("writing to a string cannot fail");
-    }
+    writeln!(lines, "[GNUPG:] {trust}").expect("writing to a string cannot fail");
     exit
 }
 
@@ -144,8 +149,9 @@ mod tests {
             (Outcome::Good(true), "GOODSIG", "TRUST_FULLY 0 shell", 0),
             (Outcome::Good(false), "GOODSIG", "TRUST_UNDEFINED 0 shell", 0),
             (Outcome::Untrusted, "GOODSIG", "TRUST_UNDEFINED 98", 1),
-            (Outcome::Expired(true), "EXPKEYSIG", "00", 0),
-            (Outcome::Expired(false), "EXPKEYSIG", "00", 1),
+            (Outcome::ExpiredSince(true), "EXPKEYSIG", "TRUST_FULLY 0 shell", 0),
+            (Outcome::ExpiredSince(false), "EXPKEYSIG", "TRUST_UNDEFINED 0 shell", 0),
+            (Outcome::Expired, "EXPKEYSIG", "TRUST_UNDEFINED 0 shell", 1),
             (Outcome::Bad, "BADSIG", "/CN=a", 1),
             (Outcome::Refused, "ERRSIG", &"AB".repeat(20), 1),
         ] {

@@ -243,7 +243,7 @@ impl Workshop {
         let file = write(&self.path(""), "payload", PAYLOAD);
         let time = time.map(|time| time.to_string());
         let faked: Vec<&str> = time.iter().flat_map(|time| ["--faked-system-time", time]).collect();
-        let user = format!("/CN={name}/O=Corp");
+        let user = format!("{name}@corp.example");
         let fixed = ["--batch", "--quiet", "--armor", "--detach-sign", "-u", &user, file.to_str().unwrap()];
         self.run("gpgsm", &[&faked[..], &fixed].concat())
     }
