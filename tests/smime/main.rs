@@ -11,4 +11,5 @@ mod gate;
 mod message;
 mod oracle;
 mod real;
+mod seeds;
 mod workshop;
