@@ -61,10 +61,10 @@ fn groff_and_man_find_nothing_wrong() {
 
 #[test]
 fn every_key_of_a_policy_is_described() {
-    let source = read("src/policy/file.rs");
-    let keys = source.split("const KEYS").nth(1).unwrap().split("/// The one word").next().unwrap();
+    let sources = ["keys", "identity", "rule"].map(|name| read(&format!("src/policy/file/{name}.rs")));
     let page = read("man/countersign-policy.5");
-    let keys = literals(keys);
+    let tables = sources.iter().flat_map(|source| source.split("KEYS: [&str; ").skip(1));
+    let keys: Vec<_> = tables.flat_map(|table| literals(table.split("];").next().unwrap())).collect();
     assert!(keys.len() > 20, "{keys:?}");
     for key in keys {
         let headings = [format!(".B {key}"), format!(".B [[{key}]]"), format!(".B [{key}.\\fINAME\\fP]")];
