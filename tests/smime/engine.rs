@@ -1,5 +1,6 @@
 //! One failure each, with its cause: what the engine says of signatures by openssl and made by hand.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use countersign::{
     object::Payload,
     signature::FormatError,
@@ -350,6 +351,53 @@ fn validity_is_judged_at_the_stated_time() {
 }
 
 #[test]
+fn what_a_revocation_list_names_counts_at_no_time() {
+    let Some(workshop) = Workshop::new("revocation lists", &[]) else { return };
+    for name in ["mallory", "eve"] {
+        workshop.issue(name, "middle", MAIL, ALWAYS);
+    }
+    let list = |issuer: &str, revoked: &[&str], made: &str| {
+        let fixed = ["ca", "-config", "ca.cnf"];
+        for name in revoked {
+            let certificate = format!("{name}.pem");
+            let by = ["-revoke", &certificate, "-keyfile", "root.key", "-cert", "root.pem"];
+            workshop.run("openssl", &[&fixed[..], &by].concat());
+        }
+        let (key, certificate) = (format!("{issuer}.key"), format!("{issuer}.pem"));
+        let by = ["-gencrl", "-keyfile", &key, "-cert", &certificate, "-crlexts", "numbered"];
+        let dates = ["-crl_lastupdate", made, "-crl_nextupdate", "20220101000000Z"];
+        workshop.run("openssl", &[&fixed[..], &by, &dates].concat())
+    };
+    let verdict = |lists: &[&str], name: &'static str| {
+        let pem = workshop.pem(&["root"]) + &lists.concat();
+        let corp = CertificateAuthority::from_pem("corp", pem.as_bytes()).unwrap();
+        let verifier = Verifier::new(Vec::new()).with_smime(Authorities::new(vec![corp]));
+        judge(&verifier, &Message::by(name).armored(&workshop))
+    };
+    let empty = list("middle", &[], "20210101000000Z");
+    let older = list("middle", &["mallory"], "20210201000000Z");
+    let newer = list("middle", &["eve"], "20210301000000Z");
+    let by = |name: &str| Some(format!("X.509 {name}@corp.example of corp"));
+    assert_eq!(signer(&verdict(&[&empty], "mallory")), by("mallory"));
+    assert_eq!(verdict(&[&older], "mallory"), cannot_tell(CannotTell::KeyRevoked));
+    assert_eq!(signer(&verdict(&[&older], "eve")), by("eve"));
+    for lists in [[&older, &newer], [&newer, &older], [&newer, &empty]] {
+        assert_eq!(verdict(&lists.map(String::as_str), "eve"), cannot_tell(CannotTell::KeyRevoked));
+        assert_eq!(signer(&verdict(&lists.map(String::as_str), "alice")), by("alice"));
+    }
+    // The authority itself is revoked, and with it everybody below.
+    let root = list("root", &["middle"], "20210401000000Z");
+    assert_eq!(verdict(&[&root], "alice"), cannot_tell(CannotTell::KeyRevoked));
+    // A list in its name that it has not signed decides nothing, and stands in the way.
+    let body: String = newer.lines().filter(|line| !line.starts_with("-----")).collect();
+    let mut forged = STANDARD.decode(body).unwrap();
+    *forged.last_mut().unwrap() ^= 1;
+    let forged = STANDARD.encode(forged);
+    let forged = format!("-----BEGIN X509 CRL-----\n{forged}\n-----END X509 CRL-----\n");
+    assert_eq!(verdict(&[&forged], "alice"), cannot_tell(CannotTell::CertificatePath));
+}
+
+#[test]
 fn authorities_are_kept_apart() {
     let Some(workshop) = Workshop::new("several authorities", &[]) else { return };
     workshop.issue("rival", "rival", ROOT, ALWAYS);
@@ -385,6 +433,7 @@ fn a_file_that_is_no_authority_has_its_cause() {
         (String::new(), AuthorityError::Pem),
         ("garbage".to_owned(), AuthorityError::Pem),
         (root.replace("-----END", "----END"), AuthorityError::Pem),
+        (root.replace(" CERTIFICATE", " X509 CRL") + &root, AuthorityError::RevocationList),
         (format!("{root}{key}"), AuthorityError::PrivateKey),
         (root.repeat(2000), AuthorityError::TooLarge),
     ] {

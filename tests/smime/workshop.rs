@@ -52,10 +52,12 @@ impl Workshop {
         fs::write(workshop.path("ca/index"), "").unwrap();
         fs::write(workshop.path("ca/index.attr"), "unique_subject = no\n").unwrap();
         fs::write(workshop.path("ca/serial"), "4D00\n").unwrap();
+        fs::write(workshop.path("ca/crlnumber"), "01\n").unwrap();
         fs::write(
             workshop.path("ca.cnf"),
-            "[ca]\ndefault_ca = default\n[default]\ndatabase = ca/index\nserial = ca/serial\n\
+            "[ca]\ndefault_ca = default\n[default]\ndatabase = ca/index\nserial = ca/serial\ncrlnumber = ca/crlnumber\n\
              new_certs_dir = ca\ndefault_md = sha256\npolicy = names\npreserve = yes\n\
+             [numbered]\nauthorityKeyIdentifier = keyid\n\
              [names]\norganizationName = optional\ncommonName = supplied\nemailAddress = optional\n",
         )
         .unwrap();

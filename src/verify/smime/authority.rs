@@ -3,15 +3,24 @@
 //! Paths are built and checked by `rustls-webpki`; what it leaves to others is checked here: when the
 //! root itself was valid, and that every authority on the way may sign certificates at all.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, cmp::Reverse, time::Duration};
 
 use ::der::Decode as _;
-use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime, pem::PemObject as _};
-use webpki::{ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, VerifiedPath};
+use rustls_pki_types::{
+    CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime, pem::PemObject as _,
+};
+use webpki::{
+    CertRevocationList, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, OwnedCertRevocationList,
+    RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath,
+};
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages, SubjectAltName, name::GeneralName};
 
 use crate::{
-    encoding::{der::ObjectIdentifier, sha256, x509::Slices},
+    encoding::{
+        der::{self, DerError, ObjectIdentifier, Tag},
+        sha256,
+        x509::Slices,
+    },
     sigstore::{
         certificate::ProfileError,
         trusted_root::{Window, is_authority},
@@ -20,9 +29,11 @@ use crate::{
 };
 
 /// The largest file of an authority's certificates that is read, in bytes.
-pub const MAXIMUM_AUTHORITY_BYTES: usize = 1024 * 1024;
+pub const MAXIMUM_AUTHORITY_BYTES: usize = 16 * 1024 * 1024;
 /// The most certificates that such a file may hold.
 const MAXIMUM_CERTIFICATES: usize = 256;
+/// The most revocation lists that such a file may hold.
+const MAXIMUM_REVOCATION_LISTS: usize = 64;
 /// The longest address that is read, in bytes (RFC 5321 §4.5.3.1).
 const MAXIMUM_ADDRESS_BYTES: usize = 320;
 
@@ -41,6 +52,8 @@ pub struct CertificateAuthority {
     roots: Vec<Root>,
     anchors: Vec<TrustAnchor<'static>>,
     others: Vec<Vec<u8>>,
+    /// The newest first.
+    revocation_lists: Vec<CertRevocationList<'static>>,
 }
 
 #[derive(Debug)]
@@ -67,9 +80,12 @@ pub enum AuthorityError {
     /// A private key, which has no business where certificates are.
     #[error("it holds a private key; keep the certificates alone")]
     PrivateKey,
-    /// More than [`MAXIMUM_AUTHORITY_BYTES`], or too many certificates.
+    /// A revocation list in it cannot be read.
+    #[error("a revocation list in it is not a whole one of version 2")]
+    RevocationList,
+    /// More than [`MAXIMUM_AUTHORITY_BYTES`], or too many certificates or revocation lists.
     #[error(
-        "it is larger than {MAXIMUM_AUTHORITY_BYTES} bytes or holds more than {MAXIMUM_CERTIFICATES} certificates"
+        "it is larger than {MAXIMUM_AUTHORITY_BYTES} bytes, or holds more than {MAXIMUM_CERTIFICATES} certificates or {MAXIMUM_REVOCATION_LISTS} revocation lists"
     )]
     TooLarge,
 }
@@ -78,6 +94,7 @@ impl CertificateAuthority {
     /// The authority called `name` from the PEM text of its certificates. The self-issued ones among them
     /// are its roots, and trusted; the others are only known, as intermediate authorities or as signers
     /// whose signatures leave their certificate out.
+    /// Revocation lists among them count for all times; what no list speaks of is not revoked.
     ///
     /// # Errors
     /// [`AuthorityError`].
@@ -96,11 +113,22 @@ impl CertificateAuthority {
                 return Err(AuthorityError::TooLarge);
             }
         }
-        if certificates.is_empty() || text.matches("-----BEGIN ").count() != certificates.len() {
+        let mut lists = Vec::new();
+        for list in CertificateRevocationListDer::pem_slice_iter(pem) {
+            lists.push(revocation_list(&list.map_err(|_| AuthorityError::Pem)?)?);
+            if lists.len() > MAXIMUM_REVOCATION_LISTS {
+                return Err(AuthorityError::TooLarge);
+            }
+        }
+        let blocks = text.matches("-----BEGIN ").count();
+        if certificates.is_empty() || blocks != certificates.len() + lists.len() {
             return Err(AuthorityError::Pem);
         }
+        // The first that speaks for an authority is the one that is asked.
+        lists.sort_by_key(|(made, _)| Reverse(*made));
         let mut authority = Self::from_certificates(name, certificates, |_| true)?;
         authority.digest = sha256(&[pem]);
+        authority.revocation_lists = lists.into_iter().map(|(_, list)| list).collect();
         Ok(authority)
     }
 
@@ -116,8 +144,14 @@ impl CertificateAuthority {
     ) -> Result<Self, AuthorityError> {
         let parts: Vec<&[u8]> = certificates.iter().map(Vec::as_slice).collect();
         let digest = sha256(&parts);
-        let mut authority =
-            Self { name: name.to_owned(), digest, roots: vec![], anchors: vec![], others: vec![] };
+        let mut authority = Self {
+            name: name.to_owned(),
+            digest,
+            roots: vec![],
+            anchors: vec![],
+            others: vec![],
+            revocation_lists: vec![],
+        };
         for certificate in certificates {
             let slices = Slices::parse(&certificate).map_err(|_| AuthorityError::Certificate)?;
             let is_root = slices.subject == slices.issuer && is_authority(&slices, 0);
@@ -194,13 +228,17 @@ impl CertificateAuthority {
             }
         };
         let seconds = u64::try_from(time).map_err(|_| CannotTell::CertificateChainWindow)?;
+        let lists: Vec<&CertRevocationList<'_>> = self.revocation_lists.iter().collect();
+        let revocation = RevocationOptionsBuilder::new(&lists).ok();
+        let revocation =
+            revocation.map(|options| options.with_status_policy(UnknownStatusPolicy::Allow).build());
         let verified = end_entity.verify_for_usage(
             webpki::ALL_VERIFICATION_ALGS,
             &self.anchors,
             &intermediates,
             UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
             ForMail,
-            None,
+            revocation,
             Some(&check),
         );
         match verified {
@@ -252,6 +290,7 @@ fn cause(error: &webpki::Error) -> CannotTell {
     use webpki::Error;
     match error {
         Error::UnknownIssuer | Error::InvalidSignatureForPublicKey => CannotTell::UnknownCertificateAuthority,
+        Error::CertRevoked => CannotTell::KeyRevoked,
         Error::EmptyEkuExtension => CannotTell::CertificateUsage,
         Error::CertExpired { .. } | Error::CertNotValidYet { .. } | Error::InvalidCertValidity => {
             CannotTell::CertificateChainWindow
@@ -260,6 +299,21 @@ fn cause(error: &webpki::Error) -> CannotTell {
         | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => CannotTell::WeakAlgorithm,
         _ => CannotTell::CertificatePath,
     }
+}
+
+/// A revocation list, and when it was made.
+fn revocation_list(der: &[u8]) -> Result<(i64, CertRevocationList<'static>), AuthorityError> {
+    let made = || -> Result<i64, DerError> {
+        // RFC 5280 §5.1: version, algorithm, issuer, thisUpdate.
+        let mut list = der::only(der, Tag::Sequence)?.walk().expect(Tag::Sequence)?.walk();
+        list.accept(Tag::Integer)?;
+        list.expect(Tag::Sequence)?;
+        list.expect(Tag::Sequence)?;
+        der::time(&list.any()?)
+    };
+    let made = made().map_err(|_| AuthorityError::RevocationList)?;
+    let list = OwnedCertRevocationList::from_der(der).map_err(|_| AuthorityError::RevocationList)?;
+    Ok((made, list.into()))
 }
 
 /// Whether the certificate is for signatures: its key usage, where there is one, has to allow them.
