@@ -131,6 +131,11 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             if let Some(entry) = stated.keys().first().and_then(x509_entry) {
                 text.push_str("if you know this to be the right person, name it in a policy:\n");
                 writeln!(text, "  x509 = [{entry}]").expect("a string takes everything");
+                if trust.policy.is_none() {
+                    text.push_str(
+                        "with the authority's certificates under '[[certificate_authority]]' there\n",
+                    );
+                }
             }
             if let Some(entry) = ssh::policy_line(signature) {
                 text.push_str("if you know this to be the right person, name it in a policy:\n");

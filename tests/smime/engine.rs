@@ -285,6 +285,9 @@ fn certificates_are_held_to_their_purpose_and_their_authority() {
     issue("under-idle", "idle", "", "");
     workshop.issue("servers", "root", &format!("{INTERMEDIATE}extendedKeyUsage=serverAuth\n"), ALWAYS);
     issue("under-servers", "servers", "", "");
+    let constraint = "nameConstraints=critical,permitted;email:corp.example\n";
+    workshop.issue("constrained", "root", &format!("{INTERMEDIATE}{constraint}"), ALWAYS);
+    issue("under-constrained", "constrained", "", "");
 
     let verifier = verifier(&workshop);
     let judge_by = |name: &'static str, issuer: &'static str| {
@@ -306,6 +309,8 @@ fn certificates_are_held_to_their_purpose_and_their_authority() {
         ("critical", "middle", CannotTell::CertificatePath),
         ("under-alice", "alice", CannotTell::UnknownCertificateAuthority),
         ("under-lower", "lower", CannotTell::CertificatePath),
+        // Fit as it is, but constraints on addresses are not understood.
+        ("under-constrained", "constrained", CannotTell::CertificatePath),
         ("under-idle", "idle", CannotTell::UnknownCertificateAuthority),
         // An authority's own certificate signs no objects.
         ("middle", "root", CannotTell::CertificateUsage),

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use crate::{
     message::{Message, message_digest},
-    workshop::{ALWAYS, MAIL, MIDDLE_OF_2021, PROGRAM, ROOT, Workshop, YEAR_2021, write},
+    workshop::{ALWAYS, MAIL, MIDDLE_OF_2021, PROGRAM, ROOT, Workshop, YEAR_2021, words, write},
 };
 
 /// What git prints of a commit with gpgsm and with countersign.
@@ -101,6 +101,29 @@ fn a_root_that_is_not_marked_is_not_trusted() {
     // gpg-agent(1) has this mark for OpenPGP alone, and gpgsm 2.2 takes it all the same.
     write(&list, "trustlist.txt", &format!("{plain} P\n"));
     assert_eq!(workshop.log(PROGRAM, &id, "%G?"), "U");
+}
+
+#[test]
+fn without_a_policy_reports_name_nobody_and_say_what_gnupg_knows() {
+    let Some(workshop) = workshop("S/MIME without a policy") else { return };
+    let id = workshop.commit(&workshop.openssl_sign("alice", &["-nocerts"]));
+    let run = |arguments: &[&str]| {
+        let mut program = workshop.command(PROGRAM);
+        let output = program.current_dir(workshop.path("repository")).args(arguments).output().unwrap();
+        (output.status.code().unwrap(), words(&output))
+    };
+    let (code, text) = run(&["verify", &id]);
+    assert!(code == 2 && text.contains("X.509 alice@corp.example of GnuPG"), "{text}");
+    let (code, text) = run(&["inspect", &id]);
+    assert_eq!(code, 0, "{text}");
+    for part in [
+        "certificates in it: 0\n",
+        "certificate for: CN=alice, O=Corp\n",
+        "  x509 = [{ authority = \"GnuPG\", subject = \"alice@corp.example\" }]\n",
+        "[[certificate_authority]]",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }
 
 #[test]
