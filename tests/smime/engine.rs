@@ -51,6 +51,9 @@ fn what_openssl_signs_is_good() {
         workshop.key_as(name, algorithm);
         workshop.issue(name, "middle", MAIL, ALWAYS);
     }
+    workshop.key_as("short", &["RSA", "-pkeyopt", "rsa_keygen_bits:1024"]);
+    workshop.issue("short", "middle", MAIL, ALWAYS);
+    workshop.issue_by_digest("weakly-issued", "middle", "sha1");
     let verifier = verifier(&workshop);
     let chain = ["-certfile", "middle.pem"];
     let pss = ["-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:-1"];
@@ -73,6 +76,10 @@ fn what_openssl_signs_is_good() {
         let longer = format!("{PAYLOAD}\n");
         let changed = verifier.verify(&Payload::whole(longer.as_bytes()), armor.as_bytes(), NOW);
         assert_eq!(changed, Verdict::Bad(Bad::DigestMismatch), "{signing} {options:?}");
+    }
+    for name in ["short", "weakly-issued"] {
+        let armor = workshop.openssl_sign(name, &chain);
+        assert_eq!(judge(&verifier, &armor), cannot_tell(CannotTell::WeakAlgorithm), "{name}");
     }
     for (options, expected) in [
         (&["-md", "sha1"][..], cannot_tell(CannotTell::WeakAlgorithm)),

@@ -121,6 +121,15 @@ impl Workshop {
         self.issue_for(name, &format!("/O=Corp/CN={name}"), issuer, extensions, valid);
     }
 
+    /// [`Self::issue`] for mail, signed with another digest.
+    pub fn issue_by_digest(&self, name: &str, issuer: &str, digest: &str) {
+        let configuration = fs::read_to_string(self.path("ca.cnf")).unwrap();
+        let other = configuration.replace("default_md = sha256", &format!("default_md = {digest}"));
+        fs::write(self.path("ca.cnf"), other).unwrap();
+        self.issue(name, issuer, MAIL, ALWAYS);
+        fs::write(self.path("ca.cnf"), configuration).unwrap();
+    }
+
     /// [`Self::issue`] with any subject.
     pub fn issue_for(&self, name: &str, subject: &str, issuer: &str, extensions: &str, valid: (&str, &str)) {
         if !self.path(&format!("{name}.key")).exists() {
