@@ -121,6 +121,14 @@ fn revoked(world: &World) -> Vec<Case> {
     let armor = world.sign("revoked-subkey", PAYLOAD, &[]);
     world.edit(&primary, "key 1\nrevkey\ny\n0\n\ny\nsave\n");
     cases.push(case("a revoked subkey", armor, 'R', engine()));
+
+    // What cannot be checked here can still only refuse.
+    let fingerprint = world.key("revoked-oddly", "rsa2048", "sign", "0", None);
+    let armor = world.sign("revoked-oddly", PAYLOAD, &[]);
+    std::fs::write(world.path("gnupg/gpg.conf"), "cert-digest-algo SHA224\n").unwrap();
+    world.edit(&fingerprint, "revkey\ny\n0\n\ny\nsave\n");
+    std::fs::remove_file(world.path("gnupg/gpg.conf")).unwrap();
+    cases.push(case("revoked with a digest that is never used", armor, 'R', engine()));
     cases
 }
 
