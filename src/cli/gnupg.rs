@@ -52,12 +52,13 @@ pub(super) fn level(world: &World<'_>, fingerprint: &str) -> Level {
     }
 }
 
-/// The program called `name`, which is not this one: by its path, or in the folders of `PATH`.
+/// The program called `name`, which is not this one: by its whole path, or in the folders of `PATH`. A
+/// relative path would lead into the repository at hand.
 pub(super) fn program(world: &World<'_>, name: &str) -> Option<PathBuf> {
     let own = world.program.canonicalize().ok();
     let usable = |path: &PathBuf| path.is_file() && path.canonicalize().ok() != own;
     if name.contains('/') {
-        return Some(world.directory.join(name)).filter(usable);
+        return Some(PathBuf::from(name)).filter(|path| path.is_absolute() && usable(path));
     }
     let folders = world.environment.get("PATH")?;
     std::env::split_paths(folders)
