@@ -145,6 +145,17 @@ fn unfit(world: &World) -> Vec<Case> {
     world.gpg(&["--yes", "--delete-secret-and-public-key", &fingerprint]);
     cases.push(case("an unknown key", armor, 'E', Engine::CannotTell(CannotTell::UnknownKey)));
 
+    // An old file that gpg has left behind, with a key that was deleted since.
+    let fingerprint = world.key("deleted", "ed25519", "sign", "0", None);
+    let armor = world.sign("deleted", PAYLOAD, &[]);
+    let old = world.path("gnupg/pubring.gpg");
+    world.gpg(&["--output", old.to_str().unwrap(), "--export", &fingerprint]);
+    world.gpg(&["--yes", "--delete-secret-and-public-key", &fingerprint]);
+    cases.push(case("a key that was deleted", armor, 'E', Engine::CannotTell(CannotTell::UnknownKey)));
+
+    world.gpg(&["--quick-generate-key", "a%0A[GNUPG:] %25 ~ ö <odd@example.org>", "ed25519", "sign", "0"]);
+    cases.push(case("an odd name", world.sign("odd@example.org", PAYLOAD, &[]), 'G', Engine::Good));
+
     let armor = world.sign("ed25519", &PAYLOAD.replace("message", "massage"), &[]);
     cases.push(case("over other bytes", armor, 'B', Engine::Bad));
 

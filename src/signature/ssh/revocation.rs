@@ -145,8 +145,10 @@ impl Revocations {
     }
 
     fn names_key(&self, blob: &[u8]) -> bool {
-        let sha1 = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, blob);
-        self.sha256.contains(&sha256(&[blob])) || self.sha1.iter().any(|hash| hash == sha1.as_ref())
+        let sha1 = || digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, blob);
+        self.sha256.contains(&sha256(&[blob]))
+            || (!self.sha1.is_empty()
+                && <[u8; 20]>::try_from(sha1().as_ref()).is_ok_and(|hash| self.sha1.contains(&hash)))
     }
 }
 
