@@ -9,5 +9,6 @@ mod gate;
 mod hostile;
 mod oracle;
 mod real;
+mod sequoia;
 mod support;
 mod version_6;
