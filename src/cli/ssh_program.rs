@@ -112,7 +112,10 @@ impl Asked {
             lists.push(revocations(&world.directory.join(file))?);
         }
         // git hands on the last word of the configuration, which a repository may have taken from the user.
-        lists.push(settings::ssh_revocations(world, &settings::configuration(world)?)?);
+        // Where nobody is meant, git hands on none.
+        if self.signer.is_some() {
+            lists.push(settings::ssh_revocations(world, &settings::configuration(world)?)?);
+        }
         if lists.iter().any(|list| list.revokes(&signature)) {
             return Err(Failure::new("the key is revoked", "have somebody else sign what is still wanted"));
         }

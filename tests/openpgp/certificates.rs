@@ -6,6 +6,8 @@ use countersign::{
     verify::{CannotTell, Key, Verdict, Verifier, openpgp::KeyRing},
 };
 
+use proptest::prelude::*;
+
 use crate::support::{PAYLOAD, PROGRAM, World, now, write};
 
 const SIGNATURE: u8 = 2;
@@ -136,4 +138,97 @@ fn a_revocation_counts_wherever_it_stands() {
     assert_cannot(judge(&[&joined(&after)], &armor), CannotTell::KeyUnfit);
     assert_cannot(judge(&[&before, &joined(&after)], &armor), CannotTell::KeyUnfit);
     assert_cannot(judge(&[&joined(&after), &before], &armor), CannotTell::KeyUnfit);
+}
+
+/// What gpg's status line says of a signature by a certificate that it has just taken in.
+fn imported(world: &World, certificate: &[u8], armor: &str) -> String {
+    let home = tempfile::Builder::new().prefix("gh").tempdir_in("/tmp").unwrap();
+    let gpg = |arguments: &[&str]| {
+        let mut command = world.command("gpg");
+        command.env("GNUPGHOME", home.path()).args(["--batch", "--quiet", "--no-autostart"]).args(arguments);
+        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
+    };
+    std::fs::write(home.path().join("certificate"), certificate).unwrap();
+    let signature = write(home.path(), "signature", armor);
+    let payload = write(home.path(), "payload", PAYLOAD);
+    gpg(&["--import", home.path().join("certificate").to_str().unwrap()]);
+    gpg(&["--status-fd=1", "--verify", signature.to_str().unwrap(), payload.to_str().unwrap()])
+}
+
+#[test]
+fn no_second_copy_of_a_part_makes_good_what_gpg_refuses() {
+    let Some(world) = World::new("rearranged certificates") else { return };
+    const LONG_AGO: &str = "20200101T000000!";
+    const LATER: &str = "20200601T000000!";
+    let then = |time: &'static str, arguments: &[&str]| {
+        world.gpg(&[&["--ignore-time-conflict", "--faked-system-time", time][..], arguments].concat());
+    };
+    let mut cases = Vec::new();
+    // A subkey whose life was cut short, and one that was revoked.
+    for user in ["shortened", "revoked"] {
+        let primary = world.key(user, "ed25519", "cert", "0", Some(LONG_AGO));
+        then(LONG_AGO, &["--quick-add-key", &primary, "ed25519", "sign", "0"]);
+        let armor = world.sign(user, PAYLOAD, &["--faked-system-time", "20210601T000000!"]);
+        let subkey = world.fingerprints(user).remove(1);
+        match user {
+            "shortened" => then(LATER, &["--quick-set-expire", &primary, "2m", &subkey]),
+            _ => world.edit(&primary, "key 1\nrevkey\ny\n0\n\ny\nsave\n"),
+        }
+        cases.push((export(&world, &primary), armor));
+    }
+    // A primary key that was good for longer, has two names of which one is revoked, and may no longer sign.
+    for (user, answers) in
+        [("named", ""), ("unable", "change-usage\nS\nQ\nsave\n"), ("gone", "revkey\ny\n0\n\ny\nsave\n")]
+    {
+        let primary = world.key(user, "ed25519", "sign", "0", Some(LONG_AGO));
+        let armor = world.sign(user, PAYLOAD, &["--faked-system-time", "20210601T000000!"]);
+        let other = format!("other <other-{user}@example.org>");
+        then(LATER, &["--quick-add-uid", &primary, &other]);
+        if answers.is_empty() {
+            // gpg waits for a clock to go on that stands still.
+            then("20200602T000000!", &["--quick-set-expire", &primary, "2m"]);
+            then("20200603T000000!", &["--quick-revoke-uid", &primary, &other]);
+        } else {
+            world.edit(&primary, answers);
+        }
+        cases.push((export(&world, &primary), armor));
+    }
+    let strategy = (0..cases.len(), prop::collection::vec((0..2_u8, any::<prop::sample::Index>()), 1..4));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 200,
+        max_shrink_iters: 40,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let result = runner.run(&strategy, |(which, changes)| {
+        let (certificate, armor) = &cases[which];
+        let mut packets = packets(certificate);
+        // Nothing is taken away: without it anything may be good.
+        for (change, at) in changes {
+            let at = 1 + at.index(packets.len() - 1);
+            match change {
+                // A packet twice.
+                0 => packets.insert(at, packets[at].clone()),
+                // A user id or subkey once more, with what stands behind it.
+                _ => {
+                    let parts = packets[at..].iter().skip_while(|(tag, _)| *tag == SIGNATURE);
+                    let again: Vec<_> = parts.cloned().collect();
+                    packets.extend(again);
+                }
+            }
+        }
+        let bytes = joined(&packets);
+        let ring = KeyRing::from_binary(&bytes).unwrap_or_default();
+        let verifier = Verifier::new(vec![]).with_openpgp(ring);
+        let payload = Payload::whole(PAYLOAD.as_bytes());
+        if let Verdict::Stated(stated) = verifier.verify(&payload, armor.as_bytes(), now()) {
+            let theirs = imported(&world, &bytes, armor);
+            let taken =
+                theirs.contains("] GOODSIG ") || stated.key_expired() && theirs.contains("] EXPKEYSIG ");
+            let tags: Vec<u8> = packets.iter().map(|(tag, _)| *tag).collect();
+            prop_assert!(taken, "{which} {tags:?} {}: {theirs}", stated.key_expired());
+        }
+        Ok(())
+    });
+    result.unwrap();
 }

@@ -117,7 +117,10 @@ fn git_shows_what_it_shows_with_ssh_keygen() {
         if zone != "UTC" {
             ids.truncate(1);
         }
-        let revoked = format!("gpg.ssh.revocationFile={}", workshop.write("revoked", key("b")));
+        let revoked = format!(
+            "gpg.ssh.revocationFile={}",
+            workshop.write("revoked", format!("{}\n{}\n", key("b"), key("e")))
+        );
         for (index, list) in lists.iter().enumerate() {
             let option = format!("gpg.ssh.allowedSignersFile={}", workshop.write("allowed", list));
             let with_revoked = ["-c", &option, "-c", &revoked];
