@@ -41,13 +41,17 @@ const MAXIMUM_CERTIFICATES: usize = 4096;
 /// The certificates of the user's own GnuPG, and its trusted roots as authority. Empty where there is none.
 pub(super) fn authorities(world: &World<'_>) -> Authorities {
     let Some(home) = gnupg::home(world) else { return Authorities::default() };
-    let exported = gnupg::program(world, "gpgsm")
-        .and_then(|gpgsm| gnupg::ask(world, &gpgsm, ["--armor", "--export"]))
-        .map(|pem| CertificateDer::pem_slice_iter(&pem).flatten().map(|der| der.to_vec()).collect());
-    let certificates: Vec<Vec<u8>> = exported.unwrap_or_else(|| {
-        let keybox = gnupg::read(&home.join("pubring.kbx")).unwrap_or_default();
-        gnupg::blobs(&keybox, gnupg::X509_BLOB).into_iter().map(<[u8]>::to_vec).collect()
-    });
+    // What gpgsm answers is all that counts, and without it the file that it would read.
+    let certificates: Vec<Vec<u8>> = match gnupg::program(world, "gpgsm") {
+        Some(gpgsm) => {
+            let pem = gnupg::ask(world, &gpgsm, ["--armor", "--export"]).unwrap_or_default();
+            CertificateDer::pem_slice_iter(&pem).flatten().map(|der| der.to_vec()).collect()
+        }
+        None => {
+            let keybox = gnupg::read(&home.join("pubring.kbx")).unwrap_or_default();
+            gnupg::blobs(&keybox, gnupg::X509_BLOB).into_iter().map(<[u8]>::to_vec).collect()
+        }
+    };
     let trusted = trusted_roots(&home);
     let usable: Vec<Vec<u8>> = (certificates.into_iter())
         .filter(|certificate| Slices::parse(certificate).is_ok())

@@ -43,7 +43,7 @@ pub mod smime;
 mod ssh;
 mod verdict;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
 pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, Stated, Verdict};
@@ -122,11 +122,16 @@ impl From<ProfileError> for Failure {
 }
 
 impl Verifier {
-    /// A verifier that trusts `instances`; each signature is judged wholly inside one of them.
+    /// A verifier that trusts `instances`; each signature is judged wholly inside one of them. An identity
+    /// names its instance, so of several with one name none counts.
     #[must_use]
     pub fn new(instances: Vec<Instance>) -> Self {
+        let mut seen = HashMap::<String, usize>::new();
+        for instance in &instances {
+            *seen.entry(instance.name().to_owned()).or_default() += 1;
+        }
         Self {
-            instances,
+            instances: instances.into_iter().filter(|instance| seen[instance.name()] == 1).collect(),
             certificates: Memo::new(),
             checkpoints: Memo::new(),
             openpgp: openpgp::KeyRing::default(),

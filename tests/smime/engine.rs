@@ -421,6 +421,12 @@ fn authorities_are_kept_apart() {
     let by = |name: &'static str| signer(&judge(&verifier, &Message::by(name).armored(&workshop))).unwrap();
     assert_eq!(by("alice"), "X.509 alice@corp.example of corp");
     assert_eq!(by("alice-elsewhere"), "X.509 alice@corp.example of rival");
+    // One name for two authorities stands for neither.
+    let both = ["root", "rival"]
+        .map(|file| CertificateAuthority::from_pem("corp", workshop.pem(&[file]).as_bytes()).unwrap());
+    let ambiguous = Verifier::new(Vec::new()).with_smime(Authorities::new(both.into()));
+    let verdict = judge(&ambiguous, &Message::by("alice").armored(&workshop));
+    assert_eq!(verdict, cannot_tell(CannotTell::UnknownCertificateAuthority));
     // Two names for one root are two authorities, and either name may be the policy's.
     let both = ["one", "two"]
         .map(|name| CertificateAuthority::from_pem(name, workshop.pem(&["root"]).as_bytes()).unwrap());

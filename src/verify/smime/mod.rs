@@ -45,9 +45,12 @@ impl fmt::Debug for Authorities {
 }
 
 impl Authorities {
-    /// These authorities. Each is judged by itself; their names differ.
+    /// These authorities, each judged by itself. A name stands for one, so of several with one name none
+    /// counts.
     #[must_use]
-    pub fn new(list: Vec<CertificateAuthority>) -> Self {
+    pub fn new(mut list: Vec<CertificateAuthority>) -> Self {
+        let names: Vec<String> = list.iter().map(|authority| authority.name().to_owned()).collect();
+        list.retain(|authority| names.iter().filter(|name| *name == authority.name()).count() == 1);
         Self { list, ..Self::default() }
     }
 
