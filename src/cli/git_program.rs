@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    World, exit, gnupg,
+    World, exit, gnupg, kept,
     settings::{self, Standing, Trust, Unclear},
     signing,
     trust::update,
@@ -26,7 +26,7 @@ use crate::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
         openpgp::Detached,
     },
-    verify::{CannotTell, Identity, Proven, Stated, Verdict, Verifier, openpgp::KeyRing},
+    verify::{CannotTell, Identity, Proven, Stated, TimeNotProven, Verdict, Verifier, openpgp::KeyRing},
     words::{self, Failure},
 };
 
@@ -192,10 +192,14 @@ fn judge(
     if armor::kind(signature) == Some(armor::Kind::Ssh) {
         verifier = verifier.with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
     }
-    Ok(match verifier.verify(&Payload::whole(payload), signature, world.now) {
+    Ok(match kept::judge(world, &verifier, payload, signature) {
         Verdict::Good(proven) => match trust.stale(&proven, world.now) {
             Some(stale) => unclear(&stale),
             None => good(&trust, &proven, payload),
+        },
+        Verdict::TimeNotProven(signed) => match trust.stale_for(signed.identity(), world.now) {
+            Some(stale) => unclear(&stale),
+            None => time_not_proven(&signed),
         },
         Verdict::Stated(stated) => stated_answer(&trust, &stated),
         Verdict::Bad(bad) => (Answer::Bad, format!("countersign: bad signature: {bad}\n")),
@@ -270,7 +274,7 @@ fn judge_openpgp(
             };
             (outcome, format!("cannot accept the signature by {by}: {cause}"))
         }
-        Verdict::Good(_) => (Outcome::Unfit, "an OpenPGP signature proves no time".to_owned()),
+        Verdict::Good(_) | Verdict::TimeNotProven(_) => (Outcome::Unfit, "an OpenPGP signature proves no time".to_owned()),
     };
     let claims = Claims {
         key_id,
@@ -287,6 +291,19 @@ fn unclear(unclear: &Unclear) -> (Answer, String) {
     let hint = unclear.hint.as_ref().map(|hint| format!("hint: {}\n", words::escape(hint)));
     let cause = words::escape(&unclear.cause);
     let note = format!("countersign: cannot tell who signed: {cause}\n{}", hint.unwrap_or_default());
+    (Answer::Unknown, note)
+}
+
+/// To git no answer at all: whoever has had the key since may have made it.
+fn time_not_proven(signed: &TimeNotProven) -> (Answer, String) {
+    let identity = signed.identity();
+    let note = format!(
+        "countersign: by the certificate of '{}' (issuer '{}', instance '{}'): {signed}\nhint: {}\n",
+        words::escape(&identity.subject),
+        words::escape(&identity.issuer),
+        words::escape(&identity.instance),
+        kept::FETCH_HINT,
+    );
     (Answer::Unknown, note)
 }
 

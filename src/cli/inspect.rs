@@ -11,7 +11,7 @@ use gix::objs::Kind;
 use super::{
     Outcome, World,
     arguments::InspectArguments,
-    exit, gnupg,
+    exit, gnupg, kept,
     settings::{self, Standing, Unclear},
 };
 use crate::{
@@ -74,7 +74,11 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     let verifier = Verifier::new(std::mem::take(&mut trust.instances))
         .with_openpgp(ring)
         .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
-    let status = match verifier.verify(&signed.payload, signature, world.now) {
+    let reader = objects.reader();
+    let (proofs, trouble) = kept::proofs(&repository, &reader);
+    world.complain(&kept::warning(&trouble));
+    let verdict = verifier.verify_signed(&signed, world.now, &|id| proofs.of(&reader, id));
+    let status = match verdict.expect("there is a signature") {
         Verdict::Good(proven) => {
             if let Some(stale) = trust.stale(&proven, world.now) {
                 unclear(&mut text, &stale);
@@ -91,6 +95,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             }
             let entry = proven.entry();
             line(&mut text, "  log", &format!("{} index {}", entry.log, entry.index));
+            if !entry.embedded {
+                text.push_str("  the entry is not in the signature: it is kept in 'refs/countersign/proofs'\n");
+            }
             if trust.standing(identity) == Standing::NotBelieved {
                 text.push_str("proven, but the instance is not believed for such an identity here\n");
                 world.say(&text);
@@ -99,6 +106,25 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             text.push_str("if you know this to be the right person, name it in a policy:\n");
             writeln!(text, "  keyless = [{}]", policy_entry(identity)).expect("a string takes everything");
             exit::GOOD
+        }
+        Verdict::TimeNotProven(signed) => {
+            text.push_str("good but for its time, which nothing proves:\n");
+            let identity = signed.identity();
+            line(&mut text, "  instance", &identity.instance);
+            line(&mut text, "  issuer", &identity.issuer);
+            line(&mut text, &format!("  {}", identity.kind.name()), &identity.subject);
+            let (from, to) = signed.window();
+            line(
+                &mut text,
+                "  should be between",
+                &format!("{} and {}", words::time(from), words::time(to)),
+            );
+            line(&mut text, "cannot tell", &signed);
+            text.push_str(
+                "gitsign has entered it into the log under the object's id, and stored nothing of that\n",
+            );
+            line(&mut text, "hint", &kept::FETCH_HINT);
+            exit::CANNOT_TELL
         }
         Verdict::Stated(stated) => {
             text.push_str("good, by the key (its time is stated, not proven):\n");

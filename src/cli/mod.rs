@@ -8,6 +8,7 @@ mod git_program;
 mod gnupg;
 mod init;
 mod inspect;
+mod kept;
 mod manual;
 mod report;
 mod settings;

@@ -60,7 +60,7 @@ pub(super) fn sign(
     let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {
         match verifier.verify(&Payload::whole(payload), armor, now) {
             Verdict::Good(proven) => is_who_logged_in(proven.identity(), session.claims()),
-            Verdict::Stated(_) => Err("it proves no time".into()),
+            Verdict::Stated(_) | Verdict::TimeNotProven(_) => Err("it proves no time".into()),
             Verdict::Bad(bad) => Err(bad.to_string().into()),
             Verdict::CannotTell(cause) => Err(cause.to_string().into()),
         }

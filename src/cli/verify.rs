@@ -9,14 +9,14 @@ use rayon::prelude::*;
 use super::{
     Outcome, World,
     arguments::{Format, VerifyArguments},
-    gnupg,
+    gnupg, kept,
     report::{Answer, Line, Report, Tally},
     settings::{self, Trust},
     trust::roots,
 };
 use crate::{
     object::{Commit, ObjectId, Signed, Tag},
-    repository::{Object, ObjectReader, Objects, Repository},
+    repository::{Object, ObjectReader, Objects, Proofs, Repository},
     sigstore::certificate::SubjectKind,
     verify::{Identity, Verdict, Verifier},
     words::{self, Failure},
@@ -36,6 +36,8 @@ struct Judge<'a> {
     verifier: &'a Verifier,
     trust: &'a Trust,
     tags: TagNames,
+    /// Entries of the log that the repository keeps.
+    proofs: Proofs,
     now: i64,
 }
 
@@ -53,8 +55,10 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     }
     let objects = repository.objects().map_err(|error| unreadable(&error))?;
     let (tasks, tags) = tasks::tasks(world, arguments, &repository)?;
-    let judge =
-        Judge { repository: &repository, objects, verifier: &verifier, trust: &trust, tags, now: world.now };
+    let (proofs, trouble) = kept::proofs(&repository, &objects.reader());
+    world.complain(&kept::warning(&trouble));
+    let (verifier, now) = (&verifier, world.now);
+    let judge = Judge { repository: &repository, objects, verifier, trust: &trust, tags, proofs, now };
     let format = if arguments.json { Format::Json } else { arguments.format };
     let mut report = Report::new(format, world.terminals.colours);
     let mut tally = Tally::default();
@@ -210,7 +214,7 @@ impl Judge<'_> {
             Kind::Commit => match Commit::parse(reader.hash(), &bytes) {
                 Ok(commit) => {
                     let title = commit.message.split(|byte| *byte == b'\n').next().unwrap_or_default();
-                    let answer = answer(&commit.signed, self.verifier, self.trust, self.now);
+                    let answer = self.answer(reader, &commit.signed, self.verifier);
                     line(kind, words::escape_bytes(title), answer)
                 }
                 Err(error) => malformed(&error),
@@ -219,7 +223,7 @@ impl Judge<'_> {
                 Ok(tag) => {
                     let answer = self
                         .misnamed(revision.as_deref(), id, tag.name)
-                        .unwrap_or_else(|| answer(&tag.signed, self.verifier, self.trust, self.now));
+                        .unwrap_or_else(|| self.answer(reader, &tag.signed, self.verifier));
                     line(kind, words::escape_bytes(tag.name), answer)
                 }
                 Err(error) => malformed(&error),
@@ -241,7 +245,7 @@ impl Judge<'_> {
                     _ => Tag::parse(reader.hash(), &object.bytes).map(|tag| tag.signed),
                 };
                 if let Ok(signed) = signed {
-                    line.answer = answer(&signed, verifier, self.trust, self.now);
+                    line.answer = self.answer(reader, &signed, verifier);
                 }
             },
         );
@@ -270,23 +274,32 @@ impl Judge<'_> {
         let reference = named.into_iter().chain(known).find(|reference| !calls_itself(reference))?;
         Some(Answer::Misnamed { tag: words::escape_bytes(name), reference: words::escape(&reference) })
     }
-}
-
-fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64) -> Answer {
-    let Some(signature) = &signed.signature else { return Answer::Unsigned };
-    match verifier.verify(&signed.payload, signature, now) {
-        Verdict::Good(proven) => match trust.stale(&proven, now) {
-            Some(stale) => Answer::CannotTell(stale),
-            None => {
-                let standing = trust.standing(proven.identity());
-                Answer::Good { proven, standing }
+    fn answer(&self, reader: &ObjectReader, signed: &Signed<'_>, verifier: &Verifier) -> Answer {
+        let (trust, now) = (self.trust, self.now);
+        let Some(verdict) = verifier.verify_signed(signed, now, &|id| self.proofs.of(reader, id)) else {
+            return Answer::Unsigned;
+        };
+        match verdict {
+            Verdict::Good(proven) => match trust.stale(&proven, now) {
+                Some(stale) => Answer::CannotTell(stale),
+                None => {
+                    let standing = trust.standing(proven.identity());
+                    Answer::Good { proven, standing }
+                }
+            },
+            Verdict::Stated(stated) => {
+                let standing = trust.standing_of_stated(&stated, now);
+                Answer::Stated { stated, standing }
             }
-        },
-        Verdict::Stated(stated) => {
-            let standing = trust.standing_of_stated(&stated, now);
-            Answer::Stated { stated, standing }
+            Verdict::TimeNotProven(signed) => match trust.stale_for(signed.identity(), now) {
+                Some(stale) => Answer::CannotTell(stale),
+                None => {
+                    let standing = trust.standing(signed.identity());
+                    Answer::TimeNotProven { signed, standing }
+                }
+            },
+            Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
+            Verdict::CannotTell(cause) => Answer::CannotTell(trust.unclear(&cause, now)),
         }
-        Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
-        Verdict::CannotTell(cause) => Answer::CannotTell(trust.unclear(&cause, now)),
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Permission, Policy, Rule, Signers};
 use crate::{
     object::{ObjectError, ObjectId},
-    verify::{Bad, CannotTell, Identity, Key, Verdict},
+    verify::{Bad, CannotTell, Identity, Key, TimeNotProven, Verdict},
     words::{escape, escape_bytes},
 };
 
@@ -94,6 +94,8 @@ pub enum Cause {
     TooManyCommits,
     /// More tag objects in a row than are followed.
     TooManyNestedTags,
+    /// Keyless and good, and nothing proves when it was made.
+    TimeNotProven(Box<TimeNotProven>),
     /// Something that should not happen; never let through.
     Unexpected(String),
     /// There is no signature.
@@ -140,6 +142,9 @@ impl Policy {
             Evidence::Signed(Verdict::CannotTell(cause)) => Err(Cause::CannotTell(*cause)),
             Evidence::Signed(Verdict::Good(proven)) => self.judge_identity(wanted, proven.identity()),
             Evidence::Signed(Verdict::Stated(stated)) => self.judge_keys(wanted, stated.keys()),
+            Evidence::Signed(Verdict::TimeNotProven(signed)) => {
+                Err(Cause::TimeNotProven(signed.clone()))
+            }
         }
     }
 

@@ -9,8 +9,8 @@ use super::super::{World, arguments::VerifyArguments, report::Place};
 use crate::{
     object::ObjectId,
     repository::{
-        HistoryError, Object, ObjectReadError, ObjectReader, Reachable, Repository, Resolver, Revision,
-        Shallow, survey, tagged,
+        HistoryError, Object, ObjectReadError, ObjectReader, PROOFS, Reachable, Repository, Resolver,
+        Revision, Shallow, survey, tagged,
     },
     words::Failure,
 };
@@ -53,7 +53,9 @@ pub(super) fn tasks<'a>(
     let shallow = repository.shallow(None).map_err(|error| unreadable(&error))?;
     let anchor = arguments.since.as_deref().map(|since| anchor(&resolver, since)).transpose()?;
     if arguments.all {
-        let tips = repository.tips().map_err(|error| unreadable(&error))?;
+        let mut tips = repository.tips().map_err(|error| unreadable(&error))?;
+        // What we keep there speaks for itself, and its commits are by nobody.
+        tips.retain(|(name, _)| name != PROOFS);
         let mut names = TagNames::new();
         for (name, id) in &tips {
             if name.starts_with(b"refs/tags/") {
