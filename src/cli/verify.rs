@@ -1,7 +1,7 @@
 //! `countersign verify`: who vouches for these commits and tags, for people and for machines.
 
 mod progress;
-mod tasks;
+pub(super) mod tasks;
 
 use gix::objs::Kind;
 use rayon::prelude::*;
@@ -54,7 +54,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
         tell_sources(world, &trust);
     }
     let objects = repository.objects().map_err(|error| unreadable(&error))?;
-    let (tasks, tags) = tasks::tasks(world, arguments, &repository)?;
+    let (tasks, tags) = tasks::tasks(world, &arguments.asked, &repository)?;
     let (proofs, trouble) = kept::proofs(&repository, &objects.reader());
     world.complain(&kept::warning(&trouble));
     let (verifier, now) = (&verifier, world.now);
@@ -78,8 +78,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     for hint in tally.hints() {
         world.complain(&format!("hint: {}\n", words::escape(hint)));
     }
-    let listing = arguments.all || arguments.stdin || arguments.since.is_some();
-    if listing || (tally.total() > 1 && arguments.revisions.iter().any(|revision| revision.contains(".."))) {
+    let listing = arguments.asked.all || arguments.asked.stdin || arguments.asked.since.is_some();
+    if listing || (tally.total() > 1 && arguments.asked.revisions.iter().any(|revision| revision.contains(".."))) {
         world.complain(&tally.summary());
     }
     outcome.map(|()| tally.exit())
