@@ -9,11 +9,14 @@ mod configuration;
 mod demonstration;
 mod login;
 mod objects;
+mod online;
 mod push_certificates;
 mod report;
 mod repositories;
 mod signing;
 mod status;
 
+#[path = "../support/forge.rs"]
+mod forge;
 #[path = "../support/mod.rs"]
 mod support;
