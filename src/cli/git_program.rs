@@ -274,7 +274,9 @@ fn judge_openpgp(
             };
             (outcome, format!("cannot accept the signature by {by}: {cause}"))
         }
-        Verdict::Good(_) | Verdict::TimeNotProven(_) => (Outcome::Unfit, "an OpenPGP signature proves no time".to_owned()),
+        Verdict::Good(_) | Verdict::TimeNotProven(_) => {
+            (Outcome::Unfit, "an OpenPGP signature proves no time".to_owned())
+        }
     };
     let claims = Claims {
         key_id,

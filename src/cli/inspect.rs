@@ -96,7 +96,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             let entry = proven.entry();
             line(&mut text, "  log", &format!("{} index {}", entry.log, entry.index));
             if !entry.embedded {
-                text.push_str("  the entry is not in the signature: it is kept in 'refs/countersign/proofs'\n");
+                text.push_str(
+                    "  the entry is not in the signature: it is kept in 'refs/countersign/proofs'\n",
+                );
             }
             if trust.standing(identity) == Standing::NotBelieved {
                 text.push_str("proven, but the instance is not believed for such an identity here\n");
@@ -114,11 +116,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             line(&mut text, "  issuer", &identity.issuer);
             line(&mut text, &format!("  {}", identity.kind.name()), &identity.subject);
             let (from, to) = signed.window();
-            line(
-                &mut text,
-                "  should be between",
-                &format!("{} and {}", words::time(from), words::time(to)),
-            );
+            line(&mut text, "  should be between", &format!("{} and {}", words::time(from), words::time(to)));
             line(&mut text, "cannot tell", &signed);
             text.push_str(
                 "gitsign has entered it into the log under the object's id, and stored nothing of that\n",

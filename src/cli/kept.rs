@@ -9,8 +9,7 @@ use crate::{
 };
 
 /// What to do about a signature whose time is not proven.
-pub(super) const FETCH_HINT: &str =
-    "run 'countersign proof fetch' to look for its entry in the log, once; it is kept in 'refs/countersign/proofs'";
+pub(super) const FETCH_HINT: &str = "run 'countersign proof fetch' to look for its entry in the log, once; it is kept in 'refs/countersign/proofs'";
 
 /// What `repository` keeps, and why not all of it can be read.
 pub(super) fn proofs(repository: &Repository, reader: &ObjectReader) -> (Proofs, Vec<String>) {
@@ -25,9 +24,8 @@ pub(super) fn proofs(repository: &Repository, reader: &ObjectReader) -> (Proofs,
 
 /// The words about what cannot be read.
 pub(super) fn warning(trouble: &[String]) -> String {
-    let line = |reason: &String| {
-        format!("warning: what '{PROOFS}' keeps is not used: {}\n", words::escape(reason))
-    };
+    let line =
+        |reason: &String| format!("warning: what '{PROOFS}' keeps is not used: {}\n", words::escape(reason));
     trouble.iter().map(line).collect()
 }
 

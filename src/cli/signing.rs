@@ -15,7 +15,10 @@ use crate::{
     object::Payload,
     repository::{Configuration, Scopes},
     service::http::Http,
-    sign::{LogPlan, Objection, Preference, SignError, Signer, SigningPlan, login_issuer, rekor_v1_urls as urls_of_rekor_v1},
+    sign::{
+        LogPlan, Objection, Preference, SignError, Signer, SigningPlan, login_issuer,
+        rekor_v1_urls as urls_of_rekor_v1,
+    },
     sigstore::{
         certificate::SubjectKind,
         trusted_root::{Instance, PUBLIC_GOOD, STAGING},

@@ -79,7 +79,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
         world.complain(&format!("hint: {}\n", words::escape(hint)));
     }
     let listing = arguments.asked.all || arguments.asked.stdin || arguments.asked.since.is_some();
-    if listing || (tally.total() > 1 && arguments.asked.revisions.iter().any(|revision| revision.contains(".."))) {
+    if listing
+        || (tally.total() > 1 && arguments.asked.revisions.iter().any(|revision| revision.contains("..")))
+    {
         world.complain(&tally.summary());
     }
     outcome.map(|()| tally.exit())

@@ -46,9 +46,8 @@ pub(super) fn faults(gate: &Gate<'_>, reader: &ObjectReader, update: &Update) ->
         }
     }
     if faults.is_empty() {
-        let judge = |reader: &mut ObjectReader, name: &ProofName| {
-            check(reader, gate.verifier, gate.now, *name).err()
-        };
+        let judge =
+            |reader: &mut ObjectReader, name: &ProofName| check(reader, gate.verifier, gate.now, *name).err();
         faults = added.par_iter().map_init(|| gate.objects.reader(), judge).flatten().collect();
     }
     faults.truncate(MAXIMUM_TOLD);

@@ -177,8 +177,12 @@ pub fn proof_changes(
     };
     let old_root = read(old.map(|old| tree_of(reader, old)).transpose()?)?;
     let new_root = read(Some(tree_of(reader, new)?))?;
-    let mut changes: Vec<ProofChange> =
-        old_root.keys().filter(|name| !new_root.contains_key(*name)).cloned().map(ProofChange::Removed).collect();
+    let mut changes: Vec<ProofChange> = old_root
+        .keys()
+        .filter(|name| !new_root.contains_key(*name))
+        .cloned()
+        .map(ProofChange::Removed)
+        .collect();
     for (folder, (mode, id)) in &new_root {
         let before = old_root.get(folder);
         if before == Some(&(*mode, *id)) {
@@ -197,7 +201,10 @@ pub fn proof_changes(
             before => (read(before.map(|(_, id)| *id))?, read(Some(*id))?),
         };
         changes.extend(
-            before.iter().filter(|(name, entry)| after.get(*name) != Some(entry)).map(|(name, _)| ProofChange::Removed(path(name))),
+            before
+                .iter()
+                .filter(|(name, entry)| after.get(*name) != Some(entry))
+                .map(|(name, _)| ProofChange::Removed(path(name))),
         );
         for (name, (mode, blob)) in after.iter().filter(|(name, _)| !before.contains_key(*name)) {
             let parsed = ProofName::parse(reader.hash(), folder.as_ref(), name.as_ref(), *mode, *blob);

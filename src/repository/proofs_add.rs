@@ -103,7 +103,9 @@ impl Repository {
             let mut entries: Vec<tree::Entry> = entries.into_values().collect();
             entries.sort();
             let mut bytes = Vec::new();
-            Tree { entries }.write_to(&mut bytes).map_err(|error| AddProofsError::Write(error.to_string()))?;
+            Tree { entries }
+                .write_to(&mut bytes)
+                .map_err(|error| AddProofsError::Write(error.to_string()))?;
             write(Kind::Tree, &bytes)
         };
         let mut root = read(tip.map(|tip| tree_of(&reader, tip)).transpose()?)?;
@@ -140,7 +142,8 @@ impl Repository {
 type Entries = BTreeMap<BString, tree::Entry>;
 
 fn commit(tree: ObjectId, parent: Option<ObjectId>, author: &Author, count: usize) -> Vec<u8> {
-    let plain = |text: &str| text.replace(|character: char| character.is_control() || "<>".contains(character), "");
+    let plain =
+        |text: &str| text.replace(|character: char| character.is_control() || "<>".contains(character), "");
     let person = format!("{} <{}> {} +0000", plain(&author.name), plain(&author.email), author.time);
     let parent = parent.map(|parent| format!("parent {parent}\n")).unwrap_or_default();
     let entries = if count == 1 { "entry" } else { "entries" };

@@ -146,12 +146,7 @@ pub struct Found {
 ///
 /// # Errors
 /// No answer, a refusal, or something else than a list of ids.
-pub fn search(
-    http: &Http,
-    base: &str,
-    digest: &[u8; 32],
-    certificate: &[u8],
-) -> Result<Found, RekorError> {
+pub fn search(http: &Http, base: &str, digest: &[u8; 32], certificate: &[u8]) -> Result<Found, RekorError> {
     let query = serde_json::json!({
         "hash": format!("sha256:{}", hex::encode(digest)),
         "publicKey": {"format": "x509", "content": base64(&certificate_pem(certificate))},

@@ -46,8 +46,8 @@ mod verdict;
 
 use std::sync::Arc;
 
-pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
 pub use online::ProofLookup;
+pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
 pub use verdict::{
     Bad, CannotTell, Identity, Key, ProofError, Proven, ProvenEntry, ProvenTime, Stated, TimeNotProven,
     Verdict,

@@ -66,12 +66,7 @@ impl Verifier {
     ///
     /// `now` in seconds since 1970 only bounds the future.
     #[must_use]
-    pub fn verify_signed(
-        &self,
-        signed: &Signed<'_>,
-        now: i64,
-        proofs: &ProofLookup<'_>,
-    ) -> Option<Verdict> {
+    pub fn verify_signed(&self, signed: &Signed<'_>, now: i64, proofs: &ProofLookup<'_>) -> Option<Verdict> {
         let signature = signed.signature.as_deref()?;
         Some(self.verify_with(&signed.payload, signature, now, Some(&Online { signed, proofs })))
     }

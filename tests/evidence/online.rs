@@ -134,17 +134,23 @@ fn sha_256_objects_and_tags_have_their_entries_too() {
 fn gitsign_88_a_tag_may_be_logged_as_the_commit_that_it_was_taken_for() {
     let world = World::new();
     let signer = world.signer();
-    let object = online_tag(&signer, format!("object {}\ntype commit\ntag v1\n\nm\n", "4".repeat(40)).as_bytes());
+    let object =
+        online_tag(&signer, format!("object {}\ntype commit\ntag v1\n\nm\n", "4".repeat(40)).as_bytes());
     let signed = Tag::parse(HashKind::Sha1, &object).unwrap().signed;
     let ids = signed.logged_ids();
     assert_eq!(ids.len(), 2);
     let proof = log_online(&world.authority, &signer, &ids[1].to_string());
-    good(verifier(&world).verify_signed(&signed, NOW, &|id| {
-        assert_eq!(*id, ids[0], "kept under its own id");
-        vec![proof.clone()]
-    }).unwrap());
+    good(
+        verifier(&world)
+            .verify_signed(&signed, NOW, &|id| {
+                assert_eq!(*id, ids[0], "kept under its own id");
+                vec![proof.clone()]
+            })
+            .unwrap(),
+    );
     // It says nothing of another tag with the same message, whose signature is another.
-    let other = online_tag(&signer, format!("object {}\ntype commit\ntag v1\n\nm\n", "5".repeat(40)).as_bytes());
+    let other =
+        online_tag(&signer, format!("object {}\ntype commit\ntag v1\n\nm\n", "5".repeat(40)).as_bytes());
     let other = Tag::parse(HashKind::Sha1, &other).unwrap().signed;
     assert_eq!(verifier(&world).check_proof(&other, &proof, NOW), Err(ProofError::OtherObject));
     // Nor may a commit be logged so.
@@ -191,7 +197,11 @@ fn each_forged_entry_is_refused_for_its_own_cause_and_hides_no_good_one() {
     let later = world.signer();
     // The same key under a second certificate, another key under the first.
     let reissued = Signer {
-        certificate: world.authority.issue_certificate(forge::SIGNER, signer.key.spki_der()).unwrap().remove(0),
+        certificate: world
+            .authority
+            .issue_certificate(forge::SIGNER, signer.key.spki_der())
+            .unwrap()
+            .remove(0),
         key: SigningKey::from_pkcs8(KeyAlgorithm::EcdsaP256, signer.key.pkcs8_der()).unwrap(),
     };
     let stolen = Signer {
@@ -205,16 +215,17 @@ fn each_forged_entry_is_refused_for_its_own_cause_and_hides_no_good_one() {
     );
     let mut bare = online_rekord(&signer, &id);
     bare.verifier = countersign::sandbox::Verifier::PublicKey(signer.key.spki_der().to_vec());
-    let verification = |name: &'static str, value: Value| {
-        changed(&proof, move |entry| entry["verification"][name] = value)
-    };
+    let verification =
+        |name: &'static str, value: Value| changed(&proof, move |entry| entry["verification"][name] = value);
     let inclusion = |name: &'static str, value: Value| {
         changed(&proof, move |entry| entry["verification"]["inclusionProof"][name] = value)
     };
     let foreign = World::new();
     let checkpoint = {
-        let value: Value = serde_json::from_slice(&log_online(&foreign.authority, &foreign.signer(), "x")).unwrap();
-        value.as_object().unwrap().values().next().unwrap()["verification"]["inclusionProof"]["checkpoint"].clone()
+        let value: Value =
+            serde_json::from_slice(&log_online(&foreign.authority, &foreign.signer(), "x")).unwrap();
+        value.as_object().unwrap().values().next().unwrap()["verification"]["inclusionProof"]["checkpoint"]
+            .clone()
     };
     let bad = |bad| ProofError::Bad(bad);
     let unclear = |cause| ProofError::CannotTell(cause);
@@ -251,8 +262,16 @@ fn each_forged_entry_is_refused_for_its_own_cause_and_hides_no_good_one() {
             changed(&proof, |entry| entry["logID"] = "ab".repeat(32).into()),
             unclear(CannotTell::UnknownLog),
         ),
-        ("no timestamp", verification("signedEntryTimestamp", Value::Null), unclear(CannotTell::NoTrustedTime)),
-        ("an empty timestamp", verification("signedEntryTimestamp", "".into()), unclear(CannotTell::NoTrustedTime)),
+        (
+            "no timestamp",
+            verification("signedEntryTimestamp", Value::Null),
+            unclear(CannotTell::NoTrustedTime),
+        ),
+        (
+            "an empty timestamp",
+            verification("signedEntryTimestamp", "".into()),
+            unclear(CannotTell::NoTrustedTime),
+        ),
         ("another root", inclusion("rootHash", "11".repeat(32).into()), bad(Bad::InclusionProof)),
         ("a foreign checkpoint", inclusion("checkpoint", checkpoint), unclear(CannotTell::ForeignCheckpoint)),
         ("another body", changed(&proof, |entry| entry["body"] = "e30=".into()), ProofError::Malformed),
@@ -292,7 +311,10 @@ fn a_good_proof_mends_nothing_else() {
     let object = String::from_utf8(object).unwrap().replace("\n\nm\n", "\n\nn\n").into_bytes();
     let id = object_id(HashKind::Sha1, Kind::Commit, &object).unwrap().to_string();
     let proof = log_online(&world.authority, &signer, &id);
-    assert_eq!(judge(&verifier(&world), &object, std::slice::from_ref(&proof)), Verdict::Bad(Bad::DigestMismatch));
+    assert_eq!(
+        judge(&verifier(&world), &object, std::slice::from_ref(&proof)),
+        Verdict::Bad(Bad::DigestMismatch)
+    );
     let signed = Commit::parse(HashKind::Sha1, &object).unwrap().signed;
     let error = verifier(&world).check_proof(&signed, &proof, NOW);
     assert_eq!(error, Err(ProofError::Bad(Bad::DigestMismatch)));

@@ -76,20 +76,26 @@ fn it_is_looked_up_once_and_found_offline_by_everything() {
             assert_eq!(value["identity"]["subject"], ALICE);
             assert!(value["certificateWindow"]["to"].as_i64() > value["certificateWindow"]["from"].as_i64());
             assert_eq!(value.get("times"), None);
-            for (form, parts) in
-                [("sarif", ["\"timeNotProven\":true", ALICE]), ("junit", ["<error type=\"cannot-tell\"", ALICE])]
-            {
+            for (form, parts) in [
+                ("sarif", ["\"timeNotProven\":true", ALICE]),
+                ("junit", ["<error type=\"cannot-tell\"", ALICE]),
+            ] {
                 let run = repository.countersign(&["verify", "--format", form, "main"]).status(2);
                 run.stdout_holds(&parts).any_stderr().check();
             }
             let run = repository.git(&["verify-commit", "--raw", "main"]).status(1);
             run.stderr_holds(&["[GNUPG:] ERRSIG "]).check();
             let run = repository.git(&["verify-commit", "main"]).status(1);
-            run.stderr_holds(&["by the certificate of 'alice@example.com'", NOT_PROVEN, "proof fetch"]).check();
+            run.stderr_holds(&["by the certificate of 'alice@example.com'", NOT_PROVEN, "proof fetch"])
+                .check();
             assert_eq!(repository.grade("main"), "E|");
             let run = repository.countersign(&["inspect", "main"]).status(2);
-            run.stdout_holds(&["no log entry", "good but for its time", "hint: run 'countersign proof fetch'"])
-                .check();
+            run.stdout_holds(&[
+                "no log entry",
+                "good but for its time",
+                "hint: run 'countersign proof fetch'",
+            ])
+            .check();
 
             // One question for each, and what is found is kept.
             let run = repository.countersign(&["proof", "fetch", "--all"]).any_stdout();
@@ -121,7 +127,10 @@ fn it_is_looked_up_once_and_found_offline_by_everything() {
             run.stderr_holds(&["good signature by 'alice@example.com'", "known as"]).check();
             repository.git(&["verify-tag", "v1"]).stderr_holds(&["good signature by 'alice@"]).check();
             assert_eq!(repository.grade("main"), format!("G|{ALICE}|fully"));
-            repository.countersign(&["inspect", "v1"]).stdout_holds(&["the entry is not in the signature"]).check();
+            repository
+                .countersign(&["inspect", "v1"])
+                .stdout_holds(&["the entry is not in the signature"])
+                .check();
             // Packed, in a linked work tree, it is the same.
             repository.git(&["gc", "-q"]).any_stderr().check();
             repository.git(&["worktree", "add", "-q", "--detach", "../linked"]).any_stderr().check();
@@ -147,7 +156,12 @@ fn what_the_log_does_not_have_is_said() {
         // Bob's entry about Alice's commit is none that a search for her certificate finds.
         let bob = signer_of(world.authority().authority(), BOB);
         log_online(world.authority().authority(), &bob, &id);
-        repository.countersign(&["proof", "fetch", &id]).status(2).stdout_holds(&["not-in-log"]).any_stderr().check();
+        repository
+            .countersign(&["proof", "fetch", &id])
+            .status(2)
+            .stdout_holds(&["not-in-log"])
+            .any_stderr()
+            .check();
         world.stop_authority();
         let repository = at(world, name);
         let run = repository.countersign(&["proof", "fetch", &id]).status(3);
@@ -165,7 +179,11 @@ fn a_repositorys_own_configuration_names_no_log() {
         {
             repository.git(&["config", key, value]).check();
         }
-        repository.countersign(&["proof", "fetch", &id]).stdout_holds(&["kept", "([URL], index 0)"]).any_stderr().check();
+        repository
+            .countersign(&["proof", "fetch", &id])
+            .stdout_holds(&["kept", "([URL], index 0)"])
+            .any_stderr()
+            .check();
     });
 }
 
@@ -181,7 +199,8 @@ fn somebody_elses_proofs_are_taken_in_by_what_they_prove() {
         repository.countersign(&["proof", "fetch", &one]).any_stdout().any_stderr().check();
         theirs.countersign(&["proof", "fetch", &two]).any_stdout().any_stderr().check();
         repository.git(&["fetch", "-q", "../theirs", REF]).any_stderr().check();
-        let run = repository.countersign(&["proof", "merge", "FETCH_HEAD"]).stdout_holds(&["kept", &two[..12]]);
+        let run =
+            repository.countersign(&["proof", "merge", "FETCH_HEAD"]).stdout_holds(&["kept", &two[..12]]);
         run.stderr("1 kept now, 0 refused\n").check();
         assert_eq!(kept(&repository).len(), 2);
         repository.countersign(&["verify", &one, &two]).any_stdout().check();
@@ -197,7 +216,14 @@ fn put(repository: &Repository<'_>, files: &[(&str, &[u8])]) {
     let index = repository.world.path("index");
     let _ = std::fs::remove_file(&index);
     let git = |arguments: &[&str]| {
-        repository.git(arguments).env("GIT_INDEX_FILE", &index).any_stdout().check().text().trim_end().to_owned()
+        repository
+            .git(arguments)
+            .env("GIT_INDEX_FILE", &index)
+            .any_stdout()
+            .check()
+            .text()
+            .trim_end()
+            .to_owned()
     };
     if repository.has(REF) {
         git(&["read-tree", REF]);
@@ -289,7 +315,8 @@ fn served(rules: &str, test: impl FnOnce(&World, &Repository<'_>, &dyn Fn(&str))
     test(&world, &repository, &policy);
 }
 
-const MAIN: &str = "[[rule]]\nname = \"main\"\nrefs = [\"refs/heads/main\"]\ncommits = [\"alice\"]\ncreate = \"allow\"\n";
+const MAIN: &str =
+    "[[rule]]\nname = \"main\"\nrefs = [\"refs/heads/main\"]\ncommits = [\"alice\"]\ncreate = \"allow\"\n";
 const PROOFS: &str = "[[rule]]\nname = \"proofs\"\nrefs = [\"refs/countersign/proofs\"]\ncommits = \"unsigned\"\n\
                       create = \"allow\"\nrewind = \"allow\"\n";
 
@@ -307,7 +334,11 @@ fn a_push_brings_its_proofs_along() {
     served(&format!("{MAIN}{PROOFS}"), |world, repository, _| {
         let one = logged(repository, ALICE, &[], "one");
         let main = format!("{one}:refs/heads/main");
-        push(repository, &[&main], &["refs/heads/main: commit", ALICE, NOT_PROVEN, "countersign proof fetch"]);
+        push(
+            repository,
+            &[&main],
+            &["refs/heads/main: commit", ALICE, NOT_PROVEN, "countersign proof fetch"],
+        );
         repository.countersign(&["proof", "fetch", &one]).any_stdout().any_stderr().check();
         push(repository, &[&main], &[NOT_PROVEN]);
         push(repository, &[&main, &format!("{REF}:{REF}")], &[]);
@@ -319,7 +350,11 @@ fn a_push_brings_its_proofs_along() {
         let three = logged(repository, ALICE, &[&two], "three");
         push(repository, &[&format!("{three}:refs/heads/main")], &[NOT_PROVEN]);
         let server = at(world, "server.git");
-        repository.git(&["push", "-q", "--no-verify", "../server.git", &format!("{three}:refs/heads/x")]).status(1).any_stderr().check();
+        repository
+            .git(&["push", "-q", "--no-verify", "../server.git", &format!("{three}:refs/heads/x")])
+            .status(1)
+            .any_stderr()
+            .check();
         assert_eq!(kept(&server).len(), 2);
     });
 }
@@ -331,7 +366,8 @@ fn a_proof_of_anothers_or_nobodys_lets_nothing_pass() {
         let (_, signer) = commit(repository, ALICE, &[], "other");
         let proof = log_online(world.authority().authority(), &signer, &one);
         put(repository, &[(&path(repository, &one, &proof), &proof)]);
-        let refused = ["refs/countersign/proofs: it adds an entry that proves nothing about", "another certificate"];
+        let refused =
+            ["refs/countersign/proofs: it adds an entry that proves nothing about", "another certificate"];
         push(repository, &[&format!("{one}:refs/heads/main"), &format!("{REF}:{REF}")], &refused);
     });
 }

@@ -40,7 +40,10 @@ pub(super) fn run(world: &mut World<'_>, arguments: &FetchArguments) -> Outcome 
     world.complain(&kept::warning(&trouble));
     let (mut tasks, _) = tasks::tasks(world, &arguments.asked, &repository)?;
     let workers = rayon::ThreadPoolBuilder::new().num_threads(AT_ONCE).build().map_err(|error| {
-        Failure::new(format!("no threads can be started: {error}"), "try again on a machine that is less busy")
+        Failure::new(
+            format!("no threads can be started: {error}"),
+            "try again on a machine that is less busy",
+        )
     })?;
     let judge = Judge { objects: &objects, verifier: &verifier, proofs: &proofs, now: world.now };
 

@@ -65,7 +65,9 @@ impl<'a> Lookup<'a> {
         if !asked {
             return Err(Failure::new(
                 format!("no log of the instance '{instance}' can be searched"),
-                format!("name its Rekor v1 in 'countersign.{instance}.signingConfig', or in 'countersign.rekor'"),
+                format!(
+                    "name its Rekor v1 in 'countersign.{instance}.signingConfig', or in 'countersign.rekor'"
+                ),
             ));
         }
         Ok((cause.unwrap_or(Became::NotInTheLog), None))

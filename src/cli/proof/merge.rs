@@ -42,7 +42,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &MergeArguments) -> Outcome 
                 strange += 1;
                 if strange <= MAXIMUM_TOLD {
                     let path = words::escape_bytes(&path);
-                    world.complain(&format!("warning: '{path}' is no entry under its own name, and left out\n"));
+                    world.complain(&format!(
+                        "warning: '{path}' is no entry under its own name, and left out\n"
+                    ));
                 }
             }
         }
@@ -61,9 +63,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &MergeArguments) -> Outcome 
         new.extend(bytes.map(|bytes| (name.object, bytes)));
     }
     if !new.is_empty() {
-        repository
-            .add_proofs(&new, &author(world, &configuration))
-            .map_err(|error| Failure::new(error, "see that the repository can be written to, and try again"))?;
+        repository.add_proofs(&new, &author(world, &configuration)).map_err(|error| {
+            Failure::new(error, "see that the repository can be written to, and try again")
+        })?;
     }
     world.say(&text);
     world.complain(&format!("{} kept now, {} refused\n", tally.kept, tally.refused));

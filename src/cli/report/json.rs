@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{Answer, Line, Place};
-use crate::{cli::settings::Standing, object::HashKind, verify::{Identity, ProvenTime}};
+use crate::{
+    cli::settings::Standing,
+    object::HashKind,
+    verify::{Identity, ProvenTime},
+};
 
 /// One object with everything that is proven of it.
 pub(super) fn object(line: &Line) -> Value {
