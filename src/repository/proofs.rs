@@ -15,7 +15,10 @@ use std::{
 
 use gix::{
     bstr::{BStr, BString, ByteSlice},
-    objs::{Kind, TreeRefIter, tree::EntryMode},
+    objs::{
+        Kind, TreeRefIter,
+        tree::{EntryKind, EntryMode},
+    },
 };
 
 use super::{ObjectReadError, ObjectReader};
@@ -61,7 +64,7 @@ impl ProofName {
         let object = ObjectId::from_hex(&[folder.as_bytes(), rest].concat()).ok()?;
         let found = Self { object, blob };
         // The one spelling of exactly this name.
-        let same = mode.is_blob()
+        let same = mode == EntryMode::from(EntryKind::Blob)
             && object.kind() == hash
             && stated == blob.to_string().as_bytes()
             && found.parts().1.as_bytes() == name.as_bytes()
@@ -263,4 +266,50 @@ fn folder_number(name: &BStr) -> Option<u8> {
     let lower = name.len() == 2 && name.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let text = name.to_str().ok().filter(|_| lower)?;
     u8::from_str_radix(text, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::tests::Scratch;
+
+    #[test]
+    fn a_name_has_one_spelling() {
+        let (object, blob) =
+            (ObjectId::from_bytes_or_panic(&[0xab; 20]), ObjectId::from_bytes_or_panic(&[1; 20]));
+        let parse = |folder: &str, name: &str, mode: gix::objs::tree::EntryKind| {
+            ProofName::parse(HashKind::Sha1, folder.into(), name.into(), mode.into(), blob)
+        };
+        let file = gix::objs::tree::EntryKind::Blob;
+        let name = format!("{}.{}", "ab".repeat(19), "01".repeat(20));
+        assert_eq!(parse("ab", &name, file), Some(ProofName { object, blob }));
+        assert_eq!(parse("ab", &name, file).unwrap().path(), format!("ab/{name}"));
+        for (folder, name, kind) in [
+            ("ab", name.clone(), gix::objs::tree::EntryKind::Link),
+            ("ab", name.clone(), gix::objs::tree::EntryKind::BlobExecutable),
+            ("AB", name.clone(), file),
+            ("ab", name.to_uppercase(), file),
+            ("a", format!("b{name}"), file),
+            ("ab", name.replace("01", "02"), file),
+            ("ab", "ab".repeat(19), file),
+            ("ab", format!("{name}.x"), file),
+            ("ab", format!("{}.{}", "ab".repeat(31), "01".repeat(20)), file),
+        ] {
+            assert_eq!(parse(folder, &name, kind), None, "{folder}/{name}");
+        }
+    }
+
+    #[test]
+    fn no_more_of_an_object_are_read_than_the_bound() {
+        let scratch = Scratch::new(&[]);
+        let one = scratch.commit("one");
+        let author = crate::repository::Author { name: "a".to_owned(), email: "a".to_owned(), time: 0 };
+        let mut proofs: Vec<_> = (0..40_u8).map(|number| (one, vec![number])).collect();
+        proofs.push((one, vec![0; 1 << 17]));
+        scratch.open().add_proofs(&proofs, &author).unwrap();
+        let reader = scratch.open().objects().unwrap().reader();
+        let kept = Proofs::open(&reader, &[scratch.id(PROOFS)]).of(&reader, &one);
+        assert!((MAXIMUM_PROOFS_OF_AN_OBJECT - 1..=MAXIMUM_PROOFS_OF_AN_OBJECT).contains(&kept.len()));
+        assert!(kept.iter().all(|bytes| bytes.len() as u64 <= MAXIMUM_PROOF_BYTES));
+    }
 }

@@ -150,3 +150,72 @@ fn commit(tree: ObjectId, parent: Option<ObjectId>, author: &Author, count: usiz
     format!("tree {tree}\n{parent}author {person}\ncommitter {person}\n\nkeep {count} {entries} of a log\n")
         .into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::{Proofs, tests::Scratch};
+
+    fn author() -> Author {
+        Author { name: "A <\n>".to_owned(), email: "a@example.com".to_owned(), time: 1_700_000_000 }
+    }
+
+    fn of(scratch: &Scratch, object: ObjectId) -> Vec<Vec<u8>> {
+        let reader = scratch.open().objects().unwrap().reader();
+        Proofs::open(&reader, &[scratch.id(PROOFS)]).of(&reader, &object)
+    }
+
+    #[test]
+    fn what_is_added_is_found_and_nothing_is_replaced() {
+        for arguments in [&["--object-format=sha1"][..], &["--object-format=sha256"]] {
+            let scratch = Scratch::new(arguments);
+            let (one, two) = (scratch.commit("one"), scratch.commit("two"));
+            let add = |proofs: &[(ObjectId, &[u8])]| {
+                let proofs: Vec<_> = proofs.iter().map(|(id, bytes)| (*id, bytes.to_vec())).collect();
+                scratch.open().add_proofs(&proofs, &author()).unwrap()
+            };
+            let first = add(&[(one, b"a"), (two, b"b")]).unwrap();
+            assert_eq!(add(&[(one, b"a")]), None, "it is there");
+            let second = add(&[(one, b"c")]).unwrap();
+            assert_eq!(scratch.id(&format!("{PROOFS}^")), first);
+            assert_eq!(scratch.id(PROOFS), second);
+            let mut kept = of(&scratch, one);
+            kept.sort();
+            assert_eq!(kept, [b"a".to_vec(), b"c".to_vec()]);
+            assert_eq!(of(&scratch, two), [b"b".to_vec()]);
+            assert_eq!(of(&scratch, ObjectId::null(one.kind())), Vec::<Vec<u8>>::new());
+            scratch.git(&["fsck", "--strict"]);
+            scratch.git(&["pack-refs", "--all"]);
+            add(&[(two, b"d")]).unwrap();
+            assert_eq!(of(&scratch, two).len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_ref_that_was_moved_meanwhile_is_not_overwritten() {
+        let scratch = Scratch::new(&[]);
+        let (one, two) = (scratch.commit("one"), scratch.commit("two"));
+        let references = scratch.open().references();
+        assert!(references.replace(PROOFS, None, one, &author()).unwrap());
+        assert!(!references.replace(PROOFS, None, two, &author()).unwrap());
+        assert!(!references.replace(PROOFS, Some(two), one, &author()).unwrap());
+        assert!(references.replace(PROOFS, Some(one), two, &author()).unwrap());
+        assert_eq!(scratch.id(PROOFS), two);
+    }
+
+    #[test]
+    fn everybody_who_adds_at_once_has_added() {
+        let scratch = Scratch::new(&[]);
+        let one = scratch.commit("one");
+        std::thread::scope(|scope| {
+            for number in 0..4_u8 {
+                let repository = scratch.open();
+                scope.spawn(move || {
+                    // Who is always second gives up in the end, and says so.
+                    while repository.add_proofs(&[(one, vec![number])], &author()).is_err() {}
+                });
+            }
+        });
+        assert_eq!(of(&scratch, one).len(), 4);
+    }
+}

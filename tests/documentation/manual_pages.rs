@@ -61,11 +61,12 @@ fn groff_and_man_find_nothing_wrong() {
 
 #[test]
 fn every_key_of_a_policy_is_described() {
-    let source = read("src/policy/file.rs");
-    let keys = source.split("const KEYS").nth(1).unwrap().split("/// The one word").next().unwrap();
+    let source: String =
+        files("src/policy/file", ".rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
     let page = read("man/countersign-policy.5");
-    let keys = literals(keys);
-    assert!(keys.len() > 20, "{keys:?}");
+    let lists = source.split("KEYS: [").skip(1).map(|list| list.split("];").next().unwrap());
+    let keys: Vec<&str> = lists.flat_map(literals).collect();
+    assert!(keys.len() > 30 && keys.contains(&"bases"), "{keys:?}");
     for key in keys {
         let headings = [format!(".B {key}"), format!(".B [[{key}]]"), format!(".B [{key}.\\fINAME\\fP]")];
         assert!(

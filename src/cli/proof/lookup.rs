@@ -83,7 +83,13 @@ impl<'a> Lookup<'a> {
     ) -> Result<Option<(Became, Vec<u8>)>, RekorError> {
         for id in signed.logged_ids() {
             let digest = sha256(&[id.to_hex().to_string().as_bytes()]);
-            let found = rekor_v1::search(&self.http, url, &digest, judged.certificate())?;
+            let found = match rekor_v1::search(&self.http, url, &digest, judged.certificate()) {
+                Err(RekorError::Http(error @ HttpError::TooLarge { .. })) => {
+                    cause.get_or_insert(Became::Refused(error.to_string()));
+                    continue;
+                }
+                found => found?,
+            };
             for id in &found.ids {
                 let bytes = match rekor_v1::fetch(&self.http, url, id) {
                     Ok(Some(bytes)) => bytes,
