@@ -312,13 +312,14 @@ fn time_not_proven(signed: &TimeNotProven) -> (Answer, String) {
 fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
     let signer = settings::signer(proven);
     let identity = proven.identity();
-    let by = format!(
-        "by '{}' (issuer '{}', instance '{}') at {}",
-        words::escape(&identity.subject),
-        words::escape(&identity.issuer),
-        words::escape(&identity.instance),
-        words::time(proven.time()),
-    );
+    let by =
+        format!(
+            "by '{}' (issuer '{}', instance '{}') at {}",
+            words::escape(&identity.subject),
+            words::escape(&identity.issuer),
+            words::escape(&identity.instance),
+            words::time(proven.time()),
+        ) + if proven.entry().embedded { "" } else { " (by the log's entry in 'refs/countersign/proofs')" };
     match trust.standing(identity) {
         Standing::Named(name) => {
             let name = words::escape(&name);

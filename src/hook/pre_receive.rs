@@ -13,7 +13,7 @@ use super::{
 use crate::{
     object::ObjectId,
     policy::{Policy, Refusal},
-    repository::Repository,
+    repository::{PROOFS, Repository},
     trust::{Pinned, Trust},
     verify::Verifier,
     words::{Failure, escape},
@@ -134,6 +134,11 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         .map_err(|error| failed(&error))?;
     let shallow = repository.shallow(environment.shallow_file.as_deref()).map_err(|error| failed(&error))?;
     let references = repository.references();
+    let proofs = proofs::kept(&objects, &references, &updates);
+    for reason in proofs.trouble() {
+        // Less is proven then, and a pusher who has gone does not change that.
+        let _ = writeln!(output, "warning: what '{PROOFS}' keeps is not used: {}", escape(reason));
+    }
     let gate = Gate {
         policy: &trust.policy,
         verifier: &Verifier::new(instances).with_openpgp(trust.openpgp),
@@ -141,7 +146,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         references: &references,
         shallow: &shallow,
         accepted: &AcceptedTips::new(&context.state),
-        proofs: &proofs::kept(&objects, &references, &updates),
+        proofs: &proofs,
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
     };

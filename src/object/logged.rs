@@ -23,7 +23,8 @@ impl Signed<'_> {
     /// stay. Such an id still holds the whole signature, and the signature covers the whole tag.
     #[must_use]
     pub fn logged_ids(&self) -> Vec<ObjectId> {
-        let mut ids: Vec<ObjectId> = self.id().into_iter().collect();
+        let Some(own) = self.id() else { return Vec::new() };
+        let mut ids = vec![own];
         if let (Some((HashKind::Sha1, Kind::Tag)), Some(signature)) = (self.whole.object, &self.signature) {
             ids.extend(commit_form(&self.payload.to_vec(), signature));
         }

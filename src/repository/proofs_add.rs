@@ -27,6 +27,16 @@ pub struct Author {
     pub time: i64,
 }
 
+impl Author {
+    /// Without what would end a name or an address.
+    fn plain(&self) -> Self {
+        let plain = |text: &str| {
+            text.replace(|character: char| character.is_control() || "<>".contains(character), "")
+        };
+        Self { name: plain(&self.name), email: plain(&self.email), time: self.time }
+    }
+}
+
 /// Why nothing was added. One cause, one variant.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -59,6 +69,7 @@ impl Repository {
         proofs: &[(ObjectId, Vec<u8>)],
         author: &Author,
     ) -> Result<Option<ObjectId>, AddProofsError> {
+        let author = &author.plain();
         let store = gix::odb::loose::Store::at(self.common_dir.join("objects"), self.hash);
         let write = |kind, bytes: &[u8]| {
             store.write_buf(kind, bytes).map_err(|error| AddProofsError::Write(error.to_string()))
@@ -142,9 +153,7 @@ impl Repository {
 type Entries = BTreeMap<BString, tree::Entry>;
 
 fn commit(tree: ObjectId, parent: Option<ObjectId>, author: &Author, count: usize) -> Vec<u8> {
-    let plain =
-        |text: &str| text.replace(|character: char| character.is_control() || "<>".contains(character), "");
-    let person = format!("{} <{}> {} +0000", plain(&author.name), plain(&author.email), author.time);
+    let person = format!("{} <{}> {} +0000", author.name, author.email, author.time);
     let parent = parent.map(|parent| format!("parent {parent}\n")).unwrap_or_default();
     let entries = if count == 1 { "entry" } else { "entries" };
     format!("tree {tree}\n{parent}author {person}\ncommitter {person}\n\nkeep {count} {entries} of a log\n")

@@ -42,19 +42,18 @@ mod memo;
 mod online;
 pub mod openpgp;
 mod ssh;
+mod time_not_proven;
 mod verdict;
 
 use std::sync::Arc;
 
 pub use online::ProofLookup;
 pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
-pub use verdict::{
-    Bad, CannotTell, Identity, Key, ProofError, Proven, ProvenEntry, ProvenTime, Stated, TimeNotProven,
-    Verdict,
-};
+pub use time_not_proven::{ProofError, TimeNotProven};
+pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, Stated, Verdict};
 
 use crate::{
-    encoding::{cms::Algorithm, sha256, x509::Slices},
+    encoding::{cms::Algorithm, sha256},
     object::Payload,
     signature::{FormatError, armor, keyless::Keyless, ssh::Revocations},
     sigstore::{
@@ -280,7 +279,7 @@ impl Verifier {
         if !tokens.is_empty() {
             return Err(CannotTell::NoLogEntry.into());
         }
-        time_not_proven(instance, cms, &certificate, now, refused).map(Judged::TimeNotProven)
+        time_not_proven::judge(instance, cms, &certificate, now, refused).map(Judged::TimeNotProven)
     }
 
     /// The certificate's path and SCT inside `instance`, checked once.
@@ -340,35 +339,6 @@ fn proven(
         certificate_digest: certificate.digest,
         certificate: Arc::clone(&certificate.der),
         root_digest: *instance.digest(),
-    })
-}
-
-/// What is left where no time is proven: everything else, at the time at which the certificate begins.
-fn time_not_proven(
-    instance: &Instance,
-    cms: &Keyless<'_>,
-    certificate: &CheckedCertificate,
-    now: i64,
-    refused: Option<ProofError>,
-) -> Result<TimeNotProven, Failure> {
-    let leaf = Slices::parse(cms.certificate).map_err(|_| ProfileError::Der)?;
-    let begins = leaf.not_before;
-    if begins > now.saturating_add(FUTURE_SKEW) {
-        return Err(CannotTell::FutureTime.into());
-    }
-    if !certificate.window.contains(begins) {
-        return Err(CannotTell::CertificateWindow.into());
-    }
-    if !certificate.ct_window.contains(begins) {
-        return Err(CannotTell::CtLogWindow.into());
-    }
-    Ok(TimeNotProven {
-        identity: certificate.identity.clone(),
-        window: (begins, leaf.not_after),
-        certificate_digest: certificate.digest,
-        certificate: Arc::clone(&certificate.der),
-        root_digest: *instance.digest(),
-        refused,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::TimeNotProven;
 use crate::{signature::FormatError, sigstore::certificate::SubjectKind};
 
 /// The three answers. That the check could not run at all is an error elsewhere, not an answer.
@@ -205,95 +206,6 @@ impl Stated {
     pub fn key_expired(&self) -> bool {
         self.key_expired
     }
-}
-
-/// A keyless signature that is good but for its time: gitsign's online mode leaves the entry in the log.
-/// Whoever has had the key, at whatever time, may have made it. Only the `verify` room can make one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TimeNotProven {
-    pub(super) identity: Identity,
-    pub(super) window: (i64, i64),
-    pub(super) certificate_digest: [u8; 32],
-    pub(super) certificate: std::sync::Arc<[u8]>,
-    pub(super) root_digest: [u8; 32],
-    pub(super) refused: Option<ProofError>,
-}
-
-impl TimeNotProven {
-    /// Whom the certificate names. Chain and SCT hold at the time that it begins.
-    #[must_use]
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// The first and the last second of the certificate's validity, in seconds since 1970: the signature
-    /// should have been made in it, and nothing proves that it was.
-    #[must_use]
-    pub fn window(&self) -> (i64, i64) {
-        self.window
-    }
-
-    /// SHA-256 of the signing certificate's DER encoding.
-    #[must_use]
-    pub fn certificate_digest(&self) -> &[u8; 32] {
-        &self.certificate_digest
-    }
-
-    /// The signing certificate, DER.
-    #[must_use]
-    pub fn certificate(&self) -> &[u8] {
-        &self.certificate
-    }
-
-    /// SHA-256 of the trusted root (its JSON bytes) under which everything was judged.
-    #[must_use]
-    pub fn root_digest(&self) -> &[u8; 32] {
-        &self.root_digest
-    }
-
-    /// Why the first of the entries that were kept for the object does not count, if there were any.
-    #[must_use]
-    pub fn refused(&self) -> Option<ProofError> {
-        self.refused
-    }
-}
-
-impl fmt::Display for TimeNotProven {
-    /// The cause, without the signer.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("good signature, time not proven: its log entry is in the log alone")?;
-        match self.refused {
-            Some(cause) => write!(formatter, ", and what is kept of it does not count: {cause}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Why an entry of the log is no proof for an object. One cause, one variant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProofError {
-    /// The object's signature, or evidence in the entry, contradicts a known key.
-    #[error(transparent)]
-    Bad(Bad),
-    /// Something needed is missing, unknown or unreadable.
-    #[error(transparent)]
-    CannotTell(CannotTell),
-    /// Not a hashedrekord entry as Rekor v1 hands it out.
-    #[error("it is no hashedrekord entry as Rekor hands it out")]
-    Malformed,
-    /// The object's signature carries its entry itself, or is none that an entry could be about.
-    #[error("the signature is none that needs an entry of the log")]
-    NotNeeded,
-    /// The entry was made with another certificate, or with a bare key.
-    #[error("the entry is by another certificate than the signature's")]
-    OtherCertificate,
-    /// The entry is about another object's id.
-    #[error("the entry is about another object")]
-    OtherObject,
-    /// The entry's signature is not by the certificate's key over the object's id.
-    #[error("the entry's signature is not by the certificate's key")]
-    Signature,
 }
 
 /// What contradicts a known key or the bytes themselves. One cause, one variant.

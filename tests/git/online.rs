@@ -320,6 +320,9 @@ const MAIN: &str =
 const PROOFS: &str = "[[rule]]\nname = \"proofs\"\nrefs = [\"refs/countersign/proofs\"]\ncommits = \"unsigned\"\n\
                       create = \"allow\"\nrewind = \"allow\"\n";
 
+const WILD: &str =
+    "[[rule]]\nname = \"wild\"\nrefs = [\"refs/heads/wild\"]\ncommits = \"unsigned\"\ncreate = \"allow\"\n";
+
 fn push(repository: &Repository<'_>, refs: &[&str], refused: &[&str]) {
     let run = repository.git(&[&["push", "-q", "../server.git"], refs].concat());
     if refused.is_empty() {
@@ -331,7 +334,7 @@ fn push(repository: &Repository<'_>, refs: &[&str], refused: &[&str]) {
 
 #[test]
 fn a_push_brings_its_proofs_along() {
-    served(&format!("{MAIN}{PROOFS}"), |world, repository, _| {
+    served(&format!("{MAIN}{PROOFS}{WILD}"), |world, repository, _| {
         let one = logged(repository, ALICE, &[], "one");
         let main = format!("{one}:refs/heads/main");
         push(
@@ -349,13 +352,11 @@ fn a_push_brings_its_proofs_along() {
         // Or the server has looked it up itself.
         let three = logged(repository, ALICE, &[&two], "three");
         push(repository, &[&format!("{three}:refs/heads/main")], &[NOT_PROVEN]);
-        let server = at(world, "server.git");
-        repository
-            .git(&["push", "-q", "--no-verify", "../server.git", &format!("{three}:refs/heads/x")])
-            .status(1)
-            .any_stderr()
-            .check();
-        assert_eq!(kept(&server).len(), 2);
+        push(repository, &[&format!("{three}:refs/heads/wild")], &[]);
+        let fetch = ["proof", "fetch", "--repository", "server.git", "refs/heads/wild"];
+        world.countersign(&fetch).stdout_holds(&["kept"]).any_stderr().check();
+        push(repository, &[&format!("{three}:refs/heads/main")], &[]);
+        assert_eq!(kept(&at(world, "server.git")).len(), 3);
     });
 }
 
