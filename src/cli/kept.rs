@@ -2,7 +2,7 @@
 
 use super::{World, settings};
 use crate::{
-    object::{Commit, ObjectId, Payload, Tag, assemble},
+    object::{Commit, ObjectId, Payload, Signed, Tag, assemble},
     repository::{ObjectReader, PROOFS, Proofs, Repository},
     verify::{Verdict, Verifier},
     words,
@@ -20,6 +20,20 @@ pub(super) fn proofs(repository: &Repository, reader: &ObjectReader) -> (Proofs,
     let proofs = Proofs::open(reader, &tip.into_iter().collect::<Vec<ObjectId>>());
     let trouble = proofs.trouble().to_vec();
     (proofs, trouble)
+}
+
+/// What is kept, for one thread.
+#[derive(Clone, Copy)]
+pub(super) struct Kept<'a> {
+    pub(super) proofs: &'a Proofs,
+    pub(super) reader: &'a ObjectReader,
+}
+
+impl Kept<'_> {
+    /// Judge a signature with whatever is kept for it; `None` if there is none.
+    pub(super) fn judge(&self, verifier: &Verifier, signed: &Signed<'_>, now: i64) -> Option<Verdict> {
+        verifier.verify_signed(signed, now, &|id| self.proofs.of(self.reader, id))
+    }
 }
 
 /// The words about what cannot be read.
@@ -54,5 +68,5 @@ fn judge_assembled(
         gix::objs::Kind::Commit => Commit::parse(repository.hash(), &object).ok()?.signed,
         _ => Tag::parse(repository.hash(), &object).ok()?.signed,
     };
-    verifier.verify_signed(&signed, world.now, &|id| proofs.of(&reader, id))
+    Kept { proofs: &proofs, reader: &reader }.judge(verifier, &signed, world.now)
 }

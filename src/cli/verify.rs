@@ -1,5 +1,6 @@
 //! `countersign verify`: who vouches for these commits and tags, for people and for machines.
 
+pub(super) mod merged;
 mod progress;
 pub(super) mod tasks;
 
@@ -9,7 +10,8 @@ use rayon::prelude::*;
 use super::{
     Outcome, World,
     arguments::{Format, VerifyArguments},
-    gnupg, kept,
+    gnupg,
+    kept::{self, Kept},
     report::{Answer, Line, Report, Tally},
     settings::{self, Trust},
     trust::roots,
@@ -204,7 +206,7 @@ impl Judge<'_> {
 
     fn task(&self, reader: &ObjectReader, task: Task) -> Line {
         let Task { id, object, revision, place } = task;
-        let line = |kind, title, answer| Line { id, kind, title, place, answer };
+        let line = |kind, title, answer| Line { id, kind, title, place, answer, merged: Vec::new() };
         let Object { kind, bytes, .. } = match object.unwrap_or_else(|| reader.read(id)) {
             Ok(object) => object,
             Err(error) => return line(Kind::Commit, String::new(), Answer::Failed(error.to_string())),
@@ -216,16 +218,20 @@ impl Judge<'_> {
             Kind::Commit => match Commit::parse(reader.hash(), &bytes) {
                 Ok(commit) => {
                     let title = commit.message.split(|byte| *byte == b'\n').next().unwrap_or_default();
-                    let answer = self.answer(reader, &commit.signed, self.verifier);
-                    line(kind, words::escape_bytes(title), answer)
+                    let kept = self.kept(reader);
+                    let answer = answer(&commit.signed, self.verifier, self.trust, self.now, kept);
+                    let mut line = line(kind, words::escape_bytes(title), answer);
+                    line.merged = self.merged(reader, self.verifier).judge(&commit);
+                    spoil(&mut line, &commit);
+                    line
                 }
                 Err(error) => malformed(&error),
             },
             Kind::Tag => match Tag::parse(reader.hash(), &bytes) {
                 Ok(tag) => {
-                    let answer = self
-                        .misnamed(revision.as_deref(), id, tag.name)
-                        .unwrap_or_else(|| self.answer(reader, &tag.signed, self.verifier));
+                    let answer = self.misnamed(revision.as_deref(), id, tag.name).unwrap_or_else(|| {
+                        answer(&tag.signed, self.verifier, self.trust, self.now, self.kept(reader))
+                    });
                     line(kind, words::escape_bytes(tag.name), answer)
                 }
                 Err(error) => malformed(&error),
@@ -242,15 +248,32 @@ impl Judge<'_> {
             || self.objects.reader(),
             |reader, line| {
                 let Ok(object) = reader.read(line.id) else { return };
-                let signed = match object.kind {
-                    Kind::Commit => Commit::parse(reader.hash(), &object.bytes).map(|commit| commit.signed),
-                    _ => Tag::parse(reader.hash(), &object.bytes).map(|tag| tag.signed),
-                };
-                if let Ok(signed) = signed {
-                    line.answer = self.answer(reader, &signed, verifier);
+                let kept = self.kept(reader);
+                match object.kind {
+                    Kind::Commit => {
+                        let Ok(commit) = Commit::parse(reader.hash(), &object.bytes) else { return };
+                        if line.answer.lacks_key() {
+                            line.answer = answer(&commit.signed, verifier, self.trust, self.now, kept);
+                        }
+                        self.merged(reader, verifier).again(&commit, &mut line.merged);
+                        spoil(line, &commit);
+                    }
+                    _ => {
+                        let Ok(tag) = Tag::parse(reader.hash(), &object.bytes) else { return };
+                        line.answer = answer(&tag.signed, verifier, self.trust, self.now, kept);
+                    }
                 }
             },
         );
+    }
+
+    fn merged<'a>(&'a self, reader: &'a ObjectReader, verifier: &'a Verifier) -> merged::Asked<'a> {
+        let kept = self.kept(reader);
+        merged::Asked { hash: reader.hash(), verifier, trust: self.trust, now: self.now, kept }
+    }
+
+    fn kept<'a>(&'a self, reader: &'a ObjectReader) -> Kept<'a> {
+        Kept { proofs: &self.proofs, reader }
     }
 
     /// A tag that was asked for by the name of a ref must call itself by that name (git does not compare).
@@ -276,32 +299,39 @@ impl Judge<'_> {
         let reference = named.into_iter().chain(known).find(|reference| !calls_itself(reference))?;
         Some(Answer::Misnamed { tag: words::escape_bytes(name), reference: words::escape(&reference) })
     }
-    fn answer(&self, reader: &ObjectReader, signed: &Signed<'_>, verifier: &Verifier) -> Answer {
-        let (trust, now) = (self.trust, self.now);
-        let Some(verdict) = verifier.verify_signed(signed, now, &|id| self.proofs.of(reader, id)) else {
-            return Answer::Unsigned;
-        };
-        match verdict {
-            Verdict::Good(proven) => match trust.stale(&proven, now) {
-                Some(stale) => Answer::CannotTell(stale),
-                None => {
-                    let standing = trust.standing(proven.identity());
-                    Answer::Good { proven, standing }
-                }
-            },
-            Verdict::Stated(stated) => {
-                let standing = trust.standing_of_stated(&stated, now);
-                Answer::Stated { stated, standing }
+}
+
+/// Let what is wrong with a merged tag be what is wrong with the commit, unless that is not good either.
+fn spoil(line: &mut Line, commit: &Commit<'_>) {
+    if !matches!(line.answer, Answer::Bad(_) | Answer::Unsigned)
+        && let Some(fault) = merged::fault(commit, &line.merged)
+    {
+        line.answer = Answer::Bad(fault);
+    }
+}
+
+fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64, kept: Kept<'_>) -> Answer {
+    let Some(verdict) = kept.judge(verifier, signed, now) else { return Answer::Unsigned };
+    match verdict {
+        Verdict::Good(proven) => match trust.stale(&proven, now) {
+            Some(stale) => Answer::CannotTell(stale),
+            None => {
+                let standing = trust.standing(proven.identity());
+                Answer::Good { proven, standing }
             }
-            Verdict::TimeNotProven(signed) => match trust.stale_for(signed.identity(), now) {
-                Some(stale) => Answer::CannotTell(stale),
-                None => {
-                    let standing = trust.standing(signed.identity());
-                    Answer::TimeNotProven { signed, standing }
-                }
-            },
-            Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
-            Verdict::CannotTell(cause) => Answer::CannotTell(trust.unclear(&cause, now)),
+        },
+        Verdict::Stated(stated) => {
+            let standing = trust.standing_of_stated(&stated, now);
+            Answer::Stated { stated, standing }
         }
+        Verdict::TimeNotProven(signed) => match trust.stale_for(signed.identity(), now) {
+            Some(stale) => Answer::CannotTell(stale),
+            None => {
+                let standing = trust.standing(signed.identity());
+                Answer::TimeNotProven { signed, standing }
+            }
+        },
+        Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
+        Verdict::CannotTell(cause) => Answer::CannotTell(trust.unclear(&cause, now)),
     }
 }
