@@ -163,7 +163,9 @@ pub(super) fn judge(
             };
             (outcome, format!("cannot accept the signature by {by}: {cause}"))
         }
-        Verdict::Good(_) => (Outcome::Refused, "an S/MIME signature proves no time".to_owned()),
+        Verdict::Good(_) | Verdict::TimeNotProven(_) => {
+            (Outcome::Refused, "an S/MIME signature is not keyless".to_owned())
+        }
     };
     let algorithms = claimed.as_ref().map(|smime| {
         let hash = digest_hash(&smime.digest_algorithm);

@@ -29,6 +29,7 @@
 //!         assert_eq!(proven.time(), 1_790_000_000);
 //!     }
 //!     Verdict::Stated(stated) => panic!("good, by the key {}, at a time that nothing proves", stated.signing_key()),
+//!     Verdict::TimeNotProven(signed) => panic!("{signed}: {}", signed.identity()),
 //!     Verdict::Bad(contradiction) => panic!("bad: {contradiction}"),
 //!     Verdict::CannotTell(cause) => panic!("cannot tell: {cause}"),
 //! }
@@ -38,14 +39,18 @@
 
 mod evidence;
 mod memo;
+mod online;
 pub mod openpgp;
 pub mod smime;
 mod ssh;
+mod time_not_proven;
 mod verdict;
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
+pub use online::ProofLookup;
 pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
+pub use time_not_proven::{ProofError, TimeNotProven};
 pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, Stated, Verdict};
 
 use crate::{
@@ -88,6 +93,12 @@ struct CheckedCertificate {
     ct_window: Window,
     der: Arc<[u8]>,
     digest: [u8; 32],
+}
+
+/// What a keyless signature comes to that nothing is wrong with.
+enum Judged {
+    Proven(Proven),
+    TimeNotProven(TimeNotProven),
 }
 
 /// Why there is no proof: one of the two other answers.
@@ -176,17 +187,28 @@ impl Verifier {
         &self.instances
     }
 
-    /// Judge `signature` (armored, as git stores it) over `payload`.
+    /// Judge `signature` (armored, as git stores it) over `payload`. Where the log entry is only in the log,
+    /// see [`Self::verify_signed`].
     ///
     /// `now` in seconds since 1970 only bounds the future.
     pub fn verify(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Verdict {
+        self.verify_with(payload, signature, now, None)
+    }
+
+    fn verify_with(
+        &self,
+        payload: &Payload<'_>,
+        signature: &[u8],
+        now: i64,
+        online: Option<&online::Online<'_>>,
+    ) -> Verdict {
         let judged = match armor::kind(signature) {
             Some(armor::Kind::OpenPgp) => {
                 self.openpgp.judge(payload, signature, now).map(|stated| Verdict::Stated(Box::new(stated)))
             }
             Some(armor::Kind::Ssh) => ssh::judge(payload, signature, now, &self.ssh_revocations)
                 .map(|stated| Verdict::Stated(Box::new(stated))),
-            Some(armor::Kind::Cms) => self.judge_cms(payload, signature, now),
+            Some(armor::Kind::Cms) => self.judge_cms(payload, signature, now, online),
             None => Err(FormatError::Armor.into()),
         };
         match judged {
@@ -197,37 +219,56 @@ impl Verifier {
     }
 
     /// A CMS signature is keyless or plain S/MIME, by what it carries; only the latter may be BER.
-    fn judge_cms(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Result<Verdict, Failure> {
+    fn judge_cms(
+        &self,
+        payload: &Payload<'_>,
+        signature: &[u8],
+        now: i64,
+        online: Option<&online::Online<'_>>,
+    ) -> Result<Verdict, Failure> {
         let bytes = armor::decode(signature)?;
         let der = smime_signature::normalised(&bytes)?;
         let cms = SignedData::parse(&der).map_err(FormatError::from)?;
-        if smime_signature::is_keyless(&cms) {
-            if matches!(der, Cow::Owned(_)) {
-                return Err(FormatError::Der.into());
-            }
-            let proven = self.judge_keyless(payload, &Keyless::of(&cms)?, now)?;
-            Ok(Verdict::Good(Box::new(proven)))
-        } else {
+        if !smime_signature::is_keyless(&cms) {
             let stated = self.smime.judge(payload, &cms, now)?;
-            Ok(Verdict::Stated(Box::new(stated)))
+            return Ok(Verdict::Stated(Box::new(stated)));
         }
+        if matches!(der, Cow::Owned(_)) {
+            return Err(FormatError::Der.into());
+        }
+        self.judge_keyless(payload, &Keyless::of(&cms)?, now, online).map(|judged| match judged {
+            Judged::Proven(proven) => Verdict::Good(Box::new(proven)),
+            Judged::TimeNotProven(signed) => Verdict::TimeNotProven(Box::new(signed)),
+        })
     }
 
-    fn judge_keyless(&self, payload: &Payload<'_>, cms: &Keyless<'_>, now: i64) -> Result<Proven, Failure> {
+    fn judge_keyless(
+        &self,
+        payload: &Payload<'_>,
+        cms: &Keyless<'_>,
+        now: i64,
+        online: Option<&online::Online<'_>>,
+    ) -> Result<Judged, Failure> {
         if sha256(&payload.segments()) != cms.message_digest {
             return Err(Bad::DigestMismatch.into());
         }
         let digest = sha256(&[cms.certificate]);
+        // Looked up once, and only for a signature that does not carry its entry itself.
+        let kept = online.filter(|_| cms.log_entry.is_none()).map(online::Online::look_up);
         let mut failure = Failure::CannotTell(CannotTell::UnknownAuthority);
+        let mut without_time = None;
         for (index, instance) in self.instances.iter().enumerate() {
-            match self.judge_in(index, instance, cms, digest, now) {
-                Ok(proven) => return Ok(proven),
+            match self.judge_in(index, instance, cms, digest, now, kept.as_ref()) {
+                Ok(Judged::Proven(proven)) => return Ok(Judged::Proven(proven)),
+                Ok(Judged::TimeNotProven(signed)) => {
+                    without_time.get_or_insert(signed);
+                }
                 Err(Failure::CannotTell(CannotTell::UnknownAuthority)) => {}
                 Err(other) if failure == Failure::CannotTell(CannotTell::UnknownAuthority) => failure = other,
                 Err(_) => {}
             }
         }
-        Err(failure)
+        without_time.map(Judged::TimeNotProven).ok_or(failure)
     }
 
     /// Judge inside one instance. The proof is built at the end, from the results of the checks.
@@ -238,7 +279,8 @@ impl Verifier {
         cms: &Keyless<'_>,
         digest: [u8; 32],
         now: i64,
-    ) -> Result<Proven, Failure> {
+        kept: Option<&online::Kept>,
+    ) -> Result<Judged, Failure> {
         let certificate = self.certificate(index, instance, cms.certificate, digest)?;
         check_algorithm(&cms.algorithm, certificate.key.kind())?;
         let is_own = |other: &&[u8]| instance.authorities.iter().any(|authority| authority.holds(other));
@@ -248,51 +290,34 @@ impl Verifier {
         if !certificate.key.verifies(&cms.signed_attributes, cms.signature) {
             return Err(Bad::Signature.into());
         }
-
-        let entry = evidence::entry(instance, cms, certificate.key.kind(), |log, checkpoint| {
+        let checkpoint = |log: &Log, checkpoint: &str| {
             self.checkpoints.get_or_try_insert(checkpoint_key(index, log, checkpoint), || {
                 evidence::check_checkpoint(log, checkpoint)
             })
-        })?;
+        };
+        if cms.log_entry.is_some() {
+            let entry = evidence::entry(instance, cms, certificate.key.kind(), checkpoint)?;
+            let tokens = evidence::timestamps(instance, cms)?;
+            return proven(instance, &certificate, entry, &tokens, now).map(Judged::Proven);
+        }
         let tokens = evidence::timestamps(instance, cms)?;
-
-        let times: Vec<ProvenTime> = entry
-            .time
-            .map(ProvenTime::Log)
-            .into_iter()
-            .chain(tokens.iter().map(|token| ProvenTime::TimestampAuthority(token.time)))
-            .collect();
-        if times.is_empty() {
-            return Err(CannotTell::NoTrustedTime.into());
-        }
-        if entry.misstated {
-            return Err(FormatError::LogEntry.into());
-        }
-        for time in times.iter().map(|time| time.seconds()) {
-            if time > now.saturating_add(FUTURE_SKEW) {
-                return Err(CannotTell::FutureTime.into());
-            }
-            if !certificate.window.contains(time) {
-                return Err(CannotTell::CertificateWindow.into());
-            }
-            if !certificate.ct_window.contains(time) {
-                return Err(CannotTell::CtLogWindow.into());
-            }
-            if !entry.log.window.contains(time) {
-                return Err(CannotTell::LogWindow.into());
-            }
-            if !tokens.iter().all(|token| token.window.contains(time)) {
-                return Err(CannotTell::TimestampAuthorityWindow.into());
+        let mut refused = None;
+        for proof in kept.into_iter().flat_map(|kept| &kept.proofs) {
+            let ids = kept.map_or(&[][..], |kept| &kept.ids);
+            let judged = online::entry(instance, cms.certificate, &certificate.key, ids, proof, checkpoint)
+                .and_then(|entry| Ok(proven(instance, &certificate, entry, &tokens, now)?));
+            match judged {
+                Ok(proven) => return Ok(Judged::Proven(proven)),
+                Err(cause) => {
+                    refused.get_or_insert(cause);
+                }
             }
         }
-        Ok(Proven {
-            identity: certificate.identity.clone(),
-            times,
-            entry: entry.proven,
-            certificate_digest: certificate.digest,
-            certificate: Arc::clone(&certificate.der),
-            root_digest: *instance.digest(),
-        })
+        // A token proves a time and no log; nothing here accepts the one without the other.
+        if !tokens.is_empty() {
+            return Err(CannotTell::NoLogEntry.into());
+        }
+        time_not_proven::judge(instance, cms, &certificate, now, refused).map(Judged::TimeNotProven)
     }
 
     /// The certificate's path and SCT inside `instance`, checked once.
@@ -306,6 +331,53 @@ impl Verifier {
         let key = sha256(&[&index.to_be_bytes(), &digest]);
         self.certificates.get_or_try_insert(key, || check_certificate(instance, der, digest).map(Arc::new))
     }
+}
+
+/// The proof, from the results of the checks, once every time that is proven fits everything that takes part.
+fn proven(
+    instance: &Instance,
+    certificate: &CheckedCertificate,
+    entry: evidence::CheckedEntry<'_>,
+    tokens: &[evidence::CheckedTimestamp],
+    now: i64,
+) -> Result<Proven, Failure> {
+    let times: Vec<ProvenTime> = entry
+        .time
+        .map(ProvenTime::Log)
+        .into_iter()
+        .chain(tokens.iter().map(|token| ProvenTime::TimestampAuthority(token.time)))
+        .collect();
+    if times.is_empty() {
+        return Err(CannotTell::NoTrustedTime.into());
+    }
+    if entry.misstated {
+        return Err(FormatError::LogEntry.into());
+    }
+    for time in times.iter().map(|time| time.seconds()) {
+        if time > now.saturating_add(FUTURE_SKEW) {
+            return Err(CannotTell::FutureTime.into());
+        }
+        if !certificate.window.contains(time) {
+            return Err(CannotTell::CertificateWindow.into());
+        }
+        if !certificate.ct_window.contains(time) {
+            return Err(CannotTell::CtLogWindow.into());
+        }
+        if !entry.log.window.contains(time) {
+            return Err(CannotTell::LogWindow.into());
+        }
+        if !tokens.iter().all(|token| token.window.contains(time)) {
+            return Err(CannotTell::TimestampAuthorityWindow.into());
+        }
+    }
+    Ok(Proven {
+        identity: certificate.identity.clone(),
+        times,
+        entry: entry.proven,
+        certificate_digest: certificate.digest,
+        certificate: Arc::clone(&certificate.der),
+        root_digest: *instance.digest(),
+    })
 }
 
 /// What a proven checkpoint is remembered by. Instances may name different keys by one log id, and ids
