@@ -57,7 +57,7 @@ pub const NOW: i64 = 1_790_086_400;
 const HASHES: [HashKind; 2] = [HashKind::Sha1, HashKind::Sha256];
 
 /// Each target with its name.
-pub const TARGETS: [(&str, fn(&[u8])); 18] = [
+pub const TARGETS: [(&str, fn(&[u8])); 19] = [
     ("allowed_signers", allowed_signers),
     ("api_entry", api_entry),
     ("armor", armor),
