@@ -1,13 +1,21 @@
 //! What decides, and where it comes from: a policy with everything that it names, from one place.
 //!
 //! Responsible for reading a policy and the files that it names from beside it, from pinned paths or from
-//! a commit, each with a bound on its size. Whoever asks says which place counts; nothing here looks for
-//! one.
+//! a commit, each with a bound on its size; and for following the policy of a repository from the commit
+//! that is believed to the present one. Whoever asks says what is believed: nothing in a repository does.
 
+mod chain;
+mod commit;
 mod error;
+mod find;
+mod pin;
 mod source;
 
+pub use chain::{ChainError, Followed, MAXIMUM_COMMITS, Reading, commits, follow, tip};
+pub use commit::{InCommit, POLICY_FILE, path_in_tree};
 pub use error::TrustError;
+pub use find::{find_pin, pinned};
+pub use pin::{POLICY_REF, Pin, PinError, check_reference};
 pub use source::{
     Beside, CommitPlace, Content, MAXIMUM_POLICY_BYTES, NamedFile, Pinned, Place, PolicySource,
 };

@@ -27,6 +27,8 @@ use crate::words::escape;
 struct Document {
     #[expect(dead_code, reason = "checked before anything else is read")]
     version: i64,
+    repository: Option<String>,
+    serial: Option<u64>,
     other_refs: OtherRefs,
     #[serde(default)]
     instance: Vec<InstanceText>,
@@ -72,6 +74,13 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         return Err(PolicyError::MissingOtherRefs);
     }
     let document: Document = toml::from_str(text).map_err(syntax)?;
+
+    if let Some(id) = document.repository.as_ref().filter(|id| !is_repository_id(id)) {
+        return Err(PolicyError::Repository(escape(id)));
+    }
+    if document.serial == Some(0) {
+        return Err(PolicyError::Serial);
+    }
 
     let mut instance_names = BTreeSet::from([PUBLIC_GOOD.to_owned()]);
     let mut seen = BTreeSet::new();
@@ -135,6 +144,8 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         rules.push(rule);
     }
     Ok(Policy {
+        repository: document.repository,
+        serial: document.serial,
         instances,
         other_refs: document.other_refs,
         identities,
@@ -165,6 +176,16 @@ fn instance_entry(text: InstanceText) -> Result<InstanceEntry, PolicyError> {
         _ => PolicyError::Empty { key: "issuers", place: place() },
     })?;
     Ok(InstanceEntry { name, trusted_root, limits })
+}
+
+/// Whether `text` may be the id of a repository: one word without anything that a terminal, a setting or a
+/// path could read differently.
+#[must_use]
+pub fn is_repository_id(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/@+".contains(&byte);
+    (1..=200).contains(&text.len())
+        && text.bytes().all(plain)
+        && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
 }
 
 /// A name that looks like itself in every message, and not like the word that means "nobody".
