@@ -66,7 +66,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     if let Err(reason) = claims(&mut text, &signed.payload, signature) {
         line(&mut text, "  unreadable", &reason);
     }
-    let mut trust = settings::trust(world, &configuration)?;
+    let mut trust = settings::trust(world, &configuration, Some(&repository))?;
     let mut ring = std::mem::take(&mut trust.openpgp);
     if trust.policy.is_none() && armor::kind(signature) == Some(armor::Kind::OpenPgp) {
         ring.extend(gnupg::ring(world, None));

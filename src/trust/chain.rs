@@ -57,6 +57,36 @@ struct State {
 }
 
 impl Followed {
+    /// Begin with the commit that `pin` vouches for.
+    ///
+    /// # Errors
+    /// It holds no policy of the pinned repository that can be used.
+    pub fn begin(reader: &ObjectReader, pin: &Pin) -> Result<Self, ChainError> {
+        let state = State::read(reader, pin.root)?;
+        if state.repository != pin.repository {
+            return Err(ChainError::OtherRepository {
+                commit: pin.root,
+                pinned: pin.repository.clone(),
+                named: state.repository,
+            });
+        }
+        Ok(Self { reference: pin.reference.clone(), root: pin.root, state, steps: 0 })
+    }
+
+    /// Whether the policy would let whoever signed its own commit change it: nothing depends on that, but
+    /// whoever publishes a first policy wants to know.
+    ///
+    /// # Errors
+    /// It would not, and why.
+    pub fn judge_own_signer(
+        mut self,
+        reader: &ObjectReader,
+        reading: &Reading<'_>,
+    ) -> Result<(), ChainError> {
+        let commit = self.state.commit;
+        self.state.judge_signature(reader, commit, &self.reference, reading)
+    }
+
     /// The ref that the policy is kept in.
     #[must_use]
     pub fn reference(&self) -> &str {
@@ -146,15 +176,7 @@ pub fn follow(
     if let Some(seen) = seen.filter(|seen| !chain.contains(seen)) {
         return Err(ChainError::Rewound { reference: pin.reference.clone(), seen });
     }
-    let state = State::read(reader, pin.root)?;
-    if state.repository != pin.repository {
-        return Err(ChainError::OtherRepository {
-            commit: pin.root,
-            pinned: pin.repository.clone(),
-            named: state.repository,
-        });
-    }
-    let mut followed = Followed { reference: pin.reference.clone(), root: pin.root, state, steps: 0 };
+    let mut followed = Followed::begin(reader, pin)?;
     for commit in chain.into_iter().rev().skip(1) {
         followed = followed.advance(reader, commit, reading)?;
     }

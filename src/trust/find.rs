@@ -2,19 +2,16 @@
 
 use super::{
     InCommit, Pin,
-    chain::{ChainError, Followed, Reading, commits, follow, tip},
+    chain::{ChainError, commits, tip},
     read_policy,
 };
-use crate::{
-    object::ObjectId,
-    repository::{ObjectReadError, ObjectReader, References},
-};
+use crate::repository::{ObjectReadError, ObjectReader, References};
 
 /// The pin that is meant for this repository: its root is here, or the policy that its ref holds says
 /// that it is for that repository. `None` where no pin is.
 ///
 /// # Errors
-/// Several are, or what is here cannot be read.
+/// Several are, its root is not here, or what is here cannot be read.
 pub fn find_pin<'p>(
     reader: &ObjectReader,
     references: &References,
@@ -32,31 +29,16 @@ pub fn find_pin<'p>(
             tip(references, &pin.reference).and_then(|tip| commits(reader, tip, Some(pin.root))).is_ok()
         };
         let leading: Vec<&Pin> = fitting.iter().copied().filter(leads).collect();
-        if let [pin] = leading.as_slice() {
-            return Ok(Some(pin));
-        }
-        return Err(ChainError::Ambiguous { one: fitting[0].to_string(), other: fitting[1].to_string() });
+        let [pin] = leading.as_slice() else {
+            return Err(ChainError::Ambiguous { one: fitting[0].to_string(), other: fitting[1].to_string() });
+        };
+        return Ok(Some(pin));
     }
-    Ok(fitting.first().copied())
-}
-
-/// The policy that one of `pins` vouches for here; `None` where no pin is this repository's. `seen` tells
-/// which commit the ref of a pin is known to have named.
-///
-/// # Errors
-/// The policy does not follow from its pin, or it is not clear which pin counts.
-pub fn pinned(
-    reader: &ObjectReader,
-    references: &References,
-    pins: &[Pin],
-    seen: &dyn Fn(&Pin) -> Option<ObjectId>,
-    reading: &Reading<'_>,
-) -> Result<Option<Followed>, ChainError> {
-    let Some(pin) = find_pin(reader, references, pins)? else { return Ok(None) };
-    if !is_here(reader, pin)? {
-        return Err(ChainError::NoRoot { root: pin.root, repository: pin.repository.clone() });
+    let Some(pin) = fitting.first() else { return Ok(None) };
+    if is_here(reader, pin)? {
+        return Ok(Some(pin));
     }
-    follow(reader, references, pin, seen(pin), reading).map(Some)
+    Err(ChainError::NoRoot { root: pin.root, repository: pin.repository.clone() })
 }
 
 fn is_here(reader: &ObjectReader, pin: &Pin) -> Result<bool, ChainError> {

@@ -14,7 +14,7 @@ mod source;
 pub use chain::{ChainError, Followed, MAXIMUM_COMMITS, Reading, commits, follow, tip};
 pub use commit::{InCommit, POLICY_FILE, path_in_tree};
 pub use error::TrustError;
-pub use find::{find_pin, pinned};
+pub use find::find_pin;
 pub use pin::{POLICY_REF, Pin, PinError, check_reference};
 pub use source::{
     Beside, CommitPlace, Content, MAXIMUM_POLICY_BYTES, NamedFile, Pinned, Place, PolicySource,
@@ -50,19 +50,19 @@ impl Trust {
     pub fn load(source: &dyn PolicySource) -> Result<Self, TrustError> {
         let (mut policy, content) = read_policy(source)?;
         let (mut roots, mut rootless) = (Vec::new(), Vec::new());
-        let named =
-            policy.instances().iter().map(|entry| (entry.name.as_str(), entry.trusted_root.as_deref()));
-        let implied = policy.instances().iter().all(|entry| entry.name != PUBLIC_GOOD);
-        for (instance, path) in named.chain(implied.then_some((PUBLIC_GOOD, None))) {
-            match source.file(&NamedFile::TrustedRoot { instance, path })? {
-                Some(content) => roots.push((read_instance(instance, &content)?, content.place)),
-                None => rootless.push(instance.to_owned()),
-            }
-        }
         let mut certificates = Vec::new();
-        for path in policy.openpgp_certificates() {
-            let content = source.file(&NamedFile::OpenPgpCertificates { path })?;
-            certificates.push(content.ok_or_else(|| TrustError::CertificatesNotPinned(path.clone()))?.bytes);
+        for named in named_files(&policy) {
+            let content = source.file(&named)?;
+            match (named, content) {
+                (NamedFile::TrustedRoot { instance, .. }, Some(content)) => {
+                    roots.push((read_instance(instance, &content)?, content.place));
+                }
+                (NamedFile::TrustedRoot { instance, .. }, None) => rootless.push(instance.to_owned()),
+                (NamedFile::OpenPgpCertificates { path }, content) => {
+                    let missing = || TrustError::CertificatesNotPinned(path.to_owned());
+                    certificates.push(content.ok_or_else(missing)?.bytes);
+                }
+            }
         }
         let openpgp = policy
             .take_openpgp_certificates(&certificates)
@@ -95,6 +95,21 @@ pub fn read_policy(source: &dyn PolicySource) -> Result<(Policy, Content), Trust
     let policy =
         Policy::parse(text).map_err(|cause| TrustError::Policy { place: content.place.clone(), cause })?;
     Ok((policy, content))
+}
+
+/// Every file that `policy` needs: a trusted root for each instance that counts, public-good among them
+/// (some without a path), and the files of OpenPGP certificates in the policy's order.
+#[must_use]
+pub fn named_files(policy: &Policy) -> Vec<NamedFile<'_>> {
+    let entries = policy.instances().iter();
+    let roots = entries.map(|entry| (entry.name.as_str(), entry.trusted_root.as_deref()));
+    let implied = policy.instances().iter().all(|entry| entry.name != PUBLIC_GOOD);
+    let roots = roots.chain(implied.then_some((PUBLIC_GOOD, None)));
+    let certificates = policy.openpgp_certificates().iter();
+    roots
+        .map(|(instance, path)| NamedFile::TrustedRoot { instance, path })
+        .chain(certificates.map(|path| NamedFile::OpenPgpCertificates { path }))
+        .collect()
 }
 
 fn read_instance(name: &str, content: &Content) -> Result<Instance, TrustError> {
