@@ -144,6 +144,33 @@ impl Followed {
         }
     }
 
+    /// Go on to `tip`, commit by commit; as a gate does with what a push would make of the ref.
+    ///
+    /// # Errors
+    /// It does not stand on [`Self::commit`], or one of the policies before does not allow the next.
+    pub fn advance_to(
+        self,
+        reader: &ObjectReader,
+        tip: ObjectId,
+        reading: &Reading<'_>,
+    ) -> Result<Self, ChainError> {
+        let chain = commits(reader, tip, Some(self.commit()))?;
+        self.advance_along(reader, &chain, reading)
+    }
+
+    /// Go along `chain`, the newest first, which ends with [`Self::commit`].
+    fn advance_along(
+        mut self,
+        reader: &ObjectReader,
+        chain: &[ObjectId],
+        reading: &Reading<'_>,
+    ) -> Result<Self, ChainError> {
+        for commit in chain.iter().rev().skip(1) {
+            self = self.advance(reader, *commit, reading)?;
+        }
+        Ok(self)
+    }
+
     /// Go one commit further: `next`, whose only parent is [`Self::commit`].
     ///
     /// # Errors
@@ -176,11 +203,7 @@ pub fn follow(
     if let Some(seen) = seen.filter(|seen| !chain.contains(seen)) {
         return Err(ChainError::Rewound { reference: pin.reference.clone(), seen });
     }
-    let mut followed = Followed::begin(reader, pin)?;
-    for commit in chain.into_iter().rev().skip(1) {
-        followed = followed.advance(reader, commit, reading)?;
-    }
-    Ok(followed)
+    Followed::begin(reader, pin)?.advance_along(reader, &chain, reading)
 }
 
 /// What the ref of a policy names: directly, and a commit.

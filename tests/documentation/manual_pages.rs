@@ -61,10 +61,11 @@ fn groff_and_man_find_nothing_wrong() {
 
 #[test]
 fn every_key_of_a_policy_is_described() {
-    let source = read("src/policy/file.rs");
-    let keys = source.split("const KEYS").nth(1).unwrap().split("/// The one word").next().unwrap();
+    let sources: String =
+        files("src/policy/file", ".rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let tables = sources.split("KEYS: [&str; ").skip(1).map(|rest| rest.split("];").next().unwrap());
     let page = read("man/countersign-policy.5");
-    let keys = literals(keys);
+    let keys: Vec<&str> = tables.flat_map(literals).collect();
     assert!(keys.len() > 20, "{keys:?}");
     for key in keys {
         let headings = [format!(".B {key}"), format!(".B [[{key}]]"), format!(".B [{key}.\\fINAME\\fP]")];
@@ -87,8 +88,9 @@ fn the_examples_of_policies_can_be_used() {
     let authority = countersign::sandbox::Authority::new(countersign::sandbox::Options::default()).unwrap();
     fs::write(folder.path().join("work/trusted_root.json"), authority.trusted_root_json()).unwrap();
     let page = read("man/countersign-policy.5");
+    let examples = page.split(".SH EXAMPLES\n").nth(1).unwrap();
     let examples: Vec<&str> =
-        page.split(".nf\n.RS 4\n").skip(1).map(|rest| rest.split(".RE\n").next().unwrap()).collect();
+        examples.split(".nf\n.RS 4\n").skip(1).map(|rest| rest.split(".RE\n").next().unwrap()).collect();
     assert_eq!(examples.len(), 2);
     for example in examples {
         let path = folder.path().join("policy.toml");

@@ -229,7 +229,7 @@ fn a_rule_that_only_warns_does_not_let_strangers_change_the_policy() {
     repository.commit("by alice");
     pin(&repository);
     let second = step(&repository, &first, BOB, &warns(2));
-    refused_at(&repository, &second, "where only 'alice' may");
+    refused_at(&repository, &second, "whom the policy does not name");
 }
 
 #[test]

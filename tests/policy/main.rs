@@ -37,7 +37,8 @@ impl Draft {
              [[instance]]\nname = \"sandbox\"\ntrusted_root = \"roots/sandbox.json\"\n",
             self.repository, self.serial
         );
-        for (name, email) in [("alice", ALICE), ("bob", BOB)] {
+        let is_named = |name: &&str| self.owners.contains(name) || self.signers.contains(name);
+        for (name, email) in [("alice", ALICE), ("bob", BOB)].into_iter().filter(|(name, _)| is_named(name)) {
             text += &format!(
                 "[identity.{name}]\nkeyless = [{{ instance = \"sandbox\", issuer = \"{}\", \
                  kind = \"email\", subject = \"{email}\" }}]\n",

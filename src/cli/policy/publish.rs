@@ -9,6 +9,7 @@ use super::{
     arguments::PublishArguments,
     exit,
     git::{git, git_word},
+    memory::Memory,
     settings,
     source::{pins, with_reading},
 };
@@ -147,16 +148,16 @@ fn present(
         Err(ChainError::NoReference(_)) => return Ok(None),
         tip => tip?,
     };
-    let pin = match find_pin(reader, references, pins)?.filter(|pin| pin.reference == reference) {
-        Some(pin) => pin.clone(),
+    let (pin, seen) = match find_pin(reader, references, pins)?.filter(|pin| pin.reference == reference) {
+        Some(pin) => (pin.clone(), Memory::open().recall(pin)?),
         None => {
             let root = commits(reader, tip, None)?.last().copied().unwrap_or(tip);
             let (policy, _) = read_policy(&InCommit::new(reader, root)?)?;
             let repository = policy.repository().ok_or(ChainError::NoRepository(root))?.to_owned();
-            Pin { repository, reference: reference.to_owned(), root }
+            (Pin { repository, reference: reference.to_owned(), root }, None)
         }
     };
-    Ok(Some(follow(reader, references, &pin, None, reading)?))
+    Ok(Some(follow(reader, references, &pin, seen, reading)?))
 }
 
 /// What can be told before anybody has signed.
