@@ -256,7 +256,10 @@ pub(super) fn trust(
             by_policy(world, configuration, snapshot, source)?
         }
         (None, repository) => match source::here(world, configuration, repository)? {
-            Here::Pinned(followed, source) => by_policy(world, configuration, followed.into_trust(), source)?,
+            Here::Pinned(found) => {
+                let (followed, source) = *found;
+                by_policy(world, configuration, followed.into_trust(), source)?
+            }
             Here::Unpinned(found) => Trust { unpinned: Some(found), ..instances(world, configuration, &[])? },
             Here::Nothing => instances(world, configuration, &[])?,
         },
@@ -317,7 +320,7 @@ pub(super) fn policy(world: &World<'_>, configuration: &Configuration) -> Result
         return Ok(Some(read_policy(&Beside::new(&file))?.0));
     }
     Ok(match source::here(world, configuration, None)? {
-        Here::Pinned(followed, _) => Some(followed.into_trust().policy),
+        Here::Pinned(found) => Some(found.0.into_trust().policy),
         Here::Unpinned(_) | Here::Nothing => None,
     })
 }

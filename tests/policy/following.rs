@@ -168,6 +168,15 @@ fn what_should_be_the_policy_is_a_regular_file_of_some_size() {
     refused_at(&repository, &raw(format!("160000 commit {first}")), "it is a submodule");
     let tree = repository.id(&format!("{first}^{{tree}}"));
     refused_at(&repository, &raw(format!("040000 tree {tree}")), "it is a folder");
+    let twice = [
+        Entry::File("policy.toml", text.clone().into()),
+        Entry::Raw("policy.toml", format!("100644 blob {link}")),
+    ];
+    refused_at(
+        &repository,
+        &commit(&repository, &[&first], Some(ALICE), &twice),
+        "its name stands twice in the tree",
+    );
     let missing = commit(&repository, &[&first], Some(ALICE), &[]);
     refused_at(&repository, &missing, &format!("there is no policy at '{missing}:policy.toml'"));
     let huge = [text.as_bytes(), "\n# x".repeat(1_200_000).as_bytes()].concat();

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod following;
+mod keys;
 mod pins;
 mod story;
 

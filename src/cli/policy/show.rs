@@ -29,7 +29,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &ShowArguments) -> Outcome {
     }
     let repository = settings::repository(world, arguments.repository.as_deref())?;
     match source::here(world, &configuration, Some(&repository))? {
-        Here::Pinned(followed, source) => {
+        Here::Pinned(found) => {
+            let (followed, source) = *found;
             let signers = followed.signers().to_vec();
             tell(world, arguments, &source, &followed.into_trust().policy, &signers);
             Ok(exit::GOOD)

@@ -48,7 +48,7 @@ pub(in crate::cli) struct Unpinned {
 /// What the repository at hand holds of a policy.
 pub(in crate::cli) enum Here {
     Nothing,
-    Pinned(Box<Followed>, Source),
+    Pinned(Box<(Followed, Source)>),
     Unpinned(Unpinned),
 }
 
@@ -218,7 +218,7 @@ pub(in crate::cli) fn here(
         memory.note(pin, followed.commit());
         let scope = pins.iter().find(|(_, other)| other == pin).map_or("unknown", |(scope, _)| scope.name());
         let source = Source::followed(&followed, scope, pin);
-        return Ok(Here::Pinned(Box::new(followed), source));
+        return Ok(Here::Pinned(Box::new((followed, source))));
     }
     let found = references.read(POLICY_REF.into()).is_ok_and(|value| value.id.is_some());
     Ok(if found { Here::Unpinned(Unpinned { reference: POLICY_REF }) } else { Here::Nothing })
