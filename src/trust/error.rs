@@ -67,6 +67,15 @@ pub enum TrustError {
         /// How many are read.
         maximum: usize,
     },
+    /// The files that the policy names hold more bytes than are read.
+    #[error(
+        "the files that the policy '{place}' names have more than {} bytes together",
+        super::MAXIMUM_TOTAL_BYTES
+    )]
+    TooMuch {
+        /// The policy.
+        place: Place,
+    },
     /// A trusted root cannot be used.
     #[error("the trusted root '{place}' of '{name}' cannot be used: {cause}")]
     TrustedRoot {
@@ -111,6 +120,7 @@ impl From<TrustError> for Failure {
             TrustError::BuiltIn { .. }
             | TrustError::NotText(_)
             | TrustError::TooLarge { .. }
+            | TrustError::TooMuch { .. }
             | TrustError::Unreadable { .. } => {
                 "see to the path and its permissions; until this is mended a hook refuses every push"
                     .to_owned()

@@ -27,6 +27,9 @@ use crate::{
     verify::openpgp::KeyRing,
 };
 
+/// The most that is read of the files that one policy names, in bytes.
+pub const MAXIMUM_TOTAL_BYTES: usize = 128 * 1024 * 1024;
+
 /// One snapshot of a policy and of all that it names.
 #[derive(Debug)]
 pub struct Trust {
@@ -51,16 +54,21 @@ impl Trust {
         let (mut policy, content) = read_policy(source)?;
         let (mut roots, mut rootless) = (Vec::new(), Vec::new());
         let mut certificates = Vec::new();
+        let mut total = 0;
         for named in named_files(&policy) {
-            let content = source.file(&named)?;
-            match (named, content) {
-                (NamedFile::TrustedRoot { instance, .. }, Some(content)) => {
-                    roots.push((read_instance(instance, &content)?, content.place));
+            let file = source.file(&named)?;
+            total += file.as_ref().map_or(0, |file| file.bytes.len());
+            if total > MAXIMUM_TOTAL_BYTES {
+                return Err(TrustError::TooMuch { place: content.place });
+            }
+            match (named, file) {
+                (NamedFile::TrustedRoot { instance, .. }, Some(file)) => {
+                    roots.push((read_instance(instance, &file)?, file.place));
                 }
                 (NamedFile::TrustedRoot { instance, .. }, None) => rootless.push(instance.to_owned()),
-                (NamedFile::OpenPgpCertificates { path }, content) => {
+                (NamedFile::OpenPgpCertificates { path }, file) => {
                     let missing = || TrustError::CertificatesNotPinned(path.to_owned());
-                    certificates.push(content.ok_or_else(missing)?.bytes);
+                    certificates.push(file.ok_or_else(missing)?.bytes);
                 }
             }
         }

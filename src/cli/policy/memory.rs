@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::{encoding::sha256, object::ObjectId, trust::Pin, words::Failure};
+use crate::{cli::trust::store::make_folder, encoding::sha256, object::ObjectId, trust::Pin, words::Failure};
 
 /// The longest file of ours, in bytes: an id and a line feed.
 const MAXIMUM_BYTES: u64 = 65;
@@ -63,7 +63,7 @@ impl Memory {
 
     fn write(&self, pin: &Pin, commit: ObjectId) -> io::Result<()> {
         let (Some(folder), Some(path)) = (&self.folder, self.path(pin)) else { return Ok(()) };
-        fs::create_dir_all(folder)?;
+        make_folder(folder).map_err(|failure| io::Error::other(failure.error))?;
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         writeln!(file, "{commit}")?;
         file.persist(path).map(drop).map_err(|error| error.error)

@@ -243,6 +243,25 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_may_say_for_which_repository_and_how_new_it_is() {
+        let with = |lines: &str| Policy::parse(&format!("version = 1\n{lines}\nother_refs = \"refuse\"\n"));
+        let policy = with("repository = \"example.com/a\"\nserial = 7").unwrap();
+        assert_eq!((policy.repository(), policy.serial()), (Some("example.com/a"), Some(7)));
+        assert_eq!((with("").unwrap().repository(), with("").unwrap().serial()), (None, None));
+        assert_eq!(with("serial = 0").unwrap_err(), PolicyError::Serial);
+        for serial in ["-1", "1.0", "\"1\"", "99999999999999999999"] {
+            assert!(
+                matches!(with(&format!("serial = {serial}")), Err(PolicyError::Syntax { .. })),
+                "{serial}"
+            );
+        }
+        for id in ["", "a b", "-a", "/a", "a\\tb", "a\\u202e", "ä", &"a".repeat(201)] {
+            let refused = with(&format!("repository = \"{id}\"")).unwrap_err();
+            assert!(matches!(refused, PolicyError::Repository(_)), "{id}");
+        }
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_with_its_line_and_a_suggestion() {
         let error = refused("version = 1\nother_refs = \"refuse\"\n[[rule]]\ncomits = [\"a\"]\n");
         assert_eq!(

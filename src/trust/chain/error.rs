@@ -201,9 +201,6 @@ impl From<ChainError> for Failure {
                 "fetch the ref; if somebody has set it back, ask them why before you pin it again with 'countersign policy pin'"
                     .to_owned()
             }
-            ChainError::Refused(refusal) => {
-                format!("no older policy counts in its place; {}", refusal.hint())
-            }
             _ => "no older policy counts in its place; ask whoever publishes the policy".to_owned(),
         };
         Self::new(error, hint)
