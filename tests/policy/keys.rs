@@ -105,4 +105,6 @@ fn bare_linked_and_named_repositories_find_their_policy() {
     assert_eq!(below.grade("HEAD"), "G|alice@example.com|fully");
     bare.git(&["update-ref", "-d", REF]).check();
     refused(&bare, "there is no ref");
+    let run = world.countersign(&["inspect", "--repository", "bare.git"]).status(3).any_stdout();
+    run.stderr_holds(&["there is no ref"]).check();
 }
