@@ -6,8 +6,10 @@ use super::{PolicyError, identity, line_of, rule, spelling::nearest};
 use crate::words::escape;
 
 /// The keys of each table; the first is the file itself.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 9] = [
     "version",
+    "repository",
+    "serial",
     "other_refs",
     "instance",
     "openpgp_certificates",
