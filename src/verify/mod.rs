@@ -209,7 +209,8 @@ impl Verifier {
             Some(armor::Kind::Ssh) => ssh::judge(payload, signature, now, &self.ssh_revocations)
                 .map(|stated| Verdict::Stated(Box::new(stated))),
             Some(armor::Kind::Cms) => self.judge_cms(payload, signature, now, online),
-            None => Err(FormatError::Armor.into()),
+            None if armor::has_begin(signature) => Err(FormatError::Armor.into()),
+            None => Err(CannotTell::HoldsNoSignature.into()),
         };
         match judged {
             Ok(good) => good,

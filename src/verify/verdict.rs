@@ -290,6 +290,9 @@ pub enum CannotTell {
     /// The signature's encoding cannot be read.
     #[error("the signature cannot be read: {0}")]
     Format(#[from] FormatError),
+    /// What stands where a signature belongs is something else, such as a program's words.
+    #[error("what stands in the place of its signature holds no signature")]
+    HoldsNoSignature,
     /// The key had expired by the time that the signature states.
     #[error("the key had expired by the time that the signature states")]
     KeyExpired,
