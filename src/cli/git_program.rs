@@ -21,6 +21,7 @@ use crate::{
         openpgp::{Claims, KeyAnswer, KeySigner, Level, Outcome},
     },
     object::{Commit, HashKind, MAXIMUM_OBJECT_BYTES, Payload, PushCertificate, Tag, person_address},
+    policy::{Cause, Receipt},
     repository::{Configuration, Scopes},
     signature::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
@@ -195,9 +196,9 @@ fn judge(
     Ok(match verifier.verify(&Payload::whole(payload), signature, world.now) {
         Verdict::Good(proven) => match trust.stale(&proven, world.now) {
             Some(stale) => unclear(&stale),
-            None => good(&trust, &proven, payload),
+            None => good(&trust, &proven, payload, world.now),
         },
-        Verdict::Stated(stated) => stated_answer(&trust, &stated),
+        Verdict::Stated(stated) => stated_answer(&trust, &stated, world.now),
         Verdict::Bad(bad) => (Answer::Bad, format!("countersign: bad signature: {bad}\n")),
         Verdict::CannotTell(cause) => unclear(&trust.unclear(&cause, world.now)),
     })
@@ -236,7 +237,14 @@ fn judge_openpgp(
     let (outcome, note) = match verdict {
         Verdict::Stated(stated) => {
             let (standing, level) = match &trust.policy {
-                Some(_) => (trust.standing_of_keys(stated.keys()), Level::Fully),
+                Some(_) => (
+                    trust.standing_of_keys(
+                        stated.keys(),
+                        stated.time(),
+                        &Receipt::without_anchors(world.now),
+                    ),
+                    Level::Fully,
+                ),
                 None => {
                     let level =
                         signer.as_ref().map(|signer| gnupg::level(world, &signer.primary_fingerprint));
@@ -253,6 +261,7 @@ fn judge_openpgp(
                 Standing::NoPolicy => {
                     (outcome, format!("good signature by {by}; no policy names anyone{expired}"))
                 }
+                Standing::Refused(cause) => (Outcome::NotNamed, refused(&cause)),
                 // A key belongs to no instance, so its limits cannot be what is wrong.
                 Standing::Unnamed | Standing::NotBelieved => {
                     (Outcome::NotNamed, format!("signed by {by}, whom the policy does not name"))
@@ -290,7 +299,7 @@ fn unclear(unclear: &Unclear) -> (Answer, String) {
     (Answer::Unknown, note)
 }
 
-fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
+fn good(trust: &Trust, proven: &Proven, payload: &[u8], now: i64) -> (Answer, String) {
     let signer = settings::signer(proven);
     let identity = proven.identity();
     let by = format!(
@@ -300,7 +309,7 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
         words::escape(&identity.instance),
         words::time(proven.time()),
     );
-    match trust.standing(identity) {
+    match trust.standing(proven, &Receipt::without_anchors(now)) {
         Standing::Named(name) => {
             let name = words::escape(&name);
             (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
@@ -312,6 +321,7 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
                 format!("countersign: good signature {by}; no policy names anyone{remark}\n"),
             )
         }
+        Standing::Refused(cause) => (Answer::Unnamed(signer), format!("countersign: {}\n", refused(&cause))),
         Standing::NotBelieved => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, {}\n", settings::NOT_BELIEVED))
         }
@@ -321,10 +331,20 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
     }
 }
 
-fn stated_answer(trust: &Trust, stated: &Stated) -> (Answer, String) {
+/// What is said of a signer who does not count for an object. git tells content and signature and not which
+/// object it is, so whether an anchor covers it is not known here.
+fn refused(cause: &Cause) -> String {
+    let anchors = match cause {
+        Cause::Lapsed { .. } => " ('countersign verify' sees anchors, and git's question does not)",
+        _ => "",
+    };
+    format!("{cause}{anchors}")
+}
+
+fn stated_answer(trust: &Trust, stated: &Stated, now: i64) -> (Answer, String) {
     let signer = settings::key_signer(stated);
     let by = format!("by {}", words::escape(&signer.name));
-    match trust.standing_of_keys(stated.keys()) {
+    match trust.standing_of_keys(stated.keys(), stated.time(), &Receipt::without_anchors(now)) {
         Standing::Named(name) => {
             let name = words::escape(&name);
             (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
@@ -332,6 +352,7 @@ fn stated_answer(trust: &Trust, stated: &Stated) -> (Answer, String) {
         Standing::NoPolicy => {
             (Answer::Undefined(signer), format!("countersign: good signature {by}; no policy names anyone\n"))
         }
+        Standing::Refused(cause) => (Answer::Unnamed(signer), format!("countersign: {}\n", refused(&cause))),
         Standing::NotBelieved | Standing::Unnamed => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))
         }

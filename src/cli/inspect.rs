@@ -17,7 +17,7 @@ use super::{
 use crate::{
     encoding::x509::Slices,
     object::{Commit, Payload, Tag},
-    policy::policy_entry,
+    policy::{Cause, Covered, Receipt, policy_entry},
     repository::Revision,
     signature::{
         armor,
@@ -74,6 +74,11 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     let verifier = Verifier::new(std::mem::take(&mut trust.instances))
         .with_openpgp(ring)
         .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
+    let shallow = repository.shallow(None).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
+    let coverage = std::cell::OnceCell::new();
+    let coverage = || coverage.get_or_init(|| trust.coverage(&objects, shallow.clone()));
+    let covered = |moment| Covered::from(coverage().covers(id, moment));
+    let receipt = Receipt { now: world.now, covered: &covered };
     let status = match verifier.verify(&signed.payload, signature, world.now) {
         Verdict::Good(proven) => {
             if let Some(stale) = trust.stale(&proven, world.now) {
@@ -91,13 +96,27 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             }
             let entry = proven.entry();
             line(&mut text, "  log", &format!("{} index {}", entry.log, entry.index));
-            if trust.standing(identity) == Standing::NotBelieved {
+            for (claim, said) in proven.claims().iter() {
+                line(&mut text, &format!("  {}", claim.name()), &said);
+            }
+            let standing = trust.standing(&proven, &receipt);
+            if standing == Standing::NotBelieved {
                 text.push_str("proven, but the instance is not believed for such an identity here\n");
                 world.say(&text);
                 return Ok(exit::BAD);
             }
-            text.push_str("if you know this to be the right person, name it in a policy:\n");
-            writeln!(text, "  keyless = [{}]", policy_entry(identity)).expect("a string takes everything");
+            if let Standing::Refused(cause) = standing {
+                let status = refused(&mut text, &cause);
+                world.say(&text);
+                return Ok(status);
+            }
+            match policy_entry(identity, proven.claims()) {
+                Some(entry) => {
+                    text.push_str("if you know this to be the right person, name it in a policy:\n");
+                    writeln!(text, "  keyless = [{entry}]").expect("a string takes everything");
+                }
+                None => text.push_str("its name holds a '*', and no policy can name it alone\n"),
+            }
             exit::GOOD
         }
         Verdict::Stated(stated) => {
@@ -110,6 +129,11 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             }
             if stated.key_expired() {
                 text.push_str("  the key has expired since\n");
+            }
+            if let Standing::Refused(cause) = trust.standing_of_stated(&stated, &receipt) {
+                let status = refused(&mut text, &cause);
+                world.say(&text);
+                return Ok(status);
             }
             for key in stated.keys() {
                 if let Key::OpenPgp { fingerprint } = key {
@@ -137,6 +161,13 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     };
     world.say(&text);
     Ok(status)
+}
+
+/// Say why the policy does not count a signer whom it knows; the exit status.
+fn refused(text: &mut String, cause: &Cause) -> u8 {
+    line(text, "refused by the policy", cause);
+    line(text, "hint", &cause.hint());
+    if cause.is_unclear() { exit::CANNOT_TELL } else { exit::BAD }
 }
 
 fn unclear(text: &mut String, unclear: &Unclear) {

@@ -16,7 +16,7 @@ use crate::{
         ssh_keygen::{self, FAILED, NO_PRINCIPAL, NOT_VERIFIED, Signer, SshRequest},
     },
     object::Payload,
-    policy::{AllowedSigners, Policy, parse_ssh_time},
+    policy::{AllowedSigners, Policy, Receipt, SignedBy, parse_ssh_time},
     signature::ssh::{self, Revocations, SshSignature},
     verify::{self, Key, SSH_NAMESPACE, Verdict},
     words::{self, Failure},
@@ -77,7 +77,7 @@ fn find_principals(
     let signature = SshSignature::parse(&bytes).map_err(unreadable)?;
     let list = allowed_signers(world, allowed)?;
     let keys = verify::ssh_keys(&signature, time).map_err(|cause| Failure::new(cause, HINT))?;
-    policy_agrees(world, &keys)?;
+    policy_agrees(world, &keys, time)?;
     Ok(list.principals(&keys, time))
 }
 
@@ -124,26 +124,23 @@ impl Asked {
                     format!("'{}' decides that; look at its line and its times", signer.allowed.display()),
                 ));
             }
-            policy_agrees(world, &keys)?;
+            policy_agrees(world, &keys, time)?;
             principal = Some(signer.principal.as_str());
         }
         Ok(ssh_keygen::good(&self.namespace, principal, &signature.key_type(), &fingerprint))
     }
 }
 
-/// Where a policy is configured, it has to name the signer too.
-fn policy_agrees(world: &World<'_>, keys: &[Key]) -> Result<(), Failure> {
+/// Where a policy is configured, the signer has to count by it too. git tells content and signature and not
+/// which object it is, so no anchor helps here.
+fn policy_agrees(world: &World<'_>, keys: &[Key], time: i64) -> Result<(), Failure> {
     let configuration = settings::configuration(world)?;
     let policy: Option<Policy> = settings::policy(world, &configuration)?;
-    match policy {
-        Some(policy) if keys.iter().all(|key| policy.name_of_key(key).is_none()) => {
-            let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
-            Err(Failure::new(
-                format!("signed by {}, whom the policy does not name", words::escape(&names.join(", "))),
-                "have the policy's owner add the key to its owner's identity",
-            ))
-        }
-        _ => Ok(()),
+    let Some(policy) = policy else { return Ok(()) };
+    let signer = SignedBy::Stated { keys, time: Some(time) };
+    match policy.names(signer, &Receipt::without_anchors(world.now)) {
+        Ok(_) => Ok(()),
+        Err(cause) => Err(Failure::new(&cause, cause.hint())),
     }
 }
 

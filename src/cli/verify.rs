@@ -3,6 +3,8 @@
 mod progress;
 mod tasks;
 
+use std::sync::OnceLock;
+
 use gix::objs::Kind;
 use rayon::prelude::*;
 
@@ -16,7 +18,8 @@ use super::{
 };
 use crate::{
     object::{Commit, ObjectId, Signed, Tag},
-    repository::{Object, ObjectReader, Objects, Repository},
+    policy::{Covered, Receipt},
+    repository::{Coverage, Object, ObjectReader, Objects, Repository, Shallow},
     sigstore::certificate::SubjectKind,
     verify::{Identity, Verdict, Verifier},
     words::{self, Failure},
@@ -37,6 +40,9 @@ struct Judge<'a> {
     trust: &'a Trust,
     tags: TagNames,
     now: i64,
+    shallow: Shallow,
+    /// What the policy's anchors cover, once somebody asks.
+    coverage: OnceLock<Coverage>,
 }
 
 /// Verify what is asked for and print a report.
@@ -53,8 +59,16 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     }
     let objects = repository.objects().map_err(|error| unreadable(&error))?;
     let (tasks, tags) = tasks::tasks(world, arguments, &repository)?;
-    let judge =
-        Judge { repository: &repository, objects, verifier: &verifier, trust: &trust, tags, now: world.now };
+    let judge = Judge {
+        repository: &repository,
+        objects,
+        verifier: &verifier,
+        trust: &trust,
+        tags,
+        now: world.now,
+        shallow: repository.shallow(None).map_err(|error| unreadable(&error))?,
+        coverage: OnceLock::new(),
+    };
     let format = if arguments.json { Format::Json } else { arguments.format };
     let mut report = Report::new(format, world.terminals.colours);
     let mut tally = Tally::default();
@@ -210,7 +224,7 @@ impl Judge<'_> {
             Kind::Commit => match Commit::parse(reader.hash(), &bytes) {
                 Ok(commit) => {
                     let title = commit.message.split(|byte| *byte == b'\n').next().unwrap_or_default();
-                    let answer = answer(&commit.signed, self.verifier, self.trust, self.now);
+                    let answer = self.answer(id, &commit.signed, self.verifier);
                     line(kind, words::escape_bytes(title), answer)
                 }
                 Err(error) => malformed(&error),
@@ -219,7 +233,7 @@ impl Judge<'_> {
                 Ok(tag) => {
                     let answer = self
                         .misnamed(revision.as_deref(), id, tag.name)
-                        .unwrap_or_else(|| answer(&tag.signed, self.verifier, self.trust, self.now));
+                        .unwrap_or_else(|| self.answer(id, &tag.signed, self.verifier));
                     line(kind, words::escape_bytes(tag.name), answer)
                 }
                 Err(error) => malformed(&error),
@@ -241,7 +255,7 @@ impl Judge<'_> {
                     _ => Tag::parse(reader.hash(), &object.bytes).map(|tag| tag.signed),
                 };
                 if let Ok(signed) = signed {
-                    line.answer = answer(&signed, verifier, self.trust, self.now);
+                    line.answer = self.answer(line.id, &signed, verifier);
                 }
             },
         );
@@ -270,23 +284,31 @@ impl Judge<'_> {
         let reference = named.into_iter().chain(known).find(|reference| !calls_itself(reference))?;
         Some(Answer::Misnamed { tag: words::escape_bytes(name), reference: words::escape(&reference) })
     }
-}
 
-fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64) -> Answer {
-    let Some(signature) = &signed.signature else { return Answer::Unsigned };
-    match verifier.verify(&signed.payload, signature, now) {
-        Verdict::Good(proven) => match trust.stale(&proven, now) {
-            Some(stale) => Answer::CannotTell(stale),
-            None => {
-                let standing = trust.standing(proven.identity());
-                Answer::Good { proven, standing }
+    /// The answer about the object `id`, by `verifier` and the policy.
+    fn answer(&self, id: ObjectId, signed: &Signed<'_>, verifier: &Verifier) -> Answer {
+        let Some(signature) = &signed.signature else { return Answer::Unsigned };
+        let (trust, now) = (self.trust, self.now);
+        let coverage = || self.coverage.get_or_init(|| trust.coverage(&self.objects, self.shallow.clone()));
+        let covered = |moment| Covered::from(coverage().covers(id, moment));
+        let receipt = Receipt { now, covered: &covered };
+        match verifier.verify(&signed.payload, signature, now) {
+            Verdict::Good(proven) => {
+                let standing = trust.standing(&proven, &receipt);
+                match trust.stale(&proven, now).or_else(|| standing.unclear()) {
+                    Some(unclear) => Answer::CannotTell(unclear),
+                    None => Answer::Good { proven, standing },
+                }
             }
-        },
-        Verdict::Stated(stated) => {
-            let standing = trust.standing_of_stated(&stated, now);
-            Answer::Stated { stated, standing }
+            Verdict::Stated(stated) => {
+                let standing = trust.standing_of_stated(&stated, &receipt);
+                match standing.unclear() {
+                    Some(unclear) => Answer::CannotTell(unclear),
+                    None => Answer::Stated { stated, standing },
+                }
+            }
+            Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
+            Verdict::CannotTell(cause) => Answer::CannotTell(trust.unclear(&cause, now)),
         }
-        Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
-        Verdict::CannotTell(cause) => Answer::CannotTell(trust.unclear(&cause, now)),
     }
 }

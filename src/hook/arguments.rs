@@ -182,7 +182,7 @@ pub fn run_policy(arguments: PolicyArguments, surroundings: &mut Surroundings<'_
     let directory = &surroundings.directory;
     let answer = match arguments.command {
         PolicyCommand::Init { path } => init(&directory.join(path)),
-        PolicyCommand::Check { path } => check(&directory.join(path)),
+        PolicyCommand::Check { path } => check(&directory.join(path), surroundings.now),
     };
     finish(answer, surroundings)
 }
@@ -249,10 +249,11 @@ fn init(path: &Path) -> Answer {
 }
 
 /// 0 for a policy that can be used as it is, 1 with something to look at, 3 if it cannot be used.
-fn check(path: &Path) -> Answer {
+fn check(path: &Path, now: i64) -> Answer {
     let policy = read_policy(path)?;
     let trust = Trust::read(path, &trusted_roots_beside(path, &policy), &certificates_beside(path, &policy))?;
-    let findings = trust.policy.check();
+    let mut findings = trust.policy.check();
+    findings.extend(trust.policy.check_at(now));
     let mut words = String::new();
     for finding in &findings {
         words += &format!("warning: {finding}\n");
@@ -262,9 +263,11 @@ fn check(path: &Path) -> Answer {
             1 => format!("1 {one}"),
             count => format!("{count} {more}"),
         };
+        let repository = policy.repository().map(|name| format!("for '{}', ", escape(name)));
         words = format!(
-            "{}: {}, {}, {} besides 'public-good'\n",
+            "{}: {}{}, {}, {} besides 'public-good'\n",
             escape(&path.display().to_string()),
+            repository.unwrap_or_default(),
             count(policy.rules().len(), "rule", "rules"),
             count(policy.identities().len(), "identity", "identities"),
             count(

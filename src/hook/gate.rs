@@ -6,7 +6,7 @@
 //! under that digest. That a commit stands in the repository under some other name counts for nothing.
 
 use std::{
-    cell::RefCell,
+    cell::{OnceCell, RefCell},
     collections::{HashMap, HashSet},
     io::Write,
 };
@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    policy::{Cause, Event, Governing, Policy, Refusal, Rule, Signers, Subject},
-    repository::{History, HistoryError, ObjectReader, Objects, References, Shallow, new_commits},
+    policy::{Cause, Covered, Event, Governing, Policy, Receipt, Refusal, Rule, Signers, Subject},
+    repository::{Coverage, History, HistoryError, ObjectReader, Objects, References, Shallow, new_commits},
     verify::Verifier,
 };
 
@@ -33,7 +33,7 @@ pub(super) struct Gate<'a> {
     pub(super) references: &'a References,
     pub(super) shallow: &'a Shallow,
     pub(super) accepted: &'a AcceptedTips,
-    /// Seconds since 1970; it only bounds the future.
+    /// The time of receipt, in seconds since 1970.
     pub(super) now: i64,
     /// [`MAXIMUM_LISTED`], or less in a test.
     pub(super) maximum_listed: usize,
@@ -116,8 +116,9 @@ impl<'a> Gate<'a> {
             bases: &bases,
             histories: RefCell::default(),
         };
+        let coverage = OnceCell::new();
         for task in &tasks {
-            self.judge_task(&mut finding, task, &known, &names);
+            self.judge_task(&mut finding, task, &known, &names, &coverage);
         }
         finding
     }
@@ -305,9 +306,28 @@ impl<'a> Gate<'a> {
         gather(self.objects, self.verifier, self.now, &ids, progress)
     }
 
-    fn judge_task(&self, finding: &mut Finding, task: &Task<'a>, known: &Known, names: &Names<'_>) {
+    /// What the policy's anchors cover.
+    fn coverage(&self) -> Coverage {
+        let anchors: Vec<(ObjectId, i64)> =
+            self.policy.anchors().iter().map(|anchor| (anchor.object, anchor.received)).collect();
+        Coverage::new(self.objects.reader(), self.shallow.clone(), &anchors)
+    }
+
+    fn judge_task(
+        &self,
+        finding: &mut Finding,
+        task: &Task<'a>,
+        known: &Known,
+        names: &Names<'_>,
+        coverage: &OnceCell<Coverage>,
+    ) {
         let judge = |signers: &Signers, id: &ObjectId| match known.get(id) {
-            Some(Ok(evidence)) => self.policy.judge(signers, evidence),
+            Some(Ok(evidence)) => {
+                // The walk is made only for whom a window asks for it.
+                let coverage = || coverage.get_or_init(|| self.coverage());
+                let covered = |moment| Covered::from(coverage().covers(*id, moment));
+                self.policy.judge(signers, evidence, &Receipt { now: self.now, covered: &covered })
+            }
             Some(Err(cause)) => Err(cause.clone()),
             // The walk has parsed it strictly already.
             None if *signers == Signers::Unsigned => Ok(()),

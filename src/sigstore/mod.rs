@@ -5,6 +5,7 @@
 
 pub mod certificate;
 pub mod checkpoint;
+pub mod claims;
 pub mod key;
 pub mod log_entry;
 pub mod sct;

@@ -53,6 +53,7 @@ use crate::{
     signature::{FormatError, armor, keyless::Keyless, ssh::Revocations},
     sigstore::{
         certificate::{ProfileError, SigningCertificate},
+        claims::Claims,
         key::{Family, Hash, KeyKind, PublicKey, signature_hash},
         trusted_root::{Authority, Instance, Log, PathError, Window},
     },
@@ -76,6 +77,7 @@ pub struct Verifier {
 /// time is still to be compared.
 struct CheckedCertificate {
     identity: Identity,
+    claims: Arc<Claims>,
     key: PublicKey,
     /// In which leaf, chain and authority are all valid.
     window: Window,
@@ -253,6 +255,7 @@ impl Verifier {
         }
         Ok(Proven {
             identity: certificate.identity.clone(),
+            claims: Arc::clone(&certificate.claims),
             times,
             entry: entry.proven,
             certificate_digest: certificate.digest,
@@ -321,6 +324,7 @@ fn check_certificate(
             kind: leaf.kind,
             subject: leaf.subject,
         },
+        claims: Arc::new(leaf.claims),
         der: der.into(),
         digest,
     })

@@ -3,7 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{Answer, Line, Place};
-use crate::{cli::settings::Standing, object::HashKind, verify::ProvenTime};
+use crate::{
+    cli::settings::Standing,
+    object::HashKind,
+    policy::{Cause, Lapse},
+    verify::ProvenTime,
+};
 
 /// One object with everything that is proven of it.
 pub(super) fn object(line: &Line) -> Value {
@@ -21,6 +26,11 @@ pub(super) fn object(line: &Line) -> Value {
     }
     if line.place == Place::CutOff {
         value["cutOff"] = true.into();
+    }
+    if let Answer::Good { standing, .. } | Answer::Stated { standing, .. } = &line.answer
+        && let Some(reason) = refused_for(standing)
+    {
+        value["refusedFor"] = reason.into();
     }
     if let Answer::Stated { stated, standing } = &line.answer {
         value["keys"] = stated.keys().iter().map(ToString::to_string).collect();
@@ -42,6 +52,10 @@ pub(super) fn object(line: &Line) -> Value {
             "kind": identity.kind.name(),
             "subject": identity.subject,
         });
+        if !proven.claims().is_empty() {
+            let claims = proven.claims().iter().map(|(claim, text)| (claim.name().to_owned(), text.into()));
+            value["identity"]["claims"] = Value::Object(claims.collect());
+        }
         if let Standing::Named(name) = standing {
             value["name"] = name.as_str().into();
         }
@@ -65,4 +79,20 @@ pub(super) fn object(line: &Line) -> Value {
         value["trustedRootSha256"] = hex::encode(proven.root_digest()).into();
     }
     value
+}
+
+/// One word for why a signer is refused who is proven, or whose key made the signature.
+fn refused_for(standing: &Standing) -> Option<&'static str> {
+    match standing {
+        Standing::Named(_) | Standing::NoPolicy => None,
+        Standing::NotBelieved => Some("not-believed"),
+        Standing::Unnamed => Some("not-named"),
+        Standing::Refused(cause) => Some(match &**cause {
+            Cause::Ambiguous { .. } => "ambiguous",
+            Cause::Forge { .. } => "forge",
+            Cause::Lapsed { lapse: Lapse::Compromised(_), .. } => "compromised",
+            Cause::Lapsed { .. } => "window",
+            _ => "not-named",
+        }),
+    }
 }

@@ -100,8 +100,8 @@ impl Line {
             Answer::Good { standing: Standing::NoPolicy, .. }
             | Answer::Stated { standing: Standing::NoPolicy, .. }
             | Answer::CannotTell(_) => exit::CANNOT_TELL,
-            Answer::Good { standing: Standing::NotBelieved | Standing::Unnamed, .. }
-            | Answer::Stated { standing: Standing::NotBelieved | Standing::Unnamed, .. }
+            Answer::Good { .. }
+            | Answer::Stated { .. }
             | Answer::Bad(_)
             | Answer::Unsigned
             | Answer::Misnamed { .. } => exit::BAD,
@@ -117,6 +117,10 @@ impl Line {
             Answer::Good { standing: Standing::NoPolicy, .. }
             | Answer::Stated { standing: Standing::NoPolicy, .. } => {
                 ("proven", Some("neither a policy nor '--identity' names anyone".to_owned()))
+            }
+            Answer::Good { standing: Standing::Refused(cause), .. }
+            | Answer::Stated { standing: Standing::Refused(cause), .. } => {
+                ("refused", Some(cause.to_string()))
             }
             Answer::Good { standing: Standing::NotBelieved, .. } => {
                 ("refused", Some(format!("the signer is one {}", settings::NOT_BELIEVED)))
@@ -201,8 +205,15 @@ impl Tally {
         self.total += 1;
         self.worst = worse(self.worst, line.exit());
         self.unnamed |= status == "proven";
-        if let Answer::CannotTell(Unclear { hint: Some(hint), .. }) = &line.answer {
-            self.hints.insert(hint.clone());
+        match &line.answer {
+            Answer::CannotTell(Unclear { hint: Some(hint), .. }) => {
+                self.hints.insert(hint.clone());
+            }
+            Answer::Good { standing: Standing::Refused(cause), .. }
+            | Answer::Stated { standing: Standing::Refused(cause), .. } => {
+                self.hints.insert(cause.hint());
+            }
+            _ => {}
         }
         if line.place == Place::CutOff {
             self.cut_off.get_or_insert((line.id, 0)).1 += 1;
