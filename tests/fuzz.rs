@@ -1,7 +1,7 @@
 //! The fuzz targets on their seeds: each seed gets as deep as it should, and nothing breaks on changed ones.
 //!
-//! Seeds are made by an embedded authority with `cargo test --test fuzz -- --ignored write_seeds`, which
-//! writes them to `tests/fuzz/corpus`.
+//! Seeds are made by an embedded authority with `cargo test --test fuzz -- --ignored write_seeds`, and by
+//! ssh-keygen and gpg with `write_key_seeds`; both write to `tests/fuzz/corpus`.
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used)]
 
@@ -14,23 +14,29 @@ use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use countersign::{
     encoding::x509::Slices,
     object::{Commit, HashKind, Payload, PushCertificate, Tag},
-    policy::Policy,
-    signature::{armor, keyless::Keyless},
+    policy::{AllowedSigners, Policy},
+    signature::{
+        armor,
+        keyless::Keyless,
+        ssh::{Revocations, SshSignature},
+    },
     sigstore::{
         certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry, sct::Sct,
         timestamp::TimestampToken, trusted_root::Instance,
     },
-    verify::{Verdict, Verifier},
+    verify::{Verdict, Verifier, openpgp::KeyRing},
 };
 use der::asn1::ObjectIdentifier;
 use forge::World;
+use jiff::tz::TimeZone;
 use prost::Message as _;
-use targets::{NOW, PAYLOAD, SIGNER, TARGETS};
+use targets::{NOW, PAYLOAD, SIGNER, SSH_SIGNERS, TARGETS};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
@@ -54,6 +60,7 @@ fn is_taken(target: &str, seed: &[u8]) -> bool {
     let either = |parse: &dyn Fn(HashKind) -> bool| parse(HashKind::Sha1) || parse(HashKind::Sha256);
     let text = || std::str::from_utf8(seed).unwrap();
     match target {
+        "allowed_signers" => AllowedSigners::parse(text(), &TimeZone::UTC).is_ok(),
         "armor" => armor::decode(seed).is_ok(),
         "certificate" => SigningCertificate::parse(seed).is_ok(),
         "checkpoint" => Checkpoint::parse(text()).is_ok(),
@@ -62,6 +69,13 @@ fn is_taken(target: &str, seed: &[u8]) -> bool {
             either(&|hash| Commit::parse(hash, seed).is_ok_and(|commit| commit.signed.signature.is_some()))
         }
         "log_entry" => TransparencyLogEntry::parse(seed).is_ok(),
+        "openpgp_certificates" => KeyRing::from_binary(seed).or_else(|_| KeyRing::from_armored(seed)).is_ok(),
+        "openpgp_signature" => {
+            let certificates = folder().join("corpus/openpgp_certificates/all.seed");
+            let ring = KeyRing::from_binary(&fs::read(certificates).unwrap()).unwrap();
+            let verifier = Verifier::new(Vec::new()).with_openpgp(ring);
+            matches!(verifier.verify(&Payload::whole(PAYLOAD), seed, NOW), Verdict::Stated(_))
+        }
         "policy" => Policy::parse(text()).is_ok(),
         "push_certificate" => either(&|hash| PushCertificate::parse(hash, seed).is_ok()),
         "sct" => Sct::parse_only(seed).is_ok(),
@@ -69,6 +83,15 @@ fn is_taken(target: &str, seed: &[u8]) -> bool {
             let root = fs::read_to_string(folder().join("trusted_root.json")).unwrap();
             let verifier = Verifier::new(vec![Instance::from_json("sandbox", &root).unwrap()]);
             matches!(verifier.verify(&Payload::whole(PAYLOAD), seed, NOW), Verdict::Good(_))
+        }
+        "ssh_revocations" => {
+            let armor = fs::read(folder().join("corpus/ssh_signature/rsa.seed")).unwrap();
+            let blob = countersign::signature::ssh::decode(&armor).unwrap();
+            Revocations::parse(seed).unwrap().revokes(&SshSignature::parse(&blob).unwrap())
+        }
+        "ssh_signature" => {
+            let verdict = Verifier::new(Vec::new()).verify(&Payload::whole(PAYLOAD), seed, NOW);
+            matches!(verdict, Verdict::Stated(stated) if SSH_SIGNERS.contains(&stated.signing_key()))
         }
         "tag" => either(&|hash| Tag::parse(hash, seed).is_ok_and(|tag| tag.signed.signature.is_some())),
         "timestamp" => TimestampToken::parse(seed).is_ok(),
@@ -169,6 +192,68 @@ fn write_seeds() {
         write("push_certificate", hash, pushed.as_bytes());
     }
     write("policy", "all", POLICY.as_bytes());
+}
+
+#[test]
+#[ignore = "it writes the seeds anew"]
+fn write_key_seeds() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program)
+            .args(arguments)
+            .current_dir(home.path())
+            .env("GNUPGHOME", home.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
+        output.stdout
+    };
+    let write = |target: &str, name: &str, seed: &[u8]| {
+        let folder = folder().join("corpus").join(target);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(format!("{name}.seed")), seed).unwrap();
+    };
+    fs::write(path("payload"), PAYLOAD).unwrap();
+    let mut allowed = String::from("# who may\n");
+    for (name, kind, bits) in
+        [("ed25519", "ed25519", "256"), ("ecdsa", "ecdsa", "384"), ("rsa", "rsa", "2048")]
+    {
+        run("ssh-keygen", &["-q", "-t", kind, "-b", bits, "-N", "", "-C", "", "-f", name]);
+        run("ssh-keygen", &["-q", "-Y", "sign", "-n", "git", "-f", name, "payload"]);
+        fs::rename(path("payload.sig"), path(&format!("{name}.sig"))).unwrap();
+        write("ssh_signature", name, &fs::read(path(&format!("{name}.sig"))).unwrap());
+        let line = fs::read_to_string(path(&format!("{name}.pub"))).unwrap();
+        println!("{}", String::from_utf8(run("ssh-keygen", &["-l", "-f", name])).unwrap());
+        allowed +=
+            &format!("*@example.com,!eve@example.com namespaces=\"git\",valid-after=\"20200101\" {line}");
+    }
+    let sign = ["-q", "-s", "ed25519", "-I", "id", "-n", "dev@example.com", "-z", "7", "ecdsa.pub"];
+    run("ssh-keygen", &sign);
+    run("ssh-keygen", &["-q", "-Y", "sign", "-n", "git", "-f", "ecdsa-cert.pub", "payload"]);
+    write("ssh_signature", "certificate", &fs::read(path("payload.sig")).unwrap());
+    let line = fs::read_to_string(path("ed25519.pub")).unwrap();
+    allowed += &format!("dev@example.com cert-authority,valid-before=\"20300101Z\" {line}");
+    write("allowed_signers", "all", allowed.as_bytes());
+    fs::write(path("revoked"), "serial: 7-9\nserial: 100\nid: somebody\n").unwrap();
+    run("ssh-keygen", &["-q", "-k", "-f", "krl", "-s", "ed25519.pub", "revoked", "rsa.pub"]);
+    write("ssh_revocations", "krl", &fs::read(path("krl")).unwrap());
+    write("ssh_revocations", "lines", &fs::read(path("rsa.pub")).unwrap());
+
+    for (name, algorithm) in [("ed25519", "ed25519"), ("ecdsa", "nistp256"), ("rsa", "rsa2048")] {
+        let user = format!("{name} <{name}@example.com>");
+        let gpg = ["--batch", "--quiet", "--faked-system-time", "20260101T000000!", "--passphrase", ""];
+        run("gpg", &[&gpg[..], &["--quick-generate-key", &user, algorithm, "sign", "never"]].concat());
+        let signed = run(
+            "gpg",
+            &[&gpg[..], &["--local-user", name, "--armor", "--detach-sign", "-o", "-", "payload"]].concat(),
+        );
+        write("openpgp_signature", name, &signed);
+    }
+    write("openpgp_certificates", "all", &run("gpg", &["--export"]));
+    write("openpgp_certificates", "armored", &run("gpg", &["--armor", "--export", "ed25519"]));
+    let listed = run("gpg", &["--with-colons", "--list-keys", "ed25519"]);
+    println!("{}", String::from_utf8(listed).unwrap());
 }
 
 const POLICY: &str = r#"version = 1

@@ -8,43 +8,69 @@ use std::sync::LazyLock;
 use countersign::{
     encoding::x509::Slices,
     object::{Commit, HashKind, Payload, PushCertificate, Tag},
-    policy::Policy,
+    policy::{AllowedSigners, Policy},
     signature::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
+        openpgp::Detached,
+        ssh::{self, Revocations, SshSignature},
     },
     sigstore::{
         certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry, sct::Sct,
         timestamp::TimestampToken, trusted_root::Instance,
     },
-    verify::{Verdict, Verifier},
+    verify::{Key, Verdict, Verifier, openpgp::KeyRing},
 };
+use jiff::tz::TimeZone;
 use prost::Message as _;
 
 /// Who signed the seeds of [`signature`].
 pub const SIGNER: &str = "dev@example.com";
 /// What they sign.
 pub const PAYLOAD: &[u8] = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n\nmessage\n";
+/// Who made the seeds of [`ssh_signature`]: printed when they are written.
+pub const SSH_SIGNERS: [&str; 3] = [
+    "SHA256:PX0UVwCo0UAEV5s8mE/fOOr6vd+ItvH7Ks63PIbQbcM",
+    "SHA256:nKhjv2XJMQt/es8YgbeqQGP1qdY7UtZjSlDMwWknn60",
+    "SHA256:6qIyvGv1Pg5cuJxQC3Ju0UJzo23icZvdVyJLdXbCoOg",
+];
+/// Who made the seed `ed25519` of [`openpgp_signature`]: printed when it is written.
+pub const OPENPGP_SIGNER: &str = "B988CA436D66EE5D6B5B0BE9A41F9B2CB590BA13";
 /// Some time after the seeds were signed.
 pub const NOW: i64 = 1_790_086_400;
 
 const HASHES: [HashKind; 2] = [HashKind::Sha1, HashKind::Sha256];
 
 /// Each target with its name.
-pub const TARGETS: [(&str, fn(&[u8])); 12] = [
+pub const TARGETS: [(&str, fn(&[u8])); 17] = [
+    ("allowed_signers", allowed_signers),
     ("armor", armor),
     ("certificate", certificate),
     ("checkpoint", checkpoint),
     ("cms", cms),
     ("commit", commit),
     ("log_entry", log_entry),
+    ("openpgp_certificates", openpgp_certificates),
+    ("openpgp_signature", openpgp_signature),
     ("policy", policy),
     ("push_certificate", push_certificate),
     ("sct", sct),
     ("signature", signature),
+    ("ssh_revocations", ssh_revocations),
+    ("ssh_signature", ssh_signature),
     ("tag", tag),
     ("timestamp", timestamp),
 ];
+
+/// Lines of allowed signers that are read name somebody, and only whom they name.
+pub fn allowed_signers(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (usable, refused) = AllowedSigners::parse_usable(text, &TimeZone::UTC);
+    assert_eq!(AllowedSigners::parse(text, &TimeZone::UTC).is_ok(), refused.is_empty());
+    let stranger = [Key::Ssh { fingerprint: "SHA256:of nobody".to_owned() }];
+    assert!(usable.principals(&stranger, NOW).is_empty());
+    assert!(!usable.permits(SIGNER, &stranger, "git", NOW));
+}
 
 /// An armor that is read has one spelling.
 pub fn armor(data: &[u8]) {
@@ -109,6 +135,36 @@ pub fn log_entry(data: &[u8]) {
     assert!(entry.body_version().is_ok());
 }
 
+/// Certificates that are read have a name each, and no key of theirs made a signature that another made.
+pub fn openpgp_certificates(data: &[u8]) {
+    for ring in [KeyRing::from_binary(data), KeyRing::from_armored(data)].into_iter().flatten() {
+        for fingerprint in ring.fingerprints() {
+            assert!([40, 64].contains(&fingerprint.len()), "{fingerprint}");
+            let _ = ring.user_ids(&fingerprint);
+        }
+        let signature = include_bytes!("corpus/openpgp_signature/ed25519.seed");
+        let verifier = Verifier::new(Vec::new()).with_openpgp(ring);
+        if let Verdict::Stated(stated) = verifier.verify(&Payload::whole(PAYLOAD), signature, NOW) {
+            assert_eq!(stated.signing_key(), OPENPGP_SIGNER);
+        }
+    }
+}
+
+/// No bytes but a signer's own are by a key of the ring.
+pub fn openpgp_signature(data: &[u8]) {
+    static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
+        let certificates = include_bytes!("corpus/openpgp_certificates/all.seed");
+        let ring = KeyRing::from_binary(certificates).expect("the seeds' certificates are some");
+        Verifier::new(Vec::new()).with_openpgp(ring)
+    });
+    let _ = Detached::parse(data);
+    if let Verdict::Stated(stated) = VERIFIER.verify(&Payload::whole(PAYLOAD), data, NOW) {
+        assert!(stated.time().is_some_and(|time| time <= NOW));
+    }
+    let other = VERIFIER.verify(&Payload::whole(b"another payload"), data, NOW);
+    assert!(!matches!(other, Verdict::Stated(_) | Verdict::Good(_)), "nobody has signed that");
+}
+
 /// A policy that is read can be asked about any ref.
 pub fn policy(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -149,6 +205,28 @@ pub fn signature(data: &[u8]) {
     }
     let other = VERIFIER.verify(&Payload::whole(b"another payload"), data, NOW);
     assert!(!matches!(other, Verdict::Good(_)), "it proves what nobody has signed");
+}
+
+/// A revocation list that is read can be asked about any signature.
+pub fn ssh_revocations(data: &[u8]) {
+    let Ok(revocations) = Revocations::parse(data) else { return };
+    let armor = include_bytes!("corpus/ssh_signature/ed25519.seed");
+    let blob = ssh::decode(armor).expect("the seed is an armor");
+    let _ = revocations.revokes(&SshSignature::parse(&blob).expect("the seed is a signature"));
+}
+
+/// No bytes but a signer's own are by that signer.
+pub fn ssh_signature(data: &[u8]) {
+    static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| Verifier::new(Vec::new()));
+    if let Ok(blob) = ssh::decode(data)
+        && let Ok(signature) = SshSignature::parse(&blob)
+    {
+        assert!(!signature.key_type().is_empty());
+    }
+    if let Verdict::Stated(stated) = VERIFIER.verify(&Payload::whole(b"another payload"), data, NOW) {
+        assert!(!SSH_SIGNERS.contains(&stated.signing_key()), "nobody has signed that");
+    }
+    let _ = VERIFIER.verify(&Payload::whole(PAYLOAD), data, NOW);
 }
 
 /// A tag that is read is its payload and its signature.
