@@ -284,7 +284,7 @@ mod tests {
         let two = format!("[identity.a]\nopenpgp = [{}, {}]\n", openpgp("A", until), openpgp("B", ""));
         let signer = format!("OpenPGP {}", "A".repeat(40));
         let ended = Finding::SignerEnded { identity: "a".to_owned(), signer, since: 100 };
-        assert_eq!(findings(&two, 100), [ended.clone()]);
+        assert_eq!(findings(&two, 100), std::slice::from_ref(&ended));
         let anchor = |moment: &str| {
             let object = "1".repeat(40);
             format!("[[anchor]]\nobject = \"{object}\"\nreceived = 1970-01-01T00:0{moment}Z\n")

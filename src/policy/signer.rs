@@ -52,7 +52,7 @@ pub enum SignedBy<'a> {
         identity: &'a Identity,
         /// What the certificate says of the build.
         claims: &'a Claims,
-        /// The times.
+        /// The times; where there are none, only receipt counts.
         times: &'a [ProvenTime],
     },
     /// Whoever holds a key.

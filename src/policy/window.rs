@@ -42,7 +42,7 @@ pub struct Receipt<'a> {
 /// The times that a signature comes with.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Times<'a> {
-    /// All of them proven.
+    /// All of them proven; none is as good as nothing stated.
     Proven(&'a [ProvenTime]),
     /// At most stated.
     Stated(Option<i64>),
@@ -154,6 +154,7 @@ impl Window {
             }
         }
         match times {
+            Times::Proven([]) => self.admit_received(receipt),
             Times::Proven(times) => {
                 times.iter().try_for_each(|time| self.hold(time.seconds(), Known::Proven))
             }
@@ -291,6 +292,7 @@ mod tests {
         assert_eq!(at(&[FROM, UNTIL - 1]), Ok(()));
         assert!(matches!(at(&[FROM, UNTIL]), Err(Lapse::Over { known: Known::Proven, .. })));
         assert!(matches!(at(&[FROM - 1, FROM]), Err(Lapse::NotYet { known: Known::Proven, .. })));
+        assert!(matches!(at(&[]), Err(Lapse::Over { known: Known::Received, .. })), "none is no proof");
     }
 
     #[test]
