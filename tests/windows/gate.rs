@@ -1,7 +1,7 @@
 //! The gate judges by the time of receipt, whatever time a signature states.
 
 use crate::{
-    kinds::{KINDS, Stage, moment, wait_for},
+    kinds::{Stage, each, moment, wait_for},
     support::{Repository, now},
 };
 
@@ -23,9 +23,9 @@ fn push(repository: &Repository<'_>, commit: &str, branch: &str) -> Result<(), S
 
 #[test]
 fn who_is_retired_cannot_backdate_past_it() {
-    for kind in KINDS {
-        let Some(stage) = kind.world("backdating at the gate") else { continue };
-        let work = server(&stage);
+    each("backdating at the gate", |stage| {
+        let kind = stage.kind;
+        let work = server(stage);
         let name = kind.name;
         let early = stage.commit(&work, "early");
         push(&work, &early, "main").unwrap();
@@ -55,14 +55,14 @@ fn who_is_retired_cannot_backdate_past_it() {
         stage.policy("", &retirement, &[(&early, retired + 1)]);
         push(&work, &early, "anchored").unwrap();
         push(&work, &late, "main").unwrap_err();
-    }
+    });
 }
 
 #[test]
 fn what_is_compromised_counts_under_an_anchor_alone() {
-    for kind in KINDS {
-        let Some(stage) = kind.world("compromise at the gate") else { continue };
-        let work = server(&stage);
+    each("compromise at the gate", |stage| {
+        let kind = stage.kind;
+        let work = server(stage);
         let early = stage.commit(&work, "early");
         let moment_of = now() + 3600;
         let window = format!(", compromised = {}", moment(moment_of));
@@ -73,14 +73,14 @@ fn what_is_compromised_counts_under_an_anchor_alone() {
         push(&work, &early, "main").unwrap();
         let late = stage.commit_at(&work, "late", moment_of - 7200);
         push(&work, &late, "main").unwrap_err();
-    }
+    });
 }
 
 #[test]
 fn nobody_counts_before_the_time_has_come() {
-    for kind in KINDS {
-        let Some(stage) = kind.world("before the window") else { continue };
-        let work = server(&stage);
+    each("before the window", |stage| {
+        let kind = stage.kind;
+        let work = server(stage);
         let commit = stage.commit(&work, "early");
         stage.policy(&format!(", from = {}", moment(now() + 3600)), "", &[]);
         let words = push(&work, &commit, "main").unwrap_err();
@@ -92,5 +92,20 @@ fn nobody_counts_before_the_time_has_come() {
             let words = push(&work, &early, "main").unwrap_err();
             assert!(words.contains("and the object states"), "{}: {words}", kind.name);
         }
-    }
+    });
+}
+
+#[test]
+fn what_was_accepted_in_time_stays_a_base() {
+    each("a base of before the end", |stage| {
+        let work = server(stage);
+        let end = now() + 8;
+        stage.policy(&format!(", until = {}", moment(end)), "", &[]);
+        let early = stage.commit(&work, "early");
+        push(&work, &early, "main").unwrap();
+        wait_for(end);
+        push(&work, &early, "topic").unwrap();
+        let late = stage.commit_at(&work, "late", end - 3600);
+        push(&work, &late, "topic").unwrap_err();
+    });
 }

@@ -186,9 +186,19 @@ impl Stage {
         }
         text += &format!("[identity.alice]\n{key} = [{{ {entry}{window} }}]\n{lines}\n");
         text += "[[rule]]\nname = \"all\"\nrefs = [\"refs/**\"]\ncommits = [\"alice\"]\ntags = [\"alice\"]\n\
-                 create = \"allow\"\nrewind = \"allow\"\n";
+                 create = \"allow\"\nrewind = \"allow\"\nbases = [\"refs/heads/main\"]\n";
         self.world.write("policy.toml", text).to_str().unwrap().to_owned()
     }
+}
+
+/// Tell `story` of every kind of signer, side by side.
+pub fn each(test: &str, story: impl Fn(&Stage) + Sync) {
+    let story = &story;
+    std::thread::scope(|scope| {
+        for kind in KINDS {
+            scope.spawn(move || kind.world(test).iter().for_each(story));
+        }
+    });
 }
 
 /// A moment as policies write it.

@@ -1,7 +1,7 @@
 //! A reader believes a window that is closed only under an anchor of before.
 
 use crate::{
-    kinds::{KINDS, Stage, moment, wait_for},
+    kinds::{Stage, each, moment, wait_for},
     support::{Repository, now},
 };
 
@@ -23,10 +23,10 @@ fn before_and_after(stage: &Stage, repository: &Repository<'_>) -> (String, Stri
 
 #[test]
 fn after_the_end_an_anchor_of_before_decides() {
-    for kind in KINDS {
-        let Some(stage) = kind.world("backdating for a reader") else { continue };
+    each("backdating for a reader", |stage| {
+        let kind = stage.kind;
         let repository = stage.world.repository("work", "sha1");
-        let (early, late, end) = before_and_after(&stage, &repository);
+        let (early, late, end) = before_and_after(stage, &repository);
         let name = kind.name;
         let status = |window: &str, anchors: &[(&str, i64)], revision: &str| {
             let (status, json) = verify(&repository, &stage.policy(window, "", anchors), revision);
@@ -49,13 +49,13 @@ fn after_the_end_an_anchor_of_before_decides() {
         assert_eq!(status(&compromised, &[(&early, end)], &early), good, "{name}");
         assert_eq!(status(&compromised, &[(&early, end)], &late), refused("compromised"), "{name}");
         assert_eq!(status(&compromised, &[(&early, end + 1)], &early), refused("compromised"), "{name}");
-    }
+    });
 }
 
 #[test]
 fn tags_need_an_anchor_of_their_own_and_cover_what_they_lead_to() {
-    for kind in KINDS {
-        let Some(stage) = kind.world("anchored tags") else { continue };
+    each("anchored tags", |stage| {
+        let kind = stage.kind;
         let repository = stage.world.repository("work", "sha1");
         let commit = stage.commit(&repository, "early");
         stage.git(&repository, &["tag", "-s", "-m", "v1", "v1"]).any_stderr().check();
@@ -67,13 +67,13 @@ fn tags_need_an_anchor_of_their_own_and_cover_what_they_lead_to() {
         };
         assert_eq!((status(&tag, "v1"), status(&tag, &commit)), (0, 0), "{}", kind.name);
         assert_eq!((status(&commit, "v1"), status(&commit, &commit)), (1, 0), "{}", kind.name);
-    }
+    });
 }
 
 #[test]
 fn where_history_is_cut_off_it_cannot_be_told() {
-    for kind in KINDS {
-        let Some(stage) = kind.world("anchors of a shallow clone") else { continue };
+    each("anchors of a shallow clone", |stage| {
+        let kind = stage.kind;
         let repository = stage.world.repository("work", "sha1");
         let [one, two, three] = ["one", "two", "three"].map(|message| stage.commit(&repository, message));
         let source = format!("file://{}", repository.path.display());
@@ -92,15 +92,15 @@ fn where_history_is_cut_off_it_cannot_be_told() {
         assert_eq!(json["status"], "cannot-tell", "{}: {json}", kind.name);
         assert_eq!(verify(&repository, &policy, &three).0, 1, "{}", kind.name);
         assert_eq!(verify(&repository, &policy, &one).0, 0, "{}", kind.name);
-    }
+    });
 }
 
 #[test]
 fn git_never_sees_a_good_signature_of_one_who_is_retired() {
-    for kind in KINDS {
-        let Some(stage) = kind.world("what git sees of a retired key") else { continue };
+    each("what git sees of a retired key", |stage| {
+        let kind = stage.kind;
         let repository = stage.world.repository("work", "sha1");
-        let (early, late, end) = before_and_after(&stage, &repository);
+        let (early, late, end) = before_and_after(stage, &repository);
         let program = crate::support::PROGRAM;
         let policy = stage.policy("", &format!("retired = {}", moment(end)), &[]);
         stage.world.configure(&format!(
@@ -124,5 +124,5 @@ fn git_never_sees_a_good_signature_of_one_who_is_retired() {
         repository.git(&["verify-commit", &late]).any_stderr().check();
         stage.policy("", &format!("retired = {}", moment(end)), &[]);
         repository.git(&["verify-commit", &late]).status(1).any_stderr().check();
-    }
+    });
 }
