@@ -17,7 +17,7 @@ use super::{
 use crate::{
     encoding::x509::Slices,
     object::{Commit, Payload, Tag},
-    policy::{Cause, Covered, Receipt, policy_entry},
+    policy::{Cause, Covered, NO_ENTRY, Receipt, policy_entry},
     repository::Revision,
     signature::{
         armor,
@@ -115,7 +115,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
                     text.push_str("if you know this to be the right person, name it in a policy:\n");
                     writeln!(text, "  keyless = [{entry}]").expect("a string takes everything");
                 }
-                None => text.push_str("its name holds a '*', and no policy can name it alone\n"),
+                None => line(&mut text, "no policy can name it", &NO_ENTRY),
             }
             exit::GOOD
         }

@@ -340,7 +340,7 @@ impl Cause {
             }
             Self::NotInThePolicy(identity, claims) => match super::policy_entry(identity, claims) {
                 Some(entry) => format!("have the policy's owner add {entry}"),
-                None => "sign as somebody whose name holds no '*', which a policy takes for a pattern".to_owned(),
+                None => format!("sign as somebody else: {}", super::NO_ENTRY),
             },
             Self::KeyNotInThePolicy(_) => {
                 "have the policy's owner add the key to its owner's identity".to_owned()

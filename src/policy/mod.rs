@@ -42,6 +42,9 @@ pub const PUBLIC_GOOD: &str = "public-good";
 /// governs them only by a pattern that begins with exactly the namespace, whatever else matches.
 pub const RESERVED_NAMESPACES: [&str; 3] = ["refs/replace/", "refs/notes/", "refs/countersign/"];
 
+/// Why there is no [`policy_entry`] for somebody.
+pub const NO_ENTRY: &str = "a policy takes a '*' in a name for a pattern, and needs repository and ref of builds, which not every certificate says";
+
 /// Stands in every rule digest: raised when the meaning of a rule changes, so that nothing accepted
 /// under the old meaning counts.
 const RULE_MEANING: &[u8] = b"countersign commit rule 2";

@@ -397,6 +397,8 @@ mod tests {
 
         let pasted = file::policy_entry(&build, &certified("refs/heads/main").into_iter().collect()).unwrap();
         assert!(parse(&format!("[identity.ci]\nkeyless = [{pasted}]\n")).is_ok(), "{pasted}");
+        let vague = [(Claim::Repository, "https://github.com/o/r")].into_iter().collect();
+        assert_eq!(file::policy_entry(&build, &vague), None, "it would not parse");
     }
 
     #[test]

@@ -125,7 +125,8 @@ pub(in crate::policy) fn kind_name(kind: SubjectKind) -> &'static str {
 
 /// The inline table that names exactly this identity in a policy file, with the claims that tell a build
 /// from others, fit for a terminal: whatever stands in a name, pasting the table names no more than that one
-/// identity. `None` where a `*` stands in it, which would be a pattern.
+/// identity. `None` where a `*` stands in it, which would be a pattern, and for a build of which the certificate
+/// does not say enough.
 #[must_use]
 pub fn policy_entry(identity: &Identity, claims: &Claims) -> Option<String> {
     let mut entry = format!(
@@ -136,16 +137,18 @@ pub fn policy_entry(identity: &Identity, claims: &Claims) -> Option<String> {
         quoted(&identity.subject)
     );
     let told = [Claim::Repository, Claim::RepositoryId, Claim::Ref];
-    let claims: Vec<(Claim, &str)> =
+    let written: Vec<(Claim, &str)> =
         told.into_iter().filter_map(|claim| Some((claim, claims.get(claim)?))).collect();
-    for (claim, text) in &claims {
+    for (claim, text) in &written {
         entry.push_str(&format!(", {} = {}", claim.name(), quoted(text)));
     }
     entry.push_str(" }");
-    let texts = claims.iter().map(|(_, text)| *text);
+    let texts = written.iter().map(|(_, text)| *text);
     let is_pattern =
         [identity.issuer.as_str(), &identity.subject].into_iter().chain(texts).any(|text| text.contains('*'));
-    (!is_pattern).then_some(entry)
+    let is_build = identity.kind == SubjectKind::Uri && ci::is_known_issuer(&identity.issuer);
+    let is_vague = is_build && ci::REQUIRED.into_iter().any(|claim| claims.get(claim).is_none());
+    (!is_pattern && !is_vague).then_some(entry)
 }
 
 /// `text` as a basic string of TOML, with everything escaped that [`escape`] would not show as it is.
