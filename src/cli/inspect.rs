@@ -4,7 +4,7 @@
 
 mod ssh;
 
-use std::fmt::Write as _;
+use std::{cell::OnceCell, fmt::Write as _};
 
 use gix::objs::Kind;
 
@@ -12,13 +12,14 @@ use super::{
     Outcome, World,
     arguments::InspectArguments,
     exit, gnupg,
-    settings::{self, Standing, Unclear},
+    settings::{self, Standing, Trust, Unclear},
+    verify::merged,
 };
 use crate::{
     encoding::x509::Slices,
-    object::{Commit, Payload, Tag},
+    object::{Commit, HashKind, ObjectId, Payload, Signed, Tag},
     policy::{Cause, Covered, NO_ENTRY, Receipt, policy_entry},
-    repository::Revision,
+    repository::{Configuration, Coverage, Objects, Revision, Shallow},
     signature::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
@@ -43,124 +44,194 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     };
     let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
     let object = objects.reader().read(id).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
-    let parsed = match object.kind {
-        Kind::Commit => Commit::parse(repository.hash(), &object.bytes).map(|commit| commit.signed),
-        Kind::Tag => Tag::parse(repository.hash(), &object.bytes).map(|tag| tag.signed),
+    let shallow = repository.shallow(None).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
+    let here = Here { id, objects: &objects, shallow };
+    let mut text = format!("{} {id}\n", object.kind);
+    let described = match object.kind {
+        Kind::Commit => Commit::parse(repository.hash(), &object.bytes)
+            .map(|commit| commit_status(world, &configuration, here, &mut text, repository.hash(), &commit)),
+        Kind::Tag => Tag::parse(repository.hash(), &object.bytes).map(|tag| {
+            Ok(Judge::new(world, &configuration, here, &[&tag.signed])?.describe(&mut text, &tag.signed))
+        }),
         kind => return Err(Failure::new(format!("'{id}' is a {kind}, which carries no signature"), hint)),
     };
-    let mut text = format!("{} {id}\n", object.kind);
-    let signed = match parsed {
-        Ok(signed) => signed,
+    let status = match described {
+        Ok(status) => status?,
         Err(error) => {
             line(&mut text, "malformed", &error);
-            world.say(&text);
-            return Ok(exit::BAD);
-        }
-    };
-    let Some(signature) = &signed.signature else {
-        text.push_str("there is no signature\n");
-        world.say(&text);
-        return Ok(exit::BAD);
-    };
-    text.push_str("claims, none of them proven:\n");
-    if let Err(reason) = claims(&mut text, &signed.payload, signature) {
-        line(&mut text, "  unreadable", &reason);
-    }
-    let mut trust = settings::trust(world, &configuration)?;
-    let mut ring = std::mem::take(&mut trust.openpgp);
-    if trust.policy.is_none() && armor::kind(signature) == Some(armor::Kind::OpenPgp) {
-        ring.extend(gnupg::ring(world, None));
-    }
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances))
-        .with_openpgp(ring)
-        .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
-    let shallow = repository.shallow(None).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
-    let coverage = std::cell::OnceCell::new();
-    let coverage = || coverage.get_or_init(|| trust.coverage(&objects, shallow.clone()));
-    let covered = |moment| Covered::from(coverage().covers(id, moment));
-    let receipt = Receipt { now: world.now, covered: &covered };
-    let status = match verifier.verify(&signed.payload, signature, world.now) {
-        Verdict::Good(proven) => {
-            if let Some(stale) = trust.stale(&proven, world.now) {
-                unclear(&mut text, &stale);
-                world.say(&text);
-                return Ok(exit::CANNOT_TELL);
-            }
-            text.push_str("proven:\n");
-            let identity = proven.identity();
-            line(&mut text, "  instance", &identity.instance);
-            line(&mut text, "  issuer", &identity.issuer);
-            line(&mut text, &format!("  {}", identity.kind.name()), &identity.subject);
-            for time in proven.times() {
-                line(&mut text, "  time", &words::time(time.seconds()));
-            }
-            let entry = proven.entry();
-            line(&mut text, "  log", &format!("{} index {}", entry.log, entry.index));
-            for (claim, said) in proven.claims().iter() {
-                line(&mut text, &format!("  {}", claim.name()), &said);
-            }
-            let standing = trust.standing(&proven, &receipt);
-            if standing == Standing::NotBelieved {
-                text.push_str("proven, but the instance is not believed for such an identity here\n");
-                world.say(&text);
-                return Ok(exit::BAD);
-            }
-            if let Standing::Refused(cause) = standing {
-                let status = refused(&mut text, &cause);
-                world.say(&text);
-                return Ok(status);
-            }
-            match policy_entry(identity, proven.claims()) {
-                Some(entry) => {
-                    text.push_str("if you know this to be the right person, name it in a policy:\n");
-                    writeln!(text, "  keyless = [{entry}]").expect("a string takes everything");
-                }
-                None => line(&mut text, "no policy can name it", &NO_ENTRY),
-            }
-            exit::GOOD
-        }
-        Verdict::Stated(stated) => {
-            text.push_str("good, by the key (its time is stated, not proven):\n");
-            for key in stated.keys() {
-                line(&mut text, "  key", key);
-            }
-            if let Some(time) = stated.time() {
-                line(&mut text, "  stated time", &words::time(time));
-            }
-            if stated.key_expired() {
-                text.push_str("  the key has expired since\n");
-            }
-            if let Standing::Refused(cause) = trust.standing_of_stated(&stated, &receipt) {
-                let status = refused(&mut text, &cause);
-                world.say(&text);
-                return Ok(status);
-            }
-            for key in stated.keys() {
-                if let Key::OpenPgp { fingerprint } = key {
-                    for user_id in verifier.openpgp().user_ids(fingerprint) {
-                        line(&mut text, "  user id", &user_id);
-                    }
-                    text.push_str("if you know this to be the right person, name it in a policy:\n");
-                    writeln!(text, "  openpgp = [\"{fingerprint}\"]").expect("a string takes everything");
-                }
-            }
-            if let Some(entry) = ssh::policy_line(signature) {
-                text.push_str("if you know this to be the right person, name it in a policy:\n");
-                writeln!(text, "  {entry}").expect("a string takes everything");
-            }
-            exit::GOOD
-        }
-        Verdict::Bad(bad) => {
-            line(&mut text, "bad", &bad);
             exit::BAD
-        }
-        Verdict::CannotTell(cause) => {
-            unclear(&mut text, &trust.unclear(&cause, world.now));
-            exit::CANNOT_TELL
         }
     };
     world.say(&text);
     Ok(status)
+}
+
+/// Describe a commit, and under it the tags that it has merged.
+fn commit_status(
+    world: &World<'_>,
+    configuration: &Configuration,
+    here: Here<'_>,
+    text: &mut String,
+    hash: HashKind,
+    commit: &Commit<'_>,
+) -> Outcome {
+    let bytes: Vec<Vec<u8>> = commit.merged_tags().take(commit.parents.len()).collect();
+    let tags: Vec<_> = bytes.iter().map(|bytes| Tag::parse(hash, bytes).ok()).collect();
+    let all: Vec<_> =
+        std::iter::once(&commit.signed).chain(tags.iter().flatten().map(|tag| &tag.signed)).collect();
+    let judge = Judge::new(world, configuration, here, &all)?;
+    let mut status = judge.describe(text, &commit.signed);
+    let covered = judge.covered();
+    let receipt = Receipt { now: judge.now, covered: &covered };
+    let asked = merged::Asked { hash, verifier: &judge.verifier, trust: &judge.trust, receipt };
+    let lines = asked.judge(commit);
+    for (merged, tag) in lines.iter().zip(&tags) {
+        line(text, "merged tag", &format!("{} '{}'", merged.id, merged.title));
+        if let Some(tag) = tag {
+            judge.describe(text, &tag.signed);
+        }
+    }
+    if let Some(fault) = merged::fault(commit, &lines) {
+        line(text, "bad", &fault);
+        status = exit::BAD;
+    }
+    Ok(status)
+}
+
+/// The object that is described, and where it is.
+struct Here<'a> {
+    id: ObjectId,
+    objects: &'a Objects,
+    shallow: Shallow,
+}
+
+/// Everything that a signature is judged by.
+struct Judge<'a> {
+    verifier: Verifier,
+    trust: Trust,
+    now: i64,
+    here: Here<'a>,
+    /// What the policy's anchors cover, once somebody asks.
+    coverage: OnceCell<Coverage>,
+}
+
+impl<'a> Judge<'a> {
+    /// What there is to judge `all` by; the user's own GnuPG is asked only where there is something for it.
+    fn new(
+        world: &World<'_>,
+        configuration: &Configuration,
+        here: Here<'a>,
+        all: &[&Signed<'_>],
+    ) -> Result<Self, Failure> {
+        let mut trust = settings::trust(world, configuration)?;
+        let mut ring = std::mem::take(&mut trust.openpgp);
+        let signatures = || all.iter().filter_map(|signed| signed.signature.as_ref());
+        let is_openpgp = |signature: &Vec<u8>| armor::kind(signature) == Some(armor::Kind::OpenPgp);
+        if trust.policy.is_none() && signatures().any(is_openpgp) {
+            ring.extend(gnupg::ring(world, None));
+        }
+        let verifier = Verifier::new(std::mem::take(&mut trust.instances))
+            .with_openpgp(ring)
+            .with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
+        Ok(Self { verifier, trust, now: world.now, here, coverage: OnceCell::new() })
+    }
+
+    /// Whether an anchor of the policy covers the object.
+    fn covered(&self) -> impl Fn(i64) -> Covered + '_ {
+        let Here { id, objects, shallow } = &self.here;
+        move |moment| {
+            let coverage = self.coverage.get_or_init(|| self.trust.coverage(objects, shallow.clone()));
+            Covered::from(coverage.covers(*id, moment))
+        }
+    }
+
+    /// What is in a signature, and what it comes to; the exit status.
+    fn describe(&self, text: &mut String, signed: &Signed<'_>) -> u8 {
+        let Some(signature) = &signed.signature else {
+            text.push_str("there is no signature\n");
+            return exit::BAD;
+        };
+        text.push_str("claims, none of them proven:\n");
+        if let Err(reason) = claims(text, &signed.payload, signature) {
+            line(text, "  unreadable", &reason);
+        }
+        let covered = self.covered();
+        let receipt = Receipt { now: self.now, covered: &covered };
+        match self.verifier.verify(&signed.payload, signature, self.now) {
+            Verdict::Good(proven) => {
+                if let Some(stale) = self.trust.stale(&proven, self.now) {
+                    unclear(text, &stale);
+                    return exit::CANNOT_TELL;
+                }
+                text.push_str("proven:\n");
+                let identity = proven.identity();
+                line(text, "  instance", &identity.instance);
+                line(text, "  issuer", &identity.issuer);
+                line(text, &format!("  {}", identity.kind.name()), &identity.subject);
+                for time in proven.times() {
+                    line(text, "  time", &words::time(time.seconds()));
+                }
+                let entry = proven.entry();
+                line(text, "  log", &format!("{} index {}", entry.log, entry.index));
+                for (claim, said) in proven.claims().iter() {
+                    line(text, &format!("  {}", claim.name()), &said);
+                }
+                match self.trust.standing(&proven, &receipt) {
+                    Standing::NotBelieved => {
+                        text.push_str("proven, but the instance is not believed for such an identity here\n");
+                        return exit::BAD;
+                    }
+                    Standing::Refused(cause) => return refused(text, &cause),
+                    Standing::Named(_) | Standing::NoPolicy | Standing::Unnamed => {}
+                }
+                match policy_entry(identity, proven.claims()) {
+                    Some(entry) => {
+                        text.push_str("if you know this to be the right person, name it in a policy:\n");
+                        writeln!(text, "  keyless = [{entry}]").expect("a string takes everything");
+                    }
+                    None => line(text, "no policy can name it", &NO_ENTRY),
+                }
+                exit::GOOD
+            }
+            Verdict::Stated(stated) => {
+                text.push_str("good, by the key (its time is stated, not proven):\n");
+                for key in stated.keys() {
+                    line(text, "  key", key);
+                }
+                if let Some(time) = stated.time() {
+                    line(text, "  stated time", &words::time(time));
+                }
+                if stated.key_expired() {
+                    text.push_str("  the key has expired since\n");
+                }
+                if let Standing::Refused(cause) = self.trust.standing_of_stated(&stated, &receipt) {
+                    return refused(text, &cause);
+                }
+                for key in stated.keys() {
+                    if let Key::OpenPgp { fingerprint } = key {
+                        for user_id in self.verifier.openpgp().user_ids(fingerprint) {
+                            line(text, "  user id", &user_id);
+                        }
+                        text.push_str("if you know this to be the right person, name it in a policy:\n");
+                        writeln!(text, "  openpgp = [\"{fingerprint}\"]").expect("a string takes everything");
+                    }
+                }
+                if let Some(entry) = ssh::policy_line(signature) {
+                    text.push_str("if you know this to be the right person, name it in a policy:\n");
+                    writeln!(text, "  {entry}").expect("a string takes everything");
+                }
+                exit::GOOD
+            }
+            Verdict::Bad(bad) => {
+                line(text, "bad", &bad);
+                exit::BAD
+            }
+            Verdict::CannotTell(cause) => {
+                unclear(text, &self.trust.unclear(&cause, self.now));
+                exit::CANNOT_TELL
+            }
+        }
+    }
 }
 
 /// Say why the policy does not count a signer whom it knows; the exit status.

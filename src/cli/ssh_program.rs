@@ -16,7 +16,7 @@ use crate::{
         ssh_keygen::{self, FAILED, NO_PRINCIPAL, NOT_VERIFIED, Signer, SshRequest},
     },
     object::Payload,
-    policy::{AllowedSigners, Policy, Receipt, SignedBy, parse_ssh_time},
+    policy::{AllowedSigners, Receipt, SignedBy, parse_ssh_time},
     signature::ssh::{self, Revocations, SshSignature},
     verify::{self, Key, SSH_NAMESPACE, Verdict},
     words::{self, Failure},
@@ -77,8 +77,7 @@ fn find_principals(
     let signature = SshSignature::parse(&bytes).map_err(unreadable)?;
     let list = allowed_signers(world, allowed)?;
     let keys = verify::ssh_keys(&signature, time).map_err(|cause| Failure::new(cause, HINT))?;
-    policy_agrees(world, &keys, time)?;
-    Ok(list.principals(&keys, time))
+    Ok(list.principals(&policy_agrees(world, keys, time)?, time))
 }
 
 /// What is asked about a signature.
@@ -108,9 +107,16 @@ impl Asked {
             Verdict::CannotTell(cause) => Failure::new(cause, HINT),
             other => Failure::new(format!("{other:?}"), HINT),
         })?;
-        if let Some(file) = &self.revoked
-            && revocations(&world.directory.join(file))?.revokes(&signature)
-        {
+        let mut lists = Vec::new();
+        if let Some(file) = &self.revoked {
+            lists.push(revocations(&world.directory.join(file))?);
+        }
+        // git hands on the last word of the configuration, which a repository may have taken from the user.
+        // Where nobody is meant, git hands on none.
+        if self.signer.is_some() {
+            lists.push(settings::ssh_revocations(world, &settings::configuration(world)?)?);
+        }
+        if lists.iter().any(|list| list.revokes(&signature)) {
             return Err(Failure::new("the key is revoked", "have somebody else sign what is still wanted"));
         }
         let fingerprint = signature.key.fingerprint();
@@ -124,24 +130,28 @@ impl Asked {
                     format!("'{}' decides that; look at its line and its times", signer.allowed.display()),
                 ));
             }
-            policy_agrees(world, &keys, time)?;
+            // A certificate may have several principals, and this answer is about one of them.
+            let is_meant = |key: &&Key| match key {
+                Key::SshCertificate { principal, .. } => *principal == signer.principal,
+                _ => true,
+            };
+            policy_agrees(world, keys.iter().filter(is_meant).cloned().collect(), time)?;
             principal = Some(signer.principal.as_str());
         }
         Ok(ssh_keygen::good(&self.namespace, principal, &signature.key_type(), &fingerprint))
     }
 }
 
-/// Where a policy is configured, the signer has to count by it too. git tells content and signature and not
-/// which object it is, so no anchor helps here.
-fn policy_agrees(world: &World<'_>, keys: &[Key], time: i64) -> Result<(), Failure> {
+/// Those of `keys` that count by the policy too, where one is configured. git tells content and signature and
+/// not which object it is, so no anchor helps here.
+fn policy_agrees(world: &World<'_>, keys: Vec<Key>, time: i64) -> Result<Vec<Key>, Failure> {
     let configuration = settings::configuration(world)?;
-    let policy: Option<Policy> = settings::policy(world, &configuration)?;
-    let Some(policy) = policy else { return Ok(()) };
-    let signer = SignedBy::Stated { keys, time: Some(time) };
-    match policy.names(signer, &Receipt::without_anchors(world.now)) {
-        Ok(_) => Ok(()),
-        Err(cause) => Err(Failure::new(&cause, cause.hint())),
-    }
+    let Some(policy) = settings::policy(world, &configuration)? else { return Ok(keys) };
+    let receipt = Receipt::without_anchors(world.now);
+    let judge =
+        |keys: &[Key]| policy.names(SignedBy::Stated { keys, time: Some(time) }, &receipt).map(|_| ());
+    judge(&keys).map_err(|cause| Failure::new(&cause, cause.hint()))?;
+    Ok(keys.into_iter().filter(|key| judge(std::slice::from_ref(key)).is_ok()).collect())
 }
 
 /// The time to judge by, in seconds since 1970: as it was written, or now.

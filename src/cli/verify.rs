@@ -1,5 +1,6 @@
 //! `countersign verify`: who vouches for these commits and tags, for people and for machines.
 
+pub(super) mod merged;
 mod progress;
 mod tasks;
 
@@ -212,11 +213,13 @@ impl Judge<'_> {
 
     fn task(&self, reader: &ObjectReader, task: Task) -> Line {
         let Task { id, object, revision, place } = task;
-        let line = |kind, title, answer| Line { id, kind, title, place, answer };
+        let line = |kind, title, answer| Line { id, kind, title, place, answer, merged: Vec::new() };
         let Object { kind, bytes, .. } = match object.unwrap_or_else(|| reader.read(id)) {
             Ok(object) => object,
             Err(error) => return line(Kind::Commit, String::new(), Answer::Failed(error.to_string())),
         };
+        let covered = self.covered(id);
+        let receipt = Receipt { now: self.now, covered: &covered };
         // Whoever sees an object that git reads in one way and others in another must not vouch for it.
         let malformed =
             |error: &dyn std::error::Error| line(kind, String::new(), Answer::Bad(error.to_string()));
@@ -224,8 +227,11 @@ impl Judge<'_> {
             Kind::Commit => match Commit::parse(reader.hash(), &bytes) {
                 Ok(commit) => {
                     let title = commit.message.split(|byte| *byte == b'\n').next().unwrap_or_default();
-                    let answer = self.answer(id, &commit.signed, self.verifier);
-                    line(kind, words::escape_bytes(title), answer)
+                    let answer = answer(&commit.signed, self.verifier, self.trust, &receipt);
+                    let mut line = line(kind, words::escape_bytes(title), answer);
+                    line.merged = self.merged(reader, self.verifier, receipt).judge(&commit);
+                    spoil(&mut line, &commit);
+                    line
                 }
                 Err(error) => malformed(&error),
             },
@@ -233,7 +239,7 @@ impl Judge<'_> {
                 Ok(tag) => {
                     let answer = self
                         .misnamed(revision.as_deref(), id, tag.name)
-                        .unwrap_or_else(|| self.answer(id, &tag.signed, self.verifier));
+                        .unwrap_or_else(|| answer(&tag.signed, self.verifier, self.trust, &receipt));
                     line(kind, words::escape_bytes(tag.name), answer)
                 }
                 Err(error) => malformed(&error),
@@ -250,15 +256,34 @@ impl Judge<'_> {
             || self.objects.reader(),
             |reader, line| {
                 let Ok(object) = reader.read(line.id) else { return };
-                let signed = match object.kind {
-                    Kind::Commit => Commit::parse(reader.hash(), &object.bytes).map(|commit| commit.signed),
-                    _ => Tag::parse(reader.hash(), &object.bytes).map(|tag| tag.signed),
-                };
-                if let Ok(signed) = signed {
-                    line.answer = self.answer(line.id, &signed, verifier);
+                let covered = self.covered(line.id);
+                let receipt = Receipt { now: self.now, covered: &covered };
+                match object.kind {
+                    Kind::Commit => {
+                        let Ok(commit) = Commit::parse(reader.hash(), &object.bytes) else { return };
+                        if line.answer.lacks_key() {
+                            line.answer = answer(&commit.signed, verifier, self.trust, &receipt);
+                        }
+                        self.merged(reader, verifier, receipt).again(&commit, &mut line.merged);
+                        spoil(line, &commit);
+                    }
+                    _ => {
+                        let Ok(tag) = Tag::parse(reader.hash(), &object.bytes) else { return };
+                        line.answer = answer(&tag.signed, verifier, self.trust, &receipt);
+                    }
                 }
             },
         );
+    }
+
+    /// What a commit holds was there when it was, so its receipt is that of its merged tags.
+    fn merged<'a>(
+        &'a self,
+        reader: &ObjectReader,
+        verifier: &'a Verifier,
+        receipt: Receipt<'a>,
+    ) -> merged::Asked<'a> {
+        merged::Asked { hash: reader.hash(), verifier, trust: self.trust, receipt }
     }
 
     /// A tag that was asked for by the name of a ref must call itself by that name (git does not compare).
@@ -285,30 +310,44 @@ impl Judge<'_> {
         Some(Answer::Misnamed { tag: words::escape_bytes(name), reference: words::escape(&reference) })
     }
 
-    /// The answer about the object `id`, by `verifier` and the policy.
-    fn answer(&self, id: ObjectId, signed: &Signed<'_>, verifier: &Verifier) -> Answer {
-        let Some(signature) = &signed.signature else { return Answer::Unsigned };
-        let (trust, now) = (self.trust, self.now);
-        let coverage = || self.coverage.get_or_init(|| trust.coverage(&self.objects, self.shallow.clone()));
-        let covered = |moment| Covered::from(coverage().covers(id, moment));
-        let receipt = Receipt { now, covered: &covered };
-        match verifier.verify(&signed.payload, signature, now) {
-            Verdict::Good(proven) => {
-                let standing = trust.standing(&proven, &receipt);
-                match trust.stale(&proven, now).or_else(|| standing.unclear()) {
-                    Some(unclear) => Answer::CannotTell(unclear),
-                    None => Answer::Good { proven, standing },
-                }
-            }
-            Verdict::Stated(stated) => {
-                let standing = trust.standing_of_stated(&stated, &receipt);
-                match standing.unclear() {
-                    Some(unclear) => Answer::CannotTell(unclear),
-                    None => Answer::Stated { stated, standing },
-                }
-            }
-            Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
-            Verdict::CannotTell(cause) => Answer::CannotTell(trust.unclear(&cause, now)),
+    /// Whether an anchor of the policy covers the object `id`; the walk is made once somebody asks.
+    fn covered(&self, id: ObjectId) -> impl Fn(i64) -> Covered + '_ {
+        move |moment| {
+            let coverage =
+                self.coverage.get_or_init(|| self.trust.coverage(&self.objects, self.shallow.clone()));
+            Covered::from(coverage.covers(id, moment))
         }
+    }
+}
+
+/// Let what is wrong with a merged tag be what is wrong with the commit, unless that is not good either.
+fn spoil(line: &mut Line, commit: &Commit<'_>) {
+    if !matches!(line.answer, Answer::Bad(_) | Answer::Unsigned)
+        && let Some(fault) = merged::fault(commit, &line.merged)
+    {
+        line.answer = Answer::Bad(fault);
+    }
+}
+
+fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, receipt: &Receipt<'_>) -> Answer {
+    let Some(signature) = &signed.signature else { return Answer::Unsigned };
+    let now = receipt.now;
+    match verifier.verify(&signed.payload, signature, now) {
+        Verdict::Good(proven) => {
+            let standing = trust.standing(&proven, receipt);
+            match trust.stale(&proven, now).or_else(|| standing.unclear()) {
+                Some(unclear) => Answer::CannotTell(unclear),
+                None => Answer::Good { proven, standing },
+            }
+        }
+        Verdict::Stated(stated) => {
+            let standing = trust.standing_of_stated(&stated, receipt);
+            match standing.unclear() {
+                Some(unclear) => Answer::CannotTell(unclear),
+                None => Answer::Stated { stated, standing },
+            }
+        }
+        Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
+        Verdict::CannotTell(cause) => Answer::CannotTell(trust.unclear(&cause, now)),
     }
 }

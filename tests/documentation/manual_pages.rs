@@ -61,15 +61,11 @@ fn groff_and_man_find_nothing_wrong() {
 
 #[test]
 fn every_key_of_a_policy_is_described() {
-    let mut keys = Vec::new();
-    for path in files("src/policy/file", ".rs") {
-        // Each list of keys is a constant whose name ends in KEYS.
-        let source = fs::read_to_string(path).unwrap();
-        for list in source.split("KEYS: [&str; ").skip(1) {
-            keys.extend(literals(list.split(';').next().unwrap()).into_iter().map(str::to_owned));
-        }
-    }
+    let sources: String =
+        files("src/policy/file", ".rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let tables = sources.split("KEYS: [&str; ").skip(1).map(|rest| rest.split("];").next().unwrap());
     let page = read("man/countersign-policy.5");
+    let keys: Vec<&str> = tables.flat_map(literals).collect();
     assert!(keys.len() > 20, "{keys:?}");
     for key in keys {
         let headings = [format!(".B {key}"), format!(".B [[{key}]]"), format!(".B [{key}.\\fINAME\\fP]")];
