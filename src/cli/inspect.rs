@@ -12,14 +12,15 @@ use super::{
     Outcome, World,
     arguments::InspectArguments,
     exit, gnupg,
+    kept::{self, Kept},
     settings::{self, Standing, Trust, Unclear},
     verify::merged,
 };
 use crate::{
     encoding::x509::Slices,
-    object::{Commit, HashKind, ObjectId, Payload, Signed, Tag},
+    object::{Commit, ObjectId, Payload, Signed, Tag},
     policy::{Cause, Covered, NO_ENTRY, Receipt, policy_entry},
-    repository::{Configuration, Coverage, Objects, Revision, Shallow},
+    repository::{Configuration, Coverage, Objects, PROOFS, Revision, Shallow},
     signature::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
@@ -29,7 +30,7 @@ use crate::{
         certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry,
         timestamp::TimestampToken,
     },
-    verify::{Key, Verdict, Verifier},
+    verify::{Key, TimeNotProven, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -46,12 +47,17 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     let object = objects.reader().read(id).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
     let shallow = repository.shallow(None).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
     let here = Here { id, objects: &objects, shallow };
+    let reader = objects.reader();
+    let (proofs, trouble) = kept::proofs(&repository, &reader);
+    world.complain(&kept::warning(&trouble));
+    let kept = Kept { proofs: &proofs, reader: &reader };
     let mut text = format!("{} {id}\n", object.kind);
     let described = match object.kind {
         Kind::Commit => Commit::parse(repository.hash(), &object.bytes)
-            .map(|commit| commit_status(world, &configuration, here, &mut text, repository.hash(), &commit)),
+            .map(|commit| commit_status(world, &configuration, here, &mut text, kept, &commit)),
         Kind::Tag => Tag::parse(repository.hash(), &object.bytes).map(|tag| {
-            Ok(Judge::new(world, &configuration, here, &[&tag.signed])?.describe(&mut text, &tag.signed))
+            Ok(Judge::new(world, &configuration, here, kept, &[&tag.signed])?
+                .describe(&mut text, &tag.signed))
         }),
         kind => return Err(Failure::new(format!("'{id}' is a {kind}, which carries no signature"), hint)),
     };
@@ -72,18 +78,19 @@ fn commit_status(
     configuration: &Configuration,
     here: Here<'_>,
     text: &mut String,
-    hash: HashKind,
+    kept: Kept<'_>,
     commit: &Commit<'_>,
 ) -> Outcome {
+    let hash = kept.reader.hash();
     let bytes: Vec<Vec<u8>> = commit.merged_tags().take(commit.parents.len()).collect();
     let tags: Vec<_> = bytes.iter().map(|bytes| Tag::parse(hash, bytes).ok()).collect();
     let all: Vec<_> =
         std::iter::once(&commit.signed).chain(tags.iter().flatten().map(|tag| &tag.signed)).collect();
-    let judge = Judge::new(world, configuration, here, &all)?;
+    let judge = Judge::new(world, configuration, here, kept, &all)?;
     let mut status = judge.describe(text, &commit.signed);
     let covered = judge.covered();
     let receipt = Receipt { now: judge.now, covered: &covered };
-    let asked = merged::Asked { hash, verifier: &judge.verifier, trust: &judge.trust, receipt };
+    let asked = merged::Asked { hash, verifier: &judge.verifier, trust: &judge.trust, receipt, kept };
     let lines = asked.judge(commit);
     for (merged, tag) in lines.iter().zip(&tags) {
         line(text, "merged tag", &format!("{} '{}'", merged.id, merged.title));
@@ -109,6 +116,7 @@ struct Here<'a> {
 struct Judge<'a> {
     verifier: Verifier,
     trust: Trust,
+    kept: Kept<'a>,
     now: i64,
     here: Here<'a>,
     /// What the policy's anchors cover, once somebody asks.
@@ -121,6 +129,7 @@ impl<'a> Judge<'a> {
         world: &World<'_>,
         configuration: &Configuration,
         here: Here<'a>,
+        kept: Kept<'a>,
         all: &[&Signed<'_>],
     ) -> Result<Self, Failure> {
         let mut trust = settings::trust(world, configuration)?;
@@ -133,7 +142,7 @@ impl<'a> Judge<'a> {
         let verifier = Verifier::new(std::mem::take(&mut trust.instances))
             .with_openpgp(ring)
             .with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
-        Ok(Self { verifier, trust, now: world.now, here, coverage: OnceCell::new() })
+        Ok(Self { verifier, trust, kept, now: world.now, here, coverage: OnceCell::new() })
     }
 
     /// Whether an anchor of the policy covers the object.
@@ -157,7 +166,8 @@ impl<'a> Judge<'a> {
         }
         let covered = self.covered();
         let receipt = Receipt { now: self.now, covered: &covered };
-        match self.verifier.verify(&signed.payload, signature, self.now) {
+        let verdict = self.kept.judge(&self.verifier, signed, self.now).expect("there is a signature");
+        match verdict {
             Verdict::Good(proven) => {
                 if let Some(stale) = self.trust.stale(&proven, self.now) {
                     unclear(text, &stale);
@@ -173,10 +183,15 @@ impl<'a> Judge<'a> {
                 }
                 let entry = proven.entry();
                 line(text, "  log", &format!("{} index {}", entry.log, entry.index));
+                if !entry.embedded {
+                    text.push_str("  the entry is not in the signature: it is kept in '");
+                    text.push_str(PROOFS);
+                    text.push_str("'\n");
+                }
                 for (claim, said) in proven.claims().iter() {
                     line(text, &format!("  {}", claim.name()), &said);
                 }
-                match self.trust.standing(&proven, &receipt) {
+                match self.trust.standing(&*proven, &receipt) {
                     Standing::NotBelieved => {
                         text.push_str("proven, but the instance is not believed for such an identity here\n");
                         return exit::BAD;
@@ -192,6 +207,10 @@ impl<'a> Judge<'a> {
                     None => line(text, "no policy can name it", &NO_ENTRY),
                 }
                 exit::GOOD
+            }
+            Verdict::TimeNotProven(signed) => {
+                time_not_proven(text, &signed);
+                exit::CANNOT_TELL
             }
             Verdict::Stated(stated) => {
                 text.push_str("good, by the key (its time is stated, not proven):\n");
@@ -239,6 +258,20 @@ fn refused(text: &mut String, cause: &Cause) -> u8 {
     line(text, "refused by the policy", cause);
     line(text, "hint", &cause.hint());
     if cause.is_unclear() { exit::CANNOT_TELL } else { exit::BAD }
+}
+
+/// What a signature of gitsign's online mode comes to without its entry.
+fn time_not_proven(text: &mut String, signed: &TimeNotProven) {
+    text.push_str("good but for its time, which nothing proves:\n");
+    let identity = signed.identity();
+    line(text, "  instance", &identity.instance);
+    line(text, "  issuer", &identity.issuer);
+    line(text, &format!("  {}", identity.kind.name()), &identity.subject);
+    let (from, to) = signed.window();
+    line(text, "  should be between", &format!("{} and {}", words::time(from), words::time(to)));
+    line(text, "cannot tell", signed);
+    text.push_str("gitsign has entered it into the log under the object's id, and stored nothing of that\n");
+    line(text, "hint", &kept::FETCH_HINT);
 }
 
 fn unclear(text: &mut String, unclear: &Unclear) {

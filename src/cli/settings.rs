@@ -106,7 +106,12 @@ impl Trust {
 
     /// What makes a good signature one that cannot be told: the trusted root behind it is too old.
     pub(super) fn stale(&self, proven: &Proven, now: i64) -> Option<Unclear> {
-        let facts = self.roots.iter().find(|facts| facts.name == proven.identity().instance)?;
+        self.stale_for(proven.identity(), now)
+    }
+
+    /// [`Self::stale`], for a signature of which only the signer is known.
+    pub(super) fn stale_for(&self, identity: &Identity, now: i64) -> Option<Unclear> {
+        let facts = self.roots.iter().find(|facts| facts.name == identity.instance)?;
         let maximum = self.maximum_age.filter(|maximum| facts.days(now) > *maximum)?;
         Some(Unclear {
             cause: format!(
@@ -154,9 +159,10 @@ impl Trust {
         Coverage::new(objects.reader(), shallow, &anchors)
     }
 
-    /// How a proven signer stands.
-    pub(super) fn standing(&self, proven: &Proven, receipt: &Receipt<'_>) -> Standing {
-        let identity = proven.identity();
+    /// How a signer with a certificate of an instance stands.
+    pub(super) fn standing<'s>(&self, signer: impl Into<SignedBy<'s>>, receipt: &Receipt<'_>) -> Standing {
+        let signer = signer.into();
+        let SignedBy::Proven { identity, .. } = signer else { return self.by_policy(signer, receipt) };
         let believes =
             |(name, limits): &(String, Limits)| *name != identity.instance || limits.believe(identity);
         if !self.limits.iter().all(believes) {
@@ -165,7 +171,7 @@ impl Trust {
         if self.source.is_none() {
             return Standing::NoPolicy;
         }
-        let by_policy = self.by_policy(SignedBy::from(proven), receipt);
+        let by_policy = self.by_policy(signer, receipt);
         if by_policy == Standing::Unnamed && self.identities.contains(identity) {
             return Standing::Named(identity.subject.clone());
         }

@@ -2,7 +2,7 @@
 
 pub(super) mod merged;
 mod progress;
-mod tasks;
+pub(super) mod tasks;
 
 use std::sync::OnceLock;
 
@@ -13,6 +13,7 @@ use super::{
     Outcome, World,
     arguments::{Format, VerifyArguments},
     gnupg,
+    kept::{self, Kept},
     report::{Answer, Line, Report, Tally},
     settings::{self, Trust},
     trust::roots,
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     object::{Commit, ObjectId, Signed, Tag},
     policy::{Covered, Receipt},
-    repository::{Coverage, Object, ObjectReader, Objects, Repository, Shallow},
+    repository::{Coverage, Object, ObjectReader, Objects, Proofs, Repository, Shallow},
     sigstore::certificate::SubjectKind,
     verify::{Identity, Verdict, Verifier},
     words::{self, Failure},
@@ -40,6 +41,8 @@ struct Judge<'a> {
     verifier: &'a Verifier,
     trust: &'a Trust,
     tags: TagNames,
+    /// Entries of the log that the repository keeps.
+    proofs: Proofs,
     now: i64,
     shallow: Shallow,
     /// What the policy's anchors cover, once somebody asks.
@@ -59,13 +62,16 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
         tell_sources(world, &trust);
     }
     let objects = repository.objects().map_err(|error| unreadable(&error))?;
-    let (tasks, tags) = tasks::tasks(world, arguments, &repository)?;
+    let (tasks, tags) = tasks::tasks(world, &arguments.asked, &repository)?;
+    let (proofs, trouble) = kept::proofs(&repository, &objects.reader());
+    world.complain(&kept::warning(&trouble));
     let judge = Judge {
         repository: &repository,
         objects,
         verifier: &verifier,
         trust: &trust,
         tags,
+        proofs,
         now: world.now,
         shallow: repository.shallow(None).map_err(|error| unreadable(&error))?,
         coverage: OnceLock::new(),
@@ -89,8 +95,10 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     for hint in tally.hints() {
         world.complain(&format!("hint: {}\n", words::escape(hint)));
     }
-    let listing = arguments.all || arguments.stdin || arguments.since.is_some();
-    if listing || (tally.total() > 1 && arguments.revisions.iter().any(|revision| revision.contains(".."))) {
+    let listing = arguments.asked.all || arguments.asked.stdin || arguments.asked.since.is_some();
+    if listing
+        || (tally.total() > 1 && arguments.asked.revisions.iter().any(|revision| revision.contains("..")))
+    {
         world.complain(&tally.summary());
     }
     outcome.map(|()| tally.exit())
@@ -227,7 +235,8 @@ impl Judge<'_> {
             Kind::Commit => match Commit::parse(reader.hash(), &bytes) {
                 Ok(commit) => {
                     let title = commit.message.split(|byte| *byte == b'\n').next().unwrap_or_default();
-                    let answer = answer(&commit.signed, self.verifier, self.trust, &receipt);
+                    let kept = self.kept(reader);
+                    let answer = answer(&commit.signed, self.verifier, self.trust, &receipt, kept);
                     let mut line = line(kind, words::escape_bytes(title), answer);
                     line.merged = self.merged(reader, self.verifier, receipt).judge(&commit);
                     spoil(&mut line, &commit);
@@ -237,9 +246,9 @@ impl Judge<'_> {
             },
             Kind::Tag => match Tag::parse(reader.hash(), &bytes) {
                 Ok(tag) => {
-                    let answer = self
-                        .misnamed(revision.as_deref(), id, tag.name)
-                        .unwrap_or_else(|| answer(&tag.signed, self.verifier, self.trust, &receipt));
+                    let answer = self.misnamed(revision.as_deref(), id, tag.name).unwrap_or_else(|| {
+                        answer(&tag.signed, self.verifier, self.trust, &receipt, self.kept(reader))
+                    });
                     line(kind, words::escape_bytes(tag.name), answer)
                 }
                 Err(error) => malformed(&error),
@@ -258,18 +267,19 @@ impl Judge<'_> {
                 let Ok(object) = reader.read(line.id) else { return };
                 let covered = self.covered(line.id);
                 let receipt = Receipt { now: self.now, covered: &covered };
+                let kept = self.kept(reader);
                 match object.kind {
                     Kind::Commit => {
                         let Ok(commit) = Commit::parse(reader.hash(), &object.bytes) else { return };
                         if line.answer.lacks_key() {
-                            line.answer = answer(&commit.signed, verifier, self.trust, &receipt);
+                            line.answer = answer(&commit.signed, verifier, self.trust, &receipt, kept);
                         }
                         self.merged(reader, verifier, receipt).again(&commit, &mut line.merged);
                         spoil(line, &commit);
                     }
                     _ => {
                         let Ok(tag) = Tag::parse(reader.hash(), &object.bytes) else { return };
-                        line.answer = answer(&tag.signed, verifier, self.trust, &receipt);
+                        line.answer = answer(&tag.signed, verifier, self.trust, &receipt, kept);
                     }
                 }
             },
@@ -279,11 +289,16 @@ impl Judge<'_> {
     /// What a commit holds was there when it was, so its receipt is that of its merged tags.
     fn merged<'a>(
         &'a self,
-        reader: &ObjectReader,
+        reader: &'a ObjectReader,
         verifier: &'a Verifier,
         receipt: Receipt<'a>,
     ) -> merged::Asked<'a> {
-        merged::Asked { hash: reader.hash(), verifier, trust: self.trust, receipt }
+        let kept = self.kept(reader);
+        merged::Asked { hash: reader.hash(), verifier, trust: self.trust, receipt, kept }
+    }
+
+    fn kept<'a>(&'a self, reader: &'a ObjectReader) -> Kept<'a> {
+        Kept { proofs: &self.proofs, reader }
     }
 
     /// A tag that was asked for by the name of a ref must call itself by that name (git does not compare).
@@ -329,12 +344,18 @@ fn spoil(line: &mut Line, commit: &Commit<'_>) {
     }
 }
 
-fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, receipt: &Receipt<'_>) -> Answer {
-    let Some(signature) = &signed.signature else { return Answer::Unsigned };
+fn answer(
+    signed: &Signed<'_>,
+    verifier: &Verifier,
+    trust: &Trust,
+    receipt: &Receipt<'_>,
+    kept: Kept<'_>,
+) -> Answer {
     let now = receipt.now;
-    match verifier.verify(&signed.payload, signature, now) {
+    let Some(verdict) = kept.judge(verifier, signed, now) else { return Answer::Unsigned };
+    match verdict {
         Verdict::Good(proven) => {
-            let standing = trust.standing(&proven, receipt);
+            let standing = trust.standing(&*proven, receipt);
             match trust.stale(&proven, now).or_else(|| standing.unclear()) {
                 Some(unclear) => Answer::CannotTell(unclear),
                 None => Answer::Good { proven, standing },
@@ -345,6 +366,13 @@ fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, receipt: &Rec
             match standing.unclear() {
                 Some(unclear) => Answer::CannotTell(unclear),
                 None => Answer::Stated { stated, standing },
+            }
+        }
+        Verdict::TimeNotProven(signed) => {
+            let standing = trust.standing(&*signed, receipt);
+            match trust.stale_for(signed.identity(), now).or_else(|| standing.unclear()) {
+                Some(unclear) => Answer::CannotTell(unclear),
+                None => Answer::TimeNotProven { signed, standing },
             }
         }
         Verdict::Bad(bad) => Answer::Bad(bad.to_string()),

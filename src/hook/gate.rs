@@ -16,12 +16,15 @@ use gix::bstr::ByteSlice;
 use super::{
     AcceptedTips, Update,
     evidence::{Known, gather},
-    plan,
+    plan, proofs,
 };
 use crate::{
     object::ObjectId,
     policy::{Cause, Covered, Event, Governing, Policy, Receipt, Refusal, Rule, Signers, Subject},
-    repository::{Coverage, History, HistoryError, ObjectReader, Objects, References, Shallow, new_commits},
+    repository::{
+        Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, References, Shallow,
+        new_commits,
+    },
     verify::Verifier,
 };
 
@@ -33,6 +36,8 @@ pub(super) struct Gate<'a> {
     pub(super) references: &'a References,
     pub(super) shallow: &'a Shallow,
     pub(super) accepted: &'a AcceptedTips,
+    /// Entries of the log that are kept here, or brought by the push.
+    pub(super) proofs: &'a Proofs,
     /// The time of receipt, in seconds since 1970.
     pub(super) now: i64,
     /// [`MAXIMUM_LISTED`], or less in a test.
@@ -89,6 +94,11 @@ impl<'a> Gate<'a> {
                     Governing::Refused => finding.refuse(name, Subject::Reference, None, Cause::NoRule),
                     Governing::Reserved => finding.refuse(name, Subject::Reference, None, Cause::Reserved),
                     Governing::Rule(rule) => {
+                        if *name == PROOFS.as_bytes() {
+                            for cause in proofs::faults(self, &reader, update) {
+                                finding.refuse(name, Subject::Reference, Some(rule), cause);
+                            }
+                        }
                         let tips =
                             bases.entry(rule.name.as_str()).or_insert_with(|| self.bases(&reader, rule));
                         let task = self.plan(&reader, &mut finding, rule, tips, name, update);
@@ -303,7 +313,7 @@ impl<'a> Gate<'a> {
             }
             ids.extend(task.tags.iter().filter(|id| seen.insert(**id)));
         }
-        gather(self.objects, self.verifier, self.now, &ids, progress)
+        gather(self.objects, self.verifier, self.proofs, self.now, &ids, progress)
     }
 
     /// What the policy's anchors cover.
@@ -326,7 +336,8 @@ impl<'a> Gate<'a> {
                 // The walk is made only for whom a window asks for it.
                 let coverage = || coverage.get_or_init(|| self.coverage());
                 let covered = |moment| Covered::from(coverage().covers(*id, moment));
-                self.policy.judge(signers, evidence, &Receipt { now: self.now, covered: &covered })
+                let receipt = Receipt { now: self.now, covered: &covered };
+                self.policy.judge(signers, task.rule.time_not_proven, evidence, &receipt)
             }
             Some(Err(cause)) => Err(cause.clone()),
             // The walk has parsed it strictly already.
@@ -465,6 +476,7 @@ mod tests {
                 references: &repository.references(),
                 shallow: &repository.shallow(None).unwrap(),
                 accepted: &AcceptedTips::new(state.path()),
+                proofs: &Proofs::default(),
                 now: 0,
                 maximum_listed,
             };

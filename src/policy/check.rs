@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{KeySigner, Policy, Rule, Signers};
+use super::{KeySigner, Permission, Policy, Rule, Signers};
 use crate::{
     sigstore::claims::Claim,
     words::{escape, time},
@@ -51,6 +51,11 @@ pub enum Finding {
     },
     /// The rule governs tags and does not say who may sign them.
     NoTagSigners {
+        /// The rule.
+        rule: String,
+    },
+    /// The rule lets signatures count whose time nothing proves.
+    TimeNotProven {
         /// The rule.
         rule: String,
     },
@@ -118,6 +123,10 @@ impl fmt::Display for Finding {
             Self::NoTagSigners { rule } => {
                 write!(formatter, "rule '{rule}' governs tags and does not say who may sign them")
             }
+            Self::TimeNotProven { rule } => write!(
+                formatter,
+                "rule '{rule}' allows signatures whose time nothing proves: whoever has had the key of a certificate, at whatever time, may have made them"
+            ),
             Self::UnreachablePattern { rule, pattern, by } => {
                 write!(
                     formatter,
@@ -149,6 +158,9 @@ impl Policy {
             }
             if rule.tags.is_none() && rule.patterns.iter().any(|p| p.as_str().starts_with("refs/tags/")) {
                 findings.push(Finding::NoTagSigners { rule: rule.name.clone() });
+            }
+            if rule.time_not_proven == Permission::Allow {
+                findings.push(Finding::TimeNotProven { rule: rule.name.clone() });
             }
             // Trusted roots and certificates cannot differ inside one policy, so any digest will do for
             // comparing.
@@ -248,6 +260,7 @@ mod tests {
             name = "main"
             refs = ["refs/heads/main", "refs/meta/x"]
             commits = "unsigned"
+            time_not_proven = "allow"
             bases = ["refs/heads/main", "refs/meta/x"]
             "#,
         )
@@ -262,6 +275,7 @@ mod tests {
                     pattern: pattern.clone(),
                     by: "all".to_owned()
                 },
+                Finding::TimeNotProven { rule: rule.clone() },
                 Finding::BaseOfAnotherRule { rule, base: pattern },
                 Finding::UnusedIdentity { identity: "b".to_owned() },
             ]

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::{Lapse, Permission, Policy, Receipt, Rule, SignedBy, Signers};
+use super::{Lapse, Permission, Policy, ProofFault, Receipt, Rule, SignedBy, Signers};
 use crate::{
     object::{ObjectError, ObjectId},
     sigstore::claims::{Claim, Claims},
-    verify::{Bad, CannotTell, Identity, Key, Verdict},
+    verify::{Bad, CannotTell, Identity, Key, TimeNotProven, Verdict},
     words::{escape, escape_bytes},
 };
 
@@ -103,6 +103,8 @@ pub enum Cause {
     NoRule,
     /// The ref would name something that such refs cannot name.
     NotACommit(gix::objs::Kind),
+    /// What is kept of a log may only grow, by what proves something.
+    Proof(ProofFault),
     /// A ref in a reserved namespace that no rule names.
     Reserved,
     /// The pusher's idea of the ref's value is not the server's.
@@ -118,6 +120,8 @@ pub enum Cause {
     TooManyCommits,
     /// More tag objects in a row than are followed.
     TooManyNestedTags,
+    /// Keyless and good, and nothing proves when it was made.
+    TimeNotProven(Box<TimeNotProven>),
     /// Something that should not happen; never let through.
     Unexpected(String),
     /// There is no signature.
@@ -142,6 +146,7 @@ impl Cause {
             Self::Malformed(_)
                 | Self::NoRule
                 | Self::NotACommit(_)
+                | Self::Proof(_)
                 | Self::Reserved
                 | Self::Stale { .. }
                 | Self::TooManyCommits
@@ -152,11 +157,18 @@ impl Cause {
 }
 
 impl Policy {
-    /// Whether `evidence` is what `signers` of a rule ask for.
+    /// Whether `evidence` is what `signers` of a rule ask for; `time_not_proven` is what the rule says of
+    /// signatures that are good but for their time.
     ///
     /// # Errors
     /// Why not.
-    pub fn judge(&self, signers: &Signers, evidence: &Evidence, receipt: &Receipt<'_>) -> Result<(), Cause> {
+    pub fn judge(
+        &self,
+        signers: &Signers,
+        time_not_proven: Permission,
+        evidence: &Evidence,
+        receipt: &Receipt<'_>,
+    ) -> Result<(), Cause> {
         let Signers::Named(wanted) = signers else {
             return match evidence {
                 Evidence::Malformed(cause) => Err(Cause::Malformed(*cause)),
@@ -173,6 +185,13 @@ impl Policy {
             }
             Evidence::Signed(Verdict::Stated(stated)) => {
                 self.judge_signer(wanted, SignedBy::from(&**stated), receipt)
+            }
+            Evidence::Signed(Verdict::TimeNotProven(signed)) => {
+                self.judge_signer(wanted, SignedBy::from(&**signed), receipt)?;
+                match time_not_proven {
+                    Permission::Allow => Ok(()),
+                    Permission::Refuse => Err(Cause::TimeNotProven(signed.clone())),
+                }
             }
         }
     }
@@ -289,6 +308,7 @@ impl Cause {
             Self::Ambiguous { identity, .. } => Some(person(identity)),
             Self::Forge { key, .. } => Some(key_list(std::slice::from_ref(key))),
             Self::KeyNotInThePolicy(keys) => Some(key_list(keys)),
+            Self::TimeNotProven(signed) => Some(person(signed.identity())),
             Self::KeyNotInTheRule { name, keys, .. } => {
                 Some(format!("{} ('{}')", key_list(keys), escape(name)))
             }
@@ -359,6 +379,14 @@ impl Cause {
             }
             Self::Event(_) => "the rule decides what may happen; ask the policy's owner".to_owned(),
             Self::Malformed(_) => "make the object again with git itself".to_owned(),
+            Self::Proof(_) => {
+                "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
+                    .to_owned()
+            }
+            Self::TimeNotProven(_) => {
+                "run 'countersign proof fetch' and push 'refs/countersign/proofs' too, or sign it again with countersign"
+                    .to_owned()
+            }
             Self::NoRule => "push to a ref that a rule names, or have one added".to_owned(),
             Self::Reserved => "only a rule whose pattern begins with this namespace can allow it".to_owned(),
             Self::NotACommit(_) => "push a commit".to_owned(),
@@ -407,6 +435,8 @@ impl fmt::Display for Cause {
                 value(*claimed)
             ),
             Self::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
+            Self::Proof(fault) => write!(formatter, "{fault}"),
+            Self::TimeNotProven(signed) => write!(formatter, "signed by {signer}: {signed}"),
             Self::TooManyCommits => write!(formatter, "the push adds too many commits to too many refs"),
             Self::TooManyNestedTags => write!(formatter, "too many tags name one another"),
             Self::Unexpected(what) => write!(formatter, "it cannot be judged: {}", escape(what)),
@@ -521,7 +551,7 @@ mod tests {
         let policy = Policy::parse(POLICY).unwrap();
         let signers = Signers::Named(vec!["alice".to_owned()]);
         let receipt = Receipt::without_anchors(0);
-        let judge = |evidence| policy.judge(&signers, &evidence, &receipt).unwrap_err();
+        let judge = |evidence| policy.judge(&signers, Permission::Refuse, &evidence, &receipt).unwrap_err();
         assert!(matches!(judge(Evidence::Unsigned), Cause::Unsigned { .. }));
         assert_eq!(judge(Evidence::Signed(Verdict::Bad(Bad::Signature))), Cause::Bad(Bad::Signature));
         assert_eq!(
@@ -530,8 +560,9 @@ mod tests {
         );
         let malformed = Evidence::Malformed(ObjectError::ForeignSignatureHeader);
         assert_eq!(judge(malformed.clone()), Cause::Malformed(ObjectError::ForeignSignatureHeader));
-        assert_eq!(policy.judge(&Signers::Unsigned, &Evidence::Unsigned, &receipt), Ok(()));
-        assert!(policy.judge(&Signers::Unsigned, &malformed, &receipt).is_err());
+        let unsigned = |evidence| policy.judge(&Signers::Unsigned, Permission::Refuse, evidence, &receipt);
+        assert_eq!(unsigned(&Evidence::Unsigned), Ok(()));
+        assert!(unsigned(&malformed).is_err());
     }
 
     #[test]

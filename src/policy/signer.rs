@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     sigstore::{certificate::SubjectKind, claims::Claims},
-    verify::{Identity, Key, Proven, ProvenTime, Stated},
+    verify::{Identity, Key, Proven, ProvenTime, Stated, TimeNotProven},
     words::escape,
 };
 
@@ -111,6 +111,12 @@ impl KeylessSigner {
 impl<'a> From<&'a Proven> for SignedBy<'a> {
     fn from(proven: &'a Proven) -> Self {
         Self::Proven { identity: proven.identity(), claims: proven.claims(), times: proven.times() }
+    }
+}
+
+impl<'a> From<&'a TimeNotProven> for SignedBy<'a> {
+    fn from(signed: &'a TimeNotProven) -> Self {
+        Self::Proven { identity: signed.identity(), claims: signed.claims(), times: &[] }
     }
 }
 

@@ -12,6 +12,8 @@ mod coverage;
 mod format;
 mod history;
 mod objects;
+mod proofs;
+mod proofs_add;
 mod reachable;
 mod references;
 mod revision;
@@ -24,6 +26,10 @@ pub use coverage::Coverage;
 pub use format::FormatError;
 pub use history::{History, HistoryError, Shallow, Survey, new_commits, survey};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
+pub use proofs::{
+    MAXIMUM_PROOFS_OF_AN_OBJECT, PROOFS, ProofChange, ProofName, Proofs, proof_changes, read_blob,
+};
+pub use proofs_add::{AddProofsError, Author};
 pub use reachable::{Found, Reachable, tagged};
 pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};

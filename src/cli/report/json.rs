@@ -7,7 +7,8 @@ use crate::{
     cli::settings::Standing,
     object::HashKind,
     policy::{Cause, Lapse},
-    verify::ProvenTime,
+    sigstore::claims::Claims,
+    verify::{Identity, ProvenTime},
 };
 
 /// One object with everything that is proven of it.
@@ -27,7 +28,9 @@ pub(super) fn object(line: &Line) -> Value {
     if line.place == Place::CutOff {
         value["cutOff"] = true.into();
     }
-    if let Answer::Good { standing, .. } | Answer::Stated { standing, .. } = &line.answer
+    if let Answer::Good { standing, .. }
+    | Answer::Stated { standing, .. }
+    | Answer::TimeNotProven { standing, .. } = &line.answer
         && let Some(reason) = refused_for(standing)
     {
         value["refusedFor"] = reason.into();
@@ -52,16 +55,7 @@ pub(super) fn object(line: &Line) -> Value {
     if let Answer::Good { proven, standing } = &line.answer {
         let identity = proven.identity();
         let entry = proven.entry();
-        value["identity"] = json!({
-            "instance": identity.instance,
-            "issuer": identity.issuer,
-            "kind": identity.kind.name(),
-            "subject": identity.subject,
-        });
-        if !proven.claims().is_empty() {
-            let claims = proven.claims().iter().map(|(claim, text)| (claim.name().to_owned(), text.into()));
-            value["identity"]["claims"] = Value::Object(claims.collect());
-        }
+        value["identity"] = identity_object(identity, proven.claims());
         if let Standing::Named(name) = standing {
             value["name"] = name.as_str().into();
         }
@@ -80,9 +74,21 @@ pub(super) fn object(line: &Line) -> Value {
             "index": entry.index,
             "signedEntryTimestamp": entry.signed_entry_timestamp,
             "inclusionProof": entry.inclusion_proof,
+            "embedded": entry.embedded,
         });
         value["certificateSha256"] = hex::encode(proven.certificate_digest()).into();
         value["trustedRootSha256"] = hex::encode(proven.root_digest()).into();
+    }
+    if let Answer::TimeNotProven { signed, standing } = &line.answer {
+        value["timeNotProven"] = true.into();
+        value["identity"] = identity_object(signed.identity(), signed.claims());
+        if let Standing::Named(name) = standing {
+            value["name"] = name.as_str().into();
+        }
+        let (from, to) = signed.window();
+        value["certificateWindow"] = json!({"from": from, "to": to});
+        value["certificateSha256"] = hex::encode(signed.certificate_digest()).into();
+        value["trustedRootSha256"] = hex::encode(signed.root_digest()).into();
     }
     value
 }
@@ -101,4 +107,18 @@ fn refused_for(standing: &Standing) -> Option<&'static str> {
             _ => "not-named",
         }),
     }
+}
+
+fn identity_object(identity: &Identity, claims: &Claims) -> Value {
+    let mut object = json!({
+        "instance": identity.instance,
+        "issuer": identity.issuer,
+        "kind": identity.kind.name(),
+        "subject": identity.subject,
+    });
+    if !claims.is_empty() {
+        let claims = claims.iter().map(|(claim, text)| (claim.name().to_owned(), text.into()));
+        object["claims"] = Value::Object(claims.collect());
+    }
+    object
 }

@@ -9,6 +9,7 @@ use gix::objs::Kind;
 use super::answer;
 use crate::{
     cli::{
+        kept::Kept,
         report::{Answer, Line, Place},
         settings::Trust,
     },
@@ -26,6 +27,7 @@ pub(in crate::cli) struct Asked<'a> {
     pub(in crate::cli) trust: &'a Trust,
     /// Of the commit that holds them.
     pub(in crate::cli) receipt: Receipt<'a>,
+    pub(in crate::cli) kept: Kept<'a>,
 }
 
 impl Asked<'_> {
@@ -54,7 +56,7 @@ impl Asked<'_> {
                 let answer = if id.is_none() {
                     Answer::Bad("its bytes are made to collide with others".to_owned())
                 } else if is_parent {
-                    answer(&tag.signed, self.verifier, self.trust, &self.receipt)
+                    answer(&tag.signed, self.verifier, self.trust, &self.receipt, self.kept)
                 } else {
                     Answer::Bad(format!("it names '{}', which is no parent of the commit", tag.target))
                 };
