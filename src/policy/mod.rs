@@ -19,7 +19,7 @@ pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_
 pub use check::Finding;
 pub use ci::WantedClaims;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
-pub use file::{PolicyError, policy_entry};
+pub use file::{PolicyError, is_repository_id, policy_entry};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
 pub use pattern::{Pattern, PatternError};
@@ -54,8 +54,9 @@ const RULE_MEANING: &[u8] = b"countersign commit rule 2";
 /// A policy file that was read strictly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    instances: Vec<InstanceEntry>,
     repository: Option<String>,
+    serial: Option<u64>,
+    instances: Vec<InstanceEntry>,
     other_refs: OtherRefs,
     identities: Vec<NamedIdentity>,
     directory: Directory,
@@ -205,6 +206,18 @@ impl Policy {
         file::parse(text)
     }
 
+    /// The id of the repository that the policy is for, if it says one.
+    #[must_use]
+    pub fn repository(&self) -> Option<&str> {
+        self.repository.as_deref()
+    }
+
+    /// Its number, which grows with every change of a policy that is kept in a ref.
+    #[must_use]
+    pub fn serial(&self) -> Option<u64> {
+        self.serial
+    }
+
     /// The instances that the file names, in its order; public-good is built in and not among them
     /// unless the file gives it a root of its own or limits it.
     #[must_use]
@@ -216,12 +229,6 @@ impl Policy {
     #[must_use]
     pub fn limits(&self, instance: &str) -> Option<&Limits> {
         self.instances.iter().find(|entry| entry.name == instance).map(|entry| &entry.limits)
-    }
-
-    /// The repository that the policy says it is for; a word of its owner's.
-    #[must_use]
-    pub fn repository(&self) -> Option<&str> {
-        self.repository.as_deref()
     }
 
     /// The anchors, the oldest first.

@@ -520,7 +520,7 @@ mod tests {
             anchor(&id, "1970-01-01").unwrap_err(),
             PolicyError::Moment { key: "received", .. }
         ));
-        assert!(matches!(parse("repository = \"\"").unwrap_err(), PolicyError::Name(_)));
+        assert!(matches!(parse("repository = \"\"").unwrap_err(), PolicyError::Repository(_)));
     }
 
     proptest::proptest! {

@@ -165,6 +165,12 @@ pub enum PolicyError {
         /// What is wrong with it.
         cause: PatternError,
     },
+    /// Not the id of a repository.
+    #[error("'repository' is '{0}', which is not one word of letters, digits and '-._~:/@+'")]
+    Repository(String),
+    /// A serial that nothing could come before.
+    #[error("'serial' has to be a whole number from 1 on")]
+    Serial,
     /// A star where there are no patterns.
     #[error("'{0}' holds a '*': there are patterns of subjects and of 'ref' alone")]
     SignerPattern(String),

@@ -6,9 +6,10 @@ use super::{PolicyError, forge, identity, line_of, moment::WINDOW_KEYS, rule, sp
 use crate::words::escape;
 
 /// The keys of each table; the first is the file itself.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "version",
     "repository",
+    "serial",
     "other_refs",
     "instance",
     "openpgp_certificates",

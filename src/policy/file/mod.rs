@@ -31,6 +31,7 @@ struct Document {
     #[expect(dead_code, reason = "checked before anything else is read")]
     version: i64,
     repository: Option<String>,
+    serial: Option<u64>,
     other_refs: OtherRefs,
     #[serde(default)]
     instance: Vec<InstanceText>,
@@ -83,7 +84,12 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     }
     let document: Document = toml::from_str(text).map_err(syntax)?;
 
-    document.repository.as_deref().map(check_name).transpose()?;
+    if let Some(id) = document.repository.as_ref().filter(|id| !is_repository_id(id)) {
+        return Err(PolicyError::Repository(escape(id)));
+    }
+    if document.serial == Some(0) {
+        return Err(PolicyError::Serial);
+    }
     let mut seen = BTreeSet::new();
     let mut instances = Vec::new();
     for text in document.instance {
@@ -122,8 +128,9 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         rules.push(rule);
     }
     Ok(Policy {
-        instances,
         repository: document.repository,
+        serial: document.serial,
+        instances,
         other_refs: document.other_refs,
         identities,
         directory,
@@ -158,6 +165,16 @@ fn instance_entry(text: InstanceText) -> Result<InstanceEntry, PolicyError> {
         _ => PolicyError::Empty { key: "ci_issuers", place: place() },
     })?;
     Ok(InstanceEntry { name, trusted_root, limits, ci_issuers: ci.issuers().to_vec() })
+}
+
+/// Whether `text` may be the id of a repository: one word without anything that a terminal, a setting or a
+/// path could read differently.
+#[must_use]
+pub fn is_repository_id(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/@+".contains(&byte);
+    (1..=200).contains(&text.len())
+        && text.bytes().all(plain)
+        && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
 }
 
 /// A name that looks like itself in every message, and not like the word that means "nobody".
@@ -212,6 +229,25 @@ mod tests {
             PolicyError::UnknownVersion("2".to_owned()),
             "and not an unknown key"
         );
+    }
+
+    #[test]
+    fn a_policy_may_say_for_which_repository_and_how_new_it_is() {
+        let with = |lines: &str| Policy::parse(&format!("version = 1\n{lines}\nother_refs = \"refuse\"\n"));
+        let policy = with("repository = \"example.com/a\"\nserial = 7").unwrap();
+        assert_eq!((policy.repository(), policy.serial()), (Some("example.com/a"), Some(7)));
+        assert_eq!((with("").unwrap().repository(), with("").unwrap().serial()), (None, None));
+        assert_eq!(with("serial = 0").unwrap_err(), PolicyError::Serial);
+        for serial in ["-1", "1.0", "\"1\"", "99999999999999999999"] {
+            assert!(
+                matches!(with(&format!("serial = {serial}")), Err(PolicyError::Syntax { .. })),
+                "{serial}"
+            );
+        }
+        for id in ["", "a b", "-a", "/a", "a\\tb", "a\\u202e", "ä", &"a".repeat(201)] {
+            let refused = with(&format!("repository = \"{id}\"")).unwrap_err();
+            assert!(matches!(refused, PolicyError::Repository(_)), "{id}");
+        }
     }
 
     #[test]
