@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Which rooms each room may name.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("words", &[]),
     ("encoding", &[]),
     ("object", &["encoding"]),
@@ -23,7 +23,8 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("identity", &["service"]),
     ("sign", &["encoding", "identity", "service", "signature", "sigstore"]),
     ("agent", &["identity", "object", "service", "sign"]),
-    ("hook", &["object", "policy", "repository", "sigstore", "verify", "words"]),
+    ("trust", &["encoding", "object", "policy", "repository", "sigstore", "verify", "words"]),
+    ("hook", &["object", "policy", "repository", "sigstore", "trust", "verify", "words"]),
     ("gpg", &["words"]),
     ("manual", &[]),
     // An authority of its own, built from the formats anew: it is evidence only while it shares no code.

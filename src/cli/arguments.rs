@@ -31,7 +31,7 @@ pub(super) enum Command {
     Logout,
     Agent(super::agent::AgentArguments),
     Hook(crate::hook::HookArguments),
-    Policy(crate::hook::PolicyArguments),
+    Policy(super::policy::PolicyArguments),
     Trust(super::trust::TrustArguments),
     /// Print a completion script
     Completions {

@@ -11,6 +11,7 @@ mod init;
 mod inspect;
 mod login;
 mod manual;
+mod policy;
 mod report;
 mod settings;
 mod signing;
@@ -73,9 +74,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Logout => agent::lock(world),
         Command::Agent(arguments) => agent::run(world, &arguments),
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
-        Command::Policy(arguments) => {
-            Ok(with_surroundings(world, |around| hook::run_policy(arguments, around)))
-        }
+        Command::Policy(arguments) => policy::run(world, &arguments),
         Command::Trust(arguments) => trust::run(world, &arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();

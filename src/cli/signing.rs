@@ -79,6 +79,10 @@ pub(super) fn sign(
     };
 
     let found = access.find(world.now)?;
+    let address = committer_address(payload);
+    if let Some(token) = &found {
+        settings.consider(&demands, token.claims(), Some(address.as_deref()))?;
+    }
     let (token, warning) = match agent::sign(&settings, &mut access, &demands, found.as_ref(), payload)? {
         Through::Signed { armor, holder } => {
             let fingerprint = check(payload, &armor, holder.name(), holder.email.as_deref())
@@ -89,10 +93,13 @@ pub(super) fn sign(
     };
     let token = match token {
         Some(token) => token,
-        None => login::log_in(world, &mut access)?,
+        None => {
+            let token = login::log_in(world, &mut access)?;
+            settings.consider(&demands, token.claims(), Some(address.as_deref()))?;
+            token
+        }
     };
     let signer = Signer::new(Arc::clone(&access.http), access.plan.clone());
-    let address = committer_address(payload);
     let admit = |claims: &Claims| Ok(demands.admit(claims, address.as_deref())?);
     let session = signer.open(&token, &admit).map_err(sign_failure)?;
     let claims = session.claims();
@@ -158,6 +165,21 @@ impl Settings<'_, '_> {
             options: self.identity_options(issuer)?,
             environment: self.identity_environment(),
         })
+    }
+
+    /// Whether to sign as who `claims` name, for a payload of the committer at `address`, or for none yet. Asked
+    /// before there is a certificate or a log entry, whichever way the identity came and wherever it goes.
+    pub(super) fn consider(
+        &self,
+        demands: &Demands,
+        claims: &Claims,
+        address: Option<Option<&[u8]>>,
+    ) -> Result<(), Failure> {
+        let mut demands = demands.clone();
+        // Where nothing is signed yet, nobody has committed anything.
+        demands.committer &= address.is_some();
+        let admitted = demands.admit(claims, address.flatten());
+        admitted.map_err(|error| sign_failure(SignError::Identity(error.into())))
     }
 
     /// Whose signatures are wanted.

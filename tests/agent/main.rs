@@ -8,6 +8,7 @@ mod machine;
 mod refusals;
 mod renewal;
 mod sharing;
+mod terminal;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -93,6 +93,9 @@ pub(in crate::cli) fn open(
             "set it to auto with 'git config --global countersign.agent auto'",
         ));
     }
+    if let Some(found) = found {
+        settings.consider(demands, found.claims(), None)?;
+    }
     let place = place::place(&settings.world.environment)?;
     let client = place::connect(settings, &place, true).map_err(|error| unusable(&error))?;
     let request = Request::Open(ask(access, demands, found));
@@ -194,14 +197,10 @@ impl Guest for Person<'_, '_> {
                 "countersign: the login ends in {remaining} seconds; log in once more, so that signing goes on\n"
             ));
         }
+        // Nothing exists of the identity yet: no certificate, no log entry.
         let outcome = login::log_in(self.settings.world, self.access).and_then(|token| {
-            // Nothing exists of the identity yet: no certificate, no log entry.
-            let mut demands = self.demands.clone();
-            demands.committer &= self.address.is_some();
-            match demands.admit(token.claims(), self.address.flatten()) {
-                Ok(()) => Ok(token),
-                Err(error) => Err(sign_failure(SignError::Identity(error.into()))),
-            }
+            self.settings.consider(self.demands, token.claims(), self.address)?;
+            Ok(token)
         });
         self.outcome = Some(outcome.clone());
         outcome.map_err(|failure| failure.error)
