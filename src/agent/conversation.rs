@@ -363,3 +363,6 @@ fn cause(error: &SignError) -> Cause {
         _ => Cause::Services,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,6 @@ pub(super) fn check(stream: &UnixStream) -> io::Result<Result<Peer, u32>> {
 
 /// Elsewhere the system is not asked: the folder that nobody else may enter is what keeps others out.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-#[expect(clippy::unnecessary_wraps, reason = "as where the system is asked")]
 pub(super) fn check(_: &UnixStream) -> io::Result<Result<Peer, u32>> {
     Ok(Ok(Peer { process: None }))
 }

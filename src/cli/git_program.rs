@@ -72,7 +72,7 @@ fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
             return exit::COULD_NOT_RUN;
         }
     };
-    if let Some(warning) = &signed.warning {
+    for warning in &signed.warnings {
         // git throws away what a signing program that succeeded had to say.
         let text = warning.to_string().replacen("error:", "warning:", 1);
         world.complain(&text);

@@ -30,7 +30,7 @@ pub(super) struct Signed {
     /// Fingerprint of the certificate, upper-case hexadecimal.
     pub(super) fingerprint: String,
     /// What the person should hear besides.
-    pub(super) warning: Option<Failure>,
+    pub(super) warnings: Vec<Failure>,
 }
 
 /// Where to sign, and where and how to get an identity.
@@ -70,7 +70,7 @@ pub(super) fn sign(
         match verifier.verify(&Payload::whole(payload), armor, (world.clock)()) {
             Verdict::Good(proven) => {
                 is_who_logged_in(proven.identity(), name, email)?;
-                Ok(hex::encode_upper(proven.certificate_digest()))
+                Ok((hex::encode_upper(proven.certificate_digest()), proven.time()))
             }
             Verdict::Stated(_) => Err("it proves no time".into()),
             Verdict::Bad(bad) => Err(bad.to_string().into()),
@@ -85,9 +85,10 @@ pub(super) fn sign(
     }
     let (token, warning) = match agent::sign(&settings, &mut access, &demands, found.as_ref(), payload)? {
         Through::Signed { armor, holder } => {
-            let fingerprint = check(payload, &armor, holder.name(), holder.email.as_deref())
+            let (fingerprint, time) = check(payload, &armor, holder.name(), holder.email.as_deref())
                 .map_err(|objection| sign_failure(SignError::Check(objection)))?;
-            return Ok(Signed { armor, fingerprint, warning: None });
+            let warnings = clock_warning(time, (world.clock)()).into_iter().collect();
+            return Ok(Signed { armor, fingerprint, warnings });
         }
         Through::Without { token, warning } => (found.or(token), warning),
     };
@@ -103,13 +104,31 @@ pub(super) fn sign(
     let admit = |claims: &Claims| Ok(demands.admit(claims, address.as_deref())?);
     let session = signer.open(&token, &admit).map_err(sign_failure)?;
     let claims = session.claims();
-    let check = |payload: &[u8], armor: &[u8]| {
-        check(payload, armor, claims.name(), claims.email.as_deref()).map(drop)
+    let proven = std::cell::OnceCell::new();
+    let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {
+        let found = check(payload, armor, claims.name(), claims.email.as_deref())?;
+        proven.set(found).map_err(|_| "it was made twice".into())
     };
     // A person may have taken minutes to log in.
     let signature = signer.sign(&session, payload, (world.clock)(), &check).map_err(sign_failure)?;
-    let digest = crate::encoding::sha256(&[&session.certificate().leaf]);
-    Ok(Signed { armor: signature.armor, fingerprint: hex::encode_upper(digest), warning })
+    let (fingerprint, time) = proven.into_inner().expect("what was signed has been checked");
+    let warnings = warning.into_iter().chain(clock_warning(time, (world.clock)())).collect();
+    Ok(Signed { armor: signature.armor, fingerprint, warnings })
+}
+
+/// How many seconds this machine's clock may be off before that is said.
+const CLOCK_TOLERANCE: i64 = 120;
+
+/// What is to be said of this machine's clock, which shows `now`, where others have proven `time` just now.
+fn clock_warning(time: i64, now: i64) -> Option<Failure> {
+    let off = now.saturating_sub(time);
+    let direction = if off > 0 { "ahead of" } else { "behind" };
+    (off.abs() > CLOCK_TOLERANCE).then(|| {
+        Failure::new(
+            format!("this machine's clock is {} seconds {direction} the one that proves the time", off.abs()),
+            "set it right: certificates last for minutes only",
+        )
+    })
 }
 
 /// Whether the certificate is for the e-mail address that the token is for. The authority was trusted with

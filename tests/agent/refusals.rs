@@ -272,3 +272,74 @@ fn an_agent_that_dies_during_a_login_costs_no_second_one() {
     eventually("a new agent runs", || machine.status()["running"] == true);
     assert_eq!(machine.logins(), 3);
 }
+
+/// Whether there is another user to be: for that one has to be root, and python has to speak to sockets.
+fn no_stranger(test: &str) -> bool {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
+    if !is_root {
+        eprintln!("SKIPPED: {test}: only root can be somebody else");
+    }
+    !is_root || skipped(test, "setpriv") || skipped(test, "python3") || skipped(test, "bash")
+}
+
+/// Runs `script` as nobody.
+fn as_nobody<'w>(machine: &'w Machine, script: &str) -> crate::support::Run<'w> {
+    let socket = machine.place().socket();
+    let arguments = ["--reuid=65534", "--clear-groups", "python3", "-c", script, socket.to_str().unwrap()];
+    machine.world.run("setpriv", &arguments)
+}
+
+#[test]
+fn another_user_is_not_heard_even_where_the_folder_lets_them_in() {
+    if no_stranger("another_user_is_not_heard_even_where_the_folder_lets_them_in") {
+        return;
+    }
+    let machine = Machine::new();
+    machine.sign();
+    let mode =
+        |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let ask = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n\
+               head = b'{\"version\":1,\"message\":{\"status\":{}}}'\n\
+               try:\n s.sendall(len(head).to_bytes(4, 'big') + bytes(4) + head)\n print(len(s.recv(9)))\n\
+               except OSError: print(0)";
+    let refused = as_nobody(&machine, ask).status(1).any_stderr().check();
+    assert!(refused.words().contains("Permission denied"), "{refused:?}");
+    for path in [machine.world.path(""), machine.world.path("run"), machine.folder()] {
+        mode(&path, 0o711);
+    }
+    mode(&machine.place().socket(), 0o666);
+    as_nobody(&machine, ask).stdout("0\n").check();
+    mode(&machine.folder(), 0o700);
+    let said = machine.world.run("python3", &["-c", ask, machine.place().socket().to_str().unwrap()]);
+    said.stdout("9\n").check();
+}
+
+#[test]
+fn a_stranger_who_listens_is_not_talked_to() {
+    if no_stranger("a_stranger_who_listens_is_not_talked_to") {
+        return;
+    }
+    let machine = Machine::new();
+    let mode =
+        |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    fs::DirBuilder::new().mode(0o777).create(machine.folder()).unwrap();
+    mode(&machine.folder(), 0o777);
+    for path in [machine.world.path(""), machine.world.path("run")] {
+        mode(&path, 0o711);
+    }
+    let listen = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])\ns.listen()\n\
+                  c, _ = s.accept()\nsys.exit(len(c.recv(1)))";
+    let mut stranger = as_nobody(&machine, listen).start();
+    eventually("somebody else listens", || machine.place().socket().exists());
+    mode(&machine.folder(), 0o700);
+    let words = machine.sign();
+    assert!(words.contains("' belongs to the user 65534"), "{words}");
+    // And where the socket itself has been made to look like ours.
+    std::os::unix::fs::chown(machine.place().socket(), Some(0), Some(0)).unwrap();
+    let words = machine.sign();
+    assert!(
+        words.contains("warning: the agent is passed over: the agent belongs to the user 65534"),
+        "{words}"
+    );
+    assert!(stranger.wait().unwrap().success(), "it was told nothing");
+}

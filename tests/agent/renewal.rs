@@ -30,17 +30,21 @@ fn a_run_is_asked_before_its_key_ends_and_never_fails() {
     }
     let machine = Machine::with_clock(Arc::new(Behind(470)));
     let repository = machine.world.repository("r", "sha1");
+    let words = machine.sign();
+    assert!(words.contains("warning: this machine's clock is 47"), "{words}");
+    assert!(words.contains(" seconds ahead of the one that proves the time\nhint: set it right"), "{words}");
+    machine.world.countersign(&["logout"]).any_stdout().check();
     for number in 0..8 {
         repository.commit(&format!("commit {number}"));
     }
-    assert_eq!(machine.logins(), 2, "the fifth in a row is asked");
+    assert_eq!(machine.logins(), 3, "the fifth in a row is asked");
     assert_eq!(certificates(&repository, 8), 2);
     // A no is no failure as long as the old key can sign, and nobody is asked twice.
     machine.browser("deny", "");
     for number in 0..6 {
         repository.commit(&format!("commit {number}"));
     }
-    assert_eq!(machine.logins(), 3);
+    assert_eq!(machine.logins(), 4);
     assert_eq!(certificates(&repository, 6), 1);
 }
 

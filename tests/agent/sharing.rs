@@ -30,8 +30,11 @@ fn one_login_serves_a_rebase_of_twenty_commits() {
             .check();
     }
     assert_eq!(machine.logins(), 1, "for two repositories");
+    let before = machine.world.requests();
+    machine.sign();
+    assert_eq!(machine.world.requests(), before + 1, "the log alone is asked");
     let status = machine.status();
-    assert_eq!(status["signatures"], 42);
+    assert_eq!(status["signatures"], 43);
     assert_eq!(status["logins"][0]["identity"], ALICE);
 }
 

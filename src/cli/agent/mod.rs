@@ -23,12 +23,14 @@ use crate::{agent::protocol::Holder, identity::Token, words::Failure};
 
 /// Keep logins for the minutes of their certificates, and sign with them
 #[derive(Args, Debug)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "they can be typed everywhere"))]
 pub struct AgentArguments {
     #[command(subcommand)]
     command: AgentCommand,
 }
 
 #[derive(Debug, Subcommand)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "they can be typed everywhere"))]
 enum AgentCommand {
     /// Be the agent, until nobody needs it any more
     Run(RunArguments),
@@ -45,6 +47,7 @@ enum AgentCommand {
 }
 
 #[derive(Args, Debug)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "they can be typed everywhere"))]
 struct RunArguments {
     /// How long to stay when no login is kept and nothing is asked
     #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_IDLE)]
@@ -58,6 +61,7 @@ struct RunArguments {
 const DEFAULT_IDLE: u64 = 900;
 
 /// What became of asking the agent for a signature.
+#[cfg_attr(not(unix), allow(dead_code, reason = "nothing is ever signed through it there"))]
 pub(super) enum Through {
     /// It has signed.
     Signed {
@@ -76,6 +80,7 @@ pub(super) enum Through {
 }
 
 /// What became of a login for the agent.
+#[cfg_attr(not(unix), allow(dead_code, reason = "nothing is ever kept there"))]
 pub(super) enum Opened {
     /// The agent keeps it.
     Kept(Holder),
