@@ -273,19 +273,28 @@ fn an_agent_that_dies_during_a_login_costs_no_second_one() {
     assert_eq!(machine.logins(), 3);
 }
 
-/// Whether there is another user to be: for that one has to be root, and python has to speak to sockets.
+/// Whether there is another user to be: for that one has to be root, and perl has to speak to sockets.
 fn no_stranger(test: &str) -> bool {
     let is_root = fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
     if !is_root {
         eprintln!("SKIPPED: {test}: only root can be somebody else");
     }
-    !is_root || skipped(test, "setpriv") || skipped(test, "python3") || skipped(test, "bash")
+    !is_root || skipped(test, "setpriv") || skipped(test, "perl") || skipped(test, "bash")
 }
 
 /// Runs `script` as nobody.
 fn as_nobody<'w>(machine: &'w Machine, script: &str) -> crate::support::Run<'w> {
     let socket = machine.place().socket();
-    let arguments = ["--reuid=65534", "--clear-groups", "python3", "-c", script, socket.to_str().unwrap()];
+    let arguments = [
+        "--reuid=65534",
+        "--clear-groups",
+        "--",
+        "perl",
+        "-MIO::Socket::UNIX",
+        "-e",
+        script,
+        socket.to_str().unwrap(),
+    ];
     machine.world.run("setpriv", &arguments)
 }
 
@@ -298,11 +307,14 @@ fn another_user_is_not_heard_even_where_the_folder_lets_them_in() {
     machine.sign();
     let mode =
         |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    let ask = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n\
-               head = b'{\"version\":1,\"message\":{\"status\":{}}}'\n\
-               try:\n s.sendall(len(head).to_bytes(4, 'big') + bytes(4) + head)\n print(len(s.recv(9)))\n\
-               except OSError: print(0)";
-    let refused = as_nobody(&machine, ask).status(1).any_stderr().check();
+    let ask = r#"
+        my $socket = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "$!\n";
+        $SIG{PIPE} = "IGNORE";
+        my $head = '{"version":1,"message":{"status":{}}}';
+        syswrite $socket, pack("NN", length $head, 0) . $head;
+        print sysread($socket, my $answer, 9) || 0, "\n";"#;
+    let refused = as_nobody(&machine, ask).any_status().any_stderr().check();
+    assert_ne!(refused.status, 0);
     assert!(refused.words().contains("Permission denied"), "{refused:?}");
     for path in [machine.world.path(""), machine.world.path("run"), machine.folder()] {
         mode(&path, 0o711);
@@ -310,7 +322,9 @@ fn another_user_is_not_heard_even_where_the_folder_lets_them_in() {
     mode(&machine.place().socket(), 0o666);
     as_nobody(&machine, ask).stdout("0\n").check();
     mode(&machine.folder(), 0o700);
-    let said = machine.world.run("python3", &["-c", ask, machine.place().socket().to_str().unwrap()]);
+    let said = machine
+        .world
+        .run("perl", &["-MIO::Socket::UNIX", "-e", ask, machine.place().socket().to_str().unwrap()]);
     said.stdout("9\n").check();
 }
 
@@ -327,8 +341,10 @@ fn a_stranger_who_listens_is_not_talked_to() {
     for path in [machine.world.path(""), machine.world.path("run")] {
         mode(&path, 0o711);
     }
-    let listen = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])\ns.listen()\n\
-                  c, _ = s.accept()\nsys.exit(len(c.recv(1)))";
+    let listen = r#"
+        my $socket = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die "$!\n";
+        my $caller = $socket->accept;
+        exit(sysread($caller, my $said, 1) ? 1 : 0);"#;
     let mut stranger = as_nobody(&machine, listen).start();
     eventually("somebody else listens", || machine.place().socket().exists());
     mode(&machine.folder(), 0o700);
