@@ -30,6 +30,9 @@ const HEARING: Duration = Duration::from_secs(10);
 /// How long it may take to sign: as long as the services may take to answer.
 const WORK: Duration = Duration::from_secs(300);
 
+/// How many answers there may be to one request: one for each login that is waited for, and a few more.
+const MAXIMUM_ANSWERS: usize = 64;
+
 /// Why the agent is of no use. One cause, one variant.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,6 +43,9 @@ pub enum ClientError {
     /// Whoever listens is somebody else.
     #[error("the agent belongs to the user {0}")]
     Stranger(u32),
+    /// It was gone before it had heard anything.
+    #[error("the agent has gone")]
+    Unheard,
     /// It answers something else than was asked.
     #[error("the agent's answer makes no sense")]
     Unexpected,
@@ -123,15 +129,19 @@ impl Client {
         patience: Duration,
         guest: &mut dyn Guest,
     ) -> Result<(Answer, Vec<u8>), ClientError> {
-        self.wire.send(request, payload)?;
-        let mut next = HEARING;
-        loop {
-            match self.wire.receive(next)? {
+        let unheard = |error| match error {
+            WireError::Closed => ClientError::Unheard,
+            other => other.into(),
+        };
+        self.wire.send(request, payload).map_err(unheard)?;
+        let mut received = self.wire.receive(HEARING).map_err(unheard)?;
+        for _ in 0..MAXIMUM_ANSWERS {
+            let next = match received {
                 (Answer::Unsupported { .. }, _) => return Err(ClientError::Version),
-                (Answer::Working {}, _) => next = WORK,
+                (Answer::Working {}, _) => WORK,
                 (Answer::Waiting { process }, _) => {
                     guest.waiting(process);
-                    next = patience + WORK;
+                    patience + WORK
                 }
                 (Answer::LogIn { remaining }, _) => {
                     let answer = match guest.log_in(remaining) {
@@ -141,11 +151,13 @@ impl Client {
                         Err(reason) => Request::Failed { reason },
                     };
                     self.wire.send(&answer, &[])?;
-                    next = WORK;
+                    WORK
                 }
                 (answer, body) => return Ok((answer, body)),
-            }
+            };
+            received = self.wire.receive(next)?;
         }
+        Err(ClientError::Unexpected)
     }
 }
 

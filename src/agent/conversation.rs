@@ -1,10 +1,13 @@
 //! One connection to the agent: one request, and what it takes to answer it.
 
 use std::{
+    io::Write as _,
+    os::unix::net::UnixStream,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -27,6 +30,8 @@ use crate::{
 const REQUEST: Duration = Duration::from_secs(10);
 /// How long a login may take; whoever logs in has tighter bounds of its own.
 const LOGIN: Duration = Duration::from_secs(330);
+/// How long the end of the agent is waited for before it is announced.
+const END: Duration = Duration::from_secs(2);
 /// How often someone who waits is looked after.
 const LOOK: Duration = Duration::from_millis(500);
 /// The longest name that is kept in a record, in characters.
@@ -57,6 +62,10 @@ pub(super) struct Shared {
     /// When something was last asked, in seconds since 1970.
     pub(super) heard: AtomicI64,
     pub(super) is_stopping: AtomicBool,
+    /// Whether nobody can reach the agent any more.
+    pub(super) is_withdrawn: AtomicBool,
+    /// Wakes whoever listens.
+    pub(super) bell: UnixStream,
 }
 
 /// Why there is no signature.
@@ -108,17 +117,30 @@ impl Shared {
             }
             Request::Status {} => wire.send(&self.status(), &[]).map_err(Stop::from),
             Request::Lock {} => wire.send(&self.lock(), &[]).map_err(Stop::from),
-            Request::Stop {} => {
-                self.is_stopping.store(true, Ordering::SeqCst);
-                let answer = self.lock();
-                self.changed.notify_all();
-                wire.send(&answer, &[]).map_err(Stop::from)
-            }
+            Request::Stop {} => wire.send(&self.stop(), &[]).map_err(Stop::from),
         };
         if let Err(Stop::Refused(cause, reason)) = outcome {
             let _ = wire.send(&Answer::Refused { cause, reason }, &[]);
         }
         self.heard.store(self.now(), Ordering::SeqCst);
+    }
+
+    /// Forgets everything, and answers when the next agent can be started.
+    fn stop(&self) -> Answer {
+        self.is_stopping.store(true, Ordering::SeqCst);
+        let answer = self.lock();
+        self.changed.notify_all();
+        self.ring();
+        let deadline = Instant::now() + END;
+        while !self.is_withdrawn.load(Ordering::SeqCst) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
+        answer
+    }
+
+    /// Wake whoever listens.
+    pub(super) fn ring(&self) {
+        let _ = (&self.bell).write(&[1]);
     }
 
     fn lock(&self) -> Answer {

@@ -86,7 +86,8 @@ pub fn serve(place: &Place, inherited: Option<OwnedFd>, options: Options) -> Res
     };
     let mark = place.mark();
     listener.set_nonblocking(true)?;
-    let (bell, wake) = UnixStream::pair()?;
+    let (rung, bell) = UnixStream::pair()?;
+    rung.set_nonblocking(true)?;
     bell.set_nonblocking(true)?;
     let now = (options.clock)();
     let shared = Arc::new(Shared {
@@ -98,16 +99,18 @@ pub fn serve(place: &Place, inherited: Option<OwnedFd>, options: Options) -> Res
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         heard: AtomicI64::new(now),
         is_stopping: AtomicBool::new(false),
+        is_withdrawn: AtomicBool::new(false),
+        bell,
     });
     let open = Arc::new(AtomicUsize::new(0));
     loop {
-        wait(&listener, &bell)?;
+        wait(&listener, &rung)?;
         if shared.is_stopping.load(Ordering::SeqCst) {
             break;
         }
         let accepted = listener.accept();
         match accepted {
-            Ok((stream, _)) => visit(&shared, &open, stream, &wake),
+            Ok((stream, _)) => visit(&shared, &open, stream),
             // Also where this process has no descriptors left; it will.
             Err(_) => thread::sleep(Duration::from_millis(1)),
         }
@@ -122,6 +125,9 @@ pub fn serve(place: &Place, inherited: Option<OwnedFd>, options: Options) -> Res
         let _ = std::fs::remove_file(place.socket());
     }
     drop(listener);
+    // The next agent may come before the last work of this one is done.
+    drop(claim);
+    shared.is_withdrawn.store(true, Ordering::SeqCst);
     let deadline = Instant::now() + LAST_WAIT;
     while open.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(5));
@@ -131,14 +137,14 @@ pub fn serve(place: &Place, inherited: Option<OwnedFd>, options: Options) -> Res
 }
 
 /// Waits for a connection, for the bell, or for a while.
-fn wait(listener: &UnixListener, bell: &UnixStream) -> io::Result<()> {
-    let mut descriptors = [PollFd::new(listener, PollFlags::IN), PollFd::new(bell, PollFlags::IN)];
+fn wait(listener: &UnixListener, rung: &UnixStream) -> io::Result<()> {
+    let mut descriptors = [PollFd::new(listener, PollFlags::IN), PollFd::new(rung, PollFlags::IN)];
     match rustix::event::poll(&mut descriptors, Some(&LOOK)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }
-    let mut rung = [0; 64];
-    let _ = io::Read::read(&mut &*bell, &mut rung);
+    let mut rings = [0; 64];
+    let _ = io::Read::read(&mut &*rung, &mut rings);
     Ok(())
 }
 
@@ -151,36 +157,34 @@ fn is_idle(shared: &Shared, options: Options) -> bool {
 }
 
 /// Serves one connection in a thread of its own, if it is this user's.
-fn visit(shared: &Arc<Shared>, open: &Arc<AtomicUsize>, stream: UnixStream, wake: &UnixStream) {
+fn visit(shared: &Arc<Shared>, open: &Arc<AtomicUsize>, stream: UnixStream) {
     let Ok(Ok(peer)) = peer::check(&stream) else { return };
     if open.load(Ordering::SeqCst) >= MAXIMUM_CONNECTIONS {
         return;
     }
-    let (Ok(mut wire), Ok(wake)) = (Wire::new(stream), wake.try_clone()) else { return };
-    let guest = Guest::new(Arc::clone(open), wake);
-    let shared = Arc::clone(shared);
+    let Ok(mut wire) = Wire::new(stream) else { return };
+    let guest = Guest::new(Arc::clone(open), Arc::clone(shared));
     let _ = thread::Builder::new().name("connection".to_owned()).spawn(move || {
-        shared.converse(&mut wire, peer, Access::OWNER);
-        drop(guest);
+        guest.shared.converse(&mut wire, peer, Access::OWNER);
     });
 }
 
 /// Counts a connection, and rings when it has ended.
 struct Guest {
     open: Arc<AtomicUsize>,
-    wake: UnixStream,
+    shared: Arc<Shared>,
 }
 
 impl Guest {
-    fn new(open: Arc<AtomicUsize>, wake: UnixStream) -> Self {
+    fn new(open: Arc<AtomicUsize>, shared: Arc<Shared>) -> Self {
         open.fetch_add(1, Ordering::SeqCst);
-        Self { open, wake }
+        Self { open, shared }
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
         self.open.fetch_sub(1, Ordering::SeqCst);
-        let _ = io::Write::write(&mut self.wake, &[1]);
+        self.shared.ring();
     }
 }

@@ -226,7 +226,6 @@ fn an_agent_of_another_version_or_none_at_all_is_passed_over() {
         (br#"{"version":1,"message":{"unsupported":{"versions":[7]}}}"#, "another version of countersign"),
         (br#"{"version":1,"message":{"done":{"forgotten":1}}}"#, "the agent's answer makes no sense"),
         (br#"{"version":1,"message":{"done"#, "the message cannot be read"),
-        (b"", "the connection was closed"),
     ]
     .into_iter()
     .enumerate()
@@ -237,6 +236,27 @@ fn an_agent_of_another_version_or_none_at_all_is_passed_over() {
         impostor.join().unwrap();
         assert_eq!(machine.logins(), number + 1);
     }
+    // One that is gone before it has heard anything is followed by another.
+    let impostor = impostor(&machine, b"");
+    assert!(!machine.sign().contains("warning"));
+    impostor.join().unwrap();
+    assert_eq!(machine.status()["signatures"], 1);
+}
+
+#[test]
+fn an_agent_that_does_not_start_is_passed_over() {
+    if skipped("an_agent_that_does_not_start_is_passed_over", "bash") {
+        return;
+    }
+    let machine = Machine::new();
+    // Longer than the address of a socket may be.
+    let long = machine.world.path(&"long".repeat(30));
+    fs::create_dir(&long).unwrap();
+    machine.world.set("XDG_RUNTIME_DIR", long.to_str().unwrap());
+    let words = machine.sign();
+    assert!(words.contains("warning: the agent is passed over: it does not start"), "{words}");
+    let run = machine.world.countersign(&["agent", "run"]).status(3);
+    run.stderr_holds(&["error: cannot use '", "hint: "]).check();
 }
 
 #[test]

@@ -26,6 +26,8 @@ fn answers(request: &Request, payload: &[u8], access: Access) -> Vec<Answer> {
         host: "here".to_owned(),
         heard: AtomicI64::new(0),
         is_stopping: AtomicBool::new(false),
+        is_withdrawn: AtomicBool::new(true),
+        bell: UnixStream::pair().unwrap().0,
     };
     let (near, far) = UnixStream::pair().unwrap();
     let (mut near, mut far) = (Wire::new(near).unwrap(), Wire::new(far).unwrap());

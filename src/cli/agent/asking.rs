@@ -40,17 +40,21 @@ pub(in crate::cli) fn sign(
     // What git would not have signed, nobody needs an agent for.
     let Ok(signable) = Signable::parse(payload) else { return without(None, None) };
     let start = found.is_some() || access.options.login.is_some();
-    let client =
-        place::place(&settings.world.environment).map(|place| place::connect(settings, &place, start));
-    let client = match client {
-        Ok(Ok(client)) => client,
-        Ok(Err(error)) if error.is_absent() && !start => return without(None, None),
-        Ok(Err(error)) => return without(None, Some(passed_over(&error))),
+    let place = match place::place(&settings.world.environment) {
+        Ok(place) => place,
         Err(failure) => return without(None, Some(failure)),
     };
     let request = Request::Sign(ask(access, demands, found));
     let mut person = Person { settings, access, demands, address: Some(signable.address), outcome: None };
-    let answer = client.ask(&request, payload, Duration::from_secs(PATIENCE.into()), &mut person);
+    let mut attempt = || {
+        let client = place::connect(settings, &place, start)?;
+        client.ask(&request, payload, Duration::from_secs(PATIENCE.into()), &mut person)
+    };
+    // One that was just ending is followed by the next.
+    let answer = match attempt() {
+        Err(ClientError::Unheard) => attempt(),
+        outcome => outcome,
+    };
     let outcome = person.outcome;
     match (answer, outcome) {
         (Ok((Answer::Signed { holder, announce }, armor)), _) => {
@@ -72,7 +76,8 @@ pub(in crate::cli) fn sign(
             _ => Err(refusal(cause, &reason)),
         },
         (Ok(_), outcome) => without(token(outcome), Some(passed_over(&ClientError::Unexpected))),
-        (Err(error), outcome) => without(token(outcome), Some(passed_over(&error))),
+        (Err(error), _) if error.is_absent() && !start => without(None, None),
+        (Err(error), outcome) => without(token(outcome), Some(passed_over(&told(&error)))),
     }
 }
 
@@ -97,7 +102,8 @@ pub(in crate::cli) fn open(
         settings.consider(demands, found.claims(), None)?;
     }
     let place = place::place(&settings.world.environment)?;
-    let client = place::connect(settings, &place, true).map_err(|error| unusable(&error))?;
+    let client = place::connect(settings, &place, true)
+        .map_err(|error| unusable(&format!("the agent: {}", told(&error))))?;
     let request = Request::Open(ask(access, demands, found));
     let mut person = Person { settings, access, demands, address: None, outcome: None };
     let answer = client.ask(&request, &[], Duration::from_secs(PATIENCE.into()), &mut person);
@@ -166,6 +172,15 @@ fn passed_over(error: &dyn std::fmt::Display) -> Failure {
     failure
 }
 
+/// Why there is no talking to the agent, in words.
+fn told(error: &ClientError) -> String {
+    if error.is_absent() {
+        "it does not start; see 'countersign agent run'".to_owned()
+    } else {
+        error.to_string()
+    }
+}
+
 fn unusable(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(
         error,
@@ -192,6 +207,9 @@ impl Guest for Person<'_, '_> {
     }
 
     fn log_in(&mut self, remaining: Option<i64>) -> Result<Token, String> {
+        if self.outcome.is_some() {
+            return Err("the person was asked already".to_owned());
+        }
         if let Some(remaining) = remaining {
             let _ = tell_terminal(&format!(
                 "countersign: the login ends in {remaining} seconds; log in once more, so that signing goes on\n"
