@@ -31,8 +31,8 @@ use countersign::{
         ssh::{Revocations, SshSignature},
     },
     sigstore::{
-        certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry, sct::Sct,
-        timestamp::TimestampToken, trusted_root::Instance,
+        api_entry::HashedRecordEntry, certificate::SigningCertificate, checkpoint::Checkpoint,
+        log_entry::TransparencyLogEntry, sct::Sct, timestamp::TimestampToken, trusted_root::Instance,
     },
     verify::{Verdict, Verifier, openpgp::KeyRing},
 };
@@ -71,6 +71,7 @@ fn is_taken(target: &str, seed: &[u8]) -> bool {
             matches!(request, Request::Open(_)) || Signable::parse(body).is_ok()
         }
         "allowed_signers" => AllowedSigners::parse(text(), &TimeZone::UTC).is_ok(),
+        "api_entry" => HashedRecordEntry::parse(seed).is_ok(),
         "armor" => armor::decode(seed).is_ok(),
         "certificate" => SigningCertificate::parse(seed).is_ok(),
         "checkpoint" => Checkpoint::parse(text()).is_ok(),
@@ -213,6 +214,18 @@ fn write_seeds() {
         });
         let request: Request = serde_json::from_value(serde_json::json!({name: ask})).unwrap();
         write("agent_message", name, &protocol::encode(&request, body.as_bytes()).unwrap());
+    }
+}
+
+#[test]
+#[ignore = "it writes the seeds anew"]
+fn write_entry_seeds() {
+    let world = World::new();
+    let folder = folder().join("corpus/api_entry");
+    fs::create_dir_all(&folder).unwrap();
+    for (name, length) in [("sha1", 40), ("sha256", 64)] {
+        let entry = forge::log_online(&world.authority, &world.signer(), &"4".repeat(length));
+        fs::write(folder.join(format!("{name}.seed")), entry).unwrap();
     }
 }
 
