@@ -7,6 +7,7 @@ mod agent;
 mod arguments;
 mod git_program;
 mod gnupg;
+mod gpgsm;
 mod init;
 mod inspect;
 mod kept;
