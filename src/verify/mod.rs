@@ -62,6 +62,7 @@ use crate::{
     signature::{FormatError, armor, keyless::Keyless, smime as smime_signature, ssh::Revocations},
     sigstore::{
         certificate::{ProfileError, SigningCertificate},
+        claims::Claims,
         key::{Family, Hash, KeyKind, PublicKey, signature_hash},
         trusted_root::{Authority, Instance, Log, PathError, Window},
     },
@@ -86,6 +87,7 @@ pub struct Verifier {
 /// time is still to be compared.
 struct CheckedCertificate {
     identity: Identity,
+    claims: Arc<Claims>,
     key: PublicKey,
     /// In which leaf, chain and authority are all valid.
     window: Window,
@@ -209,7 +211,8 @@ impl Verifier {
             Some(armor::Kind::Ssh) => ssh::judge(payload, signature, now, &self.ssh_revocations)
                 .map(|stated| Verdict::Stated(Box::new(stated))),
             Some(armor::Kind::Cms) => self.judge_cms(payload, signature, now, online),
-            None => Err(FormatError::Armor.into()),
+            None if armor::has_begin(signature) => Err(FormatError::Armor.into()),
+            None => Err(CannotTell::HoldsNoSignature.into()),
         };
         match judged {
             Ok(good) => good,
@@ -372,6 +375,7 @@ fn proven(
     }
     Ok(Proven {
         identity: certificate.identity.clone(),
+        claims: Arc::clone(&certificate.claims),
         times,
         entry: entry.proven,
         certificate_digest: certificate.digest,
@@ -427,6 +431,7 @@ fn check_certificate(
             kind: leaf.kind,
             subject: leaf.subject,
         },
+        claims: Arc::new(leaf.claims),
         der: der.into(),
         digest,
     })
