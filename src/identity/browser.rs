@@ -28,11 +28,18 @@ pub struct BrowserOptions {
     pub redirect_url: Option<Url>,
     /// How long to wait for the person.
     pub wait: Duration,
+    /// Whether the person may open the page by hand where no browser comes up.
+    pub may_be_opened_by_hand: bool,
 }
 
 impl Default for BrowserOptions {
     fn default() -> Self {
-        Self { opener: Opener::Desktop, redirect_url: None, wait: Duration::from_secs(120) }
+        Self {
+            opener: Opener::Desktop,
+            redirect_url: None,
+            wait: Duration::from_secs(120),
+            may_be_opened_by_hand: true,
+        }
     }
 }
 
@@ -71,7 +78,9 @@ pub(super) fn log_in(
 
     // Told even when a browser comes up: it may be the wrong one, or on another machine.
     let told = prompter.show(Notice::Browser { url: &url });
-    if let (Err(error), Err(_)) = (options.opener.open(&url, browser), told) {
+    if let Err(error) = options.opener.open(&url, browser)
+        && (told.is_err() || !options.may_be_opened_by_hand)
+    {
         return Err(LoginError::NoWayToAsk(error));
     }
     let callback = listener.wait(state.secret(), &provider.issuer, options.wait)?;
