@@ -11,7 +11,7 @@ use std::{
 
 use super::{World, git_program::committer_address, settings, trust::roots};
 use crate::{
-    identity::{self, BrowserOptions, Claims, GitHubActions, Login, Notice, Opener, Prompter, Provider},
+    identity::{self, BrowserOptions, CHOICES, Claims, Login, Notice, Opener, Prompter, Provider, Variables},
     object::Payload,
     repository::{Configuration, Scopes},
     service::http::Http,
@@ -248,11 +248,10 @@ impl Settings<'_, '_> {
     fn identity_environment(&self) -> identity::Environment {
         let environment = &self.world.environment;
         let text = |name: &str| environment.text(name).map(str::to_owned);
+        let variables = environment.iter().filter_map(|(name, value)| name.to_str().zip(value.to_str()));
         identity::Environment {
             sigstore_id_token: text("SIGSTORE_ID_TOKEN"),
-            github_actions: text("ACTIONS_ID_TOKEN_REQUEST_URL")
-                .zip(text("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
-                .map(|(request_url, request_token)| GitHubActions { request_url, request_token }),
+            variables: Variables::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))),
             browser: text("BROWSER"),
         }
     }
@@ -278,6 +277,14 @@ impl Settings<'_, '_> {
         provider.login_hint = self.setting("countersign.identity", &[]);
         let mut options = identity::Options::new(provider);
         options.token_file = self.file("countersign.tokenFile", &[])?;
+        if let Some(choice) = self.setting("countersign.ambient", &[]) {
+            options.ambient = choice.parse().map_err(|error| {
+                Failure::new(format!("'countersign.ambient': {error}"), format!("set it to {CHOICES}"))
+            })?;
+        }
+        if let Some(audience) = self.setting("countersign.audience", &[]) {
+            options.audience = audience;
+        }
         options.login = if issuer.is_some() { self.login()? } else { None };
         Ok(options)
     }
