@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Which rooms each room may name.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("words", &[]),
     ("encoding", &[]),
     ("object", &["encoding"]),
@@ -22,7 +22,8 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("service", &["encoding", "signature", "sigstore"]),
     ("identity", &["service"]),
     ("sign", &["encoding", "identity", "service", "signature", "sigstore"]),
-    ("hook", &["object", "policy", "repository", "sigstore", "verify", "words"]),
+    ("trust", &["encoding", "object", "policy", "repository", "sigstore", "verify", "words"]),
+    ("hook", &["object", "policy", "repository", "sigstore", "trust", "verify", "words"]),
     ("gpg", &["words"]),
     ("manual", &[]),
     // An authority of its own, built from the formats anew: it is evidence only while it shares no code.

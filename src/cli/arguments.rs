@@ -27,7 +27,7 @@ pub(super) enum Command {
     /// Set git up to sign and verify with countersign
     Init(InitArguments),
     Hook(crate::hook::HookArguments),
-    Policy(crate::hook::PolicyArguments),
+    Policy(super::policy::PolicyArguments),
     Trust(super::trust::TrustArguments),
     /// Print a completion script
     Completions {

@@ -9,6 +9,7 @@ mod gnupg;
 mod init;
 mod inspect;
 mod manual;
+mod policy;
 mod report;
 mod settings;
 mod signing;
@@ -68,9 +69,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Inspect(arguments) => inspect::run(world, &arguments),
         Command::Init(arguments) => init::run(world, &arguments),
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
-        Command::Policy(arguments) => {
-            Ok(with_surroundings(world, |around| hook::run_policy(arguments, around)))
-        }
+        Command::Policy(arguments) => policy::run(world, &arguments),
         Command::Trust(arguments) => trust::run(world, &arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();

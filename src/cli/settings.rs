@@ -20,17 +20,15 @@ use super::{
 };
 use crate::{
     gpg::Signer,
-    policy::{AllowedSigners, Limits, Policy, PolicyError},
+    policy::{AllowedSigners, Limits, Policy},
     repository::{Configuration, Repository, Scopes},
     signature::ssh::Revocations,
     sigstore::{
         certificate::SubjectKind,
         trusted_root::{Instance, MAXIMUM_ROOT_BYTES, PUBLIC_GOOD},
     },
-    verify::{
-        CannotTell, Identity, Key, Proven, Stated,
-        openpgp::{KeyRing, MAXIMUM_RING_BYTES},
-    },
+    trust::{Beside, Trust as Snapshot, read_policy},
+    verify::{CannotTell, Identity, Key, Proven, Stated, openpgp::KeyRing},
     words::Failure,
 };
 
@@ -258,51 +256,28 @@ pub(super) fn policy_trust(
     file: &Path,
 ) -> Result<Trust, Failure> {
     let file = world.directory.join(file);
-    let (mut policy, text) = read_policy(&file)?;
-    let mut certificates = Vec::new();
-    for name in policy.openpgp_certificates() {
-        let path = file.parent().unwrap_or(Path::new("")).join(name);
-        certificates.push(read_bytes(&path, "file of OpenPGP certificates", MAXIMUM_RING_BYTES)?);
-    }
-    let openpgp = policy.take_openpgp_certificates(&certificates).map_err(|error| unusable(&file, &error))?;
+    let loaded = Snapshot::load(&Beside::new(&file))?;
     let mut trust = instances(world, configuration, &[])?;
-    trust.openpgp = openpgp;
-    for entry in policy.instances() {
-        let root = match &entry.trusted_root {
-            Some(root) => {
-                Some(roots::from_file(&entry.name, &file.parent().unwrap_or(Path::new("")).join(root))?)
-            }
-            None => roots::resolve(world, configuration, &entry.name)?,
-        };
-        if let Some(root) = root {
+    trust.openpgp = loaded.openpgp;
+    for (instance, place) in loaded.roots {
+        trust.put(roots::from_policy(instance, place)?);
+    }
+    for name in &loaded.rootless {
+        if let Some(root) = roots::resolve(world, configuration, name)? {
             trust.put(root);
         }
-        trust.limits.push((entry.name.clone(), entry.limits.clone()));
     }
-    let digest = hex::encode(crate::encoding::sha256(&[text.as_bytes()]));
-    trust.source = Some(format!("policy '{}' sha256:{digest}", file.display()));
-    trust.policy = Some(policy);
+    let limits = loaded.policy.instances().iter();
+    trust.limits.extend(limits.map(|entry| (entry.name.clone(), entry.limits.clone())));
+    trust.source = Some(format!("policy '{}' sha256:{}", file.display(), hex::encode(loaded.digest)));
+    trust.policy = Some(loaded.policy);
     Ok(trust)
 }
 
 /// The policy that protected configuration names, if it names one.
 pub(super) fn policy(world: &World<'_>, configuration: &Configuration) -> Result<Option<Policy>, Failure> {
     let file = path(world, configuration, "countersign.policy")?;
-    file.map(|file| read_policy(&file).map(|(policy, _)| policy)).transpose()
-}
-
-/// The policy in `file`, and its text.
-fn read_policy(file: &Path) -> Result<(Policy, String), Failure> {
-    let text = read(file, "policy")?;
-    let policy = Policy::parse(&text).map_err(|error| unusable(file, &error))?;
-    Ok((policy, text))
-}
-
-fn unusable(file: &Path, error: &PolicyError) -> Failure {
-    Failure::new(
-        format!("the policy '{}' cannot be used: {error}", file.display()),
-        format!("mend it, and look with 'countersign policy check {}'", file.display()),
-    )
+    Ok(file.map(|file| read_policy(&Beside::new(&file))).transpose()?.map(|(policy, _)| policy))
 }
 
 /// Where no policy says who may sign, let git's own list of allowed signers say it for SSH keys, if

@@ -1,4 +1,4 @@
-//! `countersign hook …` and `countersign policy …`: what is typed, and what it comes to.
+//! `countersign hook …`: what is typed, and what it comes to.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -9,15 +9,8 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{
-    Context, InstallOptions, PushEnvironment, Trust, Uninstalled, install, pre_receive, status,
-    trust::{certificates_beside, read_policy, trusted_roots_beside},
-    uninstall,
-};
-use crate::{
-    policy::{FIRST_POLICY, PUBLIC_GOOD},
-    words::{Failure, escape},
-};
+use super::{Context, InstallOptions, PushEnvironment, Uninstalled, install, pre_receive, status, uninstall};
+use crate::words::{Failure, escape};
 
 /// What the commands of this room take from the world, as values.
 pub struct Surroundings<'a> {
@@ -99,29 +92,6 @@ enum HookCommand {
     },
 }
 
-/// Write and check policy files
-#[derive(Args, Debug)]
-pub struct PolicyArguments {
-    #[command(subcommand)]
-    command: PolicyCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum PolicyCommand {
-    /// Write a first policy, commented, to be made one's own
-    Init {
-        /// Where to; a file that is there is not overwritten
-        #[arg(value_name = "FILE")]
-        path: PathBuf,
-    },
-    /// Say whether a policy can be used, and what in it is probably not meant
-    Check {
-        /// The policy file
-        #[arg(value_name = "FILE")]
-        path: PathBuf,
-    },
-}
-
 /// Run `countersign hook …`; the exit status.
 pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -> u8 {
     let Surroundings { directory, .. } = &*surroundings;
@@ -177,16 +147,6 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
     finish(answer, surroundings)
 }
 
-/// Run `countersign policy …`; the exit status.
-pub fn run_policy(arguments: PolicyArguments, surroundings: &mut Surroundings<'_>) -> u8 {
-    let directory = &surroundings.directory;
-    let answer = match arguments.command {
-        PolicyCommand::Init { path } => init(&directory.join(path)),
-        PolicyCommand::Check { path } => check(&directory.join(path)),
-    };
-    finish(answer, surroundings)
-}
-
 /// Words for standard output and an exit status, or a failure for standard error.
 type Answer = Result<(String, u8), Failure>;
 
@@ -229,52 +189,6 @@ fn describe(status: &super::Status) -> (String, u8) {
         words += &format!("warning: {}\n", escape(&finding.to_string()));
     }
     (words, u8::from(!status.findings.is_empty()))
-}
-
-fn init(path: &Path) -> Answer {
-    let failed = |error: std::io::Error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::AlreadyExists => "it was left as it is; name another path",
-            _ => "name a path that can be written",
-        };
-        Failure::new(format!("'{}' cannot be written: {error}", path.display()), hint)
-    };
-    let mut file = std::fs::File::create_new(path).map_err(failed)?;
-    file.write_all(FIRST_POLICY.as_bytes()).map_err(failed)?;
-    let words = format!(
-        "wrote '{0}'\nhint: put your own identities and refs into it, then run 'countersign policy check {0}'\n",
-        escape(&path.display().to_string())
-    );
-    Ok((words, 0))
-}
-
-/// 0 for a policy that can be used as it is, 1 with something to look at, 3 if it cannot be used.
-fn check(path: &Path) -> Answer {
-    let policy = read_policy(path)?;
-    let trust = Trust::read(path, &trusted_roots_beside(path, &policy), &certificates_beside(path, &policy))?;
-    let findings = trust.policy.check();
-    let mut words = String::new();
-    for finding in &findings {
-        words += &format!("warning: {finding}\n");
-    }
-    if findings.is_empty() {
-        let count = |count: usize, one: &str, more: &str| match count {
-            1 => format!("1 {one}"),
-            count => format!("{count} {more}"),
-        };
-        words = format!(
-            "{}: {}, {}, {} besides 'public-good'\n",
-            escape(&path.display().to_string()),
-            count(policy.rules().len(), "rule", "rules"),
-            count(policy.identities().len(), "identity", "identities"),
-            count(
-                policy.instances().iter().filter(|entry| entry.name != PUBLIC_GOOD).count(),
-                "trusted root",
-                "trusted roots",
-            ),
-        );
-    }
-    Ok((words, u8::from(!findings.is_empty())))
 }
 
 /// Reads `NAME=FILE`.

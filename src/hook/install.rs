@@ -6,12 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    Shim, ShimError, Trust, TrustError,
-    trust::{certificates_beside, read_policy, trusted_roots_beside},
-};
+use super::{Shim, ShimError};
 use crate::{
     repository::{Configuration, ConfigurationError, OpenError, Repository, Scopes},
+    trust::{Beside, Pinned, Trust, TrustError, read_policy},
     words::Failure,
 };
 
@@ -133,10 +131,15 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let repository = Repository::open(&options.repository)?;
     refuse_hooks_path(&repository)?;
     let policy = absolute(&options.policy)?;
-    let words = read_policy(&policy)?;
-    let trusted_roots = pinned(&options.trusted_roots, trusted_roots_beside(&policy, &words))?;
-    let openpgp_certificates = pinned(&options.openpgp_certificates, certificates_beside(&policy, &words))?;
-    Trust::read(&policy, &trusted_roots, &openpgp_certificates)?;
+    let beside = Beside::new(&policy);
+    let (words, _) = read_policy(&beside)?;
+    let trusted_roots = pinned(&options.trusted_roots, beside.trusted_roots(&words))?;
+    let openpgp_certificates = pinned(&options.openpgp_certificates, beside.openpgp_certificates(&words))?;
+    Trust::load(&Pinned {
+        policy: &policy,
+        trusted_roots: &trusted_roots,
+        openpgp_certificates: &openpgp_certificates,
+    })?;
     let program = absolute(&options.program)?;
     if !program.is_file() {
         return Err(InstallError::NoProgram(program));

@@ -14,15 +14,13 @@ mod plan;
 mod pre_receive;
 mod shim;
 mod status;
-mod trust;
 mod updates;
 
 pub use accepted::AcceptedTips;
-pub use arguments::{HookArguments, PolicyArguments, Surroundings, run_hook, run_policy};
+pub use arguments::{HookArguments, Surroundings, run_hook};
 pub use environment::PushEnvironment;
 pub use install::{InstallError, InstallOptions, Installed, Uninstalled, install, uninstall};
 pub use pre_receive::{Context, Outcome, pre_receive};
 pub use shim::{Shim, ShimError};
 pub use status::{Status, StatusFinding, status};
-pub use trust::{Trust, TrustError};
 pub use updates::{Update, UpdateError, parse_updates};

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    AcceptedTips, PushEnvironment, Trust,
+    AcceptedTips, PushEnvironment,
     gate::{Finding, Gate, MAXIMUM_LISTED},
     parse_updates,
 };
@@ -14,6 +14,7 @@ use crate::{
     object::ObjectId,
     policy::{Policy, Refusal},
     repository::Repository,
+    trust::{Pinned, Trust},
     verify::Verifier,
     words::{Failure, escape},
 };
@@ -108,7 +109,12 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         ));
     }
 
-    let trust = Trust::read(&context.policy, &context.trusted_roots, &context.openpgp_certificates)?;
+    let mut trust = Trust::load(&Pinned {
+        policy: &context.policy,
+        trusted_roots: &context.trusted_roots,
+        openpgp_certificates: &context.openpgp_certificates,
+    })?;
+    let instances = trust.take_instances()?;
     let repository = Repository::at(&context.repository).map_err(|error| failed(&error))?;
     if let Some(git_dir) = &context.environment.git_dir
         && !same_place(git_dir, repository.git_dir())
@@ -129,7 +135,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
     let shallow = repository.shallow(environment.shallow_file.as_deref()).map_err(|error| failed(&error))?;
     let gate = Gate {
         policy: &trust.policy,
-        verifier: &Verifier::new(trust.instances).with_openpgp(trust.openpgp),
+        verifier: &Verifier::new(instances).with_openpgp(trust.openpgp),
         objects: &objects,
         references: &repository.references(),
         shallow: &shallow,

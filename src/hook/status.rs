@@ -7,12 +7,15 @@ use std::{
 };
 
 use super::{
-    InstallError, Shim, Trust,
+    InstallError, Shim,
     install::{hook_path, hooks_path, is_executable},
     pre_receive::{foreign_anchor, same_place},
-    trust::{certificates_beside, read_policy, trusted_roots_beside},
 };
-use crate::{policy, repository::Repository};
+use crate::{
+    policy,
+    repository::Repository,
+    trust::{Beside, Pinned, Trust, read_policy},
+};
 
 /// What is installed in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,17 +123,22 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
     if !shim.program.is_file() {
         findings.push(StatusFinding::Broken(format!("there is no program '{}'", shim.program.display())));
     }
-    let trust = Trust::read(&shim.policy, &shim.trusted_roots, &shim.openpgp_certificates);
+    let beside = Beside::new(&shim.policy);
+    let trust = Trust::load(&Pinned {
+        policy: &shim.policy,
+        trusted_roots: &shim.trusted_roots,
+        openpgp_certificates: &shim.openpgp_certificates,
+    });
     let policy = match trust {
         Ok(trust) => Some(trust.policy),
         Err(error) => {
             findings.push(StatusFinding::Broken(error.to_string()));
-            read_policy(&shim.policy).ok()
+            read_policy(&beside).ok().map(|(policy, _)| policy)
         }
     };
     if let Some(policy) = policy {
         findings.extend(policy.check().into_iter().map(StatusFinding::Policy));
-        for (file, path) in certificates_beside(&shim.policy, &policy) {
+        for (file, path) in beside.openpgp_certificates(&policy) {
             let pinned = shim.openpgp_certificates.iter().find(|(name, _)| *name == file);
             if let Some((_, pinned)) = pinned
                 && pinned.canonicalize().ok() != path.canonicalize().ok()
@@ -138,7 +146,7 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
                 findings.push(StatusFinding::OtherCertificates { file, pinned: pinned.clone() });
             }
         }
-        for (instance, path) in trusted_roots_beside(&shim.policy, &policy) {
+        for (instance, path) in beside.trusted_roots(&policy) {
             let pinned = shim.trusted_roots.iter().find(|(name, _)| *name == instance);
             if let Some((_, pinned)) = pinned
                 && pinned.canonicalize().ok() != path.canonicalize().ok()
@@ -168,7 +176,8 @@ fn look_at_repository(shim: &Shim, repository: &Repository, findings: &mut Vec<S
         let what = format!("the hook was installed for the repository '{}'", shim.repository.display());
         findings.push(StatusFinding::Broken(what));
     }
-    let foreign = read_policy(&shim.policy).ok().and_then(|policy| foreign_anchor(&policy, repository));
+    let foreign = read_policy(&Beside::new(&shim.policy)).ok();
+    let foreign = foreign.and_then(|(policy, _)| foreign_anchor(&policy, repository));
     findings.extend(foreign.map(StatusFinding::Broken));
 }
 

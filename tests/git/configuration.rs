@@ -158,7 +158,7 @@ fn a_policy_whose_path_is_no_text_is_not_passed_over() {
     let name = std::ffi::OsStr::from_bytes(b"/nowhere/\xff.toml");
     let run = repository.countersign(&["verify"]).env("GIT_CONFIG_COUNT", "1");
     let run = run.env("GIT_CONFIG_KEY_0", "countersign.policy").env("GIT_CONFIG_VALUE_0", name);
-    run.status(3).stderr_holds(&["the policy '/nowhere/", "cannot be read"]).check();
+    run.status(3).stderr_holds(&["there is no policy at '/nowhere/"]).check();
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn a_policy_that_cannot_be_used_is_an_error_and_not_unsigned() {
         (Some(format!("{text}\nunknown = 1\n")), "error: the policy '[DIR]/policy.toml' cannot be used"),
         (Some("[".to_owned()), "error: the policy '[DIR]/policy.toml' cannot be used"),
         (Some(text.replace("trusted_root.json", "nowhere.json")), "nowhere.json' cannot be read"),
-        (None, "error: the policy '[DIR]/policy.toml' cannot be read"),
+        (None, "error: there is no policy at '[DIR]/policy.toml'"),
     ] {
         match broken {
             Some(broken) => fs::write(&policy, broken).unwrap(),

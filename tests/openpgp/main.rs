@@ -8,5 +8,6 @@ mod gate;
 mod hostile;
 mod oracle;
 mod real;
+mod sequoia;
 mod support;
 mod version_6;

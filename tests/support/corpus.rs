@@ -15,6 +15,8 @@ pub const NOW: i64 = 1_795_000_000;
 /// One line of the index.
 pub struct Row {
     pub id: ObjectId,
+    /// `commit` or `tag`.
+    pub kind: String,
     /// `gitsign-embedded`, `openpgp`, …
     pub signature: String,
     /// What independent programs said: `good`, `unknown-key`, …
@@ -58,6 +60,7 @@ impl Corpus {
             let columns: Vec<&str> = line.split('\t').collect();
             Row {
                 id: ObjectId::from_hex(columns[0].as_bytes()).unwrap(),
+                kind: columns[1].to_owned(),
                 signature: columns[2].to_owned(),
                 expect: columns[5].to_owned(),
                 signer: columns[6].to_owned(),

@@ -15,6 +15,7 @@ use crate::{
     policy::{Limits, SubjectPattern},
     repository::{Configuration, Scopes},
     sigstore::trusted_root::{BUILT_IN_SINCE, Instance, PUBLIC_GOOD, STAGING},
+    trust::Place,
     words::Failure,
 };
 
@@ -51,6 +52,8 @@ pub(in crate::cli) enum Origin {
     Accepted(Option<Record>),
     /// Embedded in the program.
     BuiltIn,
+    /// Kept in a commit, written as git writes it: `COMMIT:PATH`.
+    Committed(String),
     /// The file that configuration, policy or command line names.
     File(PathBuf),
 }
@@ -73,6 +76,7 @@ impl Facts {
     pub(in crate::cli) fn origin(&self) -> String {
         match &self.origin {
             Origin::BuiltIn => "built in".to_owned(),
+            Origin::Committed(place) => format!("committed as '{place}'"),
             Origin::File(path) => format!("file '{}'", path.display()),
             Origin::Accepted(record) => match record.as_ref().map(|record| &record.source) {
                 Some(Source::Tuf { url }) => format!("updated from '{url}'"),
@@ -184,6 +188,18 @@ pub(in crate::cli) fn from_file(name: &str, file: &Path) -> Result<Root, Failure
     })?;
     let since = store::modified(file)?;
     Ok(Root::new(instance, Origin::File(file.to_owned()), since, false))
+}
+
+/// The trusted root that a policy gives to an instance.
+pub(in crate::cli) fn from_policy(instance: Instance, place: Place) -> Result<Root, Failure> {
+    let (origin, since) = match place {
+        Place::File(path) => {
+            let since = store::modified(&path)?;
+            (Origin::File(path), since)
+        }
+        Place::Commit(ref commit) => (Origin::Committed(place.to_string()), commit.time),
+    };
+    Ok(Root::new(instance, origin, since, false))
 }
 
 impl Root {

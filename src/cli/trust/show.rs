@@ -140,6 +140,7 @@ fn json(root: &Root, now: i64) -> Value {
     let Root { instance, facts } = root;
     let source = match &facts.origin {
         Origin::BuiltIn => json!({"kind": "built-in"}),
+        Origin::Committed(place) => json!({"kind": "commit", "place": place}),
         Origin::File(path) => json!({"kind": "configured-file", "path": path.to_string_lossy()}),
         Origin::Accepted(record) => match record.as_ref().map(|record| &record.source) {
             Some(Source::Tuf { url }) => json!({"kind": "tuf", "url": url}),

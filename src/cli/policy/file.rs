@@ -1,0 +1,61 @@
+//! `countersign policy init` and `check`: a file, and whether it can be used.
+
+use std::{fs, io, io::Write as _, path::Path};
+
+use super::{Outcome, World, exit};
+use crate::{
+    policy::{FIRST_POLICY, PUBLIC_GOOD},
+    trust::{Beside, Trust},
+    words::{Failure, escape},
+};
+
+/// Write a first policy where there is none.
+pub(super) fn init(world: &mut World<'_>, path: &Path) -> Outcome {
+    let path = &world.directory.join(path);
+    let failed = |error: io::Error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AlreadyExists => "it was left as it is; name another path",
+            _ => "name a path that can be written",
+        };
+        Failure::new(format!("'{}' cannot be written: {error}", path.display()), hint)
+    };
+    let mut file = fs::File::create_new(path).map_err(failed)?;
+    file.write_all(FIRST_POLICY.as_bytes()).map_err(failed)?;
+    world.say(&format!(
+        "wrote '{0}'\nhint: put your own identities and refs into it, then run 'countersign policy check {0}'\n",
+        escape(&path.display().to_string())
+    ));
+    Ok(exit::GOOD)
+}
+
+/// 0 for a policy that can be used as it is, 1 with something to look at, 3 if it cannot be used.
+pub(super) fn check(world: &mut World<'_>, path: &Path) -> Outcome {
+    let path = &world.directory.join(path);
+    let mut trust = Trust::load(&Beside::new(path))?;
+    trust.take_instances()?;
+    let policy = &trust.policy;
+    let findings = policy.check();
+    let mut words = String::new();
+    for finding in &findings {
+        words += &format!("warning: {finding}\n");
+    }
+    if findings.is_empty() {
+        let count = |count: usize, one: &str, more: &str| match count {
+            1 => format!("1 {one}"),
+            count => format!("{count} {more}"),
+        };
+        words = format!(
+            "{}: {}, {}, {} besides 'public-good'\n",
+            escape(&path.display().to_string()),
+            count(policy.rules().len(), "rule", "rules"),
+            count(policy.identities().len(), "identity", "identities"),
+            count(
+                policy.instances().iter().filter(|entry| entry.name != PUBLIC_GOOD).count(),
+                "trusted root",
+                "trusted roots",
+            ),
+        );
+    }
+    world.say(&words);
+    Ok(if findings.is_empty() { exit::GOOD } else { exit::BAD })
+}

@@ -1,0 +1,7 @@
+-----BEGIN PGP SIGNATURE-----
+
+wpgGABsKAAAAKQWCahlNwCIhBtb29rXN1Cc1B2KHAWxtQeK8dpC18Ol3fxrRC7VL
+QdldAAAAAKRbIDYiIq+FbBUbERElVj1+cPhlcnGaqqepa7wapsj5gVLP62mjmb4x
+g4vyVc0LYD3GGcrmW02codPpaxjoosUgZn+ZTHQXuTGnV+hen/Iwry7CoxvkAjur
+gtDotTtcHghVDg==
+-----END PGP SIGNATURE-----

@@ -1,0 +1,7 @@
+-----BEGIN PGP SIGNATURE-----
+
+wpgGARsKAAAAKQWCahlNwCIhBnhmtc1m7XdmFDec/D9ZQit5GvxMlubBFYqbrDfd
+cjFIAAAAAGN3IKuMeLenPoglb/elxQorQRpKiWNMKM0QTr/CnO92JTpbnJNHOVkU
+TsOKFcio4okoiWWxklcpSCiKcdZF/Llst+m/ED8YL4s6hzQqZcY/5RHXA29UTsWL
+ORGjg6PdiahtAw==
+-----END PGP SIGNATURE-----
