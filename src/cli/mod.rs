@@ -4,7 +4,10 @@
 //! environment) to the rooms below as values.
 
 mod arguments;
+mod consent;
+mod doctor;
 mod git_program;
+mod gitsign;
 mod gnupg;
 mod init;
 mod inspect;
@@ -15,6 +18,7 @@ mod settings;
 mod signing;
 mod ssh_program;
 mod trust;
+mod unheard;
 mod verify;
 mod world;
 
@@ -67,6 +71,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
     let outcome = match arguments.command {
         Command::Verify(arguments) => verify::run(world, &arguments),
         Command::Inspect(arguments) => inspect::run(world, &arguments),
+        Command::Doctor(arguments) => doctor::run(world, &arguments),
         Command::Init(arguments) => init::run(world, &arguments),
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
         Command::Policy(arguments) => policy::run(world, &arguments),

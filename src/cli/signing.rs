@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{World, git_program::committer_address, settings, trust::roots};
+use super::{World, consent, git_program::committer_address, gitsign, settings, trust::roots};
 use crate::{
     identity::{self, BrowserOptions, CHOICES, Claims, Login, Notice, Opener, Prompter, Provider, Variables},
     object::Payload,
@@ -40,15 +40,20 @@ pub(super) fn sign(
 ) -> Result<Signed, Failure> {
     let settings = Settings { world, configuration };
     let begun = Instant::now();
+    gitsign::refuse(&world.environment, configuration)?;
     let name = instance_name(configuration);
     let instance = settings.instance(name)?;
     let (plan, issuer) = settings.plan(name)?;
     let http = Arc::new(Http::default());
     let options = settings.identity_options(issuer)?;
-    let token = identity::obtain(&http, &options, &settings.identity_environment(), &Terminal, world.now)
-        .map_err(|error| {
-            Failure::new(error, "log in where a browser can open, or give a token in 'SIGSTORE_ID_TOKEN'")
-        })?;
+    let token = identity::obtain(&http, &options, &identity_environment(world), &Terminal, world.now)
+        .map_err(|error| settings.no_identity(&error))?;
+    if consent::is_public(name, &plan) {
+        settings
+            .admit(token.claims(), payload)
+            .map_err(|objection| sign_failure(SignError::Identity(objection)))?;
+        consent::require(world, configuration, token.claims())?;
+    }
 
     // A person may have taken minutes to log in.
     let waited = i64::try_from(begun.elapsed().as_secs()).unwrap_or(i64::MAX);
@@ -106,6 +111,34 @@ fn sign_failure(error: SignError) -> Failure {
     Failure::new(error, hint)
 }
 
+/// What a signature would be made with, and as whom.
+pub(super) struct Prospect {
+    pub(super) plan: SigningPlan,
+    /// Where a person would log in.
+    pub(super) issuer: Option<String>,
+    pub(super) identity: identity::Options,
+}
+
+/// Look at what a signature would be made with, without making one.
+pub(super) fn prospect(world: &World<'_>, configuration: &Configuration) -> Result<Prospect, Failure> {
+    let settings = Settings { world, configuration };
+    let (plan, issuer) = settings.plan(instance_name(configuration))?;
+    let identity = settings.identity_options(issuer.clone())?;
+    Ok(Prospect { plan, issuer, identity })
+}
+
+/// What the environment says about identity.
+pub(super) fn identity_environment(world: &World<'_>) -> identity::Environment {
+    let environment = &world.environment;
+    let text = |name: &str| environment.text(name).map(str::to_owned);
+    let variables = environment.iter().filter_map(|(name, value)| name.to_str().zip(value.to_str()));
+    identity::Environment {
+        sigstore_id_token: text("SIGSTORE_ID_TOKEN"),
+        variables: Variables::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))),
+        browser: text("BROWSER"),
+    }
+}
+
 /// Configuration and environment, asked in gitsign's order: our key, then the environment, then gitsign's key.
 struct Settings<'a, 'w> {
     world: &'a World<'w>,
@@ -113,6 +146,26 @@ struct Settings<'a, 'w> {
 }
 
 impl Settings<'_, '_> {
+    /// Why there is no identity, in words.
+    fn no_identity(&self, error: &identity::IdentityError) -> Failure {
+        use identity::{AmbientError, IdentityError};
+        let failure = match error {
+            IdentityError::Ambient(AmbientError::Ambiguous { .. }) => {
+                return Failure::new(error, format!("set 'countersign.ambient' to one of {CHOICES}"));
+            }
+            IdentityError::Ambient(_) => {
+                Failure::new(error, "or do without the surroundings: set 'countersign.ambient' to none")
+            }
+            _ => {
+                Failure::new(error, "log in where a browser can open, or give a token in 'SIGSTORE_ID_TOKEN'")
+            }
+        };
+        match identity::missing(&identity_environment(self.world).variables) {
+            Some(missing) if matches!(error, IdentityError::NoSource) => failure.hint(missing),
+            _ => failure,
+        }
+    }
+
     /// The value of our own `key`, else of the first of `variables`, else of the first of `keys`.
     fn either(&self, key: &str, variables: &[&str], keys: &[&str]) -> Option<String> {
         let configured = |key: &str| {
@@ -245,17 +298,6 @@ impl Settings<'_, '_> {
         }
     }
 
-    fn identity_environment(&self) -> identity::Environment {
-        let environment = &self.world.environment;
-        let text = |name: &str| environment.text(name).map(str::to_owned);
-        let variables = environment.iter().filter_map(|(name, value)| name.to_str().zip(value.to_str()));
-        identity::Environment {
-            sigstore_id_token: text("SIGSTORE_ID_TOKEN"),
-            variables: Variables::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))),
-            browser: text("BROWSER"),
-        }
-    }
-
     fn identity_options(&self, issuer: Option<String>) -> Result<identity::Options, Failure> {
         let mut provider = Provider::new(issuer.clone().unwrap_or_default());
         if let Some(client) = self.either(
@@ -265,7 +307,15 @@ impl Settings<'_, '_> {
         ) {
             provider.client_id = client;
         }
-        if let Some(file) = self.file("countersign.clientSecretFile", &["gitsign.clientSecretFile"])? {
+        let secret_file = match self.file("countersign.clientSecretFile", &[])? {
+            Some(file) => Some(file),
+            None => ["GITSIGN_OIDC_CLIENT_SECRET_FILE", "SIGSTORE_OIDC_CLIENT_SECRET_FILE"]
+                .iter()
+                .find_map(|name| self.world.environment.get(name))
+                .map(|file| self.world.directory.join(file))
+                .map_or_else(|| self.file("gitsign.clientSecretFile", &[]), |file| Ok(Some(file)))?,
+        };
+        if let Some(file) = secret_file {
             let secret = settings::read(&file, "client secret")?;
             provider.client_secret = Some(secret.trim().to_owned().into());
         }
@@ -277,7 +327,8 @@ impl Settings<'_, '_> {
         provider.login_hint = self.setting("countersign.identity", &[]);
         let mut options = identity::Options::new(provider);
         options.token_file = self.file("countersign.tokenFile", &[])?;
-        if let Some(choice) = self.setting("countersign.ambient", &[]) {
+        let choice = self.setting("countersign.ambient", &[]);
+        if let Some(choice) = choice.or(self.token_provider()?.map(|provider| provider.ambient.to_owned())) {
             options.ambient = choice.parse().map_err(|error| {
                 Failure::new(format!("'countersign.ambient': {error}"), format!("set it to {CHOICES}"))
             })?;
@@ -289,6 +340,40 @@ impl Settings<'_, '_> {
         Ok(options)
     }
 
+    /// What gitsign's choice of a provider comes to, where it has been made.
+    fn token_provider(&self) -> Result<Option<gitsign::TokenProvider>, Failure> {
+        let variables = ["GITSIGN_TOKEN_PROVIDER", "SIGSTORE_TOKEN_PROVIDER"];
+        let variable = variables.iter().find_map(|name| self.world.environment.text(name).map(str::to_owned));
+        let chosen = variable.or_else(|| self.setting("gitsign.tokenProvider", &[]));
+        chosen.map(|chosen| gitsign::token_provider(&chosen)).transpose()
+    }
+
+    /// After how long the page at the end of a login closes itself.
+    fn close_after(&self) -> Result<Option<Duration>, Failure> {
+        let closes = self.either(
+            "countersign.autoclose",
+            &["GITSIGN_AUTOCLOSE", "SIGSTORE_AUTOCLOSE"],
+            &["gitsign.autoclose"],
+        );
+        if closes.is_some_and(|closes| ["false", "no", "off", "0"].contains(&closes.to_lowercase().as_str()))
+        {
+            return Ok(None);
+        }
+        let seconds = self.either(
+            "countersign.autocloseTimeout",
+            &["GITSIGN_AUTOCLOSE_TIMEOUT", "SIGSTORE_AUTOCLOSE_TIMEOUT"],
+            &["gitsign.autocloseTimeout"],
+        );
+        let Some(seconds) = seconds else { return Ok(BrowserOptions::default().close_after) };
+        let wait = seconds.parse::<u16>().ok().filter(|seconds| *seconds > 0).ok_or_else(|| {
+            Failure::new(
+                format!("'countersign.autocloseTimeout' or gitsign's is '{seconds}'"),
+                "set it to a number of seconds, or 'countersign.autoclose' to false",
+            )
+        })?;
+        Ok(Some(Duration::from_secs(wait.into())))
+    }
+
     /// How a person would log in here, if one is here.
     fn login(&self) -> Result<Option<Login>, Failure> {
         let opener = self.either(
@@ -297,7 +382,8 @@ impl Settings<'_, '_> {
             &["gitsign.urlOpener"],
         );
         let browser = |opener: Opener| -> Result<Option<Login>, Failure> {
-            let mut options = BrowserOptions { opener, ..BrowserOptions::default() };
+            let close_after = self.close_after()?;
+            let mut options = BrowserOptions { opener, close_after, ..BrowserOptions::default() };
             if let Some(url) = self.either(
                 "countersign.redirectURL",
                 &["GITSIGN_OIDC_REDIRECT_URL", "SIGSTORE_OIDC_REDIRECT_URL"],
@@ -314,7 +400,10 @@ impl Settings<'_, '_> {
             Ok(Some(Login::Browser(options)))
         };
         let device = Login::Device { wait: Duration::from_secs(300) };
-        match self.setting("countersign.login", &[]).as_deref() {
+        // A provider that is not a person is the only one that gitsign would ask.
+        let named = self.setting("countersign.login", &[]);
+        let theirs = self.token_provider()?.map(|provider| provider.login.to_owned());
+        match named.or(theirs).as_deref() {
             Some("none") => return Ok(None),
             Some("device") => return Ok(Some(device)),
             None | Some("browser") => {}

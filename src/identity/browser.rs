@@ -28,11 +28,18 @@ pub struct BrowserOptions {
     pub redirect_url: Option<Url>,
     /// How long to wait for the person.
     pub wait: Duration,
+    /// After how long the last page closes itself, where the browser lets it; `None` for never.
+    pub close_after: Option<Duration>,
 }
 
 impl Default for BrowserOptions {
     fn default() -> Self {
-        Self { opener: Opener::Desktop, redirect_url: None, wait: Duration::from_secs(120) }
+        Self {
+            opener: Opener::Desktop,
+            redirect_url: None,
+            wait: Duration::from_secs(120),
+            close_after: Some(Duration::from_secs(6)),
+        }
     }
 }
 
@@ -94,8 +101,10 @@ pub(super) fn log_in(
         }
     };
     let outcome = exchange();
-    callback
-        .finish(&outcome.as_ref().map_or_else(|_| page::failed(), |token| page::signed_in(token.claims())));
+    callback.finish(&match &outcome {
+        Ok(token) => page::signed_in(token.claims(), options.close_after),
+        Err(_) => page::failed(),
+    });
     outcome
 }
 

@@ -159,7 +159,8 @@ fn log_in(
 fn an_issuer_cannot_have_anything_but_a_web_page_opened() {
     for page in ["file:///etc/passwd", "ssh://-oProxyCommand=x/", "vscode://x", "http://elsewhere.example/"] {
         let opener = Opener::Function(Box::new(|url| panic!("{url} was opened")));
-        let options = BrowserOptions { opener, redirect_url: None, wait: Duration::from_millis(100) };
+        let options =
+            BrowserOptions { opener, wait: Duration::from_millis(100), ..BrowserOptions::default() };
         let further = serde_json::json!({"authorization_endpoint": page});
         let result = log_in(Login::Browser(options), &further, |_| Answer::html(404));
         assert!(
