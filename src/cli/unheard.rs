@@ -9,10 +9,10 @@ use crate::{
 };
 
 /// Settings outside our own sections that are read from protected configuration only.
-const FURTHER: [&str; 2] = ["gpg.ssh.allowedsignersfile", "gpg.ssh.revocationfile"];
+const FURTHER: [&str; 2] = ["gpg.ssh.allowedSignersFile", "gpg.ssh.revocationFile"];
 
 /// Making a check stricter is open to every scope.
-const HEARD: [&str; 2] = ["countersign.matchcommitter", "gitsign.matchcommitter"];
+const HEARD: [&str; 2] = ["countersign.matchCommitter", "gitsign.matchCommitter"];
 
 /// A setting of the repository's that is passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,8 @@ pub(super) fn unheard(configuration: &Configuration) -> Vec<Unheard> {
     for (scope, key, value) in configuration.settings() {
         let key = key.to_string();
         let is_ours = ["countersign.", "gitsign."].iter().any(|section| key.starts_with(section));
-        if scope.is_protected() || HEARD.contains(&&*key) || !(is_ours || FURTHER.contains(&&*key)) {
+        let is_among = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(&key));
+        if scope.is_protected() || is_among(&HEARD) || !(is_ours || is_among(&FURTHER)) {
             continue;
         }
         unheard.retain(|known| known.key != key);

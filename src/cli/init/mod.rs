@@ -65,7 +65,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InitArguments) -> Outcome {
     } else {
         asked_for.clone()
     };
-    if let Some(change) = trusted.announcement(&configuration) {
+    for change in trusted.announcement(&configuration) {
         place::set(world, &directory, &Place::of_scope(Scope::Global), &change, arguments.dry_run)?;
     }
     for change in &changes {

@@ -25,8 +25,8 @@ pub(super) enum Place {
     /// A file of the user's for one repository.
     Repository {
         file: String,
-        /// The condition under which git reads it.
-        condition: String,
+        /// The conditions under which git reads it: in the repository, and in its linked work trees.
+        conditions: [String; 2],
     },
 }
 
@@ -68,15 +68,23 @@ impl Place {
             }
             pattern.push(character);
         }
-        Ok(Self::Repository { file, condition: format!("gitdir:{}/", pattern.trim_end_matches('/')) })
+        let pattern = pattern.trim_end_matches('/');
+        Ok(Self::Repository {
+            file,
+            conditions: [format!("gitdir:{pattern}"), format!("gitdir:{pattern}/worktrees/")],
+        })
     }
 
-    /// What the user's configuration has to say for this place to be read, unless it says so already.
-    pub(super) fn announcement(&self, configuration: &Configuration) -> Option<Change> {
-        let Self::Repository { file, condition } = self else { return None };
-        let key = format!("includeIf.{condition}.path");
-        let known = configuration.get_all(&key, Scopes::Protected);
-        (!known.iter().any(|(_, known)| known == file)).then(|| Change::new(&key, file))
+    /// What the user's configuration has to say for this place to be read, where it does not say so already.
+    pub(super) fn announcement(&self, configuration: &Configuration) -> Vec<Change> {
+        let Self::Repository { file, conditions } = self else { return Vec::new() };
+        let keys = conditions.iter().map(|condition| format!("includeIf.{condition}.path"));
+        keys.filter(|key| {
+            let known = configuration.get_all(key, Scopes::Protected);
+            !known.iter().any(|(_, known)| known == file)
+        })
+        .map(|key| Change::new(&key, file))
+        .collect()
     }
 }
 
