@@ -13,6 +13,7 @@ mod doctor;
 mod gitsign;
 mod init;
 mod login;
+mod merged_tags;
 mod objects;
 mod push_certificates;
 mod report;
