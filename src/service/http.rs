@@ -177,6 +177,18 @@ impl Http {
         self.attempt(request, &host, self.bounds.body, Some(MACHINE_PATIENCE))
     }
 
+    /// GETs `url`, whatever comes of it, for the server's own clock in its `Date` (RFC 9110 §6.6.1): seconds
+    /// since 1970, or `None` where it does not say.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub fn clock(&self, url: &str) -> Result<Option<i64>, HttpError> {
+        let response = self.send(&request(Method::GET, url, "*/*", Vec::new())?, Repeat::Unheard)?;
+        let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        Ok(date.map(|date| date.timestamp().as_second()))
+    }
+
     /// GETs `url`, accepting JSON.
     ///
     /// # Errors

@@ -2,8 +2,6 @@
 
 use std::{process::Command, thread, time::Duration};
 
-use ureq::http::{Method, header};
-
 use crate::{
     cli::{
         World,
@@ -14,7 +12,7 @@ use crate::{
     },
     identity::{self, Login, Source, Token},
     repository::{Configuration, Scopes},
-    service::http::{Bounds, Http, Repeat, join, request},
+    service::http::{Bounds, Http, join},
     sign::{LogPlan, SigningPlan},
     words::Failure,
 };
@@ -190,14 +188,7 @@ fn servers(plan: &SigningPlan, issuer: Option<String>) -> Vec<(&'static str, Str
 fn probe(servers: Vec<(&'static str, String)>, now: i64) -> Vec<Probe> {
     let http = Http::new(BOUNDS);
     let begun = std::time::Instant::now();
-    let ask = |url: &str| -> Result<Option<i64>, String> {
-        let request = request(Method::GET, url, "*/*", Vec::new()).map_err(|error| error.to_string())?;
-        let response = http.send(&request, Repeat::Unheard).map_err(|error| error.to_string())?;
-        let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
-        Ok(date
-            .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
-            .map(|date| date.timestamp().as_second()))
-    };
+    let ask = |url: &str| http.clock(url).map_err(|error| error.to_string());
     thread::scope(|scope| {
         let ask = &ask;
         let asked: Vec<_> = servers
