@@ -44,11 +44,10 @@ pub(super) fn require(
     claims: &Claims,
 ) -> Result<(), Failure> {
     let Some(address) = &claims.email else { return Ok(()) };
-    let agreed = configuration.get_all(KEY, Scopes::Protected);
-    if agreed.iter().any(|(_, agreed)| *agreed == address.as_str()) {
+    if is_given(configuration, address) {
         return Ok(());
     }
-    let command = format!("git config --global --add {KEY} {}", words::escape(address));
+    let command = command(address);
     let told = format!(
         "countersign: the signature puts '{}' into a public log, for good: nobody can take it out again\n",
         words::escape(address)
@@ -66,6 +65,16 @@ pub(super) fn require(
             format!("if it may be published, run '{command}'"),
         )),
     }
+}
+
+/// Whether `address` may be published.
+pub(super) fn is_given(configuration: &Configuration, address: &str) -> bool {
+    configuration.get_all(KEY, Scopes::Protected).iter().any(|(_, agreed)| *agreed == address)
+}
+
+/// The command that records consent.
+pub(super) fn command(address: &str) -> String {
+    format!("git config --global --add {KEY} {}", words::escape(address))
 }
 
 fn record(world: &World<'_>, address: &str) -> Result<(), Failure> {

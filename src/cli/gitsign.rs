@@ -44,7 +44,7 @@ const TRUSTED_ROOT: Fate = Fate::Refused {
 };
 
 /// Every setting that gitsign has or had.
-pub(super) const SETTINGS: [Entry; 25] = [
+pub(super) const SETTINGS: [Entry; 24] = [
     works("gitsign.fulcio", &["GITSIGN_FULCIO_URL", "SIGSTORE_FULCIO_URL"], "countersign.fulcio"),
     Entry {
         key: Some("gitsign.fulcioRoot"),
@@ -115,7 +115,6 @@ pub(super) const SETTINGS: [Entry; 25] = [
     },
     Entry { key: None, variables: &["SIGSTORE_REKOR_PUBLIC_KEY"], fate: TRUSTED_ROOT },
     Entry { key: None, variables: &["SIGSTORE_CT_LOG_PUBLIC_KEY_FILE"], fate: TRUSTED_ROOT },
-    Entry { key: None, variables: &["SIGSTORE_TSA_CERTIFICATE_FILE"], fate: TRUSTED_ROOT },
     Entry { key: None, variables: &["SIGSTORE_ID_TOKEN"], fate: Fate::Works("SIGSTORE_ID_TOKEN") },
     Entry {
         key: None,

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::facts::{Facts, Origin, Probe};
 use crate::{
     cli::{
+        consent,
         gitsign::{Fate, Found},
         unheard::Unheard,
     },
@@ -220,7 +221,7 @@ pub(super) fn identity(facts: &Facts) -> Vec<Finding> {
         // Said already.
         Err(_) if facts.plan.is_err() => return Vec::new(),
         Err(failure) => Finding::failure(CHECK, failure),
-        Ok(Origin::Token { place, name, remaining }) => {
+        Ok(Origin::Token { place, name, remaining, .. }) => {
             let said = format!("'{name}', by {place}, good for {remaining} seconds more");
             Finding::new(CHECK, State::Well, said)
         }
@@ -281,6 +282,27 @@ pub(super) fn committer(facts: &Facts) -> Vec<Finding> {
         }
         _ => Finding::new(CHECK, State::Well, format!("'{committer}' commits")),
     }]
+}
+
+/// Whether a signature would ask first, because it publishes an address.
+pub(super) fn consent(facts: &Facts) -> Vec<Finding> {
+    let (Ok(configuration), Ok(plan)) = (&facts.configuration, &facts.plan) else { return Vec::new() };
+    let address = match &facts.identity {
+        Ok(Origin::Token { email, .. }) => email.as_ref(),
+        Ok(Origin::Login(_)) => facts.committer.as_ref(),
+        _ => None,
+    };
+    let Some(address) = address.filter(|_| consent::is_public(&facts.instance, plan)) else {
+        return Vec::new();
+    };
+    if consent::is_given(configuration, address) {
+        return vec![Finding::new("consent", State::Well, format!("'{address}' may be published"))];
+    }
+    let said = format!("a signature would put '{address}' into a public log, for good, and asks first");
+    vec![
+        Finding::new("consent", State::Note, said)
+            .hint(format!("where nobody can be asked, run '{}' before", consent::command(address))),
+    ]
 }
 
 pub(super) fn network(probes: Option<&[Probe]>) -> Vec<Finding> {

@@ -60,7 +60,7 @@ pub(super) struct Facts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// Of a token that is already here: whose it is, and for how many seconds more.
-    Token { place: String, name: String, remaining: i64 },
+    Token { place: String, name: String, email: Option<String>, remaining: i64 },
     /// Of a provider that would be asked.
     Provider(String),
     /// Of a person, in this way.
@@ -140,7 +140,7 @@ fn origin(
         token.check(&options.audience, now).map_err(|error| failed(&error))?;
         let claims = token.claims();
         let remaining = claims.expires.saturating_sub(now);
-        Ok(Origin::Token { place, name: claims.name().to_owned(), remaining })
+        Ok(Origin::Token { place, name: claims.name().to_owned(), email: claims.email.clone(), remaining })
     };
     // A file or a variable is here already: the client has nothing to do.
     let http = Http::new(BOUNDS);

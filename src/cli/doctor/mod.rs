@@ -37,6 +37,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &DoctorArguments) -> Outcome
         checks::servers(&facts.plan),
         checks::identity(&facts),
         checks::committer(&facts),
+        checks::consent(&facts),
         checks::network(facts.probes.as_deref()),
         checks::clock(facts.probes.as_deref()),
         checks::forges(),

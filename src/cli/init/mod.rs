@@ -46,7 +46,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InitArguments) -> Outcome {
     };
     let git_dir = if arguments.repository.is_none() { world.environment.get("GIT_DIR") } else { None };
     let configuration = Configuration::read(&directory, git_dir.map(Path::new))
-        .map_err(|error| Failure::new(error, "run this inside a repository, or without '--local'"))?;
+        .map_err(|error| Failure::new(error, "run 'git config --list' here to see what is wrong with it"))?;
 
     let mut changes = of_git(world)?;
     changes.extend(of_arguments(world, arguments)?);

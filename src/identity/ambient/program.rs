@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The program called `name` in the folders of `path`; relative ones would be whatever repository is at hand.
 pub(super) fn find(name: &str, path: &str) -> Option<PathBuf> {
     let folders = env::split_paths(path).filter(|folder| folder.is_absolute());
-    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
+    let name = format!("{name}{}", env::consts::EXE_SUFFIX);
+    folders.map(|folder| folder.join(&name)).find(|program| program.is_file())
 }
 
 /// What `program`, called `name` for people, prints. Its words on standard error are not kept: they may

@@ -131,7 +131,9 @@ fn where_an_identity_would_come_from() {
 
 #[test]
 fn who_signs_and_who_commits() {
-    let token = |name: &str| Ok(Origin::Token { place: "x".to_owned(), name: name.to_owned(), remaining: 1 });
+    let token = |name: &str| {
+        Ok(Origin::Token { place: "x".to_owned(), name: name.to_owned(), email: None, remaining: 1 })
+    };
     let check = |text: &[u8], identity| {
         only(committer(&Facts { configuration: Ok(configuration(text)), identity, ..facts() })).state
     };
@@ -170,4 +172,35 @@ fn servers_and_their_clocks() {
     assert_eq!(only(clock(Some(&liar))).state, State::Well);
     assert_eq!(only(clock(Some(&[probe(down(), 0)]))).state, State::Note);
     assert_eq!(only(network(None)).state, State::Note);
+}
+
+#[test]
+fn what_would_be_published_is_told() {
+    let address = "a@example.org";
+    let check = |instance: &str, text: &[u8], email: Option<&str>| {
+        let token = Origin::Token {
+            place: "x".to_owned(),
+            name: "n".to_owned(),
+            email: email.map(str::to_owned),
+            remaining: 1,
+        };
+        let log = LogPlan::RekorV1 { rekor: "https://log".to_owned(), timestamp: None };
+        consent(&Facts {
+            instance: instance.to_owned(),
+            plan: Ok(SigningPlan { fulcio: "https://ca".to_owned(), log }),
+            identity: Ok(token),
+            configuration: Ok(configuration(text)),
+            ..facts()
+        })
+    };
+    let told = only(check("public-good", b"local\0countersign.publish\na@example.org\0", Some(address)));
+    assert_eq!(told.state, State::Note);
+    assert!(
+        told.hints[0].contains("git config --global --add countersign.publish a@example.org"),
+        "{told:?}"
+    );
+    let agreed = check("public-good", b"global\0countersign.publish\na@example.org\0", Some(address));
+    assert_eq!(only(agreed).state, State::Well);
+    assert_eq!(check("work", b"", Some(address)), []);
+    assert_eq!(check("public-good", b"", None), []);
 }
