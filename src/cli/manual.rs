@@ -15,7 +15,7 @@ use super::{Arguments, Outcome, World, exit};
 use crate::words::Failure;
 
 /// What clap does not know, by the name of the page.
-const SECTIONS: [(&str, &str); 22] = [
+const SECTIONS: [(&str, &str); 25] = [
     ("countersign", include_str!("manual/countersign.roff")),
     ("countersign-completions", include_str!("manual/countersign-completions.roff")),
     ("countersign-doctor", include_str!("manual/countersign-doctor.roff")),
@@ -29,6 +29,9 @@ const SECTIONS: [(&str, &str); 22] = [
     ("countersign-policy", include_str!("manual/countersign-policy.roff")),
     ("countersign-policy-check", include_str!("manual/countersign-policy-check.roff")),
     ("countersign-policy-init", include_str!("manual/countersign-policy-init.roff")),
+    ("countersign-proof", include_str!("manual/countersign-proof.roff")),
+    ("countersign-proof-fetch", include_str!("manual/countersign-proof-fetch.roff")),
+    ("countersign-proof-merge", include_str!("manual/countersign-proof-merge.roff")),
     ("countersign-sandbox", include_str!("manual/countersign-sandbox.roff")),
     ("countersign-trust", include_str!("manual/countersign-trust.roff")),
     ("countersign-trust-add", include_str!("manual/countersign-trust-add.roff")),

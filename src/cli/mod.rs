@@ -11,8 +11,10 @@ mod gitsign;
 mod gnupg;
 mod init;
 mod inspect;
+mod kept;
 mod manual;
 mod policy;
+mod proof;
 mod report;
 mod settings;
 mod signing;
@@ -76,6 +78,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
         Command::Policy(arguments) => policy::run(world, &arguments),
         Command::Trust(arguments) => trust::run(world, &arguments),
+        Command::Proof(arguments) => proof::run(world, &arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "countersign", &mut script);

@@ -92,7 +92,12 @@ impl Trust {
 
     /// What makes a good signature one that cannot be told: the trusted root behind it is too old.
     pub(super) fn stale(&self, proven: &Proven, now: i64) -> Option<Unclear> {
-        let facts = self.roots.iter().find(|facts| facts.name == proven.identity().instance)?;
+        self.stale_for(proven.identity(), now)
+    }
+
+    /// [`Self::stale`], for a signature of which only the signer is known.
+    pub(super) fn stale_for(&self, identity: &Identity, now: i64) -> Option<Unclear> {
+        let facts = self.roots.iter().find(|facts| facts.name == identity.instance)?;
         let maximum = self.maximum_age.filter(|maximum| facts.days(now) > *maximum)?;
         Some(Unclear {
             cause: format!(

@@ -2,7 +2,7 @@
 
 pub(super) mod merged;
 mod progress;
-mod tasks;
+pub(super) mod tasks;
 
 use gix::objs::Kind;
 use rayon::prelude::*;
@@ -11,13 +11,14 @@ use super::{
     Outcome, World,
     arguments::{Format, VerifyArguments},
     gnupg,
+    kept::{self, Kept},
     report::{Answer, Line, Report, Tally},
     settings::{self, Trust},
     trust::roots,
 };
 use crate::{
     object::{Commit, ObjectId, Signed, Tag},
-    repository::{Object, ObjectReader, Objects, Repository},
+    repository::{Object, ObjectReader, Objects, Proofs, Repository},
     sigstore::certificate::SubjectKind,
     verify::{Identity, Verdict, Verifier},
     words::{self, Failure},
@@ -37,6 +38,8 @@ struct Judge<'a> {
     verifier: &'a Verifier,
     trust: &'a Trust,
     tags: TagNames,
+    /// Entries of the log that the repository keeps.
+    proofs: Proofs,
     now: i64,
 }
 
@@ -53,9 +56,11 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
         tell_sources(world, &trust);
     }
     let objects = repository.objects().map_err(|error| unreadable(&error))?;
-    let (tasks, tags) = tasks::tasks(world, arguments, &repository)?;
-    let judge =
-        Judge { repository: &repository, objects, verifier: &verifier, trust: &trust, tags, now: world.now };
+    let (tasks, tags) = tasks::tasks(world, &arguments.asked, &repository)?;
+    let (proofs, trouble) = kept::proofs(&repository, &objects.reader());
+    world.complain(&kept::warning(&trouble));
+    let (verifier, now) = (&verifier, world.now);
+    let judge = Judge { repository: &repository, objects, verifier, trust: &trust, tags, proofs, now };
     let format = if arguments.json { Format::Json } else { arguments.format };
     let mut report = Report::new(format, world.terminals.colours);
     let mut tally = Tally::default();
@@ -75,8 +80,10 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     for hint in tally.hints() {
         world.complain(&format!("hint: {}\n", words::escape(hint)));
     }
-    let listing = arguments.all || arguments.stdin || arguments.since.is_some();
-    if listing || (tally.total() > 1 && arguments.revisions.iter().any(|revision| revision.contains(".."))) {
+    let listing = arguments.asked.all || arguments.asked.stdin || arguments.asked.since.is_some();
+    if listing
+        || (tally.total() > 1 && arguments.asked.revisions.iter().any(|revision| revision.contains("..")))
+    {
         world.complain(&tally.summary());
     }
     outcome.map(|()| tally.exit())
@@ -211,7 +218,8 @@ impl Judge<'_> {
             Kind::Commit => match Commit::parse(reader.hash(), &bytes) {
                 Ok(commit) => {
                     let title = commit.message.split(|byte| *byte == b'\n').next().unwrap_or_default();
-                    let answer = answer(&commit.signed, self.verifier, self.trust, self.now);
+                    let kept = self.kept(reader);
+                    let answer = answer(&commit.signed, self.verifier, self.trust, self.now, kept);
                     let mut line = line(kind, words::escape_bytes(title), answer);
                     line.merged = self.merged(reader, self.verifier).judge(&commit);
                     spoil(&mut line, &commit);
@@ -221,9 +229,9 @@ impl Judge<'_> {
             },
             Kind::Tag => match Tag::parse(reader.hash(), &bytes) {
                 Ok(tag) => {
-                    let answer = self
-                        .misnamed(revision.as_deref(), id, tag.name)
-                        .unwrap_or_else(|| answer(&tag.signed, self.verifier, self.trust, self.now));
+                    let answer = self.misnamed(revision.as_deref(), id, tag.name).unwrap_or_else(|| {
+                        answer(&tag.signed, self.verifier, self.trust, self.now, self.kept(reader))
+                    });
                     line(kind, words::escape_bytes(tag.name), answer)
                 }
                 Err(error) => malformed(&error),
@@ -240,26 +248,32 @@ impl Judge<'_> {
             || self.objects.reader(),
             |reader, line| {
                 let Ok(object) = reader.read(line.id) else { return };
+                let kept = self.kept(reader);
                 match object.kind {
                     Kind::Commit => {
                         let Ok(commit) = Commit::parse(reader.hash(), &object.bytes) else { return };
                         if line.answer.lacks_key() {
-                            line.answer = answer(&commit.signed, verifier, self.trust, self.now);
+                            line.answer = answer(&commit.signed, verifier, self.trust, self.now, kept);
                         }
                         self.merged(reader, verifier).again(&commit, &mut line.merged);
                         spoil(line, &commit);
                     }
                     _ => {
                         let Ok(tag) = Tag::parse(reader.hash(), &object.bytes) else { return };
-                        line.answer = answer(&tag.signed, verifier, self.trust, self.now);
+                        line.answer = answer(&tag.signed, verifier, self.trust, self.now, kept);
                     }
                 }
             },
         );
     }
 
-    fn merged<'a>(&'a self, reader: &ObjectReader, verifier: &'a Verifier) -> merged::Asked<'a> {
-        merged::Asked { hash: reader.hash(), verifier, trust: self.trust, now: self.now }
+    fn merged<'a>(&'a self, reader: &'a ObjectReader, verifier: &'a Verifier) -> merged::Asked<'a> {
+        let kept = self.kept(reader);
+        merged::Asked { hash: reader.hash(), verifier, trust: self.trust, now: self.now, kept }
+    }
+
+    fn kept<'a>(&'a self, reader: &'a ObjectReader) -> Kept<'a> {
+        Kept { proofs: &self.proofs, reader }
     }
 
     /// A tag that was asked for by the name of a ref must call itself by that name (git does not compare).
@@ -296,9 +310,9 @@ fn spoil(line: &mut Line, commit: &Commit<'_>) {
     }
 }
 
-fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64) -> Answer {
-    let Some(signature) = &signed.signature else { return Answer::Unsigned };
-    match verifier.verify(&signed.payload, signature, now) {
+fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64, kept: Kept<'_>) -> Answer {
+    let Some(verdict) = kept.judge(verifier, signed, now) else { return Answer::Unsigned };
+    match verdict {
         Verdict::Good(proven) => match trust.stale(&proven, now) {
             Some(stale) => Answer::CannotTell(stale),
             None => {
@@ -310,6 +324,13 @@ fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64) -> 
             let standing = trust.standing_of_stated(&stated, now);
             Answer::Stated { stated, standing }
         }
+        Verdict::TimeNotProven(signed) => match trust.stale_for(signed.identity(), now) {
+            Some(stale) => Answer::CannotTell(stale),
+            None => {
+                let standing = trust.standing(signed.identity());
+                Answer::TimeNotProven { signed, standing }
+            }
+        },
         Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
         Verdict::CannotTell(cause) => Answer::CannotTell(trust.unclear(&cause, now)),
     }

@@ -16,12 +16,14 @@ use gix::bstr::ByteSlice;
 use super::{
     AcceptedTips, Update,
     evidence::{Known, gather},
-    plan,
+    plan, proofs,
 };
 use crate::{
     object::ObjectId,
     policy::{Cause, Event, Governing, Policy, Refusal, Rule, Signers, Subject},
-    repository::{History, HistoryError, ObjectReader, Objects, References, Shallow, new_commits},
+    repository::{
+        History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, References, Shallow, new_commits,
+    },
     verify::Verifier,
 };
 
@@ -33,6 +35,8 @@ pub(super) struct Gate<'a> {
     pub(super) references: &'a References,
     pub(super) shallow: &'a Shallow,
     pub(super) accepted: &'a AcceptedTips,
+    /// Entries of the log that are kept here, or brought by the push.
+    pub(super) proofs: &'a Proofs,
     /// Seconds since 1970; it only bounds the future.
     pub(super) now: i64,
     /// [`MAXIMUM_LISTED`], or less in a test.
@@ -89,6 +93,11 @@ impl<'a> Gate<'a> {
                     Governing::Refused => finding.refuse(name, Subject::Reference, None, Cause::NoRule),
                     Governing::Reserved => finding.refuse(name, Subject::Reference, None, Cause::Reserved),
                     Governing::Rule(rule) => {
+                        if *name == PROOFS.as_bytes() {
+                            for cause in proofs::faults(self, &reader, update) {
+                                finding.refuse(name, Subject::Reference, Some(rule), cause);
+                            }
+                        }
                         let tips =
                             bases.entry(rule.name.as_str()).or_insert_with(|| self.bases(&reader, rule));
                         let task = self.plan(&reader, &mut finding, rule, tips, name, update);
@@ -302,12 +311,12 @@ impl<'a> Gate<'a> {
             }
             ids.extend(task.tags.iter().filter(|id| seen.insert(**id)));
         }
-        gather(self.objects, self.verifier, self.now, &ids, progress)
+        gather(self.objects, self.verifier, self.proofs, self.now, &ids, progress)
     }
 
     fn judge_task(&self, finding: &mut Finding, task: &Task<'a>, known: &Known, names: &Names<'_>) {
         let judge = |signers: &Signers, id: &ObjectId| match known.get(id) {
-            Some(Ok(evidence)) => self.policy.judge(signers, evidence),
+            Some(Ok(evidence)) => self.policy.judge(signers, task.rule.time_not_proven, evidence),
             Some(Err(cause)) => Err(cause.clone()),
             // The walk has parsed it strictly already.
             None if *signers == Signers::Unsigned => Ok(()),
@@ -445,6 +454,7 @@ mod tests {
                 references: &repository.references(),
                 shallow: &repository.shallow(None).unwrap(),
                 accepted: &AcceptedTips::new(state.path()),
+                proofs: &Proofs::default(),
                 now: 0,
                 maximum_listed,
             };

@@ -12,6 +12,7 @@ mod gate;
 mod install;
 mod plan;
 mod pre_receive;
+mod proofs;
 mod shim;
 mod status;
 mod updates;

@@ -10,6 +10,7 @@ mod file;
 mod limits;
 mod openpgp;
 mod pattern;
+mod proof_fault;
 
 use std::collections::HashMap;
 
@@ -20,6 +21,7 @@ pub use file::{PolicyError, policy_entry};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
 pub use pattern::{Pattern, PatternError};
+pub use proof_fault::ProofFault;
 
 use crate::{
     encoding::sha256,
@@ -157,6 +159,8 @@ pub struct Rule {
     pub permissions: Permissions,
     /// Refs from which a new or rewound ref may take its history.
     pub bases: Vec<String>,
+    /// Whether a keyless signature counts whose time nothing proves.
+    pub time_not_proven: Permission,
     /// History up to this commit is taken as it is.
     pub anchor: Option<ObjectId>,
     /// Whether it refuses or warns.
@@ -287,6 +291,9 @@ impl Policy {
             Mode::Warn => b"warn",
         });
         field(rule.anchor.as_ref().map_or(&[], |anchor| anchor.as_slice()));
+        if rule.time_not_proven == Permission::Allow {
+            field(b"time not proven");
+        }
         match &rule.commits {
             Signers::Unsigned => field(b"unsigned"),
             Signers::Named(names) => {
@@ -444,6 +451,7 @@ mod tests {
             POLICY.replace("commits = [\"alice\"]", "commits = [\"alice\", \"bob\"]"),
             POLICY.replace("commits = [\"alice\"]", "commits = \"unsigned\""),
             POLICY.replace("create = \"allow\"", "mode = \"warn\""),
+            POLICY.replace("create = \"allow\"", "time_not_proven = \"allow\""),
             POLICY.replace("create = \"allow\"", &format!("anchor = \"{}\"", "1".repeat(40))),
             POLICY.replace("alice@example.com", "mallory@example.com"),
             POLICY.replace("trusted_root.json\"", "trusted_root.json\"\nissuers = [\"https://i\"]"),

@@ -159,8 +159,16 @@ impl ObjectReader {
     /// # Errors
     /// It is missing or damaged.
     pub fn kind(&self, id: ObjectId) -> Result<Kind, ObjectReadError> {
+        self.header(id).map(|(kind, _)| kind)
+    }
+
+    /// The kind and the size in bytes of an object, as stored and without reading it.
+    ///
+    /// # Errors
+    /// It is missing or damaged.
+    pub fn header(&self, id: ObjectId) -> Result<(Kind, u64), ObjectReadError> {
         self.ask(id, |handle| match handle.try_header(&id) {
-            Ok(header) => Ok(header.map(|header| header.kind)),
+            Ok(header) => Ok(header.map(|header| (header.kind, header.size))),
             Err(error) => Err(ObjectReadError::Unreadable { id, reason: error.to_string() }),
         })
     }
