@@ -11,15 +11,22 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use countersign::cli::{self, Environment, Terminals, World};
 
+/// The clock, in seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+fn clock() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    i64::try_from(since_epoch).unwrap_or(i64::MAX)
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place where the world is read")]
 fn main() -> ExitCode {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     let mut world = World {
         arguments: env::args_os().skip(1).collect(),
         environment: Environment::new(env::vars_os()),
         directory: env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
         program: env::current_exe().unwrap_or_else(|_| PathBuf::from("countersign")),
-        now: i64::try_from(since_epoch).unwrap_or(i64::MAX),
+        now: clock(),
+        clock,
         terminals: Terminals {
             stdout: io::stdout().is_terminal(),
             stderr: io::stderr().is_terminal(),

@@ -27,6 +27,10 @@ pub(super) enum Command {
     Doctor(super::doctor::DoctorArguments),
     /// Set git up to sign and verify with countersign
     Init(InitArguments),
+    Login(super::login::LoginArguments),
+    /// Forget every login that the agent keeps
+    Logout,
+    Agent(super::agent::AgentArguments),
     Hook(crate::hook::HookArguments),
     Policy(super::policy::PolicyArguments),
     Trust(super::trust::TrustArguments),

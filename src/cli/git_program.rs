@@ -73,11 +73,19 @@ fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
             gitsign::log(world, &configuration, &failure.to_string());
             world.complain(&failure.to_string());
             if git_hides_words() {
-                let _ = super::signing::tell_terminal(&failure.to_string());
+                let _ = super::login::tell_terminal(&failure.to_string());
             }
             return exit::COULD_NOT_RUN;
         }
     };
+    for warning in &signed.warnings {
+        // git throws away what a signing program that succeeded had to say.
+        let text = warning.to_string().replacen("error:", "warning:", 1);
+        world.complain(&text);
+        if !world.terminals.stderr {
+            let _ = super::login::tell_terminal(&text);
+        }
+    }
     let lines = gpg::signed(world.now, &signed.fingerprint);
     let written = world.stdout.write_all(&signed.armor).and_then(|()| world.stdout.flush());
     let written = written.and_then(|()| write_status(world, status, &lines));

@@ -3,6 +3,7 @@
 //! Responsible for what a user types and reads, and for handing the world (configuration, clock,
 //! environment) to the rooms below as values.
 
+mod agent;
 mod arguments;
 mod consent;
 mod doctor;
@@ -12,6 +13,7 @@ mod gnupg;
 mod init;
 mod inspect;
 mod kept;
+mod login;
 mod manual;
 mod policy;
 mod proof;
@@ -75,6 +77,9 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Inspect(arguments) => inspect::run(world, &arguments),
         Command::Doctor(arguments) => doctor::run(world, &arguments),
         Command::Init(arguments) => init::run(world, &arguments),
+        Command::Login(arguments) => login::run(world, &arguments),
+        Command::Logout => agent::lock(world),
+        Command::Agent(arguments) => agent::run(world, &arguments),
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
         Command::Policy(arguments) => policy::run(world, &arguments),
         Command::Trust(arguments) => trust::run(world, &arguments),

@@ -7,6 +7,7 @@
 mod ambient;
 mod browser;
 mod callback;
+mod demands;
 mod device;
 mod opener;
 mod page;
@@ -20,6 +21,7 @@ use url::Url;
 pub use self::{
     ambient::{AmbientError, CHOICES, Choice, ChoiceError, Kind, Source, VARIABLES, Variables, missing},
     browser::BrowserOptions,
+    demands::{DemandError, Demands},
     opener::{OpenFunction, Opener, OpenerError},
     provider::{LoginError, Provider},
     token::{Claims, MAXIMUM_TOKEN_BYTES, Token, TokenError},
@@ -159,10 +161,40 @@ pub fn obtain(
     prompter: &dyn Prompter,
     now: i64,
 ) -> Result<Token, IdentityError> {
-    if let Some(token) = find(http, options, environment)? {
-        token.check(&options.audience, now)?;
-        return Ok(token);
+    match find(http, options, environment, now)? {
+        Some(token) => Ok(token),
+        None => log_in(http, options, environment, prompter, now),
     }
+}
+
+/// [`obtain`] without asking anyone: a token that is given or around, for the audience and still good.
+///
+/// # Errors
+/// What is there is of no use.
+pub fn find(
+    http: &Http,
+    options: &Options,
+    environment: &Environment,
+    now: i64,
+) -> Result<Option<Token>, IdentityError> {
+    let token = look(http, options, environment)?;
+    if let Some(token) = &token {
+        token.check(&options.audience, now)?;
+    }
+    Ok(token)
+}
+
+/// [`obtain`] by asking a person, whatever is around.
+///
+/// # Errors
+/// Nobody may be asked, or nobody logged in.
+pub fn log_in(
+    http: &Http,
+    options: &Options,
+    environment: &Environment,
+    prompter: &dyn Prompter,
+    now: i64,
+) -> Result<Token, IdentityError> {
     let token = match &options.login {
         Some(Login::Browser(browser)) => {
             browser::log_in(http, &options.provider, browser, environment.browser.as_deref(), prompter)?
@@ -174,7 +206,7 @@ pub fn obtain(
     Ok(token)
 }
 
-fn find(http: &Http, options: &Options, environment: &Environment) -> Result<Option<Token>, IdentityError> {
+fn look(http: &Http, options: &Options, environment: &Environment) -> Result<Option<Token>, IdentityError> {
     if let Some(path) = &options.token_file {
         let text = ambient::read_token_file(path)
             .map_err(|reason| IdentityError::TokenFile { path: path.clone(), reason })?;

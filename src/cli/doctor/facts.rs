@@ -6,7 +6,8 @@ use crate::{
     cli::{
         World,
         gitsign::{self, Found},
-        settings, signing,
+        settings,
+        signing::{self, Settings},
         trust::roots,
         unheard::{self, Unheard},
     },
@@ -89,14 +90,14 @@ pub(super) fn gather(world: &World<'_>, offline: bool) -> Facts {
     let policy = settings::trust(world, known).map(|trust| trust.source);
     let instance = signing::instance_name(known).to_owned();
     let root = roots::resolve(world, known, &instance).map(|root| root.map(|root| root.facts));
-    let prospect = signing::prospect(world, known);
+    let access = Settings { world, configuration: known }.access(&instance);
     let environment = signing::identity_environment(world);
-    let identity = prospect
+    let identity = access
         .as_ref()
         .map_err(Failure::clone)
-        .and_then(|prospect| origin(&prospect.identity, &environment, world.now));
-    let issuer = prospect.as_ref().ok().and_then(|prospect| prospect.issuer.clone());
-    let plan = prospect.map(|prospect| prospect.plan);
+        .and_then(|access| origin(&access.options, &environment, world.now));
+    let issuer = access.as_ref().ok().map(|access| access.options.provider.issuer.clone());
+    let plan = access.map(|access| access.plan);
     let asks_a_person = matches!(identity, Ok(Origin::Login(_)));
     let servers =
         plan.as_ref().map(|plan| servers(plan, issuer.filter(|_| asks_a_person))).unwrap_or_default();
