@@ -40,6 +40,11 @@ fn without_a_terminal_nothing_is_published_and_the_command_is_named() {
     let command = "git config --global --add countersign.publish alice@example.com";
     assert!(words.contains(&format!("run '{command}'")), "{words}");
     assert_eq!(world.requests(), before, "nothing was asked for");
+    // Whoever would sign for us is not even started.
+    world.configure("[countersign]\n agent = always");
+    assert!(sign(3).contains("into a public log for good"));
+    assert_eq!(world.requests(), before, "nothing was asked for");
+    world.configure("[countersign]\n agent = off");
     // The command does what it says, for that address and no other.
     world.run("sh", &["-c", command]).check();
     sign(0);

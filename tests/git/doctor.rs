@@ -42,7 +42,9 @@ fn a_set_up_that_works_is_well() {
     let repository = world.repository("r", "sha1");
     let before = world.log_size();
     let found = diagnose(&repository, &[]);
-    for check in ["configuration", "policy", "trusted root", "servers", "identity", "committer", "clock"] {
+    for check in
+        ["configuration", "policy", "trusted root", "servers", "identity", "committer", "agent", "clock"]
+    {
         assert_eq!(state(&found(check)), ["well"], "{check} {:?}", found(check));
     }
     assert_eq!(state(&found("network")), ["well", "well"]);

@@ -305,6 +305,17 @@ pub(super) fn consent(facts: &Facts) -> Vec<Finding> {
     ]
 }
 
+pub(super) fn agent(kept: &Result<Option<usize>, Failure>) -> Vec<Finding> {
+    vec![match kept {
+        Ok(Some(logins)) => Finding::new("agent", State::Well, format!("it runs; logins kept: {logins}")),
+        Ok(None) => Finding::new("agent", State::Well, "none runs; where one is needed a login starts it"),
+        // Signing goes on without it.
+        Err(Failure { error, hints }) => {
+            Finding { hints: hints.clone(), ..Finding::new("agent", State::Warning, error) }
+        }
+    }]
+}
+
 pub(super) fn network(probes: Option<&[Probe]>) -> Vec<Finding> {
     let Some(probes) = probes else {
         return vec![Finding::new("network", State::Note, "not looked at: '--offline'")];

@@ -4,7 +4,7 @@ use std::{process::Command, thread, time::Duration};
 
 use crate::{
     cli::{
-        World,
+        World, agent,
         gitsign::{self, Found},
         settings,
         signing::{self, Settings},
@@ -48,6 +48,8 @@ pub(super) struct Facts {
     pub(super) plan: Result<SigningPlan, Failure>,
     /// Where an identity would come from.
     pub(super) identity: Result<Origin, Failure>,
+    /// How many logins the agent keeps, if one runs.
+    pub(super) agent: Result<Option<usize>, Failure>,
     /// What a job that has no identity is missing.
     pub(super) missing: Option<&'static str>,
     /// The address that git would write as the committer's.
@@ -116,6 +118,7 @@ pub(super) fn gather(world: &World<'_>, offline: bool) -> Facts {
         maximum_age: roots::maximum_age(known).ok().flatten(),
         plan,
         identity,
+        agent: agent::kept(world),
         missing: identity::missing(&environment.variables),
         committer,
         probes: (!offline).then(|| probe(servers, world.now)),

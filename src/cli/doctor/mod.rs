@@ -38,6 +38,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &DoctorArguments) -> Outcome
         checks::identity(&facts),
         checks::committer(&facts),
         checks::consent(&facts),
+        checks::agent(&facts.agent),
         checks::network(facts.probes.as_deref()),
         checks::clock(facts.probes.as_deref()),
         checks::forges(),

@@ -22,6 +22,7 @@ fn facts() -> Facts {
         maximum_age: None,
         plan: Err(Failure::new("no plan", "make one")),
         identity: Ok(Origin::Nobody),
+        agent: Ok(None),
         missing: None,
         committer: Some("a@example.org".to_owned()),
         probes: None,
@@ -203,4 +204,11 @@ fn what_would_be_published_is_told() {
     assert_eq!(only(agreed).state, State::Well);
     assert_eq!(check("work", b"", Some(address)), []);
     assert_eq!(check("public-good", b"", None), []);
+}
+
+#[test]
+fn an_agent_that_cannot_be_used_is_worth_a_word() {
+    assert_eq!(only(agent(&Ok(None))).state, State::Well);
+    assert_eq!(only(agent(&Ok(Some(2)))).said, "it runs; logins kept: 2");
+    assert_eq!(only(agent(&Err(Failure::new("its folder is open", "close it")))).state, State::Warning);
 }
