@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         now: clock(),
         clock,
         terminals: Terminals {
+            stdin: io::stdin().is_terminal(),
             stdout: io::stdout().is_terminal(),
             stderr: io::stderr().is_terminal(),
             // It knows NO_COLOR and its like.

@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("identity", &["service"]),
     ("sign", &["encoding", "identity", "service", "signature", "sigstore"]),
     ("agent", &["identity", "object", "service", "sign"]),
-    ("trust", &["encoding", "object", "policy", "repository", "sigstore", "verify", "words"]),
+    ("trust", &["encoding", "object", "policy", "repository", "signature", "sigstore", "verify", "words"]),
     ("hook", &["object", "policy", "repository", "sigstore", "trust", "verify", "words"]),
     ("gpg", &["words"]),
     ("manual", &[]),

@@ -197,7 +197,7 @@ fn judge(
     payload: &[u8],
     signature: &[u8],
 ) -> Result<(Answer, String), Failure> {
-    let mut trust = settings::trust(world, configuration)?;
+    let mut trust = settings::trust(world, configuration, None)?;
     let ring = std::mem::take(&mut trust.openpgp);
     if armor::kind(signature) == Some(armor::Kind::OpenPgp) {
         return Ok(judge_openpgp(world, &trust, ring, payload, signature));
@@ -276,7 +276,7 @@ fn judge_openpgp(
                     (outcome, format!("good signature by {by}, known as '{name}'{expired}"))
                 }
                 Standing::NoPolicy => {
-                    (outcome, format!("good signature by {by}; no policy names anyone{expired}"))
+                    (outcome, format!("good signature by {by}; {}{expired}", trust.nobody()))
                 }
                 // A key belongs to no instance, so its limits cannot be what is wrong.
                 Standing::Unnamed | Standing::NotBelieved => {
@@ -350,7 +350,7 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
             let remark = remark(identity, payload);
             (
                 Answer::Undefined(signer),
-                format!("countersign: good signature {by}; no policy names anyone{remark}\n"),
+                format!("countersign: good signature {by}; {}{remark}\n", trust.nobody()),
             )
         }
         Standing::NotBelieved => {
@@ -371,7 +371,7 @@ fn stated_answer(trust: &Trust, stated: &Stated) -> (Answer, String) {
             (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
         }
         Standing::NoPolicy => {
-            (Answer::Undefined(signer), format!("countersign: good signature {by}; no policy names anyone\n"))
+            (Answer::Undefined(signer), format!("countersign: good signature {by}; {}\n", trust.nobody()))
         }
         Standing::NotBelieved | Standing::Unnamed => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))

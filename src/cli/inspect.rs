@@ -20,7 +20,7 @@ use crate::{
     encoding::x509::Slices,
     object::{Commit, Payload, Signed, Tag},
     policy::policy_entry,
-    repository::{Configuration, PROOFS, Revision},
+    repository::{Configuration, PROOFS, Repository, Revision},
     signature::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
@@ -52,9 +52,10 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     let mut text = format!("{} {id}\n", object.kind);
     let described = match object.kind {
         Kind::Commit => Commit::parse(repository.hash(), &object.bytes)
-            .map(|commit| commit_status(world, &configuration, &mut text, kept, &commit)),
+            .map(|commit| commit_status(world, &configuration, &mut text, &repository, kept, &commit)),
         Kind::Tag => Tag::parse(repository.hash(), &object.bytes).map(|tag| {
-            Ok(Judge::new(world, &configuration, kept, &[&tag.signed])?.describe(&mut text, &tag.signed))
+            Ok(Judge::new(world, &configuration, &repository, kept, &[&tag.signed])?
+                .describe(&mut text, &tag.signed))
         }),
         kind => return Err(Failure::new(format!("'{id}' is a {kind}, which carries no signature"), hint)),
     };
@@ -74,15 +75,16 @@ fn commit_status(
     world: &World<'_>,
     configuration: &Configuration,
     text: &mut String,
+    repository: &Repository,
     kept: Kept<'_>,
     commit: &Commit<'_>,
 ) -> Outcome {
-    let hash = kept.reader.hash();
+    let hash = repository.hash();
     let bytes: Vec<Vec<u8>> = commit.merged_tags().take(commit.parents.len()).collect();
     let tags: Vec<_> = bytes.iter().map(|bytes| Tag::parse(hash, bytes).ok()).collect();
     let all: Vec<_> =
         std::iter::once(&commit.signed).chain(tags.iter().flatten().map(|tag| &tag.signed)).collect();
-    let judge = Judge::new(world, configuration, kept, &all)?;
+    let judge = Judge::new(world, configuration, repository, kept, &all)?;
     let mut status = judge.describe(text, &commit.signed);
     let asked = merged::Asked { hash, verifier: &judge.verifier, trust: &judge.trust, now: judge.now, kept };
     let lines = asked.judge(commit);
@@ -112,10 +114,11 @@ impl<'a> Judge<'a> {
     fn new(
         world: &World<'_>,
         configuration: &Configuration,
+        repository: &Repository,
         kept: Kept<'a>,
         all: &[&Signed<'_>],
     ) -> Result<Self, Failure> {
-        let mut trust = settings::trust(world, configuration)?;
+        let mut trust = settings::trust(world, configuration, Some(repository))?;
         let mut ring = std::mem::take(&mut trust.openpgp);
         let signatures = || all.iter().filter_map(|signed| signed.signature.as_ref());
         let is_openpgp = |signature: &Vec<u8>| armor::kind(signature) == Some(armor::Kind::OpenPgp);

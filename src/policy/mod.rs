@@ -17,7 +17,7 @@ use std::collections::HashMap;
 pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
 pub use check::Finding;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
-pub use file::{PolicyError, policy_entry};
+pub use file::{PolicyError, is_repository_id, policy_entry};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
 pub use pattern::{Pattern, PatternError};
@@ -50,6 +50,8 @@ const RULE_MEANING: &[u8] = b"countersign commit rule 1";
 /// A policy file that was read strictly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
+    repository: Option<String>,
+    serial: Option<u64>,
     instances: Vec<InstanceEntry>,
     other_refs: OtherRefs,
     identities: Vec<NamedIdentity>,
@@ -187,6 +189,18 @@ impl Policy {
     /// Whatever is unknown, missing or contradictory; nothing is passed over.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         file::parse(text)
+    }
+
+    /// The id of the repository that the policy is for, if it says one.
+    #[must_use]
+    pub fn repository(&self) -> Option<&str> {
+        self.repository.as_deref()
+    }
+
+    /// Its number, which grows with every change of a policy that is kept in a ref.
+    #[must_use]
+    pub fn serial(&self) -> Option<u64> {
+        self.serial
     }
 
     /// The instances that the file names, in its order; public-good is built in and not among them

@@ -17,6 +17,7 @@ fn facts() -> Facts {
         unheard: Vec::new(),
         gitsign: Vec::new(),
         policy: Ok(None),
+        is_unpinned: false,
         instance: "work".to_owned(),
         root: Ok(Some(root())),
         maximum_age: None,
@@ -211,4 +212,16 @@ fn an_agent_that_cannot_be_used_is_worth_a_word() {
     assert_eq!(only(agent(&Ok(None))).state, State::Well);
     assert_eq!(only(agent(&Ok(Some(2)))).said, "it runs; logins kept: 2");
     assert_eq!(only(agent(&Err(Failure::new("its folder is open", "close it")))).state, State::Warning);
+}
+
+#[test]
+fn who_says_who_counts() {
+    let check = |policy, is_unpinned| only(policy_of(policy, is_unpinned));
+    fn policy_of(policy: Result<Option<String>, Failure>, is_unpinned: bool) -> Vec<Finding> {
+        super::policy(&Facts { policy, is_unpinned, ..facts() })
+    }
+    assert_eq!(check(Ok(Some("policy 'p'".to_owned())), false).state, State::Well);
+    assert_eq!(check(Ok(None), false).state, State::Note);
+    assert!(check(Ok(None), true).hints[0].contains("countersign policy pin"));
+    assert_eq!(check(Err(Failure::new("unreadable", "mend it")), false).state, State::Broken);
 }
