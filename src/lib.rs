@@ -14,14 +14,14 @@
 //! | room | knows | must not know |
 //! |---|---|---|
 //! | [`words`] | how we speak to people: `error:`, `hint:`, escaping | what about |
-//! | [`encoding`] | DER, CMS and X.509 as slices, SHA-256 | what any of it means |
+//! | [`encoding`] | DER, CMS and X.509 as slices, BER made into DER, SHA-256 | what any of it means |
 //! | [`object`] | commits, tags, push certificates as raw bytes; object ids of both hash kinds | repositories, what is inside a signature |
-//! | [`signature`] | armor, the profile of a keyless CMS, SSHSIG and OpenPGP; bytes to claims and back | trust, network |
+//! | [`signature`] | armor, the profiles of a keyless CMS and of S/MIME, SSHSIG and OpenPGP; bytes to claims and back | trust, network |
 //! | [`sigstore`] | certificate, SCT, log entry, inclusion proof, checkpoint, timestamp, trusted root, signing config | the servers that made them |
 //! | [`verify`] | what has to be proven, in which order | where bytes came from, refs, policy |
 //! | [`policy`] | identities, rules, ref patterns, decisions | encodings, trust roots |
 //! | [`repository`] | gix: objects, what a push adds, quarantine, configuration, kept log entries | signatures |
-//! | [`trust`] | a policy with all that it names, read from one place | which place counts, signatures |
+//! | [`trust`] | a policy with all that it names: from a file, or followed in a ref from a commit that is believed | which file or commit that is |
 //! | [`identity`] | getting an identity token | certificates |
 //! | [`service`] | clients of the servers: Fulcio, Rekor v1 and v2, timestamp authority | git |
 //! | [`sign`] | payload in, signature out; what evidence to gather | which object is signed |

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    World, exit, gitsign, gnupg, kept,
+    World, exit, gitsign, gnupg, gpgsm, kept,
     settings::{self, Standing, Trust, Unclear},
     signing,
     trust::update,
@@ -26,6 +26,7 @@ use crate::{
     signature::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
         openpgp::Detached,
+        smime,
     },
     verify::{CannotTell, Identity, Key, Proven, Stated, TimeNotProven, Verdict, Verifier, openpgp::KeyRing},
     words::{self, Failure},
@@ -189,10 +190,14 @@ fn judge(
     payload: &[u8],
     signature: &[u8],
 ) -> Result<(Answer, String), Failure> {
-    let mut trust = settings::trust(world, configuration)?;
+    let mut trust = settings::trust(world, configuration, None)?;
     let ring = std::mem::take(&mut trust.openpgp);
     if armor::kind(signature) == Some(armor::Kind::OpenPgp) {
         return Ok(judge_openpgp(world, &trust, ring, payload, signature));
+    }
+    if smime::is_smime(signature) {
+        let authorities = std::mem::take(&mut trust.smime);
+        return Ok(gpgsm::judge(world, &trust, authorities, payload, signature));
     }
     let mut verifier = Verifier::new(std::mem::take(&mut trust.instances));
     if armor::kind(signature) == Some(armor::Kind::Ssh) {
@@ -268,7 +273,7 @@ fn judge_openpgp(
                     (outcome, format!("good signature by {by}, known as '{name}'{expired}"))
                 }
                 Standing::NoPolicy => {
-                    (outcome, format!("good signature by {by}; no policy names anyone{expired}"))
+                    (outcome, format!("good signature by {by}; {}{expired}", trust.nobody()))
                 }
                 // A key belongs to no instance, so its limits cannot be what is wrong.
                 Standing::Unnamed | Standing::NotBelieved => {
@@ -342,7 +347,7 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
             let remark = remark(identity, payload);
             (
                 Answer::Undefined(signer),
-                format!("countersign: good signature {by}; no policy names anyone{remark}\n"),
+                format!("countersign: good signature {by}; {}{remark}\n", trust.nobody()),
             )
         }
         Standing::NotBelieved => {
@@ -363,7 +368,7 @@ fn stated_answer(trust: &Trust, stated: &Stated) -> (Answer, String) {
             (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
         }
         Standing::NoPolicy => {
-            (Answer::Undefined(signer), format!("countersign: good signature {by}; no policy names anyone\n"))
+            (Answer::Undefined(signer), format!("countersign: good signature {by}; {}\n", trust.nobody()))
         }
         Standing::NotBelieved | Standing::Unnamed => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))

@@ -15,7 +15,7 @@ use super::{Arguments, Outcome, World, exit};
 use crate::words::Failure;
 
 /// What clap does not know, by the name of the page.
-const SECTIONS: [(&str, &str); 25] = [
+const SECTIONS: [(&str, &str); 28] = [
     ("countersign", include_str!("manual/countersign.roff")),
     ("countersign-completions", include_str!("manual/countersign-completions.roff")),
     ("countersign-doctor", include_str!("manual/countersign-doctor.roff")),
@@ -32,6 +32,9 @@ const SECTIONS: [(&str, &str); 25] = [
     ("countersign-proof", include_str!("manual/countersign-proof.roff")),
     ("countersign-proof-fetch", include_str!("manual/countersign-proof-fetch.roff")),
     ("countersign-proof-merge", include_str!("manual/countersign-proof-merge.roff")),
+    ("countersign-policy-pin", include_str!("manual/countersign-policy-pin.roff")),
+    ("countersign-policy-publish", include_str!("manual/countersign-policy-publish.roff")),
+    ("countersign-policy-show", include_str!("manual/countersign-policy-show.roff")),
     ("countersign-sandbox", include_str!("manual/countersign-sandbox.roff")),
     ("countersign-trust", include_str!("manual/countersign-trust.roff")),
     ("countersign-trust-add", include_str!("manual/countersign-trust-add.roff")),

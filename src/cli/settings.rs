@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     Environment, World,
+    policy::source::{self, Here, POLICY, Source, Unpinned},
     trust::roots::{self, Facts, Root},
 };
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
         trusted_root::{Instance, MAXIMUM_ROOT_BYTES, PUBLIC_GOOD},
     },
     trust::{Beside, Trust as Snapshot, read_policy},
-    verify::{CannotTell, Identity, Key, Proven, Stated, openpgp::KeyRing},
+    verify::{CannotTell, Identity, Key, Proven, Stated, openpgp::KeyRing, smime::Authorities},
     words::Failure,
 };
 
@@ -53,8 +54,14 @@ pub(super) struct Trust {
     pub(super) source: Option<String>,
     pub(super) identities: Vec<Identity>,
     pub(super) policy: Option<Policy>,
+    /// Where the policy comes from, if there is one.
+    pub(super) policy_source: Option<Source>,
+    /// A policy that was found and decides nothing.
+    pub(super) unpinned: Option<Unpinned>,
     /// The OpenPGP certificates that the policy counts.
     pub(super) openpgp: KeyRing,
+    /// The certificate authorities that the policy counts.
+    pub(super) smime: Authorities,
     /// Who may sign with which SSH key where no policy says so, and where that stands.
     pub(super) ssh_signers: Option<(AllowedSigners, String)>,
 }
@@ -120,8 +127,12 @@ impl Trust {
                 | CannotTell::UnknownTimestampAuthority
         );
         if !lacks || self.roots.is_empty() {
-            let unknown_key = *cause == CannotTell::UnknownKey;
-            return Unclear { cause: cause.to_string(), hint: None, unknown_key };
+            let unknown_key =
+                matches!(cause, CannotTell::UnknownKey | CannotTell::UnknownCertificateAuthority);
+            let hint = (*cause == CannotTell::UnknownCertificateAuthority).then(|| {
+                "name the certificate authority in a policy, under '[[certificate_authority]]'".to_owned()
+            });
+            return Unclear { cause: cause.to_string(), hint, unknown_key };
         }
         // Which instance was meant is not known where its authority is not.
         let ages: Vec<String> =
@@ -174,6 +185,14 @@ impl Trust {
                 .name(stated.keys(), stated.time().unwrap_or(now))
                 .map_or(Standing::Unnamed, Standing::Named),
             _ => self.standing_of_keys(stated.keys()),
+        }
+    }
+
+    /// What is said of a good signature where nobody is named.
+    pub(super) fn nobody(&self) -> &'static str {
+        match &self.unpinned {
+            Some(_) => "policy found, not pinned: see 'countersign policy pin'",
+            None => "no policy names anyone",
         }
     }
 
@@ -234,11 +253,27 @@ fn check_owner(world: &World<'_>, named: Option<&Path>, repository: &Repository)
     ))
 }
 
-/// What verification goes by, as protected configuration says.
-pub(super) fn trust(world: &World<'_>, configuration: &Configuration) -> Result<Trust, Failure> {
-    let mut trust = match path(world, configuration, "countersign.policy")? {
-        Some(policy) => policy_trust(world, configuration, &policy)?,
-        None => instances(world, configuration, &[])?,
+/// What verification goes by in `repository`, or the one around the world's directory, as protected
+/// configuration says.
+pub(super) fn trust(
+    world: &World<'_>,
+    configuration: &Configuration,
+    repository: Option<&Repository>,
+) -> Result<Trust, Failure> {
+    let mut trust = match (path(world, configuration, POLICY)?, repository) {
+        (Some(file), _) => {
+            let snapshot = Snapshot::load(&Beside::new(&file))?;
+            let source = Source::configured(&file, &snapshot, configuration);
+            by_policy(world, configuration, snapshot, source)?
+        }
+        (None, repository) => match source::here(world, configuration, repository)? {
+            Here::Pinned(found) => {
+                let (followed, source) = *found;
+                by_policy(world, configuration, followed.into_trust(), source)?
+            }
+            Here::Unpinned(found) => Trust { unpinned: Some(found), ..instances(world, configuration, &[])? },
+            Here::Nothing => instances(world, configuration, &[])?,
+        },
     };
     for (_, value) in configuration.get_all("countersign.trustedIdentity", Scopes::Protected) {
         let text = String::from_utf8_lossy(value);
@@ -261,28 +296,45 @@ pub(super) fn policy_trust(
     file: &Path,
 ) -> Result<Trust, Failure> {
     let file = world.directory.join(file);
-    let loaded = Snapshot::load(&Beside::new(&file))?;
+    let snapshot = Snapshot::load(&Beside::new(&file))?;
+    let source = Source::typed(&file, &snapshot);
+    by_policy(world, configuration, snapshot, source)
+}
+
+fn by_policy(
+    world: &World<'_>,
+    configuration: &Configuration,
+    snapshot: Snapshot,
+    source: Source,
+) -> Result<Trust, Failure> {
     let mut trust = instances(world, configuration, &[])?;
-    trust.openpgp = loaded.openpgp;
-    for (instance, place) in loaded.roots {
+    trust.openpgp = snapshot.openpgp;
+    trust.smime = snapshot.smime;
+    for (instance, place) in snapshot.roots {
         trust.put(roots::from_policy(instance, place)?);
     }
-    for name in &loaded.rootless {
+    for name in &snapshot.rootless {
         if let Some(root) = roots::resolve(world, configuration, name)? {
             trust.put(root);
         }
     }
-    let limits = loaded.policy.instances().iter();
+    let limits = snapshot.policy.instances().iter();
     trust.limits.extend(limits.map(|entry| (entry.name.clone(), entry.limits.clone())));
-    trust.source = Some(format!("policy '{}' sha256:{}", file.display(), hex::encode(loaded.digest)));
-    trust.policy = Some(loaded.policy);
+    trust.source = Some(source.words());
+    trust.policy_source = Some(source);
+    trust.policy = Some(snapshot.policy);
     Ok(trust)
 }
 
-/// The policy that protected configuration names, if it names one.
+/// The policy that counts here as protected configuration says, if one does.
 pub(super) fn policy(world: &World<'_>, configuration: &Configuration) -> Result<Option<Policy>, Failure> {
-    let file = path(world, configuration, "countersign.policy")?;
-    Ok(file.map(|file| read_policy(&Beside::new(&file))).transpose()?.map(|(policy, _)| policy))
+    if let Some(file) = path(world, configuration, POLICY)? {
+        return Ok(Some(read_policy(&Beside::new(&file))?.0));
+    }
+    Ok(match source::here(world, configuration, None)? {
+        Here::Pinned(found) => Some(found.0.into_trust().policy),
+        Here::Unpinned(_) | Here::Nothing => None,
+    })
 }
 
 /// Where no policy says who may sign, let git's own list of allowed signers say it for SSH keys, if

@@ -3,6 +3,7 @@
 //! What redirects trust, names a server or an instance, or runs a program counts from protected
 //! configuration only. Whoever set such a thing in a repository expects it to hold, so it is named.
 
+use super::policy::source;
 use crate::{
     repository::{Configuration, Scopes},
     words::Failure,
@@ -25,6 +26,10 @@ pub(super) struct Unheard {
 impl Unheard {
     /// The command that takes it over.
     pub(super) fn command(&self) -> String {
+        // What is pinned is looked at first.
+        if self.key.eq_ignore_ascii_case(source::PIN) {
+            return "countersign policy pin".to_owned();
+        }
         format!("countersign init --local --allow {}", self.key)
     }
 }

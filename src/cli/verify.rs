@@ -10,8 +10,9 @@ use rayon::prelude::*;
 use super::{
     Outcome, World,
     arguments::{Format, VerifyArguments},
-    gnupg,
+    gnupg, gpgsm,
     kept::{self, Kept},
+    policy::source::{self, Source},
     report::{Answer, Line, Report, Tally},
     settings::{self, Trust},
     trust::roots,
@@ -47,10 +48,11 @@ struct Judge<'a> {
 pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome {
     let configuration = settings::configuration(world)?;
     let repository = settings::repository(world, arguments.repository.as_deref())?;
-    let mut trust = trust(world, arguments, &configuration)?;
+    let mut trust = trust(world, arguments, &configuration, &repository)?;
     let ring = std::mem::take(&mut trust.openpgp);
     let verifier = Verifier::new(std::mem::take(&mut trust.instances))
         .with_openpgp(ring)
+        .with_smime(std::mem::take(&mut trust.smime))
         .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     if arguments.verbose {
         tell_sources(world, &trust);
@@ -62,7 +64,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     let (verifier, now) = (&verifier, world.now);
     let judge = Judge { repository: &repository, objects, verifier, trust: &trust, tags, proofs, now };
     let format = if arguments.json { Format::Json } else { arguments.format };
-    let mut report = Report::new(format, world.terminals.colours);
+    let mut report =
+        Report::new(format, world.terminals.colours, trust.policy_source.as_ref().map(Source::json));
     let mut tally = Tally::default();
     let outcome = judge_all(world, &judge, tasks, &mut report, &mut tally);
     report.finish(world, &tally, outcome.as_ref().err())?;
@@ -70,7 +73,12 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     for gap in tally.gaps() {
         world.complain(&gap.to_string());
     }
-    if tally.unnamed {
+    for warning in
+        source::unheard(&configuration).iter().chain(&trust.unpinned.map(|found| found.warning(&repository)))
+    {
+        world.complain(&source::as_warning(warning));
+    }
+    if tally.unnamed && trust.unpinned.is_none() {
         world.complain(
             "warning: signatures are proven, but neither a policy nor '--identity' says who should sign\n\
              hint: name one signer with '--identity SUBJECT --issuer URL', or a policy with '--policy FILE'\n\
@@ -117,8 +125,11 @@ fn judge_all(
         );
         gathered = next;
         if judge.trust.source.is_none() && lines.iter().any(Line::lacks_key) {
-            let own =
-                own.get_or_insert_with(|| Verifier::new(Vec::new()).with_openpgp(gnupg::ring(world, None)));
+            let own = own.get_or_insert_with(|| {
+                Verifier::new(Vec::new())
+                    .with_openpgp(gnupg::ring(world, None))
+                    .with_smime(gpgsm::authorities(world))
+            });
             judge.again(own, &mut lines);
         }
         lines.iter().for_each(|line| tally.count(line));
@@ -151,6 +162,7 @@ fn trust(
     world: &World<'_>,
     arguments: &VerifyArguments,
     configuration: &crate::repository::Configuration,
+    repository: &Repository,
 ) -> Result<Trust, Failure> {
     let mut trust = match (&arguments.policy, &arguments.identity, &arguments.issuer) {
         (Some(policy), ..) => settings::policy_trust(world, configuration, policy)?,
@@ -164,7 +176,7 @@ fn trust(
             trust
         }
         _ => {
-            let mut trust = settings::trust(world, configuration)?;
+            let mut trust = settings::trust(world, configuration, Some(repository))?;
             settings::name_ssh_signers(world, configuration, &mut trust)?;
             trust
         }
@@ -181,6 +193,9 @@ fn trust(
 fn tell_sources(world: &mut World<'_>, trust: &Trust) {
     let source = trust.source.as_deref().unwrap_or("nobody is named");
     let mut text = format!("identities: {}\n", words::escape(source));
+    if let Some(source) = &trust.policy_source {
+        text.push_str(&source.details(world));
+    }
     if let Some((_, source)) = &trust.ssh_signers {
         text.push_str(&format!("SSH signers: {}\n", words::escape(source)));
     }

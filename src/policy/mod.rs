@@ -4,6 +4,7 @@
 //! refusal. Pure: it reads no file, clock or environment; trusted roots are only names and digests here.
 
 mod allowed_signers;
+mod certificate_authorities;
 mod check;
 mod decision;
 mod file;
@@ -15,9 +16,11 @@ mod proof_fault;
 use std::collections::HashMap;
 
 pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
+use certificate_authorities::CertificateAuthorities;
+pub use certificate_authorities::{AuthorityEntry, x509_entry};
 pub use check::Finding;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
-pub use file::{PolicyError, policy_entry};
+pub use file::{PolicyError, is_repository_id, policy_entry};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
 pub use pattern::{Pattern, PatternError};
@@ -50,6 +53,8 @@ const RULE_MEANING: &[u8] = b"countersign commit rule 1";
 /// A policy file that was read strictly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
+    repository: Option<String>,
+    serial: Option<u64>,
     instances: Vec<InstanceEntry>,
     other_refs: OtherRefs,
     identities: Vec<NamedIdentity>,
@@ -57,6 +62,7 @@ pub struct Policy {
     key_names: HashMap<Key, String>,
     rules: Vec<Rule>,
     openpgp: OpenPgp,
+    certificate_authorities: CertificateAuthorities,
 }
 
 /// A trusted root that the policy counts.
@@ -189,6 +195,18 @@ impl Policy {
         file::parse(text)
     }
 
+    /// The id of the repository that the policy is for, if it says one.
+    #[must_use]
+    pub fn repository(&self) -> Option<&str> {
+        self.repository.as_deref()
+    }
+
+    /// Its number, which grows with every change of a policy that is kept in a ref.
+    #[must_use]
+    pub fn serial(&self) -> Option<u64> {
+        self.serial
+    }
+
     /// The instances that the file names, in its order; public-good is built in and not among them
     /// unless the file gives it a root of its own or limits it.
     #[must_use]
@@ -263,21 +281,28 @@ impl Policy {
     ///
     /// Two rules with the same digest would answer alike about every commit. `root_digest` gives the
     /// digest of an instance's trusted root; `None` if it does not know one that is needed, or if the
-    /// certificate of an OpenPGP key has not been given to [`Self::take_openpgp_certificates`].
+    /// certificate of an OpenPGP key has not been given to [`Self::take_openpgp_certificates`], or an
+    /// authority's file not to [`Self::take_certificate_authorities`].
     #[must_use]
     pub fn commit_rule_digest(
         &self,
         rule: &Rule,
         root_digest: impl Fn(&str) -> Option<[u8; 32]>,
     ) -> Option<[u8; 32]> {
-        self.rule_digest(rule, root_digest, |fingerprint| self.openpgp.digest(fingerprint))
+        self.rule_digest(rule, root_digest, |key| match key {
+            Key::OpenPgp { fingerprint } => self.openpgp.digest(fingerprint),
+            Key::X509 { authority, .. } | Key::X509Certificate { authority, .. } => {
+                self.certificate_authorities.digest(authority)
+            }
+            Key::Ssh { .. } | Key::SshCertificate { .. } => None,
+        })
     }
 
     fn rule_digest(
         &self,
         rule: &Rule,
         root_digest: impl Fn(&str) -> Option<[u8; 32]>,
-        certificate_digest: impl Fn(&str) -> Option<[u8; 32]>,
+        file_digest: impl Fn(&Key) -> Option<[u8; 32]>,
     ) -> Option<[u8; 32]> {
         let mut canonical = Vec::new();
         // Each field behind its length: no two lists of fields have the same bytes.
@@ -319,8 +344,11 @@ impl Policy {
                 for key in keys {
                     field(b"key");
                     field(key.to_string().as_bytes());
-                    if let Key::OpenPgp { fingerprint } = key {
-                        field(&certificate_digest(fingerprint)?);
+                    match key {
+                        Key::OpenPgp { .. } | Key::X509 { .. } | Key::X509Certificate { .. } => {
+                            field(&file_digest(key)?);
+                        }
+                        Key::Ssh { .. } | Key::SshCertificate { .. } => {}
                     }
                 }
             }

@@ -163,9 +163,15 @@ pub(super) fn gitsign(found: &[Found]) -> Vec<Finding> {
         .collect()
 }
 
-pub(super) fn policy(policy: &Result<Option<String>, Failure>) -> Vec<Finding> {
-    vec![match policy {
+pub(super) fn policy(facts: &Facts) -> Vec<Finding> {
+    vec![match &facts.policy {
         Ok(Some(source)) => Finding::new("policy", State::Well, format!("who counts is said by {source}")),
+        Ok(None) if facts.is_unpinned => Finding::new(
+            "policy",
+            State::Note,
+            "the repository brings a policy, which decides nothing until it is pinned",
+        )
+        .hint("look at it with 'countersign policy show', and pin it with 'countersign policy pin'"),
         Ok(None) => {
             Finding::new("policy", State::Note, "nobody is named: signatures are proven, and nobody counts")
                 .hint(

@@ -39,6 +39,8 @@ pub(super) struct Facts {
     pub(super) gitsign: Vec<Found>,
     /// Where names come from, if from anywhere.
     pub(super) policy: Result<Option<String>, Failure>,
+    /// The repository brings a policy that nobody has pinned.
+    pub(super) is_unpinned: bool,
     /// The instance to sign with, and its trusted root.
     pub(super) instance: String,
     pub(super) root: Result<Option<roots::Facts>, Failure>,
@@ -86,7 +88,9 @@ pub(super) fn gather(world: &World<'_>, offline: bool) -> Facts {
     let configuration = settings::configuration(world);
     let nothing = Configuration::default();
     let known = configuration.as_ref().unwrap_or(&nothing);
-    let policy = settings::trust(world, known).map(|trust| trust.source);
+    let policy = settings::trust(world, known, None);
+    let is_unpinned = policy.as_ref().is_ok_and(|trust| trust.unpinned.is_some());
+    let policy = policy.map(|trust| trust.source);
     let instance = signing::instance_name(known).to_owned();
     let root = roots::resolve(world, known, &instance).map(|root| root.map(|root| root.facts));
     let prospect = signing::prospect(world, known);
@@ -110,6 +114,7 @@ pub(super) fn gather(world: &World<'_>, offline: bool) -> Facts {
         unheard: unheard::unheard(known),
         gitsign: gitsign::found(&world.environment, known),
         policy,
+        is_unpinned,
         instance,
         root,
         maximum_age: roots::maximum_age(known).ok().flatten(),

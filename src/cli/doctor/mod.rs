@@ -32,7 +32,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &DoctorArguments) -> Outcome
         checks::configuration(&facts),
         checks::unheard(&facts.unheard),
         checks::gitsign(&facts.gitsign),
-        checks::policy(&facts.policy),
+        checks::policy(&facts),
         checks::trusted_root(&facts),
         checks::servers(&facts.plan),
         checks::identity(&facts),

@@ -31,7 +31,7 @@ type Found = (ObjectId, Became, Option<Vec<u8>>);
 pub(super) fn run(world: &mut World<'_>, arguments: &FetchArguments) -> Outcome {
     let configuration = settings::configuration(world)?;
     let repository = settings::repository(world, arguments.common.repository.as_deref())?;
-    let mut trust = settings::trust(world, &configuration)?;
+    let mut trust = settings::trust(world, &configuration, Some(&repository))?;
     let verifier = Verifier::new(std::mem::take(&mut trust.instances));
     let lookup = Lookup::new(world, &configuration, &verifier)?;
     let author = author(world, &configuration);

@@ -18,7 +18,7 @@ const MAXIMUM_TOLD: usize = 16;
 pub(super) fn run(world: &mut World<'_>, arguments: &MergeArguments) -> Outcome {
     let configuration = settings::configuration(world)?;
     let repository = settings::repository(world, arguments.common.repository.as_deref())?;
-    let mut trust = settings::trust(world, &configuration)?;
+    let mut trust = settings::trust(world, &configuration, Some(&repository))?;
     let verifier = Verifier::new(std::mem::take(&mut trust.instances));
     let hint = "name a commit of somebody else's 'refs/countersign/proofs', such as FETCH_HEAD";
     let resolved = repository.resolve(&arguments.commit).map_err(|error| Failure::new(error, hint))?;

@@ -9,6 +9,15 @@ use crate::{
     verify::{Identity, ProvenTime},
 };
 
+/// One object, and the policy that it was judged by.
+pub(super) fn line(line: &Line, policy: Option<&Value>) -> Value {
+    let mut value = object(line);
+    if let Some(policy) = policy {
+        value["policy"] = policy.clone();
+    }
+    value
+}
+
 /// One object with everything that is proven of it.
 pub(super) fn object(line: &Line) -> Value {
     let (status, cause) = line.status();

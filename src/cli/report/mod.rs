@@ -304,17 +304,20 @@ fn worse(one: u8, other: u8) -> u8 {
 
 /// A report that is being written.
 pub(super) enum Report {
-    Text { colours: bool },
-    Json,
+    Text {
+        colours: bool,
+    },
+    /// With where the policy comes from.
+    Json(Option<serde_json::Value>),
     Sarif(sarif::Sarif),
     Junit(junit::Junit),
 }
 
 impl Report {
-    pub(super) fn new(format: Format, colours: bool) -> Self {
+    pub(super) fn new(format: Format, colours: bool, policy: Option<serde_json::Value>) -> Self {
         match format {
             Format::Text => Self::Text { colours },
-            Format::Json => Self::Json,
+            Format::Json => Self::Json(policy),
             Format::Sarif => Self::Sarif(sarif::Sarif::default()),
             Format::Junit => Self::Junit(junit::Junit::new()),
         }
@@ -324,7 +327,9 @@ impl Report {
     pub(super) fn lines(&mut self, lines: &[Line]) -> Result<String, Failure> {
         Ok(match self {
             Self::Text { colours } => text::table(lines, *colours),
-            Self::Json => lines.iter().map(|line| format!("{}\n", json::object(line))).collect(),
+            Self::Json(policy) => {
+                lines.iter().map(|line| format!("{}\n", json::line(line, policy.as_ref()))).collect()
+            }
             Self::Sarif(sarif) => sarif.results(lines),
             Self::Junit(junit) => {
                 junit.keep(lines)?;
@@ -341,7 +346,7 @@ impl Report {
         failure: Option<&Failure>,
     ) -> Result<(), Failure> {
         match self {
-            Self::Text { .. } | Self::Json => Ok(()),
+            Self::Text { .. } | Self::Json(_) => Ok(()),
             Self::Sarif(sarif) => {
                 world.say(&sarif.end(tally, failure));
                 Ok(())

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub use error::PolicyError;
 pub(super) use identity::kind_name;
 pub use identity::policy_entry;
+pub(super) use identity::quoted;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
@@ -19,7 +20,10 @@ use self::{
     keys::check_keys,
     rule::{RuleText, UNSIGNED, named_rule},
 };
-use super::{BUILT_IN, InstanceEntry, LimitError, Limits, OpenPgp, OtherRefs, PUBLIC_GOOD, Policy, Rule};
+use super::{
+    AuthorityEntry, BUILT_IN, CertificateAuthorities, InstanceEntry, LimitError, Limits, OpenPgp, OtherRefs,
+    PUBLIC_GOOD, Policy, Rule,
+};
 use crate::words::escape;
 
 #[derive(Deserialize)]
@@ -27,11 +31,15 @@ use crate::words::escape;
 struct Document {
     #[expect(dead_code, reason = "checked before anything else is read")]
     version: i64,
+    repository: Option<String>,
+    serial: Option<u64>,
     other_refs: OtherRefs,
     #[serde(default)]
     instance: Vec<InstanceText>,
     #[serde(default)]
     openpgp_certificates: Vec<OpenPgpCertificatesText>,
+    #[serde(default)]
+    certificate_authority: Vec<CertificateAuthorityText>,
     #[serde(default)]
     identity: BTreeMap<String, IdentityText>,
     #[serde(default)]
@@ -49,6 +57,13 @@ struct InstanceText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OpenPgpCertificatesText {
+    file: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CertificateAuthorityText {
+    name: String,
     file: String,
 }
 
@@ -72,6 +87,13 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         return Err(PolicyError::MissingOtherRefs);
     }
     let document: Document = toml::from_str(text).map_err(syntax)?;
+
+    if let Some(id) = document.repository.as_ref().filter(|id| !is_repository_id(id)) {
+        return Err(PolicyError::Repository(escape(id)));
+    }
+    if document.serial == Some(0) {
+        return Err(PolicyError::Serial);
+    }
 
     let mut instance_names = BTreeSet::from([PUBLIC_GOOD.to_owned()]);
     let mut seen = BTreeSet::new();
@@ -97,11 +119,27 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         openpgp_certificates.push(file);
     }
 
+    let mut authorities: Vec<AuthorityEntry> = Vec::new();
+    for CertificateAuthorityText { name, file } in document.certificate_authority {
+        check_name(&name)?;
+        if name.contains('=') {
+            return Err(PolicyError::Name(name));
+        }
+        if file.is_empty() {
+            let place = format!("certificate authority '{name}'");
+            return Err(PolicyError::Empty { key: "file", place });
+        }
+        if authorities.iter().any(|entry| entry.name == name) {
+            return Err(PolicyError::DuplicateName { what: "certificate authorities", name });
+        }
+        authorities.push(AuthorityEntry { name, file });
+    }
+
     let mut identities = Vec::new();
     let mut names = HashMap::new();
     let mut key_names = HashMap::new();
     for (name, identity) in document.identity {
-        let identity = named_identity(name, identity, &instance_names)?;
+        let identity = named_identity(name, identity, &instance_names, &authorities)?;
         for signer in &identity.keyless {
             let entry = instances.iter().find(|entry| entry.name == signer.instance);
             if entry.is_some_and(|entry| !entry.limits.believe(signer)) {
@@ -135,6 +173,8 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         rules.push(rule);
     }
     Ok(Policy {
+        repository: document.repository,
+        serial: document.serial,
         instances,
         other_refs: document.other_refs,
         identities,
@@ -142,6 +182,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         key_names,
         rules,
         openpgp: OpenPgp::new(openpgp_certificates),
+        certificate_authorities: CertificateAuthorities::new(authorities),
     })
 }
 
@@ -165,6 +206,16 @@ fn instance_entry(text: InstanceText) -> Result<InstanceEntry, PolicyError> {
         _ => PolicyError::Empty { key: "issuers", place: place() },
     })?;
     Ok(InstanceEntry { name, trusted_root, limits })
+}
+
+/// Whether `text` may be the id of a repository: one word without anything that a terminal, a setting or a
+/// path could read differently.
+#[must_use]
+pub fn is_repository_id(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/@+".contains(&byte);
+    (1..=200).contains(&text.len())
+        && text.bytes().all(plain)
+        && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
 }
 
 /// A name that looks like itself in every message, and not like the word that means "nobody".
@@ -219,6 +270,25 @@ mod tests {
             PolicyError::UnknownVersion("2".to_owned()),
             "and not an unknown key"
         );
+    }
+
+    #[test]
+    fn a_policy_may_say_for_which_repository_and_how_new_it_is() {
+        let with = |lines: &str| Policy::parse(&format!("version = 1\n{lines}\nother_refs = \"refuse\"\n"));
+        let policy = with("repository = \"example.com/a\"\nserial = 7").unwrap();
+        assert_eq!((policy.repository(), policy.serial()), (Some("example.com/a"), Some(7)));
+        assert_eq!((with("").unwrap().repository(), with("").unwrap().serial()), (None, None));
+        assert_eq!(with("serial = 0").unwrap_err(), PolicyError::Serial);
+        for serial in ["-1", "1.0", "\"1\"", "99999999999999999999"] {
+            assert!(
+                matches!(with(&format!("serial = {serial}")), Err(PolicyError::Syntax { .. })),
+                "{serial}"
+            );
+        }
+        for id in ["", "a b", "-a", "/a", "a\\tb", "a\\u202e", "ä", &"a".repeat(201)] {
+            let refused = with(&format!("repository = \"{id}\"")).unwrap_err();
+            assert!(matches!(refused, PolicyError::Repository(_)), "{id}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ fn facts() -> Facts {
         unheard: Vec::new(),
         gitsign: Vec::new(),
         policy: Ok(None),
+        is_unpinned: false,
         instance: "work".to_owned(),
         root: Ok(Some(root())),
         maximum_age: None,
@@ -203,4 +204,16 @@ fn what_would_be_published_is_told() {
     assert_eq!(only(agreed).state, State::Well);
     assert_eq!(check("work", b"", Some(address)), []);
     assert_eq!(check("public-good", b"", None), []);
+}
+
+#[test]
+fn who_says_who_counts() {
+    let check = |policy, is_unpinned| only(policy_of(policy, is_unpinned));
+    fn policy_of(policy: Result<Option<String>, Failure>, is_unpinned: bool) -> Vec<Finding> {
+        super::policy(&Facts { policy, is_unpinned, ..facts() })
+    }
+    assert_eq!(check(Ok(Some("policy 'p'".to_owned())), false).state, State::Well);
+    assert_eq!(check(Ok(None), false).state, State::Note);
+    assert!(check(Ok(None), true).hints[0].contains("countersign policy pin"));
+    assert_eq!(check(Err(Failure::new("unreadable", "mend it")), false).state, State::Broken);
 }
