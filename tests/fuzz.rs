@@ -34,13 +34,17 @@ use countersign::{
         api_entry::HashedRecordEntry, certificate::SigningCertificate, checkpoint::Checkpoint,
         log_entry::TransparencyLogEntry, sct::Sct, timestamp::TimestampToken, trusted_root::Instance,
     },
-    verify::{Verdict, Verifier, openpgp::KeyRing},
+    verify::{
+        Verdict, Verifier,
+        openpgp::KeyRing,
+        smime::{Authorities, CertificateAuthority},
+    },
 };
 use der::asn1::ObjectIdentifier;
 use forge::World;
 use jiff::tz::TimeZone;
 use prost::Message as _;
-use targets::{NOW, PAYLOAD, SIGNER, SSH_SIGNERS, TARGETS};
+use targets::{NOW, PAYLOAD, SIGNER, SMIME_PAYLOAD, SSH_SIGNERS, TARGETS};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
@@ -103,6 +107,13 @@ fn is_taken(target: &str, seed: &[u8]) -> bool {
         "ssh_signature" => {
             let verdict = Verifier::new(Vec::new()).verify(&Payload::whole(PAYLOAD), seed, NOW);
             matches!(verdict, Verdict::Stated(stated) if SSH_SIGNERS.contains(&stated.signing_key()))
+        }
+        "smime" => {
+            let authority = fs::read(folder().join("authority.pem")).unwrap();
+            let authority = CertificateAuthority::from_pem("corp", &authority).unwrap();
+            let verifier = Verifier::new(Vec::new()).with_smime(Authorities::new(vec![authority]));
+            let armor = armor::encode(seed);
+            matches!(verifier.verify(&Payload::whole(SMIME_PAYLOAD), &armor, NOW), Verdict::Stated(_))
         }
         "tag" => either(&|hash| Tag::parse(hash, seed).is_ok_and(|tag| tag.signed.signature.is_some())),
         "timestamp" => TimestampToken::parse(seed).is_ok(),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    World, exit, gitsign, gnupg, kept,
+    World, exit, gitsign, gnupg, gpgsm, kept,
     settings::{self, Standing, Trust, Unclear},
     signing,
     trust::update,
@@ -26,6 +26,7 @@ use crate::{
     signature::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
         openpgp::Detached,
+        smime,
     },
     verify::{CannotTell, Identity, Key, Proven, Stated, TimeNotProven, Verdict, Verifier, openpgp::KeyRing},
     words::{self, Failure},
@@ -201,6 +202,10 @@ fn judge(
     let ring = std::mem::take(&mut trust.openpgp);
     if armor::kind(signature) == Some(armor::Kind::OpenPgp) {
         return Ok(judge_openpgp(world, &trust, ring, payload, signature));
+    }
+    if smime::is_smime(signature) {
+        let authorities = std::mem::take(&mut trust.smime);
+        return Ok(gpgsm::judge(world, &trust, authorities, payload, signature));
     }
     let mut verifier = Verifier::new(std::mem::take(&mut trust.instances));
     if armor::kind(signature) == Some(armor::Kind::Ssh) {

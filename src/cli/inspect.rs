@@ -2,6 +2,7 @@
 //!
 //! Claims are shown as claims; the policy line is offered for a proven signature only.
 
+mod smime;
 mod ssh;
 
 use std::fmt::Write as _;
@@ -11,7 +12,7 @@ use gix::objs::Kind;
 use super::{
     Outcome, World,
     arguments::InspectArguments,
-    exit, gnupg,
+    exit, gnupg, gpgsm,
     kept::{self, Kept},
     settings::{self, Standing, Trust, Unclear},
     verify::merged,
@@ -19,18 +20,19 @@ use super::{
 use crate::{
     encoding::x509::Slices,
     object::{Commit, Payload, Signed, Tag},
-    policy::policy_entry,
+    policy::{policy_entry, x509_entry},
     repository::{Configuration, PROOFS, Repository, Revision},
     signature::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
         openpgp::Detached,
+        smime::is_smime,
     },
     sigstore::{
         certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry,
         timestamp::TimestampToken,
     },
-    verify::{Key, TimeNotProven, Verdict, Verifier},
+    verify::{Key, TimeNotProven, Verdict, Verifier, smime::Authorities},
     words::{self, Failure},
 };
 
@@ -125,8 +127,13 @@ impl<'a> Judge<'a> {
         if trust.policy.is_none() && signatures().any(is_openpgp) {
             ring.extend(gnupg::ring(world, None));
         }
+        let mut authorities = std::mem::take(&mut trust.smime);
+        if trust.policy.is_none() && signatures().any(|signature| is_smime(signature)) {
+            authorities = gpgsm::authorities(world);
+        }
         let verifier = Verifier::new(std::mem::take(&mut trust.instances))
             .with_openpgp(ring)
+            .with_smime(authorities)
             .with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
         Ok(Self { verifier, trust, kept, now: world.now })
     }
@@ -138,7 +145,7 @@ impl<'a> Judge<'a> {
             return exit::BAD;
         };
         text.push_str("claims, none of them proven:\n");
-        if let Err(reason) = claims(text, &signed.payload, signature) {
+        if let Err(reason) = claims(text, &signed.payload, signature, self.verifier.smime()) {
             line(text, "  unreadable", &reason);
         }
         let verdict = self.kept.judge(&self.verifier, signed, self.now).expect("there is a signature");
@@ -194,6 +201,16 @@ impl<'a> Judge<'a> {
                         }
                         text.push_str("if you know this to be the right person, name it in a policy:\n");
                         writeln!(text, "  openpgp = [\"{fingerprint}\"]").expect("a string takes everything");
+                    }
+                }
+                // The first is the address, if the certificate has one: it outlives the certificate.
+                if let Some(entry) = stated.keys().first().and_then(x509_entry) {
+                    text.push_str("if you know this to be the right person, name it in a policy:\n");
+                    writeln!(text, "  x509 = [{entry}]").expect("a string takes everything");
+                    if self.trust.policy.is_none() {
+                        text.push_str(
+                            "with the authority's certificates under '[[certificate_authority]]' there\n",
+                        );
                     }
                 }
                 if let Some(entry) = ssh::policy_line(signature) {
@@ -255,9 +272,18 @@ fn openpgp_claims(text: &mut String, signature: &[u8]) -> Result<(), String> {
 }
 
 /// What the parts of the signature say of themselves.
-fn claims(text: &mut String, payload: &Payload<'_>, signature: &[u8]) -> Result<(), String> {
+fn claims(
+    text: &mut String,
+    payload: &Payload<'_>,
+    signature: &[u8],
+    authorities: &Authorities,
+) -> Result<(), String> {
     let words = |error: &dyn std::error::Error| error.to_string();
     match armor::kind(signature) {
+        Some(armor::Kind::Cms) if is_smime(signature) => {
+            let der = armor::decode(signature).map_err(|error| words(&error))?;
+            return smime::claims(text, payload, &der, authorities);
+        }
         Some(armor::Kind::Cms) => line(text, "  kind", &"CMS ('SIGNED MESSAGE')"),
         Some(armor::Kind::OpenPgp) => {
             line(text, "  kind", &"OpenPGP");

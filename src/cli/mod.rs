@@ -10,6 +10,7 @@ mod doctor;
 mod git_program;
 mod gitsign;
 mod gnupg;
+mod gpgsm;
 mod init;
 mod inspect;
 mod kept;

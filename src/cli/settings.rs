@@ -29,7 +29,7 @@ use crate::{
         trusted_root::{Instance, MAXIMUM_ROOT_BYTES, PUBLIC_GOOD},
     },
     trust::{Beside, Trust as Snapshot, read_policy},
-    verify::{CannotTell, Identity, Key, Proven, Stated, openpgp::KeyRing},
+    verify::{CannotTell, Identity, Key, Proven, Stated, openpgp::KeyRing, smime::Authorities},
     words::Failure,
 };
 
@@ -60,6 +60,8 @@ pub(super) struct Trust {
     pub(super) unpinned: Option<Unpinned>,
     /// The OpenPGP certificates that the policy counts.
     pub(super) openpgp: KeyRing,
+    /// The certificate authorities that the policy counts.
+    pub(super) smime: Authorities,
     /// Who may sign with which SSH key where no policy says so, and where that stands.
     pub(super) ssh_signers: Option<(AllowedSigners, String)>,
 }
@@ -125,8 +127,12 @@ impl Trust {
                 | CannotTell::UnknownTimestampAuthority
         );
         if !lacks || self.roots.is_empty() {
-            let unknown_key = *cause == CannotTell::UnknownKey;
-            return Unclear { cause: cause.to_string(), hint: None, unknown_key };
+            let unknown_key =
+                matches!(cause, CannotTell::UnknownKey | CannotTell::UnknownCertificateAuthority);
+            let hint = (*cause == CannotTell::UnknownCertificateAuthority).then(|| {
+                "name the certificate authority in a policy, under '[[certificate_authority]]'".to_owned()
+            });
+            return Unclear { cause: cause.to_string(), hint, unknown_key };
         }
         // Which instance was meant is not known where its authority is not.
         let ages: Vec<String> =
@@ -303,6 +309,7 @@ fn by_policy(
 ) -> Result<Trust, Failure> {
     let mut trust = instances(world, configuration, &[])?;
     trust.openpgp = snapshot.openpgp;
+    trust.smime = snapshot.smime;
     for (instance, place) in snapshot.roots {
         trust.put(roots::from_policy(instance, place)?);
     }

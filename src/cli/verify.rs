@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::{
     Outcome, World,
     arguments::{Format, VerifyArguments},
-    gnupg,
+    gnupg, gpgsm,
     kept::{self, Kept},
     policy::source::{self, Source},
     report::{Answer, Line, Report, Tally},
@@ -52,6 +52,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     let ring = std::mem::take(&mut trust.openpgp);
     let verifier = Verifier::new(std::mem::take(&mut trust.instances))
         .with_openpgp(ring)
+        .with_smime(std::mem::take(&mut trust.smime))
         .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     if arguments.verbose {
         tell_sources(world, &trust);
@@ -124,8 +125,11 @@ fn judge_all(
         );
         gathered = next;
         if judge.trust.source.is_none() && lines.iter().any(Line::lacks_key) {
-            let own =
-                own.get_or_insert_with(|| Verifier::new(Vec::new()).with_openpgp(gnupg::ring(world, None)));
+            let own = own.get_or_insert_with(|| {
+                Verifier::new(Vec::new())
+                    .with_openpgp(gnupg::ring(world, None))
+                    .with_smime(gpgsm::authorities(world))
+            });
             judge.again(own, &mut lines);
         }
         lines.iter().for_each(|line| tally.count(line));

@@ -273,8 +273,15 @@ impl Refusal {
             Cause::CannotTell(CannotTell::UnknownAuthority | CannotTell::UnknownLog) => {
                 "sign with an instance whose trusted root the policy names, or have the root added".to_owned()
             }
+            Cause::CannotTell(CannotTell::UnknownCertificateAuthority) => {
+                "sign with a certificate of an authority that the policy names, or have the authority added"
+                    .to_owned()
+            }
             Cause::CannotTell(
-                CannotTell::KeyRevoked
+                CannotTell::CertificateChainWindow
+                | CannotTell::CertificateUsage
+                | CannotTell::KeyExpired
+                | CannotTell::KeyRevoked
                 | CannotTell::NoUserPresence
                 | CannotTell::SshCertificatePrincipals
                 | CannotTell::SshCertificateWindow
@@ -286,9 +293,10 @@ impl Refusal {
             Cause::NotInThePolicy(identity) => {
                 format!("have the policy's owner add {}", super::policy_entry(identity))
             }
-            Cause::KeyNotInThePolicy(_) => {
-                "have the policy's owner add the key to its owner's identity".to_owned()
-            }
+            Cause::KeyNotInThePolicy(keys) => match keys.first().and_then(super::x509_entry) {
+                Some(entry) => format!("have the policy's owner add {entry} to 'x509' of its owner's identity"),
+                None => "have the policy's owner add the key to its owner's identity".to_owned(),
+            },
             Cause::KeyNotInTheRule { .. } | Cause::NotInTheRule { .. } => {
                 "have one of the rule's signers sign it, or have the rule changed".to_owned()
             }

@@ -4,6 +4,7 @@
 //! refusal. Pure: it reads no file, clock or environment; trusted roots are only names and digests here.
 
 mod allowed_signers;
+mod certificate_authorities;
 mod check;
 mod decision;
 mod file;
@@ -15,6 +16,8 @@ mod proof_fault;
 use std::collections::HashMap;
 
 pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
+use certificate_authorities::CertificateAuthorities;
+pub use certificate_authorities::{AuthorityEntry, x509_entry};
 pub use check::Finding;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
 pub use file::{PolicyError, is_repository_id, policy_entry};
@@ -59,6 +62,7 @@ pub struct Policy {
     key_names: HashMap<Key, String>,
     rules: Vec<Rule>,
     openpgp: OpenPgp,
+    certificate_authorities: CertificateAuthorities,
 }
 
 /// A trusted root that the policy counts.
@@ -277,21 +281,28 @@ impl Policy {
     ///
     /// Two rules with the same digest would answer alike about every commit. `root_digest` gives the
     /// digest of an instance's trusted root; `None` if it does not know one that is needed, or if the
-    /// certificate of an OpenPGP key has not been given to [`Self::take_openpgp_certificates`].
+    /// certificate of an OpenPGP key has not been given to [`Self::take_openpgp_certificates`], or an
+    /// authority's file not to [`Self::take_certificate_authorities`].
     #[must_use]
     pub fn commit_rule_digest(
         &self,
         rule: &Rule,
         root_digest: impl Fn(&str) -> Option<[u8; 32]>,
     ) -> Option<[u8; 32]> {
-        self.rule_digest(rule, root_digest, |fingerprint| self.openpgp.digest(fingerprint))
+        self.rule_digest(rule, root_digest, |key| match key {
+            Key::OpenPgp { fingerprint } => self.openpgp.digest(fingerprint),
+            Key::X509 { authority, .. } | Key::X509Certificate { authority, .. } => {
+                self.certificate_authorities.digest(authority)
+            }
+            Key::Ssh { .. } | Key::SshCertificate { .. } => None,
+        })
     }
 
     fn rule_digest(
         &self,
         rule: &Rule,
         root_digest: impl Fn(&str) -> Option<[u8; 32]>,
-        certificate_digest: impl Fn(&str) -> Option<[u8; 32]>,
+        file_digest: impl Fn(&Key) -> Option<[u8; 32]>,
     ) -> Option<[u8; 32]> {
         let mut canonical = Vec::new();
         // Each field behind its length: no two lists of fields have the same bytes.
@@ -333,8 +344,11 @@ impl Policy {
                 for key in keys {
                     field(b"key");
                     field(key.to_string().as_bytes());
-                    if let Key::OpenPgp { fingerprint } = key {
-                        field(&certificate_digest(fingerprint)?);
+                    match key {
+                        Key::OpenPgp { .. } | Key::X509 { .. } | Key::X509Certificate { .. } => {
+                            field(&file_digest(key)?);
+                        }
+                        Key::Ssh { .. } | Key::SshCertificate { .. } => {}
                     }
                 }
             }

@@ -349,6 +349,7 @@ impl State {
         }
         Ok(Verifier::new(instances)
             .with_openpgp(std::mem::take(&mut self.trust.openpgp))
+            .with_smime(std::mem::take(&mut self.trust.smime))
             .with_ssh_revocations(reading.ssh_revocations.clone()))
     }
 }

@@ -153,7 +153,9 @@ fn an_authority_does_not_sign_commits() {
     let own = world.authority.signing_key(Role::CertificateIntermediate);
     let key = SigningKey::from_pkcs8(KeyAlgorithm::EcdsaP384, own.pkcs8_der()).unwrap();
     let certificate = world.authority.certificate_chain()[0].to_vec();
-    let signature = world.unlogged(&Signer { key, certificate });
+    let mut signature = world.unlogged(&Signer { key, certificate });
+    // Without an entry it would be no keyless signature at all.
+    signature.signer().entry = world.logged_v2(world.unlogged(&world.signer())).signers[0].entry.clone();
     assert_eq!(world.judge(&signature), profile(ProfileError::Authority));
 }
 

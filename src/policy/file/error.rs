@@ -1,7 +1,11 @@
 //! Why a policy file is refused.
 
 use super::spelling::did_you_mean;
-use crate::{policy::PatternError, signature::FormatError, verify::openpgp::KeyRingError};
+use crate::{
+    policy::PatternError,
+    signature::FormatError,
+    verify::{openpgp::KeyRingError, smime::AuthorityError},
+};
 
 /// Why a policy file is refused. One cause, one variant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +24,14 @@ pub enum PolicyError {
         rule: String,
         /// What it names.
         base: String,
+    },
+    /// The file of a certificate authority cannot be used.
+    #[error("the certificate authority '{name}' cannot be used: {cause}")]
+    CertificateAuthority {
+        /// Its name.
+        name: String,
+        /// What is wrong with its file.
+        cause: AuthorityError,
     },
     /// Two identities with one signer, or the same signer twice.
     #[error("the signer '{subject}' is listed twice")]
@@ -147,6 +159,16 @@ pub enum PolicyError {
         /// One that it might mean.
         suggestion: Option<String>,
     },
+    /// An identity names a certificate authority that the file does not have.
+    #[error("identity '{identity}' names the certificate authority '{authority}', which is not in the policy{}", did_you_mean(suggestion.as_deref()))]
+    UnknownAuthority {
+        /// The identity.
+        identity: String,
+        /// The authority.
+        authority: String,
+        /// One that it might mean.
+        suggestion: Option<String>,
+    },
     /// An identity names an instance that the file does not have.
     #[error("identity '{identity}' names the instance '{instance}', which is not in the policy{}", did_you_mean(suggestion.as_deref()))]
     UnknownInstance {
@@ -172,4 +194,12 @@ pub enum PolicyError {
     /// A version that this program does not know.
     #[error("the policy is of version {0}, and this program knows version 1")]
     UnknownVersion(String),
+    /// An entry of `x509` that is neither an address nor a certificate.
+    #[error(
+        "an entry of 'x509' of {place} has neither a 'subject', which is an e-mail address, nor a 'certificate', which is a SHA-256 fingerprint of 64 hexadecimal digits"
+    )]
+    X509Signer {
+        /// Where it stands.
+        place: String,
+    },
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{PolicyError, check_name, spelling::nearest};
 use crate::{
-    policy::NamedIdentity,
+    policy::{AuthorityEntry, NamedIdentity},
     signature::ssh,
     sigstore::certificate::SubjectKind,
     verify::{Identity, Key},
@@ -14,8 +14,9 @@ use crate::{
 };
 
 /// The keys of the table, and of the tables in it.
-pub(super) const KEYS: [&str; 4] = ["keyless", "ssh", "ssh_certificates", "openpgp"];
+pub(super) const KEYS: [&str; 5] = ["keyless", "ssh", "ssh_certificates", "openpgp", "x509"];
 pub(super) const SSH_CERTIFICATE_KEYS: [&str; 2] = ["authority", "principal"];
+pub(super) const X509_KEYS: [&str; 3] = ["authority", "subject", "certificate"];
 pub(super) const KEYLESS_KEYS: [&str; 4] = ["instance", "issuer", "kind", "subject"];
 
 #[derive(Deserialize)]
@@ -29,6 +30,16 @@ pub(super) struct IdentityText {
     pub(super) ssh_certificates: Vec<SshCertificateText>,
     #[serde(default)]
     pub(super) openpgp: Vec<String>,
+    #[serde(default)]
+    pub(super) x509: Vec<X509Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct X509Text {
+    pub(super) authority: String,
+    pub(super) subject: Option<String>,
+    pub(super) certificate: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +89,7 @@ pub fn policy_entry(identity: &Identity) -> String {
 }
 
 /// `text` as a basic string of TOML, with everything escaped that [`escape`] would not show as it is.
-fn quoted(text: &str) -> String {
+pub(in crate::policy) fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for character in text.chars() {
         let mut buffer = [0; 4];
@@ -101,10 +112,11 @@ pub(super) fn named_identity(
     name: String,
     text: IdentityText,
     instances: &BTreeSet<String>,
+    authorities: &[AuthorityEntry],
 ) -> Result<NamedIdentity, PolicyError> {
     check_name(&name)?;
     let place = || format!("identity '{name}'");
-    let keys = text.ssh.len() + text.ssh_certificates.len() + text.openpgp.len();
+    let keys = text.ssh.len() + text.ssh_certificates.len() + text.openpgp.len() + text.x509.len();
     if text.keyless.is_empty() && keys == 0 {
         return Err(PolicyError::Empty { key: "keyless", place: place() });
     }
@@ -129,6 +141,9 @@ pub(super) fn named_identity(
             return Err(PolicyError::Fingerprint { fingerprint: escape(&fingerprint), place: place() });
         }
         keys.push(Key::OpenPgp { fingerprint: fingerprint.to_ascii_uppercase() });
+    }
+    for entry in text.x509 {
+        keys.push(x509_key(&name, entry, authorities)?);
     }
     let mut keyless = Vec::new();
     for KeylessText { instance, issuer, kind, subject } in text.keyless {
@@ -156,6 +171,33 @@ pub(super) fn named_identity(
         keyless.push(Identity { instance, issuer, kind, subject });
     }
     Ok(NamedIdentity { name, keyless, keys })
+}
+
+/// Who is meant by an entry of `x509`: an address that the authority certifies, or one certificate.
+fn x509_key(identity: &str, text: X509Text, authorities: &[AuthorityEntry]) -> Result<Key, PolicyError> {
+    let X509Text { authority, subject, certificate } = text;
+    let place = || format!("identity '{identity}'");
+    if authorities.iter().all(|entry| entry.name != authority) {
+        let suggestion = nearest(&authority, authorities.iter().map(|entry| entry.name.as_str()));
+        let (identity, authority) = (identity.to_owned(), escape(&authority));
+        return Err(PolicyError::UnknownAuthority { identity, authority, suggestion });
+    }
+    match (subject, certificate) {
+        (Some(subject), None) if subject.is_empty() => {
+            Err(PolicyError::Empty { key: "subject", place: place() })
+        }
+        (Some(subject), None) if subject.contains('*') => Err(PolicyError::SignerPattern(escape(&subject))),
+        (Some(subject), None) if subject.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Key::X509 { authority, subject })
+        }
+        (None, Some(certificate)) => {
+            let fingerprint = certificate.replace(':', "").to_ascii_uppercase();
+            let valid = fingerprint.len() == 64 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let key = Key::X509Certificate { authority, fingerprint };
+            if valid { Ok(key) } else { Err(PolicyError::X509Signer { place: place() }) }
+        }
+        _ => Err(PolicyError::X509Signer { place: place() }),
+    }
 }
 
 /// The fingerprint of a public key as `ssh-keygen` writes it: type, base64 of the blob, perhaps a comment.

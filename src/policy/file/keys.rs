@@ -6,10 +6,21 @@ use super::{PolicyError, identity, line_of, rule, spelling::nearest};
 use crate::words::escape;
 
 /// The keys of each table; the first is the file itself.
-const KEYS: [&str; 8] =
-    ["version", "repository", "serial", "other_refs", "instance", "openpgp_certificates", "identity", "rule"];
+const KEYS: [&str; 9] = [
+    "version",
+    "repository",
+    "serial",
+    "other_refs",
+    "instance",
+    "openpgp_certificates",
+    "certificate_authority",
+    "identity",
+    "rule",
+];
 const INSTANCE_KEYS: [&str; 3] = ["name", "trusted_root", "issuers"];
 const OPENPGP_CERTIFICATES_KEYS: [&str; 1] = ["file"];
+const CERTIFICATE_AUTHORITY_KEYS: [&str; 2] = ["name", "file"];
+
 /// Every key against the table that it stands in, with its line.
 pub(super) fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyError> {
     let check = |table: &DeTable<'_>, known: &[&str], place: &str| {
@@ -36,6 +47,7 @@ pub(super) fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyEr
     };
     tables(table.get("instance"), &INSTANCE_KEYS, "[[instance]]")?;
     tables(table.get("openpgp_certificates"), &OPENPGP_CERTIFICATES_KEYS, "[[openpgp_certificates]]")?;
+    tables(table.get("certificate_authority"), &CERTIFICATE_AUTHORITY_KEYS, "[[certificate_authority]]")?;
     tables(table.get("rule"), &rule::KEYS, "[[rule]]")?;
     let identities = table.get("identity").and_then(|value| value.get_ref().as_table());
     for (name, identity) in identities.into_iter().flatten() {
@@ -44,6 +56,7 @@ pub(super) fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyEr
             check(identity, &identity::KEYS, &place)?;
             tables(identity.get("keyless"), &identity::KEYLESS_KEYS, &place)?;
             tables(identity.get("ssh_certificates"), &identity::SSH_CERTIFICATE_KEYS, &place)?;
+            tables(identity.get("x509"), &identity::X509_KEYS, &place)?;
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub use error::PolicyError;
 pub(super) use identity::kind_name;
 pub use identity::policy_entry;
+pub(super) use identity::quoted;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
@@ -19,7 +20,10 @@ use self::{
     keys::check_keys,
     rule::{RuleText, UNSIGNED, named_rule},
 };
-use super::{BUILT_IN, InstanceEntry, LimitError, Limits, OpenPgp, OtherRefs, PUBLIC_GOOD, Policy, Rule};
+use super::{
+    AuthorityEntry, BUILT_IN, CertificateAuthorities, InstanceEntry, LimitError, Limits, OpenPgp, OtherRefs,
+    PUBLIC_GOOD, Policy, Rule,
+};
 use crate::words::escape;
 
 #[derive(Deserialize)]
@@ -34,6 +38,8 @@ struct Document {
     instance: Vec<InstanceText>,
     #[serde(default)]
     openpgp_certificates: Vec<OpenPgpCertificatesText>,
+    #[serde(default)]
+    certificate_authority: Vec<CertificateAuthorityText>,
     #[serde(default)]
     identity: BTreeMap<String, IdentityText>,
     #[serde(default)]
@@ -51,6 +57,13 @@ struct InstanceText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OpenPgpCertificatesText {
+    file: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CertificateAuthorityText {
+    name: String,
     file: String,
 }
 
@@ -106,11 +119,27 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         openpgp_certificates.push(file);
     }
 
+    let mut authorities: Vec<AuthorityEntry> = Vec::new();
+    for CertificateAuthorityText { name, file } in document.certificate_authority {
+        check_name(&name)?;
+        if name.contains('=') {
+            return Err(PolicyError::Name(name));
+        }
+        if file.is_empty() {
+            let place = format!("certificate authority '{name}'");
+            return Err(PolicyError::Empty { key: "file", place });
+        }
+        if authorities.iter().any(|entry| entry.name == name) {
+            return Err(PolicyError::DuplicateName { what: "certificate authorities", name });
+        }
+        authorities.push(AuthorityEntry { name, file });
+    }
+
     let mut identities = Vec::new();
     let mut names = HashMap::new();
     let mut key_names = HashMap::new();
     for (name, identity) in document.identity {
-        let identity = named_identity(name, identity, &instance_names)?;
+        let identity = named_identity(name, identity, &instance_names, &authorities)?;
         for signer in &identity.keyless {
             let entry = instances.iter().find(|entry| entry.name == signer.instance);
             if entry.is_some_and(|entry| !entry.limits.believe(signer)) {
@@ -153,6 +182,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         key_names,
         rules,
         openpgp: OpenPgp::new(openpgp_certificates),
+        certificate_authorities: CertificateAuthorities::new(authorities),
     })
 }
 
