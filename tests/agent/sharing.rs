@@ -43,8 +43,15 @@ fn eight_at_once_log_in_once() {
     if skipped("eight_at_once_log_in_once", "bash") {
         return;
     }
+    // Whose agent is the one is as open as who logs in: several times over.
+    for _ in 0..5 {
+        eight_at_once();
+    }
+}
+
+fn eight_at_once() {
     let machine = Machine::new();
-    machine.browser("slow", "1");
+    machine.browser("slow", "0.5");
     let repositories: Vec<_> =
         (0..8).map(|number| machine.world.repository(&format!("r{number}"), "sha1")).collect();
     let mut children: Vec<_> = repositories

@@ -76,11 +76,14 @@ pub(super) fn connect(
     let Ok(mut agent) = command(settings).spawn() else { return first };
     let deadline = Instant::now() + START;
     loop {
-        // Looked at first: one that ends when it has found another agent leaves that one to talk to.
-        let has_ended = !matches!(agent.try_wait(), Ok(None));
+        // One that ends well has found another agent, which may be about to listen.
+        let has_failed = match agent.try_wait() {
+            Ok(status) => status.is_some_and(|status| !status.success()),
+            Err(_) => true,
+        };
         let outcome = Client::connect(place);
         match &outcome {
-            Err(error) if error.is_absent() && !has_ended && Instant::now() < deadline => {
+            Err(error) if error.is_absent() && !has_failed && Instant::now() < deadline => {
                 thread::sleep(Duration::from_millis(5));
             }
             _ => return outcome,
