@@ -303,18 +303,31 @@ fn write_key_seeds() {
 }
 
 const POLICY: &str = r#"version = 1
+repository = "example"
 other_refs = "refuse"
 
 [[instance]]
 name = "sandbox"
 trusted_root = "trusted_root.json"
+ci_issuers = ["https://ci"]
+
+[[forge]]
+name = "forge"
+openpgp = ["ABCDEF0123ABCDEF0123ABCDEF0123ABCDEF0123"]
+
+[[anchor]]
+object = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+received = 2026-01-31T12:00:00Z
 
 [identity.alice]
 keyless = [{ instance = "sandbox", issuer = "http://127.0.0.1", kind = "email", subject = "alice@example.com" }]
+retired = "2030-01-31T12:00:00+01:00"
+compromised = 2029-01-31T12:00:00Z
+openpgp = [{ fingerprint = "0123456789ABCDEF0123456789ABCDEF01234567", from = 2026-01-31T12:00:00Z }]
 ssh = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"]
 
 [identity.build]
-keyless = [{ instance = "public-good", issuer = "https://token.actions.githubusercontent.com", kind = "uri", subject = "https://github.com/a/b/.github/workflows/c.yml@refs/heads/main" }]
+keyless = [{ instance = "public-good", issuer = "https://token.actions.githubusercontent.com", kind = "uri", subject = "https://github.com/a/b/.github/workflows/c.yml@refs/heads/main", repository = "https://github.com/a/b", ref = "refs/heads/*", trigger = "push", until = 2030-01-31T12:00:00Z }]
 
 [[rule]]
 name = "releases"

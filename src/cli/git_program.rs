@@ -22,6 +22,7 @@ use crate::{
         openpgp::{Claims, KeyAnswer, KeySigner, Level, Outcome},
     },
     object::{Commit, HashKind, MAXIMUM_OBJECT_BYTES, Payload, PushCertificate, Tag, person_address},
+    policy::{Cause, Receipt},
     repository::{Configuration, Scopes},
     signature::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
@@ -214,13 +215,13 @@ fn judge(
     Ok(match kept::judge(world, &verifier, payload, signature) {
         Verdict::Good(proven) => match trust.stale(&proven, world.now) {
             Some(stale) => unclear(&stale),
-            None => good(&trust, &proven, payload),
+            None => good(&trust, &proven, payload, world.now),
         },
         Verdict::TimeNotProven(signed) => match trust.stale_for(signed.identity(), world.now) {
             Some(stale) => unclear(&stale),
             None => time_not_proven(&signed),
         },
-        Verdict::Stated(stated) => stated_answer(&trust, &stated),
+        Verdict::Stated(stated) => stated_answer(&trust, &stated, world.now),
         Verdict::Bad(bad) => (Answer::Bad, format!("countersign: bad signature: {bad}\n")),
         Verdict::CannotTell(cause) => unclear(&trust.unclear(&cause, world.now)),
     })
@@ -266,7 +267,14 @@ fn judge_openpgp(
     let (outcome, note) = match verdict {
         Verdict::Stated(stated) => {
             let (standing, level) = match &trust.policy {
-                Some(_) => (trust.standing_of_keys(stated.keys()), Level::Fully),
+                Some(_) => (
+                    trust.standing_of_keys(
+                        stated.keys(),
+                        stated.time(),
+                        &Receipt::without_anchors(world.now),
+                    ),
+                    Level::Fully,
+                ),
                 None => {
                     let level =
                         signer.as_ref().map(|signer| gnupg::level(world, &signer.primary_fingerprint));
@@ -283,6 +291,7 @@ fn judge_openpgp(
                 Standing::NoPolicy => {
                     (outcome, format!("good signature by {by}; {}{expired}", trust.nobody()))
                 }
+                Standing::Refused(cause) => (Outcome::NotNamed, refused(&cause)),
                 // A key belongs to no instance, so its limits cannot be what is wrong.
                 Standing::Unnamed | Standing::NotBelieved => {
                     (Outcome::NotNamed, format!("signed by {by}, whom the policy does not name"))
@@ -335,7 +344,7 @@ fn time_not_proven(signed: &TimeNotProven) -> (Answer, String) {
     (Answer::Unknown, note)
 }
 
-fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
+fn good(trust: &Trust, proven: &Proven, payload: &[u8], now: i64) -> (Answer, String) {
     let signer = settings::signer(proven);
     let identity = proven.identity();
     let by =
@@ -346,7 +355,7 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
             words::escape(&identity.instance),
             words::time(proven.time()),
         ) + if proven.entry().embedded { "" } else { " (by the log's entry in 'refs/countersign/proofs')" };
-    match trust.standing(identity) {
+    match trust.standing(proven, &Receipt::without_anchors(now)) {
         Standing::Named(name) => {
             let name = words::escape(&name);
             (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
@@ -358,6 +367,7 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
                 format!("countersign: good signature {by}; {}{remark}\n", trust.nobody()),
             )
         }
+        Standing::Refused(cause) => (Answer::Unnamed(signer), format!("countersign: {}\n", refused(&cause))),
         Standing::NotBelieved => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, {}\n", settings::NOT_BELIEVED))
         }
@@ -367,10 +377,20 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
     }
 }
 
-fn stated_answer(trust: &Trust, stated: &Stated) -> (Answer, String) {
+/// What is said of a signer who does not count for an object. git tells content and signature and not which
+/// object it is, so whether an anchor covers it is not known here.
+pub(super) fn refused(cause: &Cause) -> String {
+    let anchors = match cause {
+        Cause::Lapsed { .. } => " ('countersign verify' sees anchors, and git's question does not)",
+        _ => "",
+    };
+    format!("{cause}{anchors}")
+}
+
+fn stated_answer(trust: &Trust, stated: &Stated, now: i64) -> (Answer, String) {
     let signer = settings::key_signer(stated);
     let by = format!("by {}", words::escape(&signer.name));
-    match trust.standing_of_keys(stated.keys()) {
+    match trust.standing_of_keys(stated.keys(), stated.time(), &Receipt::without_anchors(now)) {
         Standing::Named(name) => {
             let name = words::escape(&name);
             (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
@@ -378,6 +398,7 @@ fn stated_answer(trust: &Trust, stated: &Stated) -> (Answer, String) {
         Standing::NoPolicy => {
             (Answer::Undefined(signer), format!("countersign: good signature {by}; {}\n", trust.nobody()))
         }
+        Standing::Refused(cause) => (Answer::Unnamed(signer), format!("countersign: {}\n", refused(&cause))),
         Standing::NotBelieved | Standing::Unnamed => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))
         }

@@ -5,7 +5,7 @@
 mod smime;
 mod ssh;
 
-use std::fmt::Write as _;
+use std::{cell::OnceCell, fmt::Write as _};
 
 use gix::objs::Kind;
 
@@ -19,9 +19,9 @@ use super::{
 };
 use crate::{
     encoding::x509::Slices,
-    object::{Commit, Payload, Signed, Tag},
-    policy::{policy_entry, x509_entry},
-    repository::{Configuration, PROOFS, Repository, Revision},
+    object::{Commit, ObjectId, Payload, Signed, Tag},
+    policy::{Cause, Covered, NO_ENTRY, Receipt, policy_entry, x509_entry},
+    repository::{Configuration, Coverage, Objects, PROOFS, Repository, Revision, Shallow},
     signature::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
@@ -47,6 +47,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     };
     let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
     let object = objects.reader().read(id).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
+    let shallow = repository.shallow(None).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
+    let here = Here { id, objects: &objects, shallow };
     let reader = objects.reader();
     let (proofs, trouble) = kept::proofs(&repository, &reader);
     world.complain(&kept::warning(&trouble));
@@ -54,9 +56,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     let mut text = format!("{} {id}\n", object.kind);
     let described = match object.kind {
         Kind::Commit => Commit::parse(repository.hash(), &object.bytes)
-            .map(|commit| commit_status(world, &configuration, &mut text, &repository, kept, &commit)),
+            .map(|commit| commit_status(world, &configuration, here, &mut text, &repository, kept, &commit)),
         Kind::Tag => Tag::parse(repository.hash(), &object.bytes).map(|tag| {
-            Ok(Judge::new(world, &configuration, &repository, kept, &[&tag.signed])?
+            Ok(Judge::new(world, &configuration, here, &repository, kept, &[&tag.signed])?
                 .describe(&mut text, &tag.signed))
         }),
         kind => return Err(Failure::new(format!("'{id}' is a {kind}, which carries no signature"), hint)),
@@ -76,6 +78,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
 fn commit_status(
     world: &World<'_>,
     configuration: &Configuration,
+    here: Here<'_>,
     text: &mut String,
     repository: &Repository,
     kept: Kept<'_>,
@@ -86,9 +89,11 @@ fn commit_status(
     let tags: Vec<_> = bytes.iter().map(|bytes| Tag::parse(hash, bytes).ok()).collect();
     let all: Vec<_> =
         std::iter::once(&commit.signed).chain(tags.iter().flatten().map(|tag| &tag.signed)).collect();
-    let judge = Judge::new(world, configuration, repository, kept, &all)?;
+    let judge = Judge::new(world, configuration, here, repository, kept, &all)?;
     let mut status = judge.describe(text, &commit.signed);
-    let asked = merged::Asked { hash, verifier: &judge.verifier, trust: &judge.trust, now: judge.now, kept };
+    let covered = judge.covered();
+    let receipt = Receipt { now: judge.now, covered: &covered };
+    let asked = merged::Asked { hash, verifier: &judge.verifier, trust: &judge.trust, receipt, kept };
     let lines = asked.judge(commit);
     for (merged, tag) in lines.iter().zip(&tags) {
         line(text, "merged tag", &format!("{} '{}'", merged.id, merged.title));
@@ -103,12 +108,22 @@ fn commit_status(
     Ok(status)
 }
 
+/// The object that is described, and where it is.
+struct Here<'a> {
+    id: ObjectId,
+    objects: &'a Objects,
+    shallow: Shallow,
+}
+
 /// Everything that a signature is judged by.
 struct Judge<'a> {
     verifier: Verifier,
     trust: Trust,
     kept: Kept<'a>,
     now: i64,
+    here: Here<'a>,
+    /// What the policy's anchors cover, once somebody asks.
+    coverage: OnceCell<Coverage>,
 }
 
 impl<'a> Judge<'a> {
@@ -116,6 +131,7 @@ impl<'a> Judge<'a> {
     fn new(
         world: &World<'_>,
         configuration: &Configuration,
+        here: Here<'a>,
         repository: &Repository,
         kept: Kept<'a>,
         all: &[&Signed<'_>],
@@ -135,7 +151,16 @@ impl<'a> Judge<'a> {
             .with_openpgp(ring)
             .with_smime(authorities)
             .with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
-        Ok(Self { verifier, trust, kept, now: world.now })
+        Ok(Self { verifier, trust, kept, now: world.now, here, coverage: OnceCell::new() })
+    }
+
+    /// Whether an anchor of the policy covers the object.
+    fn covered(&self) -> impl Fn(i64) -> Covered + '_ {
+        let Here { id, objects, shallow } = &self.here;
+        move |moment| {
+            let coverage = self.coverage.get_or_init(|| self.trust.coverage(objects, shallow.clone()));
+            Covered::from(coverage.covers(*id, moment))
+        }
     }
 
     /// What is in a signature, and what it comes to; the exit status.
@@ -148,6 +173,8 @@ impl<'a> Judge<'a> {
         if let Err(reason) = claims(text, &signed.payload, signature, self.verifier.smime()) {
             line(text, "  unreadable", &reason);
         }
+        let covered = self.covered();
+        let receipt = Receipt { now: self.now, covered: &covered };
         let verdict = self.kept.judge(&self.verifier, signed, self.now).expect("there is a signature");
         match verdict {
             Verdict::Good(proven) => {
@@ -170,13 +197,24 @@ impl<'a> Judge<'a> {
                     text.push_str(PROOFS);
                     text.push_str("'\n");
                 }
-                if self.trust.standing(identity) == Standing::NotBelieved {
-                    text.push_str("proven, but the instance is not believed for such an identity here\n");
-                    return exit::BAD;
+                for (claim, said) in proven.claims().iter() {
+                    line(text, &format!("  {}", claim.name()), &said);
                 }
-                text.push_str("if you know this to be the right person, name it in a policy:\n");
-                writeln!(text, "  keyless = [{}]", policy_entry(identity))
-                    .expect("a string takes everything");
+                match self.trust.standing(&*proven, &receipt) {
+                    Standing::NotBelieved => {
+                        text.push_str("proven, but the instance is not believed for such an identity here\n");
+                        return exit::BAD;
+                    }
+                    Standing::Refused(cause) => return refused(text, &cause),
+                    Standing::Named(_) | Standing::NoPolicy | Standing::Unnamed => {}
+                }
+                match policy_entry(identity, proven.claims()) {
+                    Some(entry) => {
+                        text.push_str("if you know this to be the right person, name it in a policy:\n");
+                        writeln!(text, "  keyless = [{entry}]").expect("a string takes everything");
+                    }
+                    None => line(text, "no policy can name it", &NO_ENTRY),
+                }
                 exit::GOOD
             }
             Verdict::TimeNotProven(signed) => {
@@ -193,6 +231,9 @@ impl<'a> Judge<'a> {
                 }
                 if stated.key_expired() {
                     text.push_str("  the key has expired since\n");
+                }
+                if let Standing::Refused(cause) = self.trust.standing_of_stated(&stated, &receipt) {
+                    return refused(text, &cause);
                 }
                 for key in stated.keys() {
                     if let Key::OpenPgp { fingerprint } = key {
@@ -229,6 +270,13 @@ impl<'a> Judge<'a> {
             }
         }
     }
+}
+
+/// Say why the policy does not count a signer whom it knows; the exit status.
+fn refused(text: &mut String, cause: &Cause) -> u8 {
+    line(text, "refused by the policy", cause);
+    line(text, "hint", &cause.hint());
+    if cause.is_unclear() { exit::CANNOT_TELL } else { exit::BAD }
 }
 
 /// What a signature of gitsign's online mode comes to without its entry.

@@ -42,7 +42,7 @@ pub struct Context {
     pub repository: PathBuf,
     /// What receive-pack says about this push.
     pub environment: PushEnvironment,
-    /// Seconds since 1970; it only bounds the future.
+    /// The time of receipt, in seconds since 1970.
     pub now: i64,
 }
 

@@ -62,6 +62,7 @@ use crate::{
     signature::{FormatError, armor, keyless::Keyless, smime as smime_signature, ssh::Revocations},
     sigstore::{
         certificate::{ProfileError, SigningCertificate},
+        claims::Claims,
         key::{Family, Hash, KeyKind, PublicKey, signature_hash},
         trusted_root::{Authority, Instance, Log, PathError, Window},
     },
@@ -86,6 +87,7 @@ pub struct Verifier {
 /// time is still to be compared.
 struct CheckedCertificate {
     identity: Identity,
+    claims: Arc<Claims>,
     key: PublicKey,
     /// In which leaf, chain and authority are all valid.
     window: Window,
@@ -373,6 +375,7 @@ fn proven(
     }
     Ok(Proven {
         identity: certificate.identity.clone(),
+        claims: Arc::clone(&certificate.claims),
         times,
         entry: entry.proven,
         certificate_digest: certificate.digest,
@@ -428,6 +431,7 @@ fn check_certificate(
             kind: leaf.kind,
             subject: leaf.subject,
         },
+        claims: Arc::new(leaf.claims),
         der: der.into(),
         digest,
     })

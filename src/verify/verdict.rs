@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::TimeNotProven;
-use crate::{signature::FormatError, sigstore::certificate::SubjectKind};
+use crate::{
+    signature::FormatError,
+    sigstore::{certificate::SubjectKind, claims::Claims},
+};
 
 /// The three answers. That the check could not run at all is an error elsewhere, not an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +88,7 @@ pub struct ProvenEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proven {
     pub(super) identity: Identity,
+    pub(super) claims: std::sync::Arc<Claims>,
     pub(super) times: Vec<ProvenTime>,
     pub(super) entry: ProvenEntry,
     pub(super) certificate_digest: [u8; 32],
@@ -97,6 +101,12 @@ impl Proven {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// What the certificate says of the build that asked for it; empty for people.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// The proven times of signing; at least one, the earliest evidence first as it stood.

@@ -231,6 +231,7 @@ pub fn policy(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(policy) = Policy::parse(text) else { return };
     let _ = policy.check();
+    let _ = policy.check_at(0);
     for reference in [&b"refs/heads/main"[..], b"refs/tags/v1", b"", b"refs/heads/\xff"] {
         let _ = policy.governing(reference);
     }

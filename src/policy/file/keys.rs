@@ -2,11 +2,11 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::{PolicyError, identity, line_of, rule, spelling::nearest};
+use super::{PolicyError, forge, identity, line_of, moment::WINDOW_KEYS, rule, spelling::nearest};
 use crate::words::escape;
 
 /// The keys of each table; the first is the file itself.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 11] = [
     "version",
     "repository",
     "serial",
@@ -14,10 +14,12 @@ const KEYS: [&str; 9] = [
     "instance",
     "openpgp_certificates",
     "certificate_authority",
+    "forge",
+    "anchor",
     "identity",
     "rule",
 ];
-const INSTANCE_KEYS: [&str; 3] = ["name", "trusted_root", "issuers"];
+const INSTANCE_KEYS: [&str; 4] = ["name", "trusted_root", "issuers", "ci_issuers"];
 const OPENPGP_CERTIFICATES_KEYS: [&str; 1] = ["file"];
 const CERTIFICATE_AUTHORITY_KEYS: [&str; 2] = ["name", "file"];
 
@@ -48,15 +50,23 @@ pub(super) fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyEr
     tables(table.get("instance"), &INSTANCE_KEYS, "[[instance]]")?;
     tables(table.get("openpgp_certificates"), &OPENPGP_CERTIFICATES_KEYS, "[[openpgp_certificates]]")?;
     tables(table.get("certificate_authority"), &CERTIFICATE_AUTHORITY_KEYS, "[[certificate_authority]]")?;
+    tables(table.get("forge"), &forge::KEYS, "[[forge]]")?;
+    tables(table.get("anchor"), &forge::ANCHOR_KEYS, "[[anchor]]")?;
     tables(table.get("rule"), &rule::KEYS, "[[rule]]")?;
     let identities = table.get("identity").and_then(|value| value.get_ref().as_table());
     for (name, identity) in identities.into_iter().flatten() {
         if let Some(identity) = identity.get_ref().as_table() {
             let place = format!("[identity.{}]", escape(name.get_ref()));
             check(identity, &identity::KEYS, &place)?;
-            tables(identity.get("keyless"), &identity::KEYLESS_KEYS, &place)?;
-            tables(identity.get("ssh_certificates"), &identity::SSH_CERTIFICATE_KEYS, &place)?;
-            tables(identity.get("x509"), &identity::X509_KEYS, &place)?;
+            for (key, known) in [
+                ("keyless", &identity::KEYLESS_KEYS[..]),
+                ("ssh", &identity::SSH_KEYS),
+                ("ssh_certificates", &identity::SSH_CERTIFICATE_KEYS),
+                ("openpgp", &identity::OPENPGP_KEYS),
+                ("x509", &identity::X509_KEYS),
+            ] {
+                tables(identity.get(key), &[known, &WINDOW_KEYS].concat(), &place)?;
+            }
         }
     }
     Ok(())
