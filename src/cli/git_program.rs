@@ -10,10 +10,11 @@ use std::{
 };
 
 use super::{
-    World, exit, gnupg, gpgsm, kept,
+    World, exit, gitsign, gnupg, gpgsm, kept,
     settings::{self, Standing, Trust, Unclear},
     signing,
     trust::update,
+    unheard,
 };
 use crate::{
     gpg::{
@@ -59,14 +60,19 @@ fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
     if let Some(status) = pass_on(world) {
         return status;
     }
-    let signed = read_data(world, data).and_then(|payload| {
-        let configuration = settings::configuration(world)?;
-        refuse_openpgp(world, &configuration)?;
-        signing::sign(world, &configuration, &payload).map(|signed| (signed, configuration))
+    let payload = read_data(world, data);
+    let configuration = settings::configuration(world);
+    let signed = payload.and_then(|payload| {
+        let configuration = configuration.as_ref().map_err(Failure::clone)?;
+        refuse_openpgp(world, configuration)?;
+        signing::sign(world, configuration, &payload)
     });
-    let (signed, configuration) = match signed {
+    let configuration = configuration.unwrap_or_default();
+    let signed = match signed {
         Ok(signed) => signed,
         Err(failure) => {
+            let failure = unheard::remind(failure, &configuration);
+            gitsign::log(world, &configuration, &failure.to_string());
             world.complain(&failure.to_string());
             if git_hides_words() {
                 let _ = super::login::tell_terminal(&failure.to_string());

@@ -15,7 +15,7 @@ use super::{
     signing::{self, Access, Settings},
 };
 use crate::{
-    identity::{self, IdentityError, Login, LoginError, Notice, Prompter, Token},
+    identity::{self, AmbientError, CHOICES, IdentityError, Login, LoginError, Notice, Prompter, Token},
     repository::Scopes,
     service::http::{Http, HttpError},
     sign::{LogPlan, SigningPlan},
@@ -65,14 +65,27 @@ pub(super) fn run(world: &mut World<'_>, arguments: &LoginArguments) -> Outcome 
 
 /// Why nobody can be signed as, in words.
 pub(super) fn no_identity(error: IdentityError) -> Failure {
-    Failure::new(error, "log in where a browser can open, or give a token in 'SIGSTORE_ID_TOKEN'")
+    let hint = match &error {
+        IdentityError::Ambient(AmbientError::Ambiguous { .. }) => {
+            format!("set 'countersign.ambient' to one of {CHOICES}")
+        }
+        IdentityError::Ambient(_) => {
+            "or do without the surroundings: set 'countersign.ambient' to none".to_owned()
+        }
+        _ => "log in where a browser can open, or give a token in 'SIGSTORE_ID_TOKEN'".to_owned(),
+    };
+    Failure::new(error, hint)
 }
 
 /// Have a person log in: in a browser, and where none comes up with a device code. Nobody is asked before
 /// the servers have answered at all.
 pub(super) fn log_in(world: &World<'_>, access: &mut Access) -> Result<Token, Failure> {
     let wait = match &access.options.login {
-        None => return Err(no_identity(IdentityError::NoSource)),
+        None => {
+            let failure = no_identity(IdentityError::NoSource);
+            let missing = identity::missing(&access.environment.variables);
+            return Err(missing.into_iter().fold(failure, Failure::hint));
+        }
         Some(Login::Browser(browser)) => browser.wait,
         Some(Login::Device { wait }) => *wait,
     };

@@ -15,7 +15,7 @@ use super::{Arguments, Outcome, World, exit};
 use crate::words::Failure;
 
 /// What clap does not know, by the name of the page.
-const SECTIONS: [(&str, &str); 34] = [
+const SECTIONS: [(&str, &str); 35] = [
     ("countersign", include_str!("manual/countersign.roff")),
     ("countersign-agent", include_str!("manual/countersign-agent.roff")),
     ("countersign-agent-lock", include_str!("manual/countersign-agent-lock.roff")),
@@ -23,6 +23,7 @@ const SECTIONS: [(&str, &str); 34] = [
     ("countersign-agent-status", include_str!("manual/countersign-agent-status.roff")),
     ("countersign-agent-stop", include_str!("manual/countersign-agent-stop.roff")),
     ("countersign-completions", include_str!("manual/countersign-completions.roff")),
+    ("countersign-doctor", include_str!("manual/countersign-doctor.roff")),
     ("countersign-hook", include_str!("manual/countersign-hook.roff")),
     ("countersign-hook-install", include_str!("manual/countersign-hook-install.roff")),
     ("countersign-hook-pre-receive", include_str!("manual/countersign-hook-pre-receive.roff")),

@@ -5,7 +5,10 @@
 
 mod agent;
 mod arguments;
+mod consent;
+mod doctor;
 mod git_program;
+mod gitsign;
 mod gnupg;
 mod gpgsm;
 mod init;
@@ -20,6 +23,7 @@ mod settings;
 mod signing;
 mod ssh_program;
 mod trust;
+mod unheard;
 mod verify;
 mod world;
 
@@ -72,6 +76,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
     let outcome = match arguments.command {
         Command::Verify(arguments) => verify::run(world, &arguments),
         Command::Inspect(arguments) => inspect::run(world, &arguments),
+        Command::Doctor(arguments) => doctor::run(world, &arguments),
         Command::Init(arguments) => init::run(world, &arguments),
         Command::Login(arguments) => login::run(world, &arguments),
         Command::Logout => agent::lock(world),

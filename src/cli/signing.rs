@@ -5,12 +5,13 @@ use std::{ffi::OsStr, path::PathBuf, sync::Arc, time::Duration};
 use super::{
     World,
     agent::{self, Through},
+    consent,
     git_program::committer_address,
-    login, settings,
+    gitsign, login, settings,
     trust::roots,
 };
 use crate::{
-    identity::{self, BrowserOptions, Claims, Demands, GitHubActions, Login, Opener, Provider, Token},
+    identity::{self, BrowserOptions, CHOICES, Claims, Demands, Login, Opener, Provider, Token, Variables},
     object::Payload,
     repository::{Configuration, Scopes},
     service::http::Http,
@@ -84,7 +85,7 @@ pub(super) fn sign(
     let found = access.find(world.now)?;
     let address = committer_address(payload);
     if let Some(token) = &found {
-        settings.consider(&demands, token.claims(), Some(address.as_deref()))?;
+        settings.consider(&access, &demands, token.claims(), Some(address.as_deref()))?;
     }
     let (token, warning) = match agent::sign(&settings, &mut access, &demands, found.as_ref(), payload)? {
         Through::Signed { armor, holder } => {
@@ -99,7 +100,7 @@ pub(super) fn sign(
         Some(token) => token,
         None => {
             let token = login::log_in(world, &mut access)?;
-            settings.consider(&demands, token.claims(), Some(address.as_deref()))?;
+            settings.consider(&access, &demands, token.claims(), Some(address.as_deref()))?;
             token
         }
     };
@@ -203,6 +204,18 @@ pub(super) fn sign_failure(error: SignError) -> Failure {
     Failure::new(error, hint)
 }
 
+/// What the environment says about identity.
+pub(super) fn identity_environment(world: &World<'_>) -> identity::Environment {
+    let environment = &world.environment;
+    let text = |name: &str| environment.text(name).map(str::to_owned);
+    let variables = environment.iter().filter_map(|(name, value)| name.to_str().zip(value.to_str()));
+    identity::Environment {
+        sigstore_id_token: text("SIGSTORE_ID_TOKEN"),
+        variables: Variables::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))),
+        browser: text("BROWSER"),
+    }
+}
+
 /// Configuration and environment, asked in gitsign's order: our key, then the environment, then gitsign's key.
 pub(super) struct Settings<'a, 'w> {
     pub(super) world: &'a World<'w>,
@@ -212,20 +225,23 @@ pub(super) struct Settings<'a, 'w> {
 impl Settings<'_, '_> {
     /// Where to sign with the instance `name`, and where and how to get an identity.
     pub(super) fn access(&self, name: &str) -> Result<Access, Failure> {
+        gitsign::refuse(&self.world.environment, self.configuration)?;
         let (plan, issuer) = self.plan(name)?;
         Ok(Access {
             instance: name.to_owned(),
             plan,
             http: Arc::new(Http::default()),
             options: self.identity_options(issuer)?,
-            environment: self.identity_environment(),
+            environment: identity_environment(self.world),
         })
     }
 
-    /// Whether to sign as who `claims` name, for a payload of the committer at `address`, or for none yet. Asked
-    /// before there is a certificate or a log entry, whichever way the identity came and wherever it goes.
+    /// Whether to sign as who `claims` name, for a payload of the committer at `address`, or for none yet, and
+    /// whether what that publishes may be published. Asked before there is a certificate or a log entry,
+    /// whichever way the identity came and wherever it goes.
     pub(super) fn consider(
         &self,
+        access: &Access,
         demands: &Demands,
         claims: &Claims,
         address: Option<Option<&[u8]>>,
@@ -234,7 +250,11 @@ impl Settings<'_, '_> {
         // Where nothing is signed yet, nobody has committed anything.
         demands.committer &= address.is_some();
         let admitted = demands.admit(claims, address.flatten());
-        admitted.map_err(|error| sign_failure(SignError::Identity(error.into())))
+        admitted.map_err(|error| sign_failure(SignError::Identity(error.into())))?;
+        if consent::is_public(&access.instance, &access.plan) {
+            consent::require(self.world, self.configuration, claims)?;
+        }
+        Ok(())
     }
 
     /// Whose signatures are wanted.
@@ -392,18 +412,6 @@ impl Settings<'_, '_> {
         })
     }
 
-    fn identity_environment(&self) -> identity::Environment {
-        let environment = &self.world.environment;
-        let text = |name: &str| environment.text(name).map(str::to_owned);
-        identity::Environment {
-            sigstore_id_token: text("SIGSTORE_ID_TOKEN"),
-            github_actions: text("ACTIONS_ID_TOKEN_REQUEST_URL")
-                .zip(text("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
-                .map(|(request_url, request_token)| GitHubActions { request_url, request_token }),
-            browser: text("BROWSER"),
-        }
-    }
-
     fn identity_options(&self, issuer: Option<String>) -> Result<identity::Options, Failure> {
         let mut provider = Provider::new(issuer.clone().unwrap_or_default());
         if let Some(client) = self.either(
@@ -413,7 +421,15 @@ impl Settings<'_, '_> {
         ) {
             provider.client_id = client;
         }
-        if let Some(file) = self.file("countersign.clientSecretFile", &["gitsign.clientSecretFile"])? {
+        let secret_file = match self.file("countersign.clientSecretFile", &[])? {
+            Some(file) => Some(file),
+            None => ["GITSIGN_OIDC_CLIENT_SECRET_FILE", "SIGSTORE_OIDC_CLIENT_SECRET_FILE"]
+                .iter()
+                .find_map(|name| self.world.environment.get(name))
+                .map(|file| self.world.directory.join(file))
+                .map_or_else(|| self.file("gitsign.clientSecretFile", &[]), |file| Ok(Some(file)))?,
+        };
+        if let Some(file) = secret_file {
             let secret = settings::read(&file, "client secret")?;
             provider.client_secret = Some(secret.trim().to_owned().into());
         }
@@ -425,8 +441,51 @@ impl Settings<'_, '_> {
         provider.login_hint = self.setting("countersign.identity", &[]);
         let mut options = identity::Options::new(provider);
         options.token_file = self.file("countersign.tokenFile", &[])?;
+        let choice = self.setting("countersign.ambient", &[]);
+        if let Some(choice) = choice.or(self.token_provider()?.map(|provider| provider.ambient.to_owned())) {
+            options.ambient = choice.parse().map_err(|error| {
+                Failure::new(format!("'countersign.ambient': {error}"), format!("set it to {CHOICES}"))
+            })?;
+        }
+        if let Some(audience) = self.setting("countersign.audience", &[]) {
+            options.audience = audience;
+        }
         options.login = if issuer.is_some() { self.login()? } else { None };
         Ok(options)
+    }
+
+    /// What gitsign's choice of a provider comes to, where it has been made.
+    fn token_provider(&self) -> Result<Option<gitsign::TokenProvider>, Failure> {
+        let variables = ["GITSIGN_TOKEN_PROVIDER", "SIGSTORE_TOKEN_PROVIDER"];
+        let variable = variables.iter().find_map(|name| self.world.environment.text(name).map(str::to_owned));
+        let chosen = variable.or_else(|| self.setting("gitsign.tokenProvider", &[]));
+        chosen.map(|chosen| gitsign::token_provider(&chosen)).transpose()
+    }
+
+    /// After how long the page at the end of a login closes itself.
+    fn close_after(&self) -> Result<Option<Duration>, Failure> {
+        let closes = self.either(
+            "countersign.autoclose",
+            &["GITSIGN_AUTOCLOSE", "SIGSTORE_AUTOCLOSE"],
+            &["gitsign.autoclose"],
+        );
+        if closes.is_some_and(|closes| ["false", "no", "off", "0"].contains(&closes.to_lowercase().as_str()))
+        {
+            return Ok(None);
+        }
+        let seconds = self.either(
+            "countersign.autocloseTimeout",
+            &["GITSIGN_AUTOCLOSE_TIMEOUT", "SIGSTORE_AUTOCLOSE_TIMEOUT"],
+            &["gitsign.autocloseTimeout"],
+        );
+        let Some(seconds) = seconds else { return Ok(BrowserOptions::default().close_after) };
+        let wait = seconds.parse::<u16>().ok().filter(|seconds| *seconds > 0).ok_or_else(|| {
+            Failure::new(
+                format!("'countersign.autocloseTimeout' or gitsign's is '{seconds}'"),
+                "set it to a number of seconds, or 'countersign.autoclose' to false",
+            )
+        })?;
+        Ok(Some(Duration::from_secs(wait.into())))
     }
 
     /// How a person would log in here, if one is here.
@@ -437,9 +496,11 @@ impl Settings<'_, '_> {
             &["gitsign.urlOpener"],
         );
         let browser = |opener: Opener| -> Result<Option<Login>, Failure> {
+            let close_after = self.close_after()?;
             // Whoever has not asked for a browser gets a device code where none comes up.
             let may_be_opened_by_hand = self.setting("countersign.login", &[]).is_some();
-            let mut options = BrowserOptions { opener, may_be_opened_by_hand, ..BrowserOptions::default() };
+            let mut options =
+                BrowserOptions { opener, close_after, may_be_opened_by_hand, ..BrowserOptions::default() };
             if let Some(url) = self.either(
                 "countersign.redirectURL",
                 &["GITSIGN_OIDC_REDIRECT_URL", "SIGSTORE_OIDC_REDIRECT_URL"],
@@ -456,7 +517,10 @@ impl Settings<'_, '_> {
             Ok(Some(Login::Browser(options)))
         };
         let device = Login::Device { wait: Duration::from_secs(300) };
-        match self.setting("countersign.login", &[]).as_deref() {
+        // A provider that is not a person is the only one that gitsign would ask.
+        let named = self.setting("countersign.login", &[]);
+        let theirs = self.token_provider()?.map(|provider| provider.login.to_owned());
+        match named.or(theirs).as_deref() {
             Some("none") => return Ok(None),
             Some("device") => return Ok(Some(device)),
             None | Some("browser") => {}

@@ -28,6 +28,8 @@ pub struct BrowserOptions {
     pub redirect_url: Option<Url>,
     /// How long to wait for the person.
     pub wait: Duration,
+    /// After how long the last page closes itself, where the browser lets it; `None` for never.
+    pub close_after: Option<Duration>,
     /// Whether the person may open the page by hand where no browser comes up.
     pub may_be_opened_by_hand: bool,
 }
@@ -38,6 +40,7 @@ impl Default for BrowserOptions {
             opener: Opener::Desktop,
             redirect_url: None,
             wait: Duration::from_secs(120),
+            close_after: Some(Duration::from_secs(6)),
             may_be_opened_by_hand: true,
         }
     }
@@ -103,8 +106,10 @@ pub(super) fn log_in(
         }
     };
     let outcome = exchange();
-    callback
-        .finish(&outcome.as_ref().map_or_else(|_| page::failed(), |token| page::signed_in(token.claims())));
+    callback.finish(&match &outcome {
+        Ok(token) => page::signed_in(token.claims(), options.close_after),
+        Err(_) => page::failed(),
+    });
     outcome
 }
 

@@ -99,7 +99,7 @@ pub(in crate::cli) fn open(
         ));
     }
     if let Some(found) = found {
-        settings.consider(demands, found.claims(), None)?;
+        settings.consider(access, demands, found.claims(), None)?;
     }
     let place = place::place(&settings.world.environment)?;
     let client = place::connect(settings, &place, true)
@@ -217,7 +217,7 @@ impl Guest for Person<'_, '_> {
         }
         // Nothing exists of the identity yet: no certificate, no log entry.
         let outcome = login::log_in(self.settings.world, self.access).and_then(|token| {
-            self.settings.consider(self.demands, token.claims(), self.address)?;
+            self.settings.consider(self.access, self.demands, token.claims(), self.address)?;
             Ok(token)
         });
         self.outcome = Some(outcome.clone());

@@ -12,11 +12,11 @@ mod unavailable;
 use clap::{Args, Subcommand};
 
 #[cfg(not(unix))]
-pub(super) use self::unavailable::{lock, open, sign};
+pub(super) use self::unavailable::{kept, lock, open, sign};
 #[cfg(unix)]
 pub(super) use self::{
     asking::{open, sign},
-    status::lock,
+    status::{kept, lock},
 };
 use super::{Outcome, World};
 use crate::{agent::protocol::Holder, identity::Token, words::Failure};

@@ -57,6 +57,15 @@ fn ask(world: &World<'_>, request: &Request) -> Result<Option<Answer>, Failure> 
     }
 }
 
+/// How many logins the agent keeps; `None` where none runs.
+pub(in crate::cli) fn kept(world: &World<'_>) -> Result<Option<usize>, Failure> {
+    match ask(world, &Request::Status {})? {
+        None => Ok(None),
+        Some(Answer::Status(status)) => Ok(Some(status.keys.len())),
+        Some(_) => Err(unexpected()),
+    }
+}
+
 fn unexpected() -> Failure {
     Failure::new(ClientError::Unexpected, "end it with 'countersign agent stop', or by its process")
 }
