@@ -168,7 +168,8 @@ fn smime(world: &World) {
         import.check().status == 0
     });
     assert!(is_imported, "gpgsm takes none of alice's keys");
-    let text = "#!/bin/sh\nexec gpgsm --batch --quiet ${SIGN_AT:+--faked-system-time \"${SIGN_AT%!}\"} \"$@\"\n";
+    let text =
+        "#!/bin/sh\nexec gpgsm --batch --quiet ${SIGN_AT:+--faked-system-time \"${SIGN_AT%!}\"} \"$@\"\n";
     script("gpgsm-at", text);
 }
 
