@@ -12,7 +12,9 @@ use countersign::{
 
 use crate::{
     message::{ID_DATA, Message, Named, algorithm, attribute, endless, identifier, message_digest, tlv},
-    workshop::{ALWAYS, INTERMEDIATE, MAIL, MIDDLE_OF_2021, PAYLOAD, ROOT, Workshop, YEAR_2021, armor},
+    workshop::{
+        ALWAYS, INTERMEDIATE, MAIL, MIDDLE_OF_2021, PAYLOAD, ROOT, Workshop, YEAR_2021, armor, write,
+    },
 };
 
 /// 2027, in seconds since 1970.
@@ -457,4 +459,37 @@ fn a_file_that_is_no_authority_has_its_cause() {
     ] {
         assert_eq!(read(&text), Err(cause), "{text:.60}");
     }
+}
+
+#[test]
+fn certificates_of_the_signers_own_making_do_not_have_many_paths_tried() {
+    let Some(workshop) = Workshop::new("many paths", &[]) else { return };
+    let names: Vec<String> = (0..15).map(|number| format!("own{number}")).collect();
+    for name in &names {
+        workshop.issue_for(name, "/O=Corp/CN=own", name, ROOT, ALWAYS);
+    }
+    workshop.issue("mallory", "own0", MAIL, ALWAYS);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    write(&workshop.path(""), "own.pem", &workshop.pem(&names));
+    let armor = workshop.openssl_sign("mallory", &["-certfile", "own.pem"]);
+    let verifier = verifier(&workshop);
+    let begin = std::time::Instant::now();
+    assert_eq!(judge(&verifier, &armor), cannot_tell(CannotTell::UnknownCertificateAuthority));
+    let elapsed = begin.elapsed();
+    assert!(elapsed < std::time::Duration::from_millis(500), "{elapsed:?}");
+}
+
+#[test]
+fn a_root_may_have_no_more_authorities_below_it_than_it_says() {
+    let Some(workshop) = Workshop::new("path length of a root", &[]) else { return };
+    workshop.issue("short", "short", INTERMEDIATE, ALWAYS);
+    workshop.issue("below", "short", INTERMEDIATE, ALWAYS);
+    workshop.issue("direct", "short", MAIL, ALWAYS);
+    workshop.issue("indirect", "below", MAIL, ALWAYS);
+    let corp = CertificateAuthority::from_pem("corp", workshop.pem(&["short"]).as_bytes()).unwrap();
+    let verifier = Verifier::new(Vec::new()).with_smime(Authorities::new(vec![corp]));
+    let direct = judge(&verifier, &workshop.openssl_sign("direct", &[]));
+    assert_eq!(signer(&direct), Some("X.509 direct@corp.example of corp".to_owned()), "{direct:?}");
+    let indirect = judge(&verifier, &workshop.openssl_sign("indirect", &["-certfile", "below.pem"]));
+    assert_eq!(indirect, cannot_tell(CannotTell::CertificatePath));
 }

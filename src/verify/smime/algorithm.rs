@@ -54,6 +54,16 @@ pub(super) fn key(algorithm: &Algorithm<'_>, hash: Hash, spki: &[u8]) -> Result<
     Ok(key)
 }
 
+/// The key in `spki`, for the algorithm by which a certificate is signed; `None` where that does not count.
+pub(super) fn issuer_key(algorithm: &Algorithm<'_>, spki: &[u8]) -> Option<PublicKey> {
+    let hash = if algorithm.identifier == PSS.as_bytes() {
+        pss_hash(algorithm.parameters?).ok()?
+    } else {
+        signature_hash(algorithm, None)?.1
+    };
+    key(algorithm, hash, spki).ok()
+}
+
 fn refuse_weak(algorithm: &Algorithm<'_>) -> Result<(), Failure> {
     if WEAK.iter().any(|weak| weak.as_bytes() == algorithm.identifier) {
         return Err(CannotTell::WeakAlgorithm.into());

@@ -15,6 +15,7 @@ use webpki::{
 };
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages, SubjectAltName, name::GeneralName};
 
+use super::intermediates;
 use crate::{
     encoding::{
         der::{self, DerError, ObjectIdentifier, Tag},
@@ -209,23 +210,26 @@ impl CertificateAuthority {
     ) -> Result<Window, CannotTell> {
         let der = CertificateDer::from(certificate);
         let end_entity = webpki::EndEntityCert::try_from(&der).map_err(|_| CannotTell::CertificatePath)?;
-        let intermediates: Vec<CertificateDer<'_>> = others
+        let candidates = others
             .chain(self.others())
             .filter(|other| *other != certificate)
-            .filter(|other| Slices::parse(other).is_ok_and(|slices| is_authority(&slices, 0)))
-            .map(CertificateDer::from)
+            .filter_map(|other| Some((other, Slices::parse(other).ok()?)))
+            .filter(|(_, slices)| is_authority(slices, 0))
             .collect();
+        let roots: Vec<Slices<'_>> =
+            self.roots.iter().filter_map(|root| Slices::parse(&root.certificate).ok()).collect();
+        let signed = intermediates::signed(leaf, candidates, &roots);
+        let intermediates: Vec<CertificateDer<'_>> =
+            signed.certificates.into_iter().map(CertificateDer::from).collect();
         let leaf_window = Window { start: leaf.not_before, end: leaf.not_after };
         let found = Cell::new(None);
         let check = |path: &VerifiedPath<'_>| {
-            let window = self.window(path).map(|window| window.intersect(leaf_window));
-            match window.filter(|window| window.contains(time)) {
-                Some(window) => {
-                    found.set(Some(window));
-                    Ok(())
-                }
-                None => Err(webpki::Error::InvalidCertValidity),
+            let window = self.window(path)?.intersect(leaf_window);
+            if !window.contains(time) {
+                return Err(webpki::Error::InvalidCertValidity);
             }
+            found.set(Some(window));
+            Ok(())
         };
         let seconds = u64::try_from(time).map_err(|_| CannotTell::CertificateChainWindow)?;
         let lists: Vec<&CertRevocationList<'_>> = self.revocation_lists.iter().collect();
@@ -243,26 +247,41 @@ impl CertificateAuthority {
         );
         match verified {
             Ok(_) => found.get().ok_or(CannotTell::CertificatePath),
-            Err(error) => Err(cause(&error)),
+            Err(error) => match cause(&error) {
+                CannotTell::UnknownCertificateAuthority if signed.is_any_weak => {
+                    Err(CannotTell::WeakAlgorithm)
+                }
+                cause => Err(cause),
+            },
         }
     }
 
     /// In which the authorities of `path` are all valid.
-    fn window(&self, path: &VerifiedPath<'_>) -> Option<Window> {
+    fn window(&self, path: &VerifiedPath<'_>) -> Result<Window, webpki::Error> {
         let anchor = path.anchor();
+        let intermediates: Vec<_> =
+            path.intermediate_certificates().map(|certificate| certificate.der()).collect();
+        let intermediates = intermediates
+            .iter()
+            .map(|der| Slices::parse(der).ok().filter(|slices| is_authority(slices, 0)))
+            .collect::<Option<Vec<_>>>()
+            .ok_or(webpki::Error::EndEntityUsedAsCa)?;
+        // A trust anchor has lost how many authorities may stand below it (RFC 5280 §4.2.1.9).
+        let below = intermediates.iter().filter(|slices| slices.subject != slices.issuer).count();
+        let may_stand_above =
+            |certificate: &[u8]| Slices::parse(certificate).is_ok_and(|slices| is_authority(&slices, below));
         // A root may have been renewed, with the same name and key: the longest of them counts.
         let roots = self.roots.iter().filter(|root| {
-            root.subject == anchor.subject.as_ref() && root.spki == anchor.subject_public_key_info.as_ref()
+            root.subject == anchor.subject.as_ref()
+                && root.spki == anchor.subject_public_key_info.as_ref()
+                && may_stand_above(&root.certificate)
         });
         let window = roots
             .map(|root| root.window)
-            .reduce(|one, other| Window { start: one.start.min(other.start), end: one.end.max(other.end) })?;
-        path.intermediate_certificates().try_fold(window, |window, certificate| {
-            let der = certificate.der();
-            let slices = Slices::parse(&der).ok()?;
-            is_authority(&slices, 0)
-                .then(|| window.intersect(Window { start: slices.not_before, end: slices.not_after }))
-        })
+            .reduce(|one, other| Window { start: one.start.min(other.start), end: one.end.max(other.end) })
+            .ok_or(webpki::Error::PathLenConstraintViolated)?;
+        let own = |slices: &Slices<'_>| Window { start: slices.not_before, end: slices.not_after };
+        Ok(intermediates.iter().fold(window, |window, slices| window.intersect(own(slices))))
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod algorithm;
 mod authority;
+mod intermediates;
 
 use std::{fmt, sync::Arc};
 
