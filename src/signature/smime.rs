@@ -13,12 +13,14 @@ use super::{
 use crate::encoding::{
     ber,
     cms::{self, Algorithm, SignedData, SignerIdentifier},
-    der::{self, ObjectIdentifier, Tag},
+    der::{self, Element, ObjectIdentifier, Tag},
     x509::Slices,
 };
 
 /// id-signingTime
 const ID_SIGNING_TIME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.5");
+/// id-aa-signingCertificateV2 (RFC 5035 §3)
+const ID_SIGNING_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
 const SUBJECT_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.14");
 /// The arc under which Fulcio's extensions stand.
 const FULCIO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1");
@@ -70,6 +72,9 @@ pub struct Smime<'a> {
     pub message_digest: &'a [u8],
     /// When the signer says that it was made, in seconds since 1970.
     pub signing_time: Option<i64>,
+    /// What the signer has signed about their own certificate, a SigningCertificateV2 (RFC 5035 §3), whole;
+    /// the name in [`Self::signer`] is covered by nothing.
+    pub signing_certificate: Option<&'a [u8]>,
     /// The bytes under the signature: the signed attributes, in the order in which they came, as a SET.
     pub signed_attributes: Vec<u8>,
     /// The signature algorithm that the signature claims.
@@ -121,13 +126,15 @@ impl<'a> Smime<'a> {
         if digest.tag != Tag::OctetString {
             return Err(FormatError::Attribute);
         }
-        let states_time =
-            signer.signed_attributes.iter().any(|attribute| attribute.kind == ID_SIGNING_TIME.as_bytes());
-        let signing_time = match signer.signed_attribute(&ID_SIGNING_TIME) {
-            Some(time) => Some(der::time(&time).map_err(|_| FormatError::Attribute)?),
-            None if states_time => return Err(FormatError::Attribute),
-            None => None,
+        let at_most_one = |kind: &ObjectIdentifier| -> Result<Option<Element<'a>>, FormatError> {
+            let is_there = signer.signed_attributes.iter().any(|attribute| attribute.kind == kind.as_bytes());
+            let value = signer.signed_attribute(kind);
+            if is_there && value.is_none() { Err(FormatError::Attribute) } else { Ok(value) }
         };
+        let signing_time = at_most_one(&ID_SIGNING_TIME)?
+            .map(|time| der::time(&time).map_err(|_| FormatError::Attribute))
+            .transpose()?;
+        let signing_certificate = at_most_one(&ID_SIGNING_CERTIFICATE)?.map(|value| value.raw);
         let mut certificates = cms.certificates.clone();
         certificates.sort_unstable();
         certificates.dedup();
@@ -137,6 +144,7 @@ impl<'a> Smime<'a> {
             digest_algorithm,
             message_digest: digest.value,
             signing_time,
+            signing_certificate,
             signed_attributes,
             signature_algorithm: signer.signature_algorithm,
             signature: signer.signature,

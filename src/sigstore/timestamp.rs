@@ -100,7 +100,7 @@ impl<'a> TimestampToken<'a> {
 }
 
 /// The first ESSCertIDv2: hash algorithm (SHA-256 by default) and certificate hash.
-fn signing_certificate(value: &[u8]) -> Result<(Hash, &[u8]), DerError> {
+pub(crate) fn signing_certificate(value: &[u8]) -> Result<(Hash, &[u8]), DerError> {
     let mut list = der::only(value, Tag::Sequence)?.walk().expect(Tag::Sequence)?.walk();
     let mut first: Walk<'_> = list.expect(Tag::Sequence)?.walk();
     let hash = match first.accept(Tag::Sequence)? {

@@ -493,3 +493,29 @@ fn a_root_may_have_no_more_authorities_below_it_than_it_says() {
     let indirect = judge(&verifier, &workshop.openssl_sign("indirect", &["-certfile", "below.pem"]));
     assert_eq!(indirect, cannot_tell(CannotTell::CertificatePath));
 }
+
+#[test]
+fn a_signature_counts_for_no_other_certificate_of_its_key_than_it_says() {
+    let Some(workshop) = Workshop::new("other certificates of a key", &[]) else { return };
+    std::fs::copy(workshop.path("alice.key"), workshop.path("admin.key")).unwrap();
+    workshop.issue("admin", "middle", MAIL, ALWAYS);
+    let digest = countersign::encoding::sha256(&[&workshop.der("alice")]);
+    let list = |digest: &[u8]| tlv(0x30, &[&tlv(0x30, &[&tlv(0x30, &[&tlv(4, &[digest])])])]);
+    let committed = attribute("1.2.840.113549.1.9.16.2.47", &list(&digest));
+    let verifier = verifier(&workshop);
+    let by = |name: &'static str, attributes: &[&Vec<u8>]| {
+        let attributes = attributes.iter().map(|attribute| (*attribute).clone());
+        let message = Message::by(name).with(|message| message.attributes.extend(attributes));
+        judge(&verifier, &message.armored(&workshop))
+    };
+    let own = by("alice", &[&committed]);
+    assert_eq!(signer(&own), Some("X.509 alice@corp.example of corp".to_owned()), "{own:?}");
+    assert_eq!(by("admin", &[&committed]), cannot_tell(FormatError::Certificate));
+    assert_eq!(by("alice", &[&committed, &committed]), cannot_tell(FormatError::Attribute));
+    let unreadable = attribute("1.2.840.113549.1.9.16.2.47", &tlv(4, &[&digest]));
+    assert_eq!(by("alice", &[&unreadable]), cannot_tell(FormatError::Attribute));
+    // As openssl writes it.
+    let chain = ["-cades", "-md", "sha256", "-certfile", "middle.pem"];
+    let signed = judge(&verifier, &workshop.openssl_sign("alice", &chain));
+    assert_eq!(signer(&signed), Some("X.509 alice@corp.example of corp".to_owned()), "{signed:?}");
+}

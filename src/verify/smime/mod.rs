@@ -18,7 +18,7 @@ use crate::{
     encoding::{cms::SignedData, sha256, x509::Slices},
     object::Payload,
     signature::{FormatError, smime::Smime},
-    sigstore::trusted_root::Window,
+    sigstore::{timestamp::signing_certificate, trusted_root::Window},
 };
 
 /// The most certificates that are tried as parts of a chain.
@@ -107,6 +107,14 @@ impl Authorities {
         let key = algorithm::key(&smime.signature_algorithm, hash, leaf.spki)?;
         if !key.verifies(&smime.signed_attributes, smime.signature) {
             return Err(Bad::Signature.into());
+        }
+        // Which certificate the signature goes with is not signed, but for this: the same key may be certified
+        // to somebody else, too.
+        if let Some(committed) = smime.signing_certificate {
+            let (hash, digest) = signing_certificate(committed).map_err(|_| FormatError::Attribute)?;
+            if hash.of(certificate) != digest {
+                return Err(FormatError::Certificate.into());
+            }
         }
         let time = smime.signing_time.ok_or(CannotTell::NoStatedTime)?;
         if time > now.saturating_add(FUTURE_SKEW) {
