@@ -12,7 +12,8 @@ use crate::{
     object::{Commit, ObjectId, Tag},
     policy::{Cause, ProofFault},
     repository::{
-        ObjectReader, Objects, PROOFS, ProofChange, ProofName, Proofs, References, proof_changes, read_blob,
+        MAXIMUM_PROOFS_OF_AN_OBJECT, ObjectReader, Objects, PROOFS, ProofChange, ProofName, Proofs,
+        References, proof_changes, read_blob,
     },
     verify::{ProofError, Verifier},
 };
@@ -44,6 +45,11 @@ pub(super) fn faults(gate: &Gate<'_>, reader: &ObjectReader, update: &Update) ->
             ProofChange::Removed(path) => faults.push(ProofFault::Removed(path.into())),
             ProofChange::Strange(path) => faults.push(ProofFault::Strange(path.into())),
         }
+    }
+    // More than that of one object are never read, and each would have the object read and judged again.
+    let mut of_each = added.chunk_by(|one, other| one.object == other.object);
+    if of_each.any(|of_one| of_one.len() > MAXIMUM_PROOFS_OF_AN_OBJECT) {
+        faults.push(ProofFault::TooMany);
     }
     if faults.is_empty() {
         let judge =
