@@ -464,7 +464,7 @@ fn a_file_that_is_no_authority_has_its_cause() {
 #[test]
 fn certificates_of_the_signers_own_making_do_not_have_many_paths_tried() {
     let Some(workshop) = Workshop::new("many paths", &[]) else { return };
-    let names: Vec<String> = (0..15).map(|number| format!("own{number}")).collect();
+    let names: Vec<String> = (0..14).map(|number| format!("own{number}")).collect();
     for name in &names {
         workshop.issue_for(name, "/O=Corp/CN=own", name, ROOT, ALWAYS);
     }
@@ -473,10 +473,12 @@ fn certificates_of_the_signers_own_making_do_not_have_many_paths_tried() {
     write(&workshop.path(""), "own.pem", &workshop.pem(&names));
     let armor = workshop.openssl_sign("mallory", &["-certfile", "own.pem"]);
     let verifier = verifier(&workshop);
-    let begin = std::time::Instant::now();
+    // Not for having tried as many paths as the library tries at most, which takes a quarter of a second.
     assert_eq!(judge(&verifier, &armor), cannot_tell(CannotTell::UnknownCertificateAuthority));
-    let elapsed = begin.elapsed();
-    assert!(elapsed < std::time::Duration::from_millis(500), "{elapsed:?}");
+    // And nobody is kept from a good one by them.
+    write(&workshop.path(""), "all.pem", &workshop.pem(&[&names[..], &["middle"]].concat()));
+    let good = judge(&verifier, &workshop.openssl_sign("alice", &["-certfile", "all.pem"]));
+    assert_eq!(signer(&good), Some("X.509 alice@corp.example of corp".to_owned()), "{good:?}");
 }
 
 #[test]
