@@ -116,3 +116,35 @@ fn a_bad_merged_tag_spoils_the_merge_that_holds_it() {
     let id = repository.store_signed_commit(with(&header.repeat(2)).as_bytes());
     assert_eq!(json(&repository, &id, 0)["mergedTags"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn a_tag_of_a_tag_has_to_lead_to_a_parent_too() {
+    let world = World::new();
+    let repository = merge(&world, "sha1", ALICE);
+    let (payload, _) = remove_signature(&repository.object("commit", "HEAD"), "gpgsig");
+    let payload = String::from_utf8(payload).unwrap();
+    let (begin, end) = (payload.find("mergetag ").unwrap(), payload.find("\n\n").unwrap() + 1);
+    let outer = |of: &str| {
+        repository
+            .git(&["-c", "advice.nestedTag=false", "tag", "-f", "-m", "outer", "outer", of])
+            .any_stdout()
+            .check();
+        let tag = String::from_utf8(repository.object("tag", "outer")).unwrap();
+        let header = format!("mergetag {}\n", tag.trim_end().replace('\n', "\n "));
+        repository.store_signed_commit(format!("{}{header}{}", &payload[..begin], &payload[end..]).as_bytes())
+    };
+    assert_eq!(json(&repository, &outer("v1"), 0)["mergedTags"][0]["status"], "good");
+    // Somebody's good signature, over something else.
+    repository.git(&["tag", "-m", "old", "old", "main~2"]).check();
+    let object = json(&repository, &outer("old"), 1);
+    assert!(object["cause"].as_str().unwrap().contains("which is no parent of the commit"), "{object}");
+    // What is not here says nothing.
+    let id = outer("v1");
+    let inner = repository.id("v1^{tag}");
+    std::fs::remove_file(world.path("r/.git/objects").join(&inner[..2]).join(&inner[2..])).unwrap();
+    let object = json(&repository, &id, 0);
+    assert_eq!(
+        (&object["status"], &object["mergedTags"][0]["status"]),
+        (&"good".into(), &"cannot-tell".into())
+    );
+}

@@ -11,13 +11,19 @@ use crate::{
     cli::{
         kept::Kept,
         report::{Answer, Line, Place},
-        settings::Trust,
+        settings::{Trust, Unclear},
     },
-    object::{Commit, HashKind, Tag, object_id},
+    object::{Commit, HashKind, ObjectId, Tag, object_id},
     policy::Receipt,
     verify::Verifier,
     words,
 };
+
+/// How many tags are followed from one to the next, in a merge of how many parents at most, and how large
+/// each may be, in bytes.
+const MAXIMUM_NESTED: usize = 4;
+const MAXIMUM_PARENTS: usize = 16;
+const MAXIMUM_TAG_BYTES: usize = 64 * 1024;
 
 /// What there is to ask.
 #[derive(Clone, Copy)]
@@ -51,20 +57,45 @@ impl Asked<'_> {
         let (title, answer) = match (Tag::parse(self.hash, bytes), id) {
             (Err(error), _) => (String::new(), Answer::Bad(error.to_string())),
             (Ok(tag), id) => {
-                // A tag of a tag names no parent itself.
-                let is_parent = tag.target_kind == Kind::Tag || commit.parents.contains(&tag.target);
-                let answer = if id.is_none() {
-                    Answer::Bad("its bytes are made to collide with others".to_owned())
-                } else if is_parent {
-                    answer(&tag.signed, self.verifier, self.trust, &self.receipt, self.kept)
-                } else {
-                    Answer::Bad(format!("it names '{}', which is no parent of the commit", tag.target))
+                let answer = match (id, self.target(commit, &tag)) {
+                    (None, _) => Answer::Bad("its bytes are made to collide with others".to_owned()),
+                    (_, Ok(target)) if commit.parents.contains(&target) => {
+                        answer(&tag.signed, self.verifier, self.trust, &self.receipt, self.kept)
+                    }
+                    (_, Ok(target)) => {
+                        Answer::Bad(format!("it names '{target}', which is no parent of the commit"))
+                    }
+                    (_, Err(inner)) => Answer::CannotTell(Unclear {
+                        cause: format!("it names the tag '{inner}', and where that leads cannot be followed"),
+                        hint: None,
+                        unknown_key: false,
+                    }),
                 };
                 (words::escape_bytes(tag.name), answer)
             }
         };
         let id = id.unwrap_or_else(|| self.hash.null());
         Line { id, kind: Kind::Tag, title, place: Place::Merged, answer, merged: Vec::new() }
+    }
+
+    /// What `tag` leads to, over the tags that it may name; otherwise the one that cannot be followed.
+    fn target(&self, commit: &Commit<'_>, tag: &Tag<'_>) -> Result<ObjectId, ObjectId> {
+        let (mut kind, mut target) = (tag.target_kind, tag.target);
+        for _ in 0..=MAXIMUM_NESTED {
+            if kind != Kind::Tag {
+                return Ok(target);
+            }
+            if commit.parents.len() > MAXIMUM_PARENTS {
+                break;
+            }
+            let object = self.kept.reader.read_at_most(target, MAXIMUM_TAG_BYTES).map_err(|_| target)?;
+            let inner = Tag::parse(self.hash, &object.bytes).map_err(|_| target)?;
+            if object.kind != Kind::Tag {
+                break;
+            }
+            (kind, target) = (inner.target_kind, inner.target);
+        }
+        Err(target)
     }
 }
 
