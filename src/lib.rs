@@ -26,6 +26,7 @@
 //! | [`service`] | clients of the servers: Fulcio, Rekor v1 and v2, timestamp authority | git |
 //! | [`sign`] | payload in, signature out; what evidence to gather | which object is signed |
 //! | [`hook`] | pre-receive and its installation | credentials |
+//! | [`remote`] | git's remote helper: what a remote serves, judged before any ref moves | credentials |
 //! | [`gpg`] | the command-line dialect and status lines that git and its friends speak | everything else |
 //! | [`cli`] | arguments, words for people, JSON, exit codes | |
 //! | [`sandbox`] | an embedded Sigstore on loopback, for trials and tests | production, and any other room |
@@ -42,6 +43,7 @@ pub mod identity;
 pub mod manual;
 pub mod object;
 pub mod policy;
+pub mod remote;
 pub mod repository;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

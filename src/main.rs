@@ -11,8 +11,13 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use countersign::cli::{self, Environment, Terminals, World};
 
-#[expect(clippy::disallowed_methods, reason = "the one place where the world is read")]
 fn main() -> ExitCode {
+    start(cli::run)
+}
+
+/// Run one of the programs that this one is, in the world as it is.
+#[expect(clippy::disallowed_methods, reason = "the one place where the world is read")]
+pub fn start(run: fn(&mut World<'_>) -> u8) -> ExitCode {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     let mut world = World {
         arguments: env::args_os().skip(1).collect(),
@@ -30,5 +35,5 @@ fn main() -> ExitCode {
         stdout: &mut io::stdout().lock(),
         stderr: &mut io::stderr().lock(),
     };
-    cli::exit_code(cli::run(&mut world))
+    cli::exit_code(run(&mut world))
 }

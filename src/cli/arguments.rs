@@ -28,6 +28,8 @@ pub(super) enum Command {
     Init(InitArguments),
     Hook(crate::hook::HookArguments),
     Policy(super::policy::PolicyArguments),
+    Remote(super::remote::RemoteArguments),
+    Protect(super::remote::ProtectArguments),
     Trust(super::trust::TrustArguments),
     /// Print a completion script
     Completions {

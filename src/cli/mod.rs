@@ -10,6 +10,7 @@ mod init;
 mod inspect;
 mod manual;
 mod policy;
+mod remote;
 mod report;
 mod settings;
 mod signing;
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 pub use arguments::Arguments;
+pub use remote::run_helper;
 pub use world::{Environment, Terminals, World};
 
 use crate::{gpg, hook, words::Failure};
@@ -70,6 +72,8 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Init(arguments) => init::run(world, &arguments),
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
         Command::Policy(arguments) => policy::run(world, &arguments),
+        Command::Remote(arguments) => remote::run(world, &arguments),
+        Command::Protect(arguments) => remote::protect(world, &arguments),
         Command::Trust(arguments) => trust::run(world, &arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();

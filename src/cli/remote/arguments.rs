@@ -1,0 +1,48 @@
+//! What can be typed after `countersign remote` and `countersign protect`.
+
+use clap::{Args, Subcommand};
+
+/// Say what is remembered of remotes behind 'verified::', and change it
+#[derive(Args, Debug)]
+pub struct RemoteArguments {
+    #[command(subcommand)]
+    pub(super) command: RemoteCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RemoteCommand {
+    /// Say what was accepted of each remote, and what is held
+    Status {
+        /// Only this address
+        url: Option<String>,
+    },
+    /// Forget a remote, or one of its refs: what it says next is taken as first sight
+    Forget {
+        /// The address
+        url: String,
+        /// The full name of a ref
+        reference: Option<String>,
+    },
+    /// Take whatever an address serves, without any verification
+    AllowUnverified {
+        /// The address
+        url: String,
+        /// No longer
+        #[arg(long)]
+        undo: bool,
+    },
+}
+
+/// Have the remotes of a clone go through 'verified::', or back
+#[derive(Args, Debug)]
+pub struct ProtectArguments {
+    /// The remotes; all of them if none is named
+    #[arg(value_name = "REMOTE")]
+    pub(super) remotes: Vec<String>,
+    /// The repository, if not the one around the current directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) repository: Option<std::path::PathBuf>,
+    /// Have them go to their plain addresses again
+    #[arg(long)]
+    pub(super) undo: bool,
+}

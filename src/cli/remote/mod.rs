@@ -1,0 +1,224 @@
+//! `git-remote-verified`, `countersign remote` and `countersign protect`.
+//!
+//! Responsible for which policy counts for an address, for where memories lie, and for the words about
+//! both. What a repository's own configuration says of that is not heard.
+
+mod arguments;
+mod basis;
+mod protect;
+
+use std::{io::BufReader, path::PathBuf, time::Duration};
+
+pub use arguments::{ProtectArguments, RemoteArguments};
+pub(super) use protect::run as protect;
+
+use super::{Outcome, World, exit, settings};
+use crate::{
+    remote::{self, Address, Context, DEPTH, Memory, MemoryError, PREFIX, Store, Transport},
+    repository::{Configuration, Scopes, parse_object_directories},
+    words::{Failure, escape, escape_bytes},
+};
+use arguments::RemoteCommand;
+
+/// How many seconds nothing may happen, unless the configuration says otherwise.
+const PATIENCE: u64 = 600;
+
+/// The remote helper, as git starts it: with the name of the remote and its address.
+pub fn run_helper(world: &mut World<'_>) -> u8 {
+    let context = match context(world) {
+        Ok(context) => context,
+        Err(failure) => {
+            world.complain(&failure.to_string());
+            return 128;
+        }
+    };
+    remote::run(&context, &mut BufReader::new(&mut *world.stdin), world.stdout, world.stderr)
+}
+
+fn context(world: &mut World<'_>) -> Result<Context, Failure> {
+    let [_, url] = world.arguments.as_slice() else {
+        return Err(Failure::new(
+            "this program is for git, which calls it with a remote and an address",
+            format!("put '{PREFIX}' before an address: 'git clone {PREFIX}https://example.com/team/repo'"),
+        ));
+    };
+    let url = url.to_str().map(str::to_owned);
+    let address = address(&url.ok_or_else(|| Failure::new("the address is no text", "write it plainly"))?)?;
+    let environment = &world.environment;
+    if environment.get(DEPTH).is_some() {
+        return Err(Failure::new(
+            format!("the address '{address}' leads back to this program"),
+            "see to 'url.*.insteadOf' and the remote's address",
+        ));
+    }
+    let settings = match environment.text("GIT_CONFIG_COUNT") {
+        None => 0,
+        Some(count) => count.parse().map_err(|_| {
+            Failure::new("'GIT_CONFIG_COUNT' is no number", "see to the environment that git runs in")
+        })?,
+    };
+    let alternates =
+        environment.get("GIT_ALTERNATE_OBJECT_DIRECTORIES").map(std::ffi::OsStr::as_encoded_bytes);
+    let alternates = parse_object_directories(alternates.unwrap_or_default(), &world.directory);
+    let git_dir = environment.get("GIT_DIR").map(|git_dir| world.directory.join(git_dir));
+    let is_diverted = environment.get("GIT_OBJECT_DIRECTORY").is_some();
+
+    let configuration = settings::configuration(world)?;
+    let timeout = match configuration.text("countersign.remoteTimeout", Scopes::Protected) {
+        None => PATIENCE,
+        Some(text) => text.parse().ok().filter(|seconds| *seconds > 0).ok_or_else(|| {
+            Failure::new(
+                format!("'countersign.remoteTimeout' is '{text}', which is no number of seconds"),
+                "write it as a whole number above 0",
+            )
+        })?,
+    };
+    let held_fails = match configuration.text("countersign.held", Scopes::Protected) {
+        None | Some("hold") => false,
+        Some("fail") => true,
+        Some(other) => {
+            return Err(Failure::new(
+                format!("'countersign.held' is '{other}', which is neither 'hold' nor 'fail'"),
+                "set it to one of them",
+            ));
+        }
+    };
+    let store = store()?;
+    let memory = store.load(address.key()).map_err(unusable)?;
+    let basis = basis::basis(world, &configuration, &address, &memory)?;
+    if basis.is_none() {
+        world.complain(&format!("warning: nothing that '{address}' serves is verified\n"));
+    }
+    Ok(Context {
+        transport: Transport {
+            address,
+            directory: world.directory.clone(),
+            settings,
+            timeout: Duration::from_secs(timeout),
+        },
+        git_dir,
+        is_diverted,
+        is_partial: is_partial(&configuration),
+        alternates,
+        basis,
+        store,
+        held_fails,
+        now: world.now,
+    })
+}
+
+/// Whether objects are missing here on purpose (partial-clone).
+fn is_partial(configuration: &Configuration) -> bool {
+    configuration.get("extensions.partialClone", Scopes::Any).is_some()
+        || configuration
+            .subsections("remote", Scopes::Any)
+            .iter()
+            .any(|remote| configuration.get(&format!("remote.{remote}.promisor"), Scopes::Any).is_some())
+}
+
+/// Read an address, with or without `verified::`.
+fn address(text: &str) -> Result<Address, Failure> {
+    Address::parse(text).map_err(|error| {
+        Failure::new(
+            format!("'{text}': {error}"),
+            format!("write it as '{PREFIX}https://HOST/PATH', '{PREFIX}HOST:PATH' or '{PREFIX}/PATH'"),
+        )
+    })
+}
+
+/// Where memories lie: in the user's state folder.
+fn store() -> Result<Store, Failure> {
+    let directories = directories::ProjectDirs::from("", "", "countersign");
+    let folder = directories.map(|directories| -> PathBuf {
+        directories.state_dir().unwrap_or_else(|| directories.data_local_dir()).join("remotes")
+    });
+    let folder = folder
+        .ok_or_else(|| Failure::new("there is no home, and so no state folder", "set 'HOME' to your home"))?;
+    Ok(Store::new(&folder))
+}
+
+fn unusable(error: MemoryError) -> Failure {
+    Failure::new(error, "see to the file; 'countersign remote forget' begins anew")
+}
+
+/// Run one of the commands.
+pub(super) fn run(world: &mut World<'_>, arguments: &RemoteArguments) -> Outcome {
+    let store = store()?;
+    let plain = |url: &str| address(url.strip_prefix(PREFIX).unwrap_or(url));
+    match &arguments.command {
+        RemoteCommand::Status { url } => {
+            let memories = match url {
+                Some(url) => vec![store.load(plain(url)?.key()).map_err(unusable)?],
+                None => store.all().map_err(unusable)?,
+            };
+            Ok(status(world, &memories))
+        }
+        RemoteCommand::Forget { url, reference } => {
+            let address = plain(url)?;
+            match reference {
+                None => store.forget(address.key()).map_err(unusable)?,
+                Some(reference) => forget_ref(&store, &address, reference)?,
+            }
+            world.say(&format!("forgot what was known of '{}'\n", escape(reference.as_ref().unwrap_or(url))));
+            Ok(exit::GOOD)
+        }
+        RemoteCommand::AllowUnverified { url, undo } => {
+            let address = plain(url)?;
+            let change = |memory: &mut Memory| {
+                memory.is_unverified = !undo;
+                Ok(())
+            };
+            store.update(address.key(), change).map_err(unusable)?;
+            world.say(&match undo {
+                false => format!("whatever '{}' serves is taken unverified\n", escape(url)),
+                true => format!("what '{}' serves is taken by a policy only\n", escape(url)),
+            });
+            Ok(exit::GOOD)
+        }
+    }
+}
+
+/// Forget one ref: it stays one that was there already.
+fn forget_ref(store: &Store, address: &Address, reference: &str) -> Result<(), Failure> {
+    let name = reference.into();
+    let mut was_known = false;
+    let change = |memory: &mut Memory| {
+        was_known = memory.accepted.remove(&name).is_some() | memory.held.remove(&name).is_some();
+        if was_known {
+            memory.seen.insert(name);
+        }
+        Ok(())
+    };
+    store.update(address.key(), change).map_err(unusable)?;
+    if was_known {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("nothing is known of a ref '{reference}' at '{address}'"),
+        "write its full name, such as 'refs/heads/main'",
+    ))
+}
+
+/// What is remembered, in words; the exit status says whether anything is held.
+fn status(world: &mut World<'_>, memories: &[Memory]) -> u8 {
+    let mut words = String::new();
+    for memory in memories.iter().filter(|memory| !memory.is_empty()) {
+        let what = match (memory.is_unverified, memory.accepted.len(), memory.held.len()) {
+            (true, ..) => "taken unverified, unless a policy is set for it".to_owned(),
+            (false, accepted, 0) => format!("{accepted} refs accepted"),
+            (false, accepted, held) => format!("{accepted} refs accepted, {held} held"),
+        };
+        words += &format!("{}: {what}\n", escape(&memory.key));
+        for (name, held) in &memory.held {
+            let at = memory.accepted.get(name).map_or_else(|| "nothing".to_owned(), ToString::to_string);
+            let said = held.value.map_or_else(|| "that it is gone".to_owned(), |value| value.to_string());
+            words += &format!(
+                "  {} is held at {at}; the remote said {said}: {}\n",
+                escape_bytes(name),
+                held.words
+            );
+        }
+    }
+    world.say(&words);
+    if memories.iter().any(|memory| !memory.held.is_empty()) { exit::BAD } else { exit::GOOD }
+}

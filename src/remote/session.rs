@@ -1,0 +1,522 @@
+//! The dialogue with git: what is listed, what is fetched, and what is refused.
+//!
+//! git moves a ref without asking for objects where it has them already (fetch-pack's "quickfetch"), so
+//! whatever could be taken that way is judged before it is listed.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{BufRead, Write},
+    path::{Path, PathBuf},
+};
+
+use gix::bstr::{BString, ByteSlice as _};
+
+use super::{
+    Advertisement, Basis, Head, Memory, MemoryError, Quarantine, Store, Transport, Work,
+    judge::{self, Judge, Judged, RefusedRef, Remembered},
+    protocol::{self, Command},
+};
+use crate::{
+    hook::Update,
+    object::ObjectId,
+    policy::{Governing, Permission},
+    repository::{ObjectReader, Repository},
+    words::{Failure, escape_bytes},
+};
+
+/// Everything that the helper acts on, as values.
+pub struct Context {
+    /// What starts git's own transports.
+    pub transport: Transport,
+    /// `GIT_DIR`; `ls-remote` may have none.
+    pub git_dir: Option<PathBuf>,
+    /// `GIT_OBJECT_DIRECTORY` is set.
+    pub is_diverted: bool,
+    /// The configuration says that objects are missing here on purpose.
+    pub is_partial: bool,
+    /// `GIT_ALTERNATE_OBJECT_DIRECTORIES`.
+    pub alternates: Vec<PathBuf>,
+    /// What the remote is judged by; `None` where the user takes whatever it serves.
+    pub basis: Option<Basis>,
+    /// What is remembered.
+    pub store: Store,
+    /// A held ref ends every fetch.
+    pub held_fails: bool,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+/// What git has said about what comes after.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Options {
+    pub(super) progress: bool,
+    pub(super) verbosity: i64,
+    pub(super) object_format: bool,
+    pub(super) family: Option<&'static str>,
+    pub(super) push: super::push::PushOptions,
+}
+
+/// One run of the helper.
+pub(super) struct Session<'a> {
+    pub(super) context: &'a Context,
+    pub(super) options: Options,
+    pub(super) memory: Memory,
+    /// The value that was listed for each ref.
+    pub(super) listed: HashMap<BString, ObjectId>,
+    /// The ref whose value a detached `HEAD` has.
+    head: Option<BString>,
+    pub(super) words: &'a mut dyn Write,
+}
+
+/// Answer git's commands until it has no more; the exit status.
+pub fn run(context: &Context, input: &mut dyn BufRead, output: &mut dyn Write, words: &mut dyn Write) -> u8 {
+    let memory = Memory::new(context.transport.address.key());
+    let (options, listed) = (Options::default(), HashMap::new());
+    let mut session = Session { context, options, memory, listed, head: None, words };
+    match session.converse(input, output) {
+        Ok(()) => 0,
+        Err(failure) => {
+            let _ = write!(session.words, "{failure}");
+            let _ = session.words.flush();
+            // As git's own programs end when they die.
+            128
+        }
+    }
+}
+
+impl Session<'_> {
+    fn converse(&mut self, input: &mut dyn BufRead, output: &mut dyn Write) -> Result<(), Failure> {
+        self.memory = self.context.store.load(self.key()).map_err(forgettable)?;
+        loop {
+            let command = protocol::next(input).map_err(|error| {
+                Failure::new(error, "the version of git at hand may be too new or too old for this program")
+            })?;
+            let answer = match command {
+                None => return Ok(()),
+                Some(Command::Capabilities) => protocol::CAPABILITIES.as_bytes().to_vec(),
+                Some(Command::Option { name, value }) => self.option(&name, &value)?.as_bytes().to_vec(),
+                Some(Command::List(for_push)) => self.list(for_push)?,
+                Some(Command::Fetch(wanted)) => {
+                    self.fetch(&wanted)?;
+                    b"\n".to_vec()
+                }
+                Some(Command::Push(lines)) => self.push(&lines)?,
+            };
+            output.write_all(&answer).and_then(|()| output.flush()).map_err(|error| {
+                Failure::new(format!("git cannot be answered: {error}"), "see what has ended git")
+            })?;
+        }
+    }
+
+    pub(super) fn key(&self) -> &str {
+        self.context.transport.address.key()
+    }
+
+    fn option(&mut self, name: &str, value: &BString) -> Result<&'static str, Failure> {
+        let is_true = value == "true";
+        match name {
+            "progress" => self.options.progress = is_true,
+            "verbosity" => {
+                self.options.verbosity = value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+            }
+            "object-format" => self.options.object_format = is_true,
+            "family" if value == "ipv4" => self.options.family = Some("--ipv4"),
+            "family" if value == "ipv6" => self.options.family = Some("--ipv6"),
+            "family" if value == "all" => self.options.family = None,
+            // Tags are asked for by name where git wants them.
+            "followtags" | "cloning" => {}
+            "depth" | "deepen-since" | "deepen-not" | "deepen-relative" => {
+                return Err(Failure::new(
+                    "a history that is cut off cannot be judged through 'verified::'",
+                    "leave out '--depth' and the other '--shallow' and '--deepen' options",
+                ));
+            }
+            "filter" | "from-promisor" | "no-dependents" => {
+                return Err(Failure::new(
+                    "a clone without all of its objects cannot be judged through 'verified::'",
+                    "leave out '--filter'",
+                ));
+            }
+            _ => return Ok(self.options.push.set(name, value)),
+        }
+        Ok("ok\n")
+    }
+
+    /// The repository at hand.
+    pub(super) fn repository(&self) -> Result<Option<Repository>, Failure> {
+        let Some(git_dir) = &self.context.git_dir else { return Ok(None) };
+        Repository::at(git_dir).map(Some).map_err(|error| {
+            Failure::new(
+                error,
+                "through 'verified::' only repositories that can be read whole are fetched into",
+            )
+        })
+    }
+
+    /// What the remote says of its refs.
+    fn advertisement(&mut self) -> Result<Advertisement, Failure> {
+        let family = self.options.family;
+        let arguments = |name: &str| {
+            let options = ["ls-remote", "-q", "--symref"].into_iter().chain(family);
+            options.chain(["--", name]).map(Into::into).collect()
+        };
+        let answer =
+            self.context.transport.run(arguments, Work::default(), self.words).map_err(unreachable)?;
+        let text = answer.good("read the refs of").map_err(unreachable)?;
+        Advertisement::parse(&text)
+            .map_err(|error| Failure::new(error, "see whether the address names a git repository"))
+    }
+
+    fn list(&mut self, for_push: bool) -> Result<Vec<u8>, Failure> {
+        let advertised = self.advertisement()?;
+        let hash = advertised.hash();
+        let context = self.context;
+        self.listed = match &context.basis {
+            Some(basis) if !for_push => self.to_list(basis, &advertised)?,
+            _ => advertised.refs.iter().map(|(name, id)| (name.clone(), *id)).collect(),
+        };
+        let mut answer = Vec::new();
+        if let Some(hash) = hash.filter(|_| self.options.object_format) {
+            answer.extend(format!(":object-format {hash}\n").into_bytes());
+        }
+        let mut listed: Vec<(&BString, &ObjectId)> = self.listed.iter().collect();
+        listed.sort();
+        self.head = None;
+        match &advertised.head {
+            Some(Head::Symbolic(target)) if self.listed.contains_key(target) => {
+                answer.extend([b"@", target.as_slice(), b" HEAD\n"].concat());
+            }
+            Some(Head::Detached(id)) => {
+                // No rule can name it; it is what a ref is, or nothing.
+                if let Some((name, _)) = listed.iter().find(|(_, value)| *value == id) {
+                    self.head = Some((*name).clone());
+                    answer.extend(format!("{id} HEAD\n").into_bytes());
+                }
+            }
+            _ => {}
+        }
+        for (name, id) in listed {
+            answer.extend([format!("{id} ").as_bytes(), name, b"\n"].concat());
+            let is_as_advertised = advertised.refs.get(name) == Some(id);
+            if let Some(peeled) = advertised.peeled.get(name).filter(|_| is_as_advertised) {
+                answer.extend([format!("{peeled} ").as_bytes(), name, b"^{}\n"].concat());
+            }
+        }
+        answer.push(b'\n');
+        Ok(answer)
+    }
+
+    /// The value of each ref that git may hear of.
+    fn to_list(
+        &mut self,
+        basis: &Basis,
+        advertised: &Advertisement,
+    ) -> Result<HashMap<BString, ObjectId>, Failure> {
+        self.memory = self.context.store.load(self.key()).map_err(forgettable)?;
+        self.see(advertised)?;
+        let repository = self
+            .repository()?
+            .filter(|repository| advertised.hash().is_none_or(|hash| hash == repository.hash()));
+        let objects = repository.as_ref().map(|repository| self.objects(repository, None)).transpose()?;
+        let reader = objects.as_ref().map(crate::repository::Objects::reader);
+        let has = |id: ObjectId| reader.as_ref().is_some_and(|reader: &ObjectReader| reader.kind(id).is_ok());
+
+        let mut listed = HashMap::new();
+        let mut held = Vec::new();
+        let mut judged_now = Vec::new();
+        let mut left_out = advertised.invalid.len();
+        let gone = self.memory.accepted.keys().filter(|name| !advertised.refs.contains_key(*name));
+        let values = advertised.refs.iter().map(|(name, id)| (name, Some(*id)));
+        for (name, value) in values.chain(gone.map(|name| (name, None))) {
+            let accepted = self.memory.accepted.get(name).copied();
+            match basis.policy.governing(name) {
+                Governing::Accepted => {
+                    listed.extend(value.map(|value| (name.clone(), value)));
+                    continue;
+                }
+                Governing::Refused | Governing::Reserved => {
+                    left_out += usize::from(value.is_some());
+                    continue;
+                }
+                // A ref that may go is gone, and so is one of which nothing is here.
+                Governing::Rule(rule) if value.is_none() => {
+                    if rule.permissions.delete == Permission::Allow || !accepted.is_some_and(has) {
+                        continue;
+                    }
+                }
+                Governing::Rule(_) => {}
+            }
+            let is_refused = (self.memory.held.get(name))
+                .is_some_and(|held| held.value == value && held.digest == basis.digest);
+            if value == accepted {
+                listed.extend(value.map(|value| (name.clone(), value)));
+            } else if is_refused {
+                listed.extend(accepted.map(|accepted| (name.clone(), accepted)));
+                held.push(name.clone());
+            } else if value.is_none_or(has) {
+                let reference = name.to_vec();
+                judged_now.push(Update { claimed: accepted, wanted: value, reference });
+            } else {
+                listed.extend(value.map(|value| (name.clone(), value)));
+            }
+        }
+        if let Some(objects) = objects.filter(|_| !judged_now.is_empty()) {
+            let tips = self.context.store.tips(self.key());
+            let remembered = Remembered { memory: &self.memory, tips: &tips };
+            let judge = Judge { basis, objects: &objects, standing: &remembered, now: self.context.now };
+            let judged = judge.part(judged_now, self.words);
+            if !judged.refused.is_empty() {
+                judge.tell(&judged.refused, self.words);
+            }
+            let taken = judged
+                .accepted
+                .iter()
+                .filter_map(|update| Some((update.reference.clone().into(), update.wanted?)));
+            listed.extend(taken);
+            judge::warn(&judged.warnings, self.words);
+            let failure = refusal(&judged.refused);
+            self.remember(basis, &judged)?;
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
+        }
+        if left_out > 0 && self.options.verbosity > 1 {
+            let _ =
+                writeln!(self.words, "note: {left_out} refs that the policy lets nobody use are left out");
+        }
+        self.tell_held(&held, advertised)?;
+        Ok(listed)
+    }
+
+    /// One line for each ref that is held.
+    fn tell_held(&mut self, held: &[BString], advertised: &Advertisement) -> Result<(), Failure> {
+        for name in held {
+            let short = |id: Option<&ObjectId>| {
+                id.map_or_else(|| "nothing".to_owned(), |id| id.to_hex_with_len(12).to_string())
+            };
+            let (here, there) = (short(self.memory.accepted.get(name)), short(advertised.refs.get(name)));
+            let why = self.memory.held.get(name).map_or("", |held| held.words.as_str());
+            let name = escape_bytes(name);
+            let _ =
+                writeln!(self.words, "warning: '{name}' is held at {here}, the remote says {there}: {why}");
+        }
+        if !held.is_empty() && self.context.held_fails {
+            return Err(Failure::new(
+                format!("{} refs are held, and 'countersign.held' is 'fail'", held.len()),
+                "run 'countersign remote status' to see what is refused and why",
+            ));
+        }
+        Ok(())
+    }
+
+    /// At first sight of a remote its refs are merely there; those that come later were created.
+    fn see(&mut self, advertised: &Advertisement) -> Result<(), Failure> {
+        if self.memory.is_known || advertised.refs.is_empty() {
+            return Ok(());
+        }
+        let seen = |memory: &mut Memory| {
+            if !memory.is_known {
+                memory.is_known = true;
+                let accepted = &memory.accepted;
+                let names = advertised.refs.keys().filter(|name| !accepted.contains_key(*name));
+                memory.seen = names.cloned().collect();
+            }
+            Ok(())
+        };
+        self.memory = self.context.store.update(self.key(), seen).map_err(forgettable)?;
+        Ok(())
+    }
+
+    fn objects(
+        &self,
+        repository: &Repository,
+        quarantine: Option<&Path>,
+    ) -> Result<crate::repository::Objects, Failure> {
+        repository
+            .objects_with(quarantine, &self.context.alternates)
+            .map_err(|error| Failure::new(error, "see to the path and its permissions"))
+    }
+
+    /// Download what is wanted, judge it, and carry it over if all of it is accepted.
+    fn fetch(&mut self, wanted: &[(ObjectId, BString)]) -> Result<(), Failure> {
+        if self.context.is_diverted || self.context.is_partial {
+            return Err(Failure::new(
+                "this repository keeps its objects elsewhere or not at all, and nothing can be kept apart in it",
+                "fetch into a clone that has all of its objects, and without 'GIT_OBJECT_DIRECTORY'",
+            ));
+        }
+        let repository = self.repository()?.ok_or_else(|| {
+            Failure::new("there is no repository to fetch into", "run git inside of a repository")
+        })?;
+        if repository.common_dir().join("shallow").exists() {
+            return Err(Failure::new(
+                "the history of this clone is cut off, and cannot be judged through 'verified::'",
+                "make it whole with 'git fetch --unshallow' from the plain address, or clone anew",
+            ));
+        }
+        let updates = self.updates(wanted)?;
+        let quarantine = Quarantine::new(&repository).map_err(|error| {
+            Failure::new(
+                format!("nothing can be kept apart here: {error}"),
+                "see to the repository's permissions",
+            )
+        })?;
+        self.download(wanted, &quarantine)?;
+        let context = self.context;
+        if let Some(basis) = &context.basis {
+            let objects = self.objects(&repository, Some(&quarantine.objects()))?;
+            let tips = context.store.tips(self.key());
+            let remembered = Remembered { memory: &self.memory, tips: &tips };
+            let judge = Judge { basis, objects: &objects, standing: &remembered, now: context.now };
+            let mut judged = judge.part(updates, self.words);
+            if !judged.refused.is_empty() {
+                judge.tell(&judged.refused, self.words);
+                // Nothing of this fetch is taken, so nothing of it is accepted.
+                judged.accepted.clear();
+                judged.tips.clear();
+            }
+            judge::warn(&judged.warnings, self.words);
+            let failure = refusal(&judged.refused);
+            self.remember(basis, &judged)?;
+            if let Some(failure) = failure {
+                return Err(failure);
+            }
+        }
+        quarantine.migrate().map_err(|error| {
+            Failure::new(
+                format!("what was fetched cannot be stored: {error}"),
+                "see to the repository, and fetch again",
+            )
+        })
+    }
+
+    /// What is to be judged so that `wanted` may be taken.
+    fn updates(&self, wanted: &[(ObjectId, BString)]) -> Result<Vec<Update>, Failure> {
+        let mut updates = BTreeMap::new();
+        for (id, name) in wanted {
+            let name = self.head.as_ref().filter(|_| name == "HEAD").unwrap_or(name);
+            if self.listed.get(name) != Some(id) {
+                return Err(Failure::new(
+                    format!(
+                        "the object {id} is asked for by no ref that the remote has, and no rule can judge it"
+                    ),
+                    "fetch a branch or tag by its name",
+                ));
+            }
+            let claimed = self.memory.accepted.get(name).copied();
+            let is_free = self
+                .context
+                .basis
+                .as_ref()
+                .is_none_or(|basis| matches!(basis.policy.governing(name), Governing::Accepted));
+            if claimed != Some(*id) && !is_free {
+                let update = Update { claimed, wanted: Some(*id), reference: name.to_vec() };
+                updates.insert(name.clone(), update);
+            }
+        }
+        Ok(updates.into_values().collect())
+    }
+
+    /// Have git fetch the wanted objects, by their ids and into no ref.
+    fn download(&mut self, wanted: &[(ObjectId, BString)], quarantine: &Quarantine) -> Result<(), Failure> {
+        let mut ids: Vec<String> = wanted.iter().map(|(id, _)| format!("{id}\n")).collect();
+        ids.sort();
+        ids.dedup();
+        let progress: &[&str] = if self.options.progress { &["--progress"] } else { &["--quiet"] };
+        let family = self.options.family;
+        let arguments = |name: &str| {
+            let options = [
+                "fetch",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-auto-maintenance",
+                "--no-recurse-submodules",
+                "--no-write-commit-graph",
+                "--stdin",
+            ];
+            let options = options.into_iter().chain(progress.iter().copied()).chain(family);
+            options.chain(["--", name]).map(Into::into).collect()
+        };
+        let work = Work {
+            git_dir: Some(quarantine.git_dir()),
+            input: ids.concat().into_bytes(),
+            grows: Some(quarantine.objects()),
+            // It is told by the git that asks.
+            unsaid: &["From ", " * branch "],
+        };
+        let answer = self.context.transport.run(arguments, work, self.words).map_err(unreachable)?;
+        answer.good("fetch from").map_err(unreachable)?;
+        if quarantine.is_shallow() {
+            return Err(Failure::new(
+                "the history on the remote is cut off, and cannot be judged",
+                "have whoever keeps the remote make it whole",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Write down what was judged, if what it was judged by still stands.
+    pub(super) fn remember(&mut self, basis: &Basis, judged: &Judged) -> Result<(), Failure> {
+        let tips = self.context.store.tips(self.key());
+        let key = self.key().to_owned();
+        let change = |memory: &mut Memory| {
+            let both = judged.accepted.iter().chain(judged.refused.values().map(|refused| &refused.update));
+            for update in both {
+                let now = memory.accepted.get(update.reference.as_bstr()).copied();
+                if now != update.claimed && now != update.wanted {
+                    return Err(MemoryError::Changed(key));
+                }
+            }
+            for update in &judged.accepted {
+                memory.accept(&update.reference.clone().into(), update.wanted);
+            }
+            for (name, refused) in &judged.refused {
+                let words = refused.refusals.first().map(ToString::to_string).unwrap_or_default();
+                let held = super::Held { value: refused.update.wanted, digest: basis.digest, words };
+                memory.held.insert(name.clone(), held);
+            }
+            Ok(())
+        };
+        self.memory = self.context.store.update(self.key(), change).map_err(forgettable)?;
+        for (digest, tip) in &judged.tips {
+            if let Err(error) = tips.insert(digest, *tip) {
+                let _ = writeln!(self.words, "warning: what was accepted cannot be noted: {error}");
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a fetch ends at refs that were refused just now, if any were.
+fn refusal(refused: &BTreeMap<BString, RefusedRef>) -> Option<Failure> {
+    let names: Vec<String> = refused.keys().take(3).map(|name| format!("'{}'", escape_bytes(name))).collect();
+    let more = refused.len() - names.len();
+    let names = names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!refused.is_empty()).then(|| {
+        Failure::new(
+            format!("nothing was taken: the policy refuses {names}"),
+            "fetch again to take the rest, with these held at what was accepted last",
+        )
+        .hint("tell whoever keeps the remote; 'countersign remote status' shows what is held")
+    })
+}
+
+/// What to do where the remote cannot be had.
+pub(super) fn unreachable(error: super::TransportError) -> Failure {
+    Failure::new(error, "see what git says above, and whether the plain address works")
+}
+
+/// What to do where the memory cannot be had.
+pub(super) fn forgettable(error: MemoryError) -> Failure {
+    let hint = match error {
+        MemoryError::Changed(_) => "fetch again",
+        MemoryError::Locked { .. } => {
+            "wait for the other fetch; if there is none, remove the '.lock' file beside it"
+        }
+        _ => {
+            "see to the file; 'countersign remote forget' begins anew, and takes what the remote then says as first sight"
+        }
+    };
+    Failure::new(error, hint)
+}
