@@ -83,7 +83,8 @@ pub fn next(input: &mut dyn BufRead) -> Result<Option<Command>, ProtocolError> {
         return Ok(Some(Command::List(first.ends_with(b"for-push"))));
     }
     if let Some(rest) = first.strip_prefix(b"option ") {
-        let (name, value) = rest.split_once_str(" ").ok_or_else(|| unknown(&first))?;
+        // One without a value is true (remote-curl.c).
+        let (name, value) = rest.split_once_str(" ").unwrap_or((rest, b"true"));
         let name = name.to_str().map_err(|_| unknown(&first))?.to_owned();
         let value = gix::quote::ansi_c::undo(value.as_bstr()).map_err(|_| unknown(&first))?.0.into_owned();
         return Ok(Some(Command::Option { name, value }));
@@ -162,7 +163,7 @@ mod tests {
     fn what_git_says_is_understood() {
         let id: ObjectId = "1".repeat(40).parse().unwrap();
         let input = format!(
-            "capabilities\noption verbosity 1\noption push-option \"a\\tb\"\nlist\nlist for-push\n\
+            "capabilities\noption verbosity 1\noption object-format\noption push-option \"a\\tb\"\nlist\nlist for-push\n\
              fetch {id} refs/heads/main\nfetch {id} HEAD\n\n\
              push +refs/heads/a:refs/heads/b\npush :refs/heads/c\n\n\n"
         );
@@ -177,6 +178,7 @@ mod tests {
             [
                 Command::Capabilities,
                 option("verbosity", "1"),
+                option("object-format", "true"),
                 option("push-option", "a\tb"),
                 Command::List(false),
                 Command::List(true),
@@ -200,7 +202,6 @@ mod tests {
             "push refs/heads/a\n\n".to_owned(),
             "push a:b\n\n".to_owned(),
             "push a:refs/heads/b:refs/heads/c\n\n".to_owned(),
-            "option x\n".to_owned(),
             "option x \"y\n".to_owned(),
         ] {
             assert!(matches!(all(input.as_bytes()), Err(ProtocolError::Unknown(_))), "{input:?}");

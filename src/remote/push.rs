@@ -4,7 +4,7 @@
 //! what the server says work as they do without a helper. What is pushed are the object ids that were
 //! judged, whatever the names of their sources stand for by then.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Write as _};
 
 use gix::bstr::{BStr, BString, ByteSlice as _};
 
@@ -70,41 +70,63 @@ impl Session<'_> {
         let repository = self.repository()?.ok_or_else(|| {
             Failure::new("there is no repository to push from", "run git inside of a repository")
         })?;
-        let updates =
-            lines.iter().map(|line| self.update(&repository, line)).collect::<Result<Vec<_>, _>>()?;
+        let objects = repository.objects_with(None, &self.context.alternates);
+        let objects = objects.map_err(|error| Failure::new(error, "see to the path and its permissions"))?;
+        let mut told = BTreeMap::new();
+        let mut sent = Vec::new();
+        for line in lines {
+            let update = self.update(&repository, line)?;
+            // Without the value over there nothing can be said of how the new one stands to it.
+            let has = |id| objects.reader().kind(id).is_ok();
+            if !line.force && update.wanted.is_some() && !update.claimed.is_none_or(has) {
+                told.insert(line.destination.clone(), Some("fetch first".to_owned()));
+            } else {
+                sent.push((line, update));
+            }
+        }
+        if self.options.push.atomic && !told.is_empty() {
+            let others = sent.drain(..);
+            told.extend(
+                others.map(|(line, _)| (line.destination.clone(), Some("atomic push failed".to_owned()))),
+            );
+        }
         let context = self.context;
+        let updates: Vec<Update> = sent.iter().map(|(_, update)| update.clone()).collect();
         let mut judged = Judged { accepted: updates.clone(), ..Judged::default() };
         if let Some(basis) = &context.basis {
-            let objects = repository.objects_with(None, &context.alternates);
-            let objects =
-                objects.map_err(|error| Failure::new(error, "see to the path and its permissions"))?;
             let there = OverThere { refs: &self.listed };
             let judge = Judge { basis, objects: &objects, standing: &there, now: context.now };
-            judged = judge.part(updates.clone(), self.words);
+            judged = judge.part(updates, self.words);
             judge::warn(&judged.warnings, self.words);
             if !judged.refused.is_empty() {
                 judge.tell(&judged.refused, self.words);
-                return Ok(refused(&updates, &judged));
+                // As a server's hook refuses a push: as a whole.
+                for (line, _) in sent.drain(..) {
+                    let why = match judged.refused.contains_key(&line.destination) {
+                        true => "refused by the policy",
+                        false => "not sent, for the policy refuses another ref",
+                    };
+                    told.insert(line.destination.clone(), Some(why.to_owned()));
+                }
             }
         }
-        let told = self.send(lines, &updates)?;
-        if let Some(basis) = context.basis.as_ref().filter(|_| !self.options.push.dry_run) {
-            judged.accepted.retain(|update| told.get(update.reference.as_bstr()) == Some(&None));
-            judged.tips.retain(|(_, tip)| judged.accepted.iter().any(|update| update.wanted == Some(*tip)));
-            self.pushed(basis, judged)?;
+        if !sent.is_empty() {
+            told.append(&mut self.send(&sent)?);
+            if let Some(basis) = context.basis.as_ref().filter(|_| !self.options.push.dry_run) {
+                judged.accepted.retain(|update| told.get(update.reference.as_bstr()) == Some(&None));
+                let is_there =
+                    |tip: &ObjectId| judged.accepted.iter().any(|update| update.wanted == Some(*tip));
+                judged.tips.retain(|(_, tip)| is_there(tip));
+                self.pushed(basis, judged);
+            }
         }
         let mut answer = Vec::new();
-        for update in &updates {
-            match told.get(update.reference.as_bstr()) {
-                Some(None) => answer.extend([b"ok ", update.reference.as_slice(), b"\n"].concat()),
-                Some(Some(why)) => {
-                    answer.extend(
-                        [b"error ", update.reference.as_slice(), b" ", why.as_bytes(), b"\n"].concat(),
-                    );
-                }
-                None => answer.extend(
-                    [b"error ", update.reference.as_slice(), b" the remote said nothing of it\n"].concat(),
-                ),
+        for line in lines {
+            let name = line.destination.as_slice();
+            match told.get(&line.destination) {
+                Some(None) => answer.extend([b"ok ", name, b"\n"].concat()),
+                Some(Some(why)) => answer.extend([b"error ", name, b" ", why.as_bytes(), b"\n"].concat()),
+                None => answer.extend([b"error ", name, b" the remote said nothing of it\n"].concat()),
             }
         }
         answer.push(b'\n');
@@ -132,11 +154,7 @@ impl Session<'_> {
     }
 
     /// Have git push; for each ref nothing, or why it was not written.
-    fn send(
-        &mut self,
-        lines: &[PushLine],
-        updates: &[Update],
-    ) -> Result<BTreeMap<BString, Option<String>>, Failure> {
+    fn send(&mut self, sent: &[(&PushLine, Update)]) -> Result<BTreeMap<BString, Option<String>>, Failure> {
         let options = self.options.clone();
         let asked = &options.push;
         let mut arguments: Vec<BString> = ["-c", "push.pushOption=", "push", "--porcelain", "--no-verify"]
@@ -160,7 +178,7 @@ impl Session<'_> {
         );
         let lease = |lease: &BString| BString::from([b"--force-with-lease=", lease.as_slice()].concat());
         arguments.extend(asked.leases.iter().map(lease));
-        let specs = lines.iter().zip(updates).map(|(line, update)| {
+        let specs = sent.iter().map(|(line, update)| {
             let force = if line.force { "+" } else { "" };
             let source = update.wanted.map_or_else(String::new, |id| id.to_string());
             BString::from([format!("{force}{source}:").as_bytes(), &update.reference].concat())
@@ -181,31 +199,16 @@ impl Session<'_> {
     }
 
     /// What was pushed is what the remote is expected to have.
-    fn pushed(&mut self, basis: &super::Basis, mut judged: Judged) -> Result<(), Failure> {
+    fn pushed(&mut self, basis: &super::Basis, mut judged: Judged) {
         // What is remembered may be older than what the remote had: the push went by the latter.
         for update in &mut judged.accepted {
             update.claimed = self.memory.accepted.get(update.reference.as_bstr()).copied();
         }
-        self.remember(basis, &judged).or_else(|failure| {
-            // The push is done; whoever fetches next judges it again.
+        // The push is done; what is not noted is judged again by whoever fetches next.
+        if let Err(failure) = self.remember(basis, &judged) {
             let _ = write!(self.words, "{failure}");
-            Ok(())
-        })
+        }
     }
-}
-
-/// The answer to a push that is refused as a whole, as a server's hook would.
-fn refused(updates: &[Update], judged: &Judged) -> Vec<u8> {
-    let mut answer = Vec::new();
-    for update in updates {
-        let why = match judged.refused.contains_key(update.reference.as_bstr()) {
-            true => "refused by the policy",
-            false => "not sent, for the policy refuses another ref",
-        };
-        answer.extend([b"error ", update.reference.as_slice(), b" ", why.as_bytes(), b"\n"].concat());
-    }
-    answer.push(b'\n');
-    answer
 }
 
 /// What `git push --porcelain` says of each ref: nothing where it was written, or why not.

@@ -52,6 +52,7 @@ pub(super) struct Options {
     pub(super) progress: bool,
     pub(super) verbosity: i64,
     pub(super) object_format: bool,
+    cloning: bool,
     pub(super) family: Option<&'static str>,
     pub(super) push: super::push::PushOptions,
 }
@@ -124,7 +125,8 @@ impl Session<'_> {
             "family" if value == "ipv6" => self.options.family = Some("--ipv6"),
             "family" if value == "all" => self.options.family = None,
             // Tags are asked for by name where git wants them.
-            "followtags" | "cloning" => {}
+            "followtags" => {}
+            "cloning" => self.options.cloning = is_true,
             "depth" | "deepen-since" | "deepen-not" | "deepen-relative" => {
                 return Err(Failure::new(
                     "a history that is cut off cannot be judged through 'verified::'",
@@ -424,6 +426,8 @@ impl Session<'_> {
         ids.dedup();
         let progress: &[&str] = if self.options.progress { &["--progress"] } else { &["--quiet"] };
         let family = self.options.family;
+        // As git clones.
+        let whole_packs: &[&str] = if self.options.cloning { &["-c", "fetch.unpackLimit=1"] } else { &[] };
         let arguments = |name: &str| {
             let options = [
                 "fetch",
@@ -435,7 +439,7 @@ impl Session<'_> {
                 "--stdin",
             ];
             let options = options.into_iter().chain(progress.iter().copied()).chain(family);
-            options.chain(["--", name]).map(Into::into).collect()
+            whole_packs.iter().copied().chain(options).chain(["--", name]).map(Into::into).collect()
         };
         let work = Work {
             git_dir: Some(quarantine.git_dir()),

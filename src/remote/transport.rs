@@ -173,8 +173,7 @@ impl Transport {
         let heard = self.attend(&mut child, &heard, &mut relay, work.grows.as_deref());
         relay.finish();
         if heard.is_err() {
-            let _ = child.kill();
-            let _ = child.wait();
+            end(&mut child);
         }
         let (text, status) = heard?;
         Ok(Answer { text, status, address: self.address.clone() })
@@ -225,6 +224,22 @@ impl Transport {
             }
         }
     }
+}
+
+/// End a child; asked politely it ends its own children too.
+fn end(child: &mut Child) {
+    #[cfg(unix)]
+    {
+        let asked = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
+        for _ in 0..20 {
+            if asked.is_err() || child.try_wait().is_ok_and(|status| status.is_some()) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// Hand over what is read from `from` until it ends.

@@ -7,7 +7,11 @@ mod arguments;
 mod basis;
 mod protect;
 
-use std::{io::BufReader, path::PathBuf, time::Duration};
+use std::{
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    time::Duration,
+};
 
 pub use arguments::{ProtectArguments, RemoteArguments};
 pub(super) use protect::run as protect;
@@ -25,14 +29,20 @@ const PATIENCE: u64 = 600;
 
 /// The remote helper, as git starts it: with the name of the remote and its address.
 pub fn run_helper(world: &mut World<'_>) -> u8 {
-    let context = match context(world) {
-        Ok(context) => context,
+    let context = context(world);
+    let mut input = BufReader::new(&mut *world.stdin);
+    match context {
+        Ok(context) => remote::run(&context, &mut input, world.stdout, world.stderr),
         Err(failure) => {
+            // git is killed where it speaks to nobody, and says nothing of its own then.
+            if world.arguments.len() == 2 {
+                let _ = input.fill_buf();
+            }
+            drop(input);
             world.complain(&failure.to_string());
-            return 128;
+            128
         }
-    };
-    remote::run(&context, &mut BufReader::new(&mut *world.stdin), world.stdout, world.stderr)
+    }
 }
 
 fn context(world: &mut World<'_>) -> Result<Context, Failure> {
