@@ -4,7 +4,7 @@
 //! what the server says work as they do without a helper. What is pushed are the object ids that were
 //! judged, whatever the names of their sources stand for by then.
 
-use std::{collections::BTreeMap, io::Write as _};
+use std::collections::BTreeMap;
 
 use gix::bstr::{BStr, BString, ByteSlice as _};
 
@@ -134,7 +134,7 @@ impl Session<'_> {
     }
 
     fn update(&self, repository: &Repository, line: &PushLine) -> Result<Update, Failure> {
-        let unclear = |reason: String| {
+        let unclear = |reason: String| -> Failure {
             let source = escape_bytes(&line.source);
             Failure::new(format!("'{source}' cannot be pushed: {reason}"), "push a branch or tag by its name")
         };
@@ -142,15 +142,23 @@ impl Session<'_> {
             b"" => None,
             source => match ObjectId::from_hex(source) {
                 Ok(id) if id.kind() == repository.hash() => Some(id),
-                _ => {
-                    let value = repository.references().read(source.as_bstr());
-                    let id = value.map_err(|error| unclear(error.to_string()))?.id;
-                    Some(id.ok_or_else(|| unclear("there is no such ref".to_owned()))?)
-                }
+                // git itself says what it has read it as.
+                _ => Some(self.resolve(source).map_err(unclear)?),
             },
         };
         let claimed = self.listed.get(&line.destination).copied();
         Ok(Update { claimed, wanted, reference: line.destination.to_vec() })
+    }
+
+    /// What git takes `source` for.
+    fn resolve(&self, source: &[u8]) -> Result<ObjectId, String> {
+        let mut git = std::process::Command::new("git");
+        git.current_dir(&self.context.transport.directory);
+        git.args(["rev-parse", "--verify", "--quiet", "--end-of-options"]);
+        git.arg(source.to_os_str_lossy());
+        let answer = git.output().map_err(|error| format!("git cannot be run: {error}"))?;
+        let id = ObjectId::from_hex(answer.stdout.trim_ascii());
+        id.ok().filter(|_| answer.status.success()).ok_or_else(|| "it names no object".to_owned())
     }
 
     /// Have git push; for each ref nothing, or why it was not written.
