@@ -26,7 +26,7 @@ use crate::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
         openpgp::Detached,
     },
-    verify::{CannotTell, Identity, Proven, Stated, Verdict, Verifier, openpgp::KeyRing},
+    verify::{CannotTell, Identity, Key, Proven, Stated, Verdict, Verifier, openpgp::KeyRing},
     words::{self, Failure},
 };
 
@@ -224,7 +224,14 @@ fn judge_openpgp(
     }
     let verifier = Verifier::new(Vec::new()).with_openpgp(ring);
     let verdict = verifier.verify(&Payload::whole(payload), signature, world.now);
-    let signer = verifier.openpgp().known(&claimed.issuer(), world.now).map(|known| KeySigner {
+    let primary = match &verdict {
+        Verdict::Stated(stated) => stated.keys().iter().find_map(|key| match key {
+            Key::OpenPgp { fingerprint } => Some(fingerprint.as_str()),
+            _ => None,
+        }),
+        _ => None,
+    };
+    let signer = verifier.openpgp().known(&claimed.issuer(), primary, world.now).map(|known| KeySigner {
         user_id: known.user_id,
         fingerprint: known.fingerprint,
         primary_fingerprint: known.primary_fingerprint,

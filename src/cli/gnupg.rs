@@ -22,17 +22,21 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The certificates of the user's key ring; with `key_id` (16 digits) only those of that key. Empty
 /// where there is none, or none that can be had.
+///
+/// What gpg answers is all that counts, and without it the file that gpg would read: older ones are left
+/// behind where keys are revoked or deleted.
 pub(super) fn ring(world: &World<'_>, key_id: Option<&str>) -> KeyRing {
     let Some(home) = home(world) else { return KeyRing::default() };
+    let keybox = home.join("pubring.kbx");
     let bytes = match program(world, "gpg") {
         Some(gpg) => {
             let key = key_id.map(|id| format!("0x{id}"));
             ask(world, &gpg, ["--export"].into_iter().chain(key.as_deref()))
         }
-        None => read(&home.join("pubring.kbx")).map(|keybox| certificates_of_keybox(&keybox)),
+        None if keybox.exists() => read(&keybox).map(|keybox| certificates_of_keybox(&keybox)),
+        None => read(&home.join("pubring.gpg")),
     };
-    let own = bytes.and_then(|bytes| KeyRing::from_binary(&bytes).ok());
-    own.or_else(|| KeyRing::from_binary(&read(&home.join("pubring.gpg"))?).ok()).unwrap_or_default()
+    bytes.and_then(|bytes| KeyRing::from_binary(&bytes).ok()).unwrap_or_default()
 }
 
 /// What gpg thinks of whether the certificate with this fingerprint is its owner's.
@@ -52,12 +56,13 @@ pub(super) fn level(world: &World<'_>, fingerprint: &str) -> Level {
     }
 }
 
-/// The program called `name`, which is not this one: by its path, or in the folders of `PATH`.
+/// The program called `name`, which is not this one: by its whole path, or in the folders of `PATH`. A
+/// relative path would lead into the repository at hand.
 pub(super) fn program(world: &World<'_>, name: &str) -> Option<PathBuf> {
     let own = world.program.canonicalize().ok();
     let usable = |path: &PathBuf| path.is_file() && path.canonicalize().ok() != own;
     if name.contains('/') {
-        return Some(world.directory.join(name)).filter(usable);
+        return Some(PathBuf::from(name)).filter(|path| path.is_absolute() && usable(path));
     }
     let folders = world.environment.get("PATH")?;
     std::env::split_paths(folders)

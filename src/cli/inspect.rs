@@ -12,13 +12,14 @@ use super::{
     Outcome, World,
     arguments::InspectArguments,
     exit, gnupg,
-    settings::{self, Standing, Unclear},
+    settings::{self, Standing, Trust, Unclear},
+    verify::merged,
 };
 use crate::{
     encoding::x509::Slices,
-    object::{Commit, Payload, Tag},
+    object::{Commit, HashKind, Payload, Signed, Tag},
     policy::policy_entry,
-    repository::Revision,
+    repository::{Configuration, Revision},
     signature::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
@@ -43,100 +44,149 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     };
     let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
     let object = objects.reader().read(id).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
-    let parsed = match object.kind {
-        Kind::Commit => Commit::parse(repository.hash(), &object.bytes).map(|commit| commit.signed),
-        Kind::Tag => Tag::parse(repository.hash(), &object.bytes).map(|tag| tag.signed),
+    let mut text = format!("{} {id}\n", object.kind);
+    let described = match object.kind {
+        Kind::Commit => Commit::parse(repository.hash(), &object.bytes)
+            .map(|commit| commit_status(world, &configuration, &mut text, repository.hash(), &commit)),
+        Kind::Tag => Tag::parse(repository.hash(), &object.bytes).map(|tag| {
+            Ok(Judge::new(world, &configuration, &[&tag.signed])?.describe(&mut text, &tag.signed))
+        }),
         kind => return Err(Failure::new(format!("'{id}' is a {kind}, which carries no signature"), hint)),
     };
-    let mut text = format!("{} {id}\n", object.kind);
-    let signed = match parsed {
-        Ok(signed) => signed,
+    let status = match described {
+        Ok(status) => status?,
         Err(error) => {
             line(&mut text, "malformed", &error);
-            world.say(&text);
-            return Ok(exit::BAD);
-        }
-    };
-    let Some(signature) = &signed.signature else {
-        text.push_str("there is no signature\n");
-        world.say(&text);
-        return Ok(exit::BAD);
-    };
-    text.push_str("claims, none of them proven:\n");
-    if let Err(reason) = claims(&mut text, &signed.payload, signature) {
-        line(&mut text, "  unreadable", &reason);
-    }
-    let mut trust = settings::trust(world, &configuration)?;
-    let mut ring = std::mem::take(&mut trust.openpgp);
-    if trust.policy.is_none() && armor::kind(signature) == Some(armor::Kind::OpenPgp) {
-        ring.extend(gnupg::ring(world, None));
-    }
-    let verifier = Verifier::new(std::mem::take(&mut trust.instances))
-        .with_openpgp(ring)
-        .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
-    let status = match verifier.verify(&signed.payload, signature, world.now) {
-        Verdict::Good(proven) => {
-            if let Some(stale) = trust.stale(&proven, world.now) {
-                unclear(&mut text, &stale);
-                world.say(&text);
-                return Ok(exit::CANNOT_TELL);
-            }
-            text.push_str("proven:\n");
-            let identity = proven.identity();
-            line(&mut text, "  instance", &identity.instance);
-            line(&mut text, "  issuer", &identity.issuer);
-            line(&mut text, &format!("  {}", identity.kind.name()), &identity.subject);
-            for time in proven.times() {
-                line(&mut text, "  time", &words::time(time.seconds()));
-            }
-            let entry = proven.entry();
-            line(&mut text, "  log", &format!("{} index {}", entry.log, entry.index));
-            if trust.standing(identity) == Standing::NotBelieved {
-                text.push_str("proven, but the instance is not believed for such an identity here\n");
-                world.say(&text);
-                return Ok(exit::BAD);
-            }
-            text.push_str("if you know this to be the right person, name it in a policy:\n");
-            writeln!(text, "  keyless = [{}]", policy_entry(identity)).expect("a string takes everything");
-            exit::GOOD
-        }
-        Verdict::Stated(stated) => {
-            text.push_str("good, by the key (its time is stated, not proven):\n");
-            for key in stated.keys() {
-                line(&mut text, "  key", key);
-            }
-            if let Some(time) = stated.time() {
-                line(&mut text, "  stated time", &words::time(time));
-            }
-            if stated.key_expired() {
-                text.push_str("  the key has expired since\n");
-            }
-            for key in stated.keys() {
-                if let Key::OpenPgp { fingerprint } = key {
-                    for user_id in verifier.openpgp().user_ids(fingerprint) {
-                        line(&mut text, "  user id", &user_id);
-                    }
-                    text.push_str("if you know this to be the right person, name it in a policy:\n");
-                    writeln!(text, "  openpgp = [\"{fingerprint}\"]").expect("a string takes everything");
-                }
-            }
-            if let Some(entry) = ssh::policy_line(signature) {
-                text.push_str("if you know this to be the right person, name it in a policy:\n");
-                writeln!(text, "  {entry}").expect("a string takes everything");
-            }
-            exit::GOOD
-        }
-        Verdict::Bad(bad) => {
-            line(&mut text, "bad", &bad);
             exit::BAD
-        }
-        Verdict::CannotTell(cause) => {
-            unclear(&mut text, &trust.unclear(&cause, world.now));
-            exit::CANNOT_TELL
         }
     };
     world.say(&text);
     Ok(status)
+}
+
+/// Describe a commit, and under it the tags that it has merged.
+fn commit_status(
+    world: &World<'_>,
+    configuration: &Configuration,
+    text: &mut String,
+    hash: HashKind,
+    commit: &Commit<'_>,
+) -> Outcome {
+    let bytes: Vec<Vec<u8>> = commit.merged_tags().take(commit.parents.len()).collect();
+    let tags: Vec<_> = bytes.iter().map(|bytes| Tag::parse(hash, bytes).ok()).collect();
+    let all: Vec<_> =
+        std::iter::once(&commit.signed).chain(tags.iter().flatten().map(|tag| &tag.signed)).collect();
+    let judge = Judge::new(world, configuration, &all)?;
+    let mut status = judge.describe(text, &commit.signed);
+    let asked = merged::Asked { hash, verifier: &judge.verifier, trust: &judge.trust, now: judge.now };
+    let lines = asked.judge(commit);
+    for (merged, tag) in lines.iter().zip(&tags) {
+        line(text, "merged tag", &format!("{} '{}'", merged.id, merged.title));
+        if let Some(tag) = tag {
+            judge.describe(text, &tag.signed);
+        }
+    }
+    if let Some(fault) = merged::fault(commit, &lines) {
+        line(text, "bad", &fault);
+        status = exit::BAD;
+    }
+    Ok(status)
+}
+
+/// Everything that a signature is judged by.
+struct Judge {
+    verifier: Verifier,
+    trust: Trust,
+    now: i64,
+}
+
+impl Judge {
+    /// What there is to judge `all` by; the user's own GnuPG is asked only where there is something for it.
+    fn new(world: &World<'_>, configuration: &Configuration, all: &[&Signed<'_>]) -> Result<Self, Failure> {
+        let mut trust = settings::trust(world, configuration)?;
+        let mut ring = std::mem::take(&mut trust.openpgp);
+        let signatures = || all.iter().filter_map(|signed| signed.signature.as_ref());
+        let is_openpgp = |signature: &Vec<u8>| armor::kind(signature) == Some(armor::Kind::OpenPgp);
+        if trust.policy.is_none() && signatures().any(is_openpgp) {
+            ring.extend(gnupg::ring(world, None));
+        }
+        let verifier = Verifier::new(std::mem::take(&mut trust.instances))
+            .with_openpgp(ring)
+            .with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
+        Ok(Self { verifier, trust, now: world.now })
+    }
+
+    /// What is in a signature, and what it comes to; the exit status.
+    fn describe(&self, text: &mut String, signed: &Signed<'_>) -> u8 {
+        let Some(signature) = &signed.signature else {
+            text.push_str("there is no signature\n");
+            return exit::BAD;
+        };
+        text.push_str("claims, none of them proven:\n");
+        if let Err(reason) = claims(text, &signed.payload, signature) {
+            line(text, "  unreadable", &reason);
+        }
+        match self.verifier.verify(&signed.payload, signature, self.now) {
+            Verdict::Good(proven) => {
+                if let Some(stale) = self.trust.stale(&proven, self.now) {
+                    unclear(text, &stale);
+                    return exit::CANNOT_TELL;
+                }
+                text.push_str("proven:\n");
+                let identity = proven.identity();
+                line(text, "  instance", &identity.instance);
+                line(text, "  issuer", &identity.issuer);
+                line(text, &format!("  {}", identity.kind.name()), &identity.subject);
+                for time in proven.times() {
+                    line(text, "  time", &words::time(time.seconds()));
+                }
+                let entry = proven.entry();
+                line(text, "  log", &format!("{} index {}", entry.log, entry.index));
+                if self.trust.standing(identity) == Standing::NotBelieved {
+                    text.push_str("proven, but the instance is not believed for such an identity here\n");
+                    return exit::BAD;
+                }
+                text.push_str("if you know this to be the right person, name it in a policy:\n");
+                writeln!(text, "  keyless = [{}]", policy_entry(identity))
+                    .expect("a string takes everything");
+                exit::GOOD
+            }
+            Verdict::Stated(stated) => {
+                text.push_str("good, by the key (its time is stated, not proven):\n");
+                for key in stated.keys() {
+                    line(text, "  key", key);
+                }
+                if let Some(time) = stated.time() {
+                    line(text, "  stated time", &words::time(time));
+                }
+                if stated.key_expired() {
+                    text.push_str("  the key has expired since\n");
+                }
+                for key in stated.keys() {
+                    if let Key::OpenPgp { fingerprint } = key {
+                        for user_id in self.verifier.openpgp().user_ids(fingerprint) {
+                            line(text, "  user id", &user_id);
+                        }
+                        text.push_str("if you know this to be the right person, name it in a policy:\n");
+                        writeln!(text, "  openpgp = [\"{fingerprint}\"]").expect("a string takes everything");
+                    }
+                }
+                if let Some(entry) = ssh::policy_line(signature) {
+                    text.push_str("if you know this to be the right person, name it in a policy:\n");
+                    writeln!(text, "  {entry}").expect("a string takes everything");
+                }
+                exit::GOOD
+            }
+            Verdict::Bad(bad) => {
+                line(text, "bad", &bad);
+                exit::BAD
+            }
+            Verdict::CannotTell(cause) => {
+                unclear(text, &self.trust.unclear(&cause, self.now));
+                exit::CANNOT_TELL
+            }
+        }
+    }
 }
 
 fn unclear(text: &mut String, unclear: &Unclear) {

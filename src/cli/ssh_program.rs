@@ -16,7 +16,7 @@ use crate::{
         ssh_keygen::{self, FAILED, NO_PRINCIPAL, NOT_VERIFIED, Signer, SshRequest},
     },
     object::Payload,
-    policy::{AllowedSigners, Policy, parse_ssh_time},
+    policy::{AllowedSigners, parse_ssh_time},
     signature::ssh::{self, Revocations, SshSignature},
     verify::{self, Key, SSH_NAMESPACE, Verdict},
     words::{self, Failure},
@@ -77,8 +77,7 @@ fn find_principals(
     let signature = SshSignature::parse(&bytes).map_err(unreadable)?;
     let list = allowed_signers(world, allowed)?;
     let keys = verify::ssh_keys(&signature, time).map_err(|cause| Failure::new(cause, HINT))?;
-    policy_agrees(world, &keys)?;
-    Ok(list.principals(&keys, time))
+    Ok(list.principals(&policy_agrees(world, keys)?, time))
 }
 
 /// What is asked about a signature.
@@ -108,9 +107,16 @@ impl Asked {
             Verdict::CannotTell(cause) => Failure::new(cause, HINT),
             other => Failure::new(format!("{other:?}"), HINT),
         })?;
-        if let Some(file) = &self.revoked
-            && revocations(&world.directory.join(file))?.revokes(&signature)
-        {
+        let mut lists = Vec::new();
+        if let Some(file) = &self.revoked {
+            lists.push(revocations(&world.directory.join(file))?);
+        }
+        // git hands on the last word of the configuration, which a repository may have taken from the user.
+        // Where nobody is meant, git hands on none.
+        if self.signer.is_some() {
+            lists.push(settings::ssh_revocations(world, &settings::configuration(world)?)?);
+        }
+        if lists.iter().any(|list| list.revokes(&signature)) {
             return Err(Failure::new("the key is revoked", "have somebody else sign what is still wanted"));
         }
         let fingerprint = signature.key.fingerprint();
@@ -124,27 +130,32 @@ impl Asked {
                     format!("'{}' decides that; look at its line and its times", signer.allowed.display()),
                 ));
             }
-            policy_agrees(world, &keys)?;
+            // A certificate may have several principals, and this answer is about one of them.
+            let is_meant = |key: &&Key| match key {
+                Key::SshCertificate { principal, .. } => *principal == signer.principal,
+                _ => true,
+            };
+            policy_agrees(world, keys.iter().filter(is_meant).cloned().collect())?;
             principal = Some(signer.principal.as_str());
         }
         Ok(ssh_keygen::good(&self.namespace, principal, &signature.key_type(), &fingerprint))
     }
 }
 
-/// Where a policy is configured, it has to name the signer too.
-fn policy_agrees(world: &World<'_>, keys: &[Key]) -> Result<(), Failure> {
+/// Those of `keys` that the policy names too, where one is configured.
+fn policy_agrees(world: &World<'_>, keys: Vec<Key>) -> Result<Vec<Key>, Failure> {
     let configuration = settings::configuration(world)?;
-    let policy: Option<Policy> = settings::policy(world, &configuration)?;
-    match policy {
-        Some(policy) if keys.iter().all(|key| policy.name_of_key(key).is_none()) => {
-            let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
-            Err(Failure::new(
-                format!("signed by {}, whom the policy does not name", words::escape(&names.join(", "))),
-                "have the policy's owner add the key to its owner's identity",
-            ))
-        }
-        _ => Ok(()),
+    let Some(policy) = settings::policy(world, &configuration)? else { return Ok(keys) };
+    let (named, others): (Vec<Key>, Vec<Key>) =
+        keys.into_iter().partition(|key| policy.name_of_key(key).is_some());
+    if named.is_empty() {
+        let names: Vec<String> = others.iter().map(ToString::to_string).collect();
+        return Err(Failure::new(
+            format!("signed by {}, whom the policy does not name", words::escape(&names.join(", "))),
+            "have the policy's owner add the key to its owner's identity",
+        ));
     }
+    Ok(named)
 }
 
 /// The time to judge by, in seconds since 1970: as it was written, or now.

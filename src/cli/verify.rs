@@ -1,5 +1,6 @@
 //! `countersign verify`: who vouches for these commits and tags, for people and for machines.
 
+pub(super) mod merged;
 mod progress;
 mod tasks;
 
@@ -198,7 +199,7 @@ impl Judge<'_> {
 
     fn task(&self, reader: &ObjectReader, task: Task) -> Line {
         let Task { id, object, revision, place } = task;
-        let line = |kind, title, answer| Line { id, kind, title, place, answer };
+        let line = |kind, title, answer| Line { id, kind, title, place, answer, merged: Vec::new() };
         let Object { kind, bytes, .. } = match object.unwrap_or_else(|| reader.read(id)) {
             Ok(object) => object,
             Err(error) => return line(Kind::Commit, String::new(), Answer::Failed(error.to_string())),
@@ -211,7 +212,10 @@ impl Judge<'_> {
                 Ok(commit) => {
                     let title = commit.message.split(|byte| *byte == b'\n').next().unwrap_or_default();
                     let answer = answer(&commit.signed, self.verifier, self.trust, self.now);
-                    line(kind, words::escape_bytes(title), answer)
+                    let mut line = line(kind, words::escape_bytes(title), answer);
+                    line.merged = self.merged(reader, self.verifier).judge(&commit);
+                    spoil(&mut line, &commit);
+                    line
                 }
                 Err(error) => malformed(&error),
             },
@@ -236,15 +240,26 @@ impl Judge<'_> {
             || self.objects.reader(),
             |reader, line| {
                 let Ok(object) = reader.read(line.id) else { return };
-                let signed = match object.kind {
-                    Kind::Commit => Commit::parse(reader.hash(), &object.bytes).map(|commit| commit.signed),
-                    _ => Tag::parse(reader.hash(), &object.bytes).map(|tag| tag.signed),
-                };
-                if let Ok(signed) = signed {
-                    line.answer = answer(&signed, verifier, self.trust, self.now);
+                match object.kind {
+                    Kind::Commit => {
+                        let Ok(commit) = Commit::parse(reader.hash(), &object.bytes) else { return };
+                        if line.answer.lacks_key() {
+                            line.answer = answer(&commit.signed, verifier, self.trust, self.now);
+                        }
+                        self.merged(reader, verifier).again(&commit, &mut line.merged);
+                        spoil(line, &commit);
+                    }
+                    _ => {
+                        let Ok(tag) = Tag::parse(reader.hash(), &object.bytes) else { return };
+                        line.answer = answer(&tag.signed, verifier, self.trust, self.now);
+                    }
                 }
             },
         );
+    }
+
+    fn merged<'a>(&'a self, reader: &ObjectReader, verifier: &'a Verifier) -> merged::Asked<'a> {
+        merged::Asked { hash: reader.hash(), verifier, trust: self.trust, now: self.now }
     }
 
     /// A tag that was asked for by the name of a ref must call itself by that name (git does not compare).
@@ -269,6 +284,15 @@ impl Judge<'_> {
         let known = self.tags.get(&id).into_iter().flatten().cloned();
         let reference = named.into_iter().chain(known).find(|reference| !calls_itself(reference))?;
         Some(Answer::Misnamed { tag: words::escape_bytes(name), reference: words::escape(&reference) })
+    }
+}
+
+/// Let what is wrong with a merged tag be what is wrong with the commit, unless that is not good either.
+fn spoil(line: &mut Line, commit: &Commit<'_>) {
+    if !matches!(line.answer, Answer::Bad(_) | Answer::Unsigned)
+        && let Some(fault) = merged::fault(commit, &line.merged)
+    {
+        line.answer = Answer::Bad(fault);
     }
 }
 

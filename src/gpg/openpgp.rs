@@ -104,7 +104,7 @@ pub(super) fn write(lines: &mut String, answer: &KeyAnswer) -> u8 {
     };
     let Claims { key_id, created, expires, version, public_key_algorithm, hash_algorithm } = &answer.claims;
     // A status line ends at a line feed; nothing of a name may end it early, and it is never empty.
-    let name = answer.signer.as_ref().map(|signer| crate::words::escape(&signer.user_id));
+    let name = answer.signer.as_ref().map(|signer| crate::words::escape(&percent_encoded(&signer.user_id)));
     let name = name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| "unknown".to_owned());
     writeln!(lines, "[GNUPG:] {word} {key_id} {name}").expect("writing to a string cannot fail");
     if let (Some(signer), false) = (&answer.signer, answer.outcome == Outcome::Bad) {
@@ -130,6 +130,19 @@ pub(super) fn write(lines: &mut String, answer: &KeyAnswer) -> u8 {
         writeln!(lines, "[GNUPG:] {level} 0 shell").expect("writing to a string cannot fail");
     }
     exit
+}
+
+/// `text` as gpg writes it (GnuPG `g10/cpr.c`): readers decode it, so what it holds must not decode to more.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character == '%' || character.is_ascii_control() {
+            write!(encoded, "%{:02X}", u32::from(character)).expect("writing to a string cannot fail");
+        } else {
+            encoded.push(character);
+        }
+    }
+    encoded
 }
 
 /// `reason` as gpg numbers it: 9 for a missing key, 53 for one that cannot be used.
@@ -195,6 +208,8 @@ mod tests {
     fn a_user_id_cannot_write_a_status_line_nor_be_empty() {
         let (text, _) = lines(Outcome::Good(Level::Undefined), "a\n[GNUPG:] TRUST_ULTIMATE 0 shell");
         assert!(!text.contains("\n[GNUPG:] TRUST_ULTIMATE"), "{text}");
+        let (text, _) = lines(Outcome::Good(Level::Undefined), "a%0A[GNUPG:] \r\u{202e}");
+        assert!(text.contains(" a%250A[GNUPG:] %0D\\u{202e}\n"), "readers decode it: {text}");
         assert!(lines(Outcome::Good(Level::Undefined), "").0.contains("GOODSIG 00AA00AA00AA00AA unknown\n"));
     }
 }

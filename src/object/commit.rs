@@ -2,7 +2,7 @@
 
 use super::{
     HashKind, ObjectError, ObjectId, Payload, Signed,
-    header::{Headers, object_id, person, signature_header},
+    header::{Headers, object_id, person, signature_header, unfold},
 };
 
 /// A commit that was parsed strictly; everything borrows from the object's bytes.
@@ -18,6 +18,8 @@ pub struct Commit<'a> {
     pub committer: &'a [u8],
     /// The `encoding` value, if there is one.
     pub encoding: Option<&'a [u8]>,
+    /// The `mergetag` values as stored, in order; see [`Self::merged_tags`].
+    folded_tags: Vec<&'a [u8]>,
     /// Everything behind the blank line, untouched.
     pub message: &'a [u8],
     /// What was signed, and the signature.
@@ -40,6 +42,7 @@ impl<'a> Commit<'a> {
         let committer = person(headers.expect("committer")?, "committer")?;
 
         let mut encoding = None;
+        let mut folded_tags = Vec::new();
         let mut signature = None;
         while let Some(header) = headers.next()? {
             match header.name {
@@ -49,6 +52,7 @@ impl<'a> Commit<'a> {
                 b"committer" => return Err(ObjectError::DuplicateHeader("committer")),
                 b"encoding" if encoding.is_some() => return Err(ObjectError::DuplicateHeader("encoding")),
                 b"encoding" => encoding = Some(header.folded),
+                b"mergetag" => folded_tags.push(header.folded),
                 name if name == signature_header(hash) => {
                     if signature.is_some() {
                         return Err(ObjectError::DuplicateHeader("gpgsig"));
@@ -66,7 +70,17 @@ impl<'a> Commit<'a> {
             }
             None => Signed { payload: Payload::whole(object), signature: None },
         };
-        Ok(Self { tree, parents, author, committer, encoding, message, signed })
+        Ok(Self { tree, parents, author, committer, encoding, folded_tags, message, signed })
+    }
+
+    /// The signed tags that were merged: each whole, as the bytes of a tag object, in the order of the
+    /// `mergetag` headers (commit.c, `handle_signed_tag`). They are part of the commit's own payload.
+    pub fn merged_tags(&self) -> impl ExactSizeIterator<Item = Vec<u8>> {
+        self.folded_tags.iter().map(|folded| {
+            let mut tag = unfold(folded);
+            tag.push(b'\n');
+            tag
+        })
     }
 }
 
@@ -92,6 +106,17 @@ mod tests {
         );
         assert_eq!(commit.signed.signature.unwrap(), b"-----BEGIN\n\nx\n-----END");
         assert_eq!(commit.message, b"hello");
+    }
+
+    #[test]
+    fn merged_tags_come_out_as_they_were() {
+        let tag = "object x\ntag v1\n\nmessage\n \n-----END\n";
+        let folded = tag.trim_end_matches('\n').replace('\n', "\n ");
+        let object = format!("{TREE}{PEOPLE}mergetag {folded}\nmergetag second\ngpgsig x\n\nm");
+        let commit = parse(&object).unwrap();
+        assert_eq!(commit.merged_tags().collect::<Vec<_>>(), [tag.as_bytes(), b"second\n"]);
+        assert!(commit.signed.payload.to_vec().ends_with(b"\nmergetag second\n\nm"), "they are signed too");
+        assert_eq!(parse(&format!("{TREE}{PEOPLE}\nmergetag x\n")).unwrap().merged_tags().len(), 0);
     }
 
     #[test]

@@ -14,12 +14,17 @@ pub(super) struct Header<'a> {
 impl Header<'_> {
     /// The value with the one space taken off each continuation line.
     pub(super) fn unfold(&self) -> Vec<u8> {
-        let mut value = Vec::with_capacity(self.folded.len());
-        for (index, line) in self.folded.split_inclusive(|byte| *byte == b'\n').enumerate() {
-            value.extend_from_slice(if index == 0 { line } else { &line[1..] });
-        }
-        value
+        unfold(self.folded)
     }
+}
+
+/// A header's value with the one space taken off each continuation line.
+pub(super) fn unfold(folded: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(folded.len() + 1);
+    for (index, line) in folded.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        value.extend_from_slice(if index == 0 { line } else { &line[1..] });
+    }
+    value
 }
 
 /// The headers of an object up to its blank line, one by one.

@@ -75,7 +75,7 @@ impl Resolver {
             .rev_parse(revision)
             .map_err(|error| RevisionError::Unknown {
                 revision: revision.to_owned(),
-                reason: error.to_string(),
+                reason: innermost(&error),
             })?
             .detach();
         match spec {
@@ -99,6 +99,15 @@ impl Resolver {
             _ => Err(RevisionError::NotACommit(id)),
         }
     }
+}
+
+/// The cause behind all others; what stands before it speaks of gix's own steps.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 #[cfg(test)]

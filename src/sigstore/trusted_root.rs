@@ -11,7 +11,7 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use sigstore_trust_root::trusted_root::{CertChain, PublicKey as RootKey, TrustedRoot};
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages};
 
-use super::key::{Hash, PublicKey, signature_hash};
+use super::key::{Hash, KeyKind, PublicKey, signature_hash};
 use crate::encoding::{der::ObjectIdentifier, sha256, x509::Slices};
 
 /// id-kp-codeSigning
@@ -274,6 +274,9 @@ pub enum TrustedRootError {
     /// A chain is not one: a link is not signed by the next, or a certificate may not do what it does.
     #[error("an authority's certificate chain in the trusted root does not hold together")]
     Authority,
+    /// Two logs have one id, so that it would not say whose key is meant.
+    #[error("two logs in the trusted root have one id")]
+    DuplicateLogId,
     /// Nothing could ever be verified with it.
     #[error("the trusted root lacks a certificate authority, a CT log or a transparency log")]
     Incomplete,
@@ -283,7 +286,7 @@ pub enum TrustedRootError {
     /// A key cannot be read.
     #[error("the trusted root holds a malformed key")]
     Key,
-    /// A CT log's id is not the digest of its key.
+    /// A log's id is not the digest of its key.
     #[error("a log id in the trusted root does not belong to its key")]
     LogId,
     /// More than [`MAXIMUM_ROOT_BYTES`].
@@ -338,7 +341,7 @@ impl Instance {
             if log.id != sha256(&[ct_log.public_key.raw_bytes.as_bytes()]) {
                 return Err(TrustedRootError::LogId);
             }
-            ct_logs.push(log);
+            add(&mut ct_logs, log)?;
         }
         let mut logs = Vec::new();
         for tlog in &root.tlogs {
@@ -346,7 +349,13 @@ impl Instance {
             if id.len() < 4 {
                 return Err(TrustedRootError::LogId);
             }
-            logs.extend(log(&tlog.base_url, id, &tlog.public_key)?);
+            let Some(log) = log(&tlog.base_url, id, &tlog.public_key)? else { continue };
+            // The id of an Ed25519 key is over the log's name too (C2SP signed-note), which may not stand here.
+            let is_named = log.key.kind() == KeyKind::Ed25519;
+            if !is_named && log.id != sha256(&[tlog.public_key.raw_bytes.as_bytes()]) {
+                return Err(TrustedRootError::LogId);
+            }
+            add(&mut logs, log)?;
         }
         if authorities.is_empty() || ct_logs.is_empty() || logs.is_empty() {
             return Err(TrustedRootError::Incomplete);
@@ -366,6 +375,15 @@ impl Instance {
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
+}
+
+/// Entries, SCTs and checkpoints name their log by its id alone.
+fn add(logs: &mut Vec<Log>, log: Log) -> Result<(), TrustedRootError> {
+    if logs.iter().any(|other| other.id == log.id) {
+        return Err(TrustedRootError::DuplicateLogId);
+    }
+    logs.push(log);
+    Ok(())
 }
 
 fn window(range: Option<&sigstore_types::TimeRange>) -> Window {
@@ -477,8 +495,31 @@ mod tests {
             TrustedRootError::Authority,
             "a chain in the wrong order does not hold together"
         );
-        let mut value: serde_json::Value = serde_json::from_str(good).unwrap();
-        value["ctlogs"][0]["logId"]["keyId"] = value["ctlogs"][1]["logId"]["keyId"].clone();
-        assert_eq!(Instance::from_json("x", &value.to_string()).unwrap_err(), TrustedRootError::LogId);
+        let cause = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut value: serde_json::Value = serde_json::from_str(good).unwrap();
+            change(&mut value);
+            Instance::from_json("x", &value.to_string()).unwrap_err()
+        };
+        let other_id = |value: &mut serde_json::Value, logs: &str| {
+            value[logs][0]["logId"]["keyId"] = value[logs][1]["logId"]["keyId"].clone();
+        };
+        assert_eq!(cause(&|value| other_id(value, "ctlogs")), TrustedRootError::LogId);
+        assert_eq!(cause(&|value| other_id(value, "tlogs")), TrustedRootError::LogId);
+        for logs in ["ctlogs", "tlogs"] {
+            let twice = cause(&|value| {
+                let log = value[logs][0].clone();
+                value[logs].as_array_mut().unwrap().push(log);
+            });
+            assert_eq!(twice, TrustedRootError::DuplicateLogId, "{logs}");
+        }
+        // The key of the second log is Ed25519, so that its id need not be the key's.
+        assert_eq!(
+            cause(&|value| value["tlogs"][1]["logId"] = value["tlogs"][0]["logId"].clone()),
+            TrustedRootError::DuplicateLogId
+        );
+        let key = "\"tlogs\"";
+        assert_eq!(good.matches(key).count(), 1);
+        let twice = good.replacen(key, "\"tlogs\": [], \"tlogs\"", 1);
+        assert!(matches!(Instance::from_json("x", &twice), Err(TrustedRootError::Json(_))));
     }
 }

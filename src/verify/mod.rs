@@ -42,7 +42,7 @@ pub mod openpgp;
 mod ssh;
 mod verdict;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
 pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, Stated, Verdict};
@@ -117,11 +117,16 @@ impl From<ProfileError> for Failure {
 }
 
 impl Verifier {
-    /// A verifier that trusts `instances`; each signature is judged wholly inside one of them.
+    /// A verifier that trusts `instances`; each signature is judged wholly inside one of them. An identity
+    /// names its instance, so of several with one name none counts.
     #[must_use]
     pub fn new(instances: Vec<Instance>) -> Self {
+        let mut seen = HashMap::<String, usize>::new();
+        for instance in &instances {
+            *seen.entry(instance.name().to_owned()).or_default() += 1;
+        }
         Self {
-            instances,
+            instances: instances.into_iter().filter(|instance| seen[instance.name()] == 1).collect(),
             certificates: Memo::new(),
             checkpoints: Memo::new(),
             openpgp: openpgp::KeyRing::default(),
@@ -173,10 +178,8 @@ impl Verifier {
     }
 
     fn judge(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Result<Proven, Failure> {
-        match armor::kind(signature) {
-            Some(armor::Kind::Cms) => {}
-            Some(armor::Kind::OpenPgp | armor::Kind::Ssh) => return Err(CannotTell::UnknownKind.into()),
-            None => return Err(FormatError::Armor.into()),
+        if armor::kind(signature) != Some(armor::Kind::Cms) {
+            return Err(FormatError::Armor.into());
         }
         let der = armor::decode(signature)?;
         let cms = Keyless::parse(&der)?;

@@ -302,9 +302,6 @@ pub enum CannotTell {
     /// No key that is known here made the signature.
     #[error("the key that made the signature is not known here")]
     UnknownKey,
-    /// A signature of a kind that is not checked here.
-    #[error("signatures of this kind are not checked here")]
-    UnknownKind,
     /// No instance in use has an authority that issued the certificate.
     #[error("no trusted root in use knows the certificate's authority")]
     UnknownAuthority,

@@ -16,8 +16,9 @@ use crate::{
 /// What a verifier says that trusts both, in either order.
 #[track_caller]
 fn judge_both(first: &World, second: &World, signature: &Signature) -> Verdict {
-    let one = judge(vec![first.instance(), second.instance()], &signature.armor());
-    let other = judge(vec![second.instance(), first.instance()], &signature.armor());
+    let second = || second.instance_called("second", |_| {});
+    let one = judge(vec![first.instance(), second()], &signature.armor());
+    let other = judge(vec![second(), first.instance()], &signature.armor());
     assert_eq!(one, other, "the order of the instances decides nothing");
     one
 }
@@ -61,11 +62,11 @@ fn a_ct_log_of_another_instance_proves_nothing() {
 #[test]
 fn a_checkpoint_proven_in_one_instance_is_not_remembered_in_another() {
     let (one, two) = (World::new(), World::new());
-    // The second instance names its own key by the first one's log id.
+    // The second instance names its own key by the first one's log id, as it can for Ed25519 alone.
     let id = one.authority.signing_key(Role::RekorV1).key_id();
     let named = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, id);
-    let impostor = two.instance_with(|root| root["tlogs"][0]["logId"]["keyId"] = named.into());
-    let key = two.authority.signing_key(Role::RekorV1);
+    let impostor = two.instance_called("impostor", |root| root["tlogs"][1]["logId"]["keyId"] = named.into());
+    let key = two.authority.signing_key(Role::RekorV2);
 
     let in_two = {
         let mut signature = two.unlogged(&two.signer());
@@ -86,6 +87,19 @@ fn a_checkpoint_proven_in_one_instance_is_not_remembered_in_another() {
     borrowed.proof().checkpoint =
         in_two.signers[0].entry.clone().unwrap().inclusion_proof.unwrap().checkpoint;
     assert_eq!(ask(&borrowed), bad(Bad::CheckpointSignature));
+}
+
+#[test]
+fn of_two_instances_with_one_name_none_counts() {
+    let (one, two, third) = (World::new(), World::new(), World::new());
+    let name = one.instance().name().to_owned();
+    let third_instance = || third.instance_called("third", |_| {});
+    for signed in [one.signed(), two.signed()] {
+        let instances = vec![one.instance(), two.instance(), third_instance()];
+        assert!(instances[..2].iter().all(|instance| instance.name() == name));
+        assert_eq!(judge(instances, &signed.armor()), unclear(CannotTell::UnknownAuthority));
+    }
+    good(judge(vec![one.instance(), two.instance(), third_instance()], &third.signed().armor()));
 }
 
 #[test]

@@ -124,6 +124,11 @@ pub fn commit(data: &[u8]) {
         let tree = gix::objs::CommitRefIter::from_bytes(data, hash).tree_id().expect("it is well-formed");
         assert_eq!(tree, commit.tree);
         let again = Commit::parse(hash, &payload).expect("what was signed is a commit too");
+        assert!(again.merged_tags().eq(commit.merged_tags()), "merged tags are signed");
+        for bytes in commit.merged_tags() {
+            assert!(bytes.len() < data.len() && bytes.ends_with(b"\n"));
+            tag(&bytes);
+        }
         assert_eq!((again.tree, again.parents), (commit.tree, commit.parents));
     }
 }

@@ -8,6 +8,7 @@ mod command;
 mod configuration;
 mod demonstration;
 mod login;
+mod merged_tags;
 mod objects;
 mod push_certificates;
 mod report;

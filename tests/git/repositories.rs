@@ -67,6 +67,95 @@ fn clones_and_work_trees_of_every_kind_are_read_whole() {
 }
 
 #[test]
+fn a_missing_commit_of_a_partial_clone_is_said_and_not_fetched() {
+    let world = World::new();
+    let repository = history(&world, "sha1");
+    repository.git(&["config", "uploadpack.allowFilter", "true"]).check();
+    repository.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]).check();
+    let url = format!("file://{}", repository.path.display());
+    world.run("git", &["clone", "-q", "--filter=tree:0", "--no-checkout", &url, "partial"]).check();
+    let partial = Repository::at(&world, &world.path("partial"));
+    let (second, first) = (partial.id("HEAD~2"), partial.id("HEAD~3"));
+    // The second commit goes, as if the clone had been promised it.
+    let packs = partial.path.join(".git/objects/pack");
+    fs::rename(&packs, world.path("packs")).unwrap();
+    fs::create_dir(&packs).unwrap();
+    for pack in fs::read_dir(world.path("packs")).unwrap().map(|entry| entry.unwrap().path()) {
+        if pack.extension().is_some_and(|extension| extension == "pack") {
+            partial.git(&["unpack-objects", "-q"]).input(fs::read(pack).unwrap()).check();
+        }
+    }
+    let loose = partial.path.join(format!(".git/objects/{}/{}", &second[..2], &second[2..]));
+    fs::remove_file(&loose).unwrap();
+    let called = world.path("called");
+    let program = format!("touch '{}'; git-upload-pack", called.display());
+    partial.git(&["config", "remote.origin.uploadpack", &program]).check();
+
+    let missing = format!("the object '{second}' is missing");
+    for arguments in [&["--all"][..], &["HEAD~1..HEAD", "HEAD~2"], &["--since", "HEAD"], &[&second]] {
+        let arguments = [&["verify"], arguments].concat();
+        let run = partial.countersign(&arguments).any_status().any_stdout().any_stderr();
+        let outcome = run.check();
+        let expected = if arguments.contains(&"--since") { 0 } else { 3 };
+        assert_eq!(outcome.status, expected, "{arguments:?}: {}{}", outcome.text(), outcome.words());
+        let told = format!("{}{}", outcome.text(), outcome.words());
+        let is_said = told.contains("missing") || told.contains("cannot be resolved: ");
+        assert!(expected == 0 || is_said, "{arguments:?}: {told}");
+    }
+    let run =
+        partial.countersign(&["verify", "--all"]).status(3).stdout_holds(&["error ", &missing, "third"]);
+    run.stderr_holds(&[&format!("error: {missing}\n")]).check();
+    let range = format!("{first}..HEAD");
+    let run = partial.countersign(&["verify", &range]).status(3).stdout_holds(&[&missing, "third", "fourth"]);
+    run.any_stderr().check();
+    partial.countersign(&["inspect", &second]).status(3).stderr_holds(&["error: "]).check();
+    assert!(!loose.exists() && !called.exists(), "nobody was asked for it");
+    // git itself asks, and then it is there.
+    partial.git(&["cat-file", "commit", &second]).any_stdout().any_stderr().check();
+    assert!(called.exists(), "the trap is set");
+    assert_whole(&partial, &["--all"]);
+}
+
+#[test]
+fn refs_that_are_kept_elsewhere_are_refused_in_words() {
+    let world = World::new();
+    let repository = history(&world, "sha1");
+    let aside = world.repository("aside", "sha1");
+    let config = repository.path.join(".git/config");
+    let text = fs::read_to_string(&config)
+        .unwrap()
+        .replace("repositoryformatversion = 0", "repositoryformatversion = 1");
+    assert!(text.contains("repositoryformatversion = 1"));
+    fs::write(&config, format!("{text}[extensions]\n refStorage = reftable\n")).unwrap();
+    // A git that knows such refs goes on where others stop, as if it stood elsewhere.
+    let path = std::env::var("PATH").unwrap();
+    let git =
+        std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
+    fs::create_dir(world.path("bin")).unwrap();
+    let script = format!("#!/bin/sh\ncd '{}' && exec '{}' \"$@\"\n", aside.path.display(), git.display());
+    let script = world.write("bin/git", script);
+    fs::set_permissions(script, fs::Permissions::from_mode(0o755)).unwrap();
+    let newer = format!("{}:{path}", world.path("bin").display());
+    let place = repository.path.to_str().unwrap();
+    for arguments in [
+        &["verify", "--all"][..],
+        &["verify"],
+        &["inspect", "HEAD"],
+        &["hook", "install", "--repository", place, "--policy", "/nowhere"],
+    ] {
+        let run = repository.countersign(arguments).env("PATH", &newer).status(3);
+        let run = run.stderr_holds(&[
+            "error: ",
+            "the repository keeps its refs as 'reftable', which is not supported",
+        ]);
+        run.check();
+        // With the git at hand, whether it knows of them or not.
+        let outcome = repository.countersign(arguments).status(3).any_stderr().check();
+        assert!(outcome.words().to_lowercase().contains("ref"), "{}", outcome.words());
+    }
+}
+
+#[test]
 fn alternates_of_alternates_are_found_and_their_absence_is_said() {
     let world = World::new();
     let repository = history(&world, "sha1");

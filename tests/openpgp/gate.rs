@@ -162,6 +162,15 @@ fn signing_is_passed_on_to_the_program_that_protected_configuration_names() {
     world.git(&["config", "--global", "countersign.openpgpProgram", "gpg"]);
     succeeded(&sign());
     assert_eq!(world.log("gpg", "HEAD", "%G? %GF"), format!("G {fingerprint}"));
+    // A relative path would lead to whatever the repository at hand has there.
+    std::fs::create_dir(world.path("repository/bin")).unwrap();
+    let script = write(&world.path("repository/bin"), "gpg", "#!/bin/sh\ntouch ../ran\nexec gpg \"$@\"\n");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    world.git(&["config", "--global", "countersign.openpgpProgram", "bin/gpg"]);
+    assert!(!sign().status.success() && !world.path("ran").exists());
+    world.git(&["config", "--global", "countersign.openpgpProgram", script.to_str().unwrap()]);
+    succeeded(&sign());
+    assert!(world.path("ran").exists(), "by its whole path it is found");
     world.git(&["config", "--global", "countersign.openpgpProgram", PROGRAM]);
     assert!(!sign().status.success() && words().contains("not to countersign"), "{}", words());
 }

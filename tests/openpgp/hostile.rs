@@ -123,6 +123,9 @@ fn a_ring_holds_certificates_and_nothing_else() {
     assert_eq!(cause(b""), KeyRingError::Empty);
     assert_eq!(cause(b"hello"), KeyRingError::Armor);
     assert_eq!(cause(armor.replacen("mDME", "m*ME", 1).as_bytes()), KeyRingError::Armor);
+    let behind = |more: &str| cause(format!("{armor}{more}").as_bytes());
+    assert_eq!(behind("-----BEGIN PGP MESSAGE-----"), KeyRingError::Armor);
+    assert_eq!(behind(&armor.replacen("-----BEGIN", "----BEGIN", 1)), KeyRingError::Armor);
     let binary = world.ring();
     assert_eq!(cause(&binary[..binary.len() - 1]), KeyRingError::Packets);
     assert!(KeyRing::from_armored(&binary).is_ok());

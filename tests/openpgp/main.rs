@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod certificates;
 #[path = "../support/corpus.rs"]
 mod corpus;
 mod gate;

@@ -121,6 +121,14 @@ fn revoked(world: &World) -> Vec<Case> {
     let armor = world.sign("revoked-subkey", PAYLOAD, &[]);
     world.edit(&primary, "key 1\nrevkey\ny\n0\n\ny\nsave\n");
     cases.push(case("a revoked subkey", armor, 'R', engine()));
+
+    // What cannot be checked here can still only refuse.
+    let fingerprint = world.key("revoked-oddly", "rsa2048", "sign", "0", None);
+    let armor = world.sign("revoked-oddly", PAYLOAD, &[]);
+    std::fs::write(world.path("gnupg/gpg.conf"), "cert-digest-algo SHA224\n").unwrap();
+    world.edit(&fingerprint, "revkey\ny\n0\n\ny\nsave\n");
+    std::fs::remove_file(world.path("gnupg/gpg.conf")).unwrap();
+    cases.push(case("revoked with a digest that is never used", armor, 'R', engine()));
     cases
 }
 
@@ -136,6 +144,17 @@ fn unfit(world: &World) -> Vec<Case> {
     let armor = world.sign("unknown", PAYLOAD, &[]);
     world.gpg(&["--yes", "--delete-secret-and-public-key", &fingerprint]);
     cases.push(case("an unknown key", armor, 'E', Engine::CannotTell(CannotTell::UnknownKey)));
+
+    // An old file that gpg has left behind, with a key that was deleted since.
+    let fingerprint = world.key("deleted", "ed25519", "sign", "0", None);
+    let armor = world.sign("deleted", PAYLOAD, &[]);
+    let old = world.path("gnupg/pubring.gpg");
+    world.gpg(&["--output", old.to_str().unwrap(), "--export", &fingerprint]);
+    world.gpg(&["--yes", "--delete-secret-and-public-key", &fingerprint]);
+    cases.push(case("a key that was deleted", armor, 'E', Engine::CannotTell(CannotTell::UnknownKey)));
+
+    world.gpg(&["--quick-generate-key", "a%0A[GNUPG:] %25 ~ ö <odd@example.org>", "ed25519", "sign", "0"]);
+    cases.push(case("an odd name", world.sign("odd@example.org", PAYLOAD, &[]), 'G', Engine::Good));
 
     let armor = world.sign("ed25519", &PAYLOAD.replace("message", "massage"), &[]);
     cases.push(case("over other bytes", armor, 'B', Engine::Bad));

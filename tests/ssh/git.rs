@@ -117,7 +117,10 @@ fn git_shows_what_it_shows_with_ssh_keygen() {
         if zone != "UTC" {
             ids.truncate(1);
         }
-        let revoked = format!("gpg.ssh.revocationFile={}", workshop.write("revoked", key("b")));
+        let revoked = format!(
+            "gpg.ssh.revocationFile={}",
+            workshop.write("revoked", format!("{}\n{}\n", key("b"), key("e")))
+        );
         for (index, list) in lists.iter().enumerate() {
             let option = format!("gpg.ssh.allowedSignersFile={}", workshop.write("allowed", list));
             let with_revoked = ["-c", &option, "-c", &revoked];
@@ -186,6 +189,38 @@ fn a_policy_can_only_refuse_more() {
     assert!(said.status == 1 && said.stderr.contains("whom the policy does not name"), "{said:?}");
     workshop.write("policy.toml", "nonsense");
     assert_eq!(letters(&[]), "UUU");
+
+    // Of a certificate's principals the policy has to name the one that git's list gives.
+    workshop.write("allowed", format!("* cert-authority {}\n", workshop.public("ca")));
+    let certified = |principals: &[&str]| {
+        let entries: Vec<_> = principals
+            .iter()
+            .map(|name| format!("{{ authority = \"{}\", principal = \"{name}\" }}", workshop.public("ca")))
+            .collect();
+        let identity = format!("[identity.x]\nssh_certificates = [{}]\n", entries.join(", "));
+        workshop.write("policy.toml", format!("version = 1\nother_refs = \"refuse\"\n{identity}"));
+        answers(&workshop, PROGRAM, &ids[3..4], &[]).remove(0).0
+    };
+    assert!(certified(&["bob@example.org"]).starts_with("G|bob@example.org|"));
+    workshop.write("allowed", format!("al* cert-authority {}\n", workshop.public("ca")));
+    assert!(certified(&["alice"]).starts_with("G|alice|"));
+    let other = certified(&["bob@example.org"]);
+    assert!(other.starts_with("U|") && !other.contains("alice"), "{other}");
+}
+
+#[test]
+fn the_repository_takes_back_no_revocation_of_the_users() {
+    let Some(workshop) = Workshop::open("git with ssh and revoked keys") else { return };
+    let ids = history(&workshop);
+    let allowed = workshop.write("allowed", format!("a {}\n", workshop.public("a")));
+    let revoked = workshop.write("revoked", workshop.public("a"));
+    let nothing = workshop.write("nothing", "");
+    workshop
+        .configure(&format!("[gpg \"ssh\"]\n allowedSignersFile = {allowed}\n revocationFile = {revoked}\n"));
+    let letter = || answers(&workshop, PROGRAM, &ids[..1], &[])[0].0[..1].to_owned();
+    assert_eq!(letter(), "B");
+    workshop.git(&["config", "gpg.ssh.revocationFile", &nothing]).good();
+    assert_eq!(letter(), "B");
 }
 
 #[test]

@@ -115,6 +115,18 @@ fn binary_lists_revoke_what_ssh_keygen_says() {
     // Sections stand one after the other: only a list that ends between two of them is a list.
     let whole = (0..list.len()).filter(|length| Revocations::parse(&list[..*length]).is_ok()).count();
     assert!(whole <= 2, "{whole}");
+    // A range that is turned round, or begins at zero, revokes nothing: OpenSSH refuses the list too.
+    let ranges = signatures.binary("serial: 400-600", true);
+    let at = ranges.windows(8).position(|bytes| bytes == 400u64.to_be_bytes()).unwrap();
+    assert_eq!(signatures.revoked(&ranges), (false, true));
+    for first in [601u64, 0] {
+        let mut turned = ranges.clone();
+        turned[at..at + 8].copy_from_slice(&first.to_be_bytes());
+        assert_eq!(Revocations::parse(&turned), Err(RevocationError::Malformed), "{first}");
+        signatures.workshop.write("turned", &turned);
+        let said = signatures.workshop.run("ssh-keygen", &["-Q", "-f", "turned", "held-cert.pub"], b"");
+        assert_ne!(said.status, 0, "{said:?}");
+    }
     let mut other = list.clone();
     other[11] = 2;
     assert_eq!(Revocations::parse(&other), Err(RevocationError::Version(2)));

@@ -228,9 +228,14 @@ impl World {
 
     /// An instance from the trusted root as `change` leaves it.
     pub fn instance_with(&self, change: impl FnOnce(&mut serde_json::Value)) -> Instance {
+        self.instance_called("sandbox", change)
+    }
+
+    /// An instance of another name from the trusted root as `change` leaves it.
+    pub fn instance_called(&self, name: &str, change: impl FnOnce(&mut serde_json::Value)) -> Instance {
         let mut root = serde_json::from_str(&self.authority.trusted_root_json()).unwrap();
         change(&mut root);
-        Instance::from_json("sandbox", &root.to_string()).unwrap()
+        Instance::from_json(name, &root.to_string()).unwrap()
     }
 
     /// What a verifier that trusts this world alone says to a signature over [`PAYLOAD`].

@@ -299,7 +299,9 @@ fn what_a_root_does_not_know_is_said_with_its_age() {
     let repository = signed(&world);
     let mut root: serde_json::Value =
         serde_json::from_str(&world.authority().authority().trusted_root_json()).unwrap();
-    root["tlogs"][0]["logId"] = root["ctlogs"][0]["logId"].clone();
+    for part in ["logId", "publicKey"] {
+        root["tlogs"][0][part] = root["ctlogs"][0][part].clone();
+    }
     let file = world.write("root.json", root.to_string()).display().to_string();
     world.countersign(&["trust", "add", "corp", "--trusted-root", &file]).any_stdout().check();
     let cause =

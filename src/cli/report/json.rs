@@ -22,6 +22,12 @@ pub(super) fn object(line: &Line) -> Value {
     if line.place == Place::CutOff {
         value["cutOff"] = true.into();
     }
+    if line.place == Place::Merged {
+        value["tag"] = line.title.as_str().into();
+    }
+    if !line.merged.is_empty() {
+        value["mergedTags"] = line.merged.iter().map(object).collect();
+    }
     if let Answer::Stated { stated, standing } = &line.answer {
         value["keys"] = stated.keys().iter().map(ToString::to_string).collect();
         value["signingKey"] = stated.signing_key().into();

@@ -57,6 +57,8 @@ pub(super) enum Place {
     History,
     /// It does, and the history is cut off there.
     CutOff,
+    /// A merge commit holds it.
+    Merged,
 }
 
 /// One object with its answer.
@@ -67,6 +69,15 @@ pub(super) struct Line {
     pub(super) title: String,
     pub(super) place: Place,
     pub(super) answer: Answer,
+    /// The signed tags that a merge commit holds.
+    pub(super) merged: Vec<Line>,
+}
+
+impl Answer {
+    /// A key would help that another key ring may have.
+    pub(super) fn lacks_key(&self) -> bool {
+        matches!(self, Self::CannotTell(Unclear { unknown_key: true, .. }))
+    }
 }
 
 /// What a status word says, in the words of the manual; also the order in which they are counted.
@@ -84,9 +95,9 @@ const STATUSES: [(&str, &str); 7] = [
 const CUT_OFF: &str = "the history is cut off here";
 
 impl Line {
-    /// A key would help that another key ring may have.
+    /// A key would help that another key ring may have, for it or for a tag that it holds.
     pub(super) fn lacks_key(&self) -> bool {
-        matches!(&self.answer, Answer::CannotTell(Unclear { unknown_key: true, .. }))
+        self.answer.lacks_key() || self.merged.iter().any(Self::lacks_key)
     }
 
     /// The exit status that this object alone would lead to.
@@ -326,7 +337,7 @@ mod tests {
 
     fn line(id: u8, place: Place, answer: Answer) -> Line {
         let id = ObjectId::from_bytes_or_panic(&[id; 20]);
-        Line { id, kind: Kind::Commit, title: "t".to_owned(), place, answer }
+        Line { id, kind: Kind::Commit, title: "t".to_owned(), place, answer, merged: Vec::new() }
     }
 
     fn unclear() -> Answer {

@@ -8,8 +8,9 @@ use crate::words;
 /// The widest that a column of signers or times is padded to, in characters.
 const MAXIMUM_WIDTH: usize = 72;
 
-/// The lines of one batch; what is not known leaves its column blank.
+/// The lines of one batch; what is not known leaves its column blank. Tags that a commit holds stand under it.
 pub(super) fn table(lines: &[Line], colours: bool) -> String {
+    let lines: Vec<&Line> = lines.iter().flat_map(|line| std::iter::once(line).chain(&line.merged)).collect();
     let cells: Vec<[String; 2]> = lines.iter().map(|line| [line.signer(), line.time()]).collect();
     let width = |column: usize| {
         let widths = cells.iter().map(|cells| cells[column].chars().count());
@@ -33,9 +34,12 @@ pub(super) fn table(lines: &[Line], colours: bool) -> String {
         if line.place == Place::CutOff {
             row.push_str(&format!("[{CUT_OFF}] "));
         }
+        let is_merged = line.place == Place::Merged;
+        row.push_str(if is_merged { "merged tag " } else { "" });
         row.push_str(&line.title);
         let blank = " ".repeat(11_usize.saturating_sub(status.len()));
-        let row = format!("{style}{status}{style:#}{blank} {short} {row}");
+        let indent = if is_merged { "  " } else { "" };
+        let row = format!("{indent}{style}{status}{style:#}{blank} {short} {row}");
         text.push_str(row.trim_end());
         text.push('\n');
     }
@@ -61,7 +65,14 @@ mod tests {
     #[test]
     fn only_the_status_is_coloured_and_columns_stay_in_line() {
         let id = ObjectId::from_bytes_or_panic(&[1; 20]);
-        let line = |answer| Line { id, kind: Kind::Tag, title: "v1".to_owned(), place: Place::Named, answer };
+        let line = |answer| Line {
+            id,
+            kind: Kind::Tag,
+            title: "v1".to_owned(),
+            place: Place::Named,
+            answer,
+            merged: Vec::new(),
+        };
         let lines = [line(Answer::Unsigned), line(Answer::Bad("b\u{1b}".to_owned()))];
         assert_eq!(
             table(&lines, false),

@@ -145,8 +145,10 @@ impl Revocations {
     }
 
     fn names_key(&self, blob: &[u8]) -> bool {
-        let sha1 = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, blob);
-        self.sha256.contains(&sha256(&[blob])) || self.sha1.iter().any(|hash| hash == sha1.as_ref())
+        let sha1 = || digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, blob);
+        self.sha256.contains(&sha256(&[blob]))
+            || (!self.sha1.is_empty()
+                && <[u8; 20]>::try_from(sha1().as_ref()).is_ok_and(|hash| self.sha1.contains(&hash)))
     }
 }
 
@@ -176,11 +178,11 @@ fn certificates(mut reader: Reader<'_>) -> Result<RevokedCertificates, Revocatio
             section::SERIALS => {
                 while !section.is_empty() {
                     let serial = section.uint64()?;
-                    revoked.serials.push((serial, serial));
+                    revoked.serials.push(range(serial, serial)?);
                 }
             }
             section::SERIAL_RANGE => {
-                revoked.serials.push((section.uint64()?, section.uint64()?));
+                revoked.serials.push(range(section.uint64()?, section.uint64()?)?);
                 section.finish()?;
             }
             section::SERIAL_BITMAP => {
@@ -193,6 +195,11 @@ fn certificates(mut reader: Reader<'_>) -> Result<RevokedCertificates, Revocatio
         }
     }
     Ok(revoked)
+}
+
+/// A range as OpenSSH takes it: not backwards, and not from zero, which is no serial.
+fn range(first: u64, last: u64) -> Result<(u64, u64), RevocationError> {
+    if first == 0 || first > last { Err(RevocationError::Malformed) } else { Ok((first, last)) }
 }
 
 /// Every string of a section.

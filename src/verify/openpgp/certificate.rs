@@ -23,8 +23,12 @@ const SHA1_ENDS: i64 = 1_675_209_600;
 pub(super) struct Certificate {
     pub(super) primary: Key,
     pub(super) signatures: Vec<Signature>,
+    /// Each user id once.
     pub(super) users: Vec<User>,
+    /// Each subkey once.
     pub(super) subkeys: Vec<Subkey>,
+    /// Every revocation of the primary key, a user id or a subkey, wherever it stood.
+    pub(super) revocations: Vec<Signature>,
     proven: OnceLock<Proven>,
 }
 
@@ -87,20 +91,46 @@ pub(super) struct Statement {
 
 impl Certificate {
     pub(super) fn new(primary: Key) -> Self {
-        Self { primary, signatures: vec![], users: vec![], subkeys: vec![], proven: OnceLock::new() }
+        Self {
+            primary,
+            signatures: vec![],
+            users: vec![],
+            subkeys: vec![],
+            revocations: vec![],
+            proven: OnceLock::new(),
+        }
+    }
+
+    /// The place of a user id; a second copy of one is the same, so that what revokes it revokes both.
+    pub(super) fn user(&mut self, packet: UserId) -> usize {
+        let known = self.users.iter().position(|user| user.packet.id() == packet.id());
+        known.unwrap_or_else(|| {
+            self.users.push(User { packet, signatures: vec![] });
+            self.users.len() - 1
+        })
+    }
+
+    /// The place of a subkey; a second copy of one is the same.
+    pub(super) fn subkey(&mut self, key: Key) -> usize {
+        let fingerprint = key.fingerprint_text();
+        let known = self.subkeys.iter().position(|subkey| subkey.key.fingerprint_text() == fingerprint);
+        known.unwrap_or_else(|| {
+            self.subkeys.push(Subkey { key, signatures: vec![] });
+            self.subkeys.len() - 1
+        })
     }
 
     /// Take in what another copy of the same certificate says besides: a revocation may stand in one alone.
     pub(super) fn merge(&mut self, other: Self) {
         self.signatures.extend(other.signatures);
-        self.users.extend(other.users);
-        for subkey in other.subkeys {
-            match self.subkeys.iter_mut().find(|own| own.key.key_id() == subkey.key.key_id()) {
-                Some(own) if own.key.fingerprint_text() == subkey.key.fingerprint_text() => {
-                    own.signatures.extend(subkey.signatures);
-                }
-                _ => self.subkeys.push(subkey),
-            }
+        self.revocations.extend(other.revocations);
+        for User { packet, signatures } in other.users {
+            let index = self.user(packet);
+            self.users[index].signatures.extend(signatures);
+        }
+        for Subkey { key, signatures } in other.subkeys {
+            let index = self.subkey(key);
+            self.subkeys[index].signatures.extend(signatures);
         }
         self.proven = OnceLock::new();
     }
@@ -117,19 +147,19 @@ impl Certificate {
             .filter(|signature| of_type(signature, SignatureType::Key) && is_acceptable(signature))
             .filter(|signature| signature.verify_key(primary).is_ok())
             .collect();
-        let revocations =
-            || self.signatures.iter().filter(|signature| of_type(signature, SignatureType::KeyRevocation));
+        let revocations = |wanted: SignatureType| {
+            self.revocations.iter().filter(move |signature| signature.typ() == Some(wanted))
+        };
+        // What cannot be checked at all may be true, and believing it can only refuse more.
+        let is_unclear =
+            |signature: &Signature| !signature.hash_alg().is_some_and(|hash| primary.takes(hash));
         let users = self.users.iter().map(|user| {
             let verifies = |signature: &&Signature| {
                 signature.verify_certification(primary, Tag::UserId, &user.packet).is_ok()
             };
             let valid = user.signatures.iter().filter(|s| s.is_certification() && is_acceptable(s));
             let statements: Vec<&Signature> = valid.filter(verifies).collect();
-            let revoked = (user.signatures.iter())
-                .filter(|signature| of_type(signature, SignatureType::CertRevocation))
-                .filter(verifies)
-                .map(created)
-                .max();
+            let revoked = revocations(SignatureType::CertRevocation).filter(verifies).map(created).max();
             ProvenUser {
                 name: String::from_utf8_lossy(user.packet.id()).into_owned(),
                 statements: statements.into_iter().map(|signature| statement(signature, false)).collect(),
@@ -150,14 +180,15 @@ impl Certificate {
                     back.is_some_and(|back| back.verify_primary_key_binding(key, primary).is_ok()),
                 )
             });
-            let revoked = (signatures.iter())
-                .filter(|signature| of_type(signature, SignatureType::SubkeyRevocation))
-                .any(|signature| verifies(&signature));
+            let revoked = revocations(SignatureType::SubkeyRevocation)
+                .any(|signature| is_unclear(signature) || verifies(&signature));
             ProvenSubkey { statements: statements.collect(), revoked }
         });
         Proven {
-            revoked: revocations().any(|signature| {
-                signature.verify_key(primary).is_ok() || is_by_designated_revoker(signature, &direct)
+            revoked: revocations(SignatureType::KeyRevocation).any(|signature| {
+                is_unclear(signature)
+                    || signature.verify_key(primary).is_ok()
+                    || is_by_designated_revoker(signature, &direct)
             }),
             users: users.collect(),
             subkeys: subkeys.collect(),
@@ -183,6 +214,14 @@ fn is_by_designated_revoker(revocation: &Signature, direct: &[&Signature]) -> bo
         issuers.iter().any(|id| fingerprint.ends_with(id.as_ref()))
             || revocation.issuer_fingerprint().iter().any(|issuer| issuer.as_bytes() == fingerprint)
     })
+}
+
+/// Whether a signature takes something back.
+pub(super) fn is_revocation(signature: &Signature) -> bool {
+    matches!(
+        signature.typ(),
+        Some(SignatureType::KeyRevocation | SignatureType::SubkeyRevocation | SignatureType::CertRevocation)
+    )
 }
 
 /// Whether a statement about a key is in a form that counts.

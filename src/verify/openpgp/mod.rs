@@ -22,7 +22,7 @@ use crate::{
         openpgp::{Detached, Issuer},
     },
 };
-use certificate::{Certificate, Subkey, User, is_strong};
+use certificate::{Certificate, Subkey, is_revocation, is_strong};
 use key::Key;
 
 /// The largest key ring that is read, in bytes.
@@ -92,6 +92,7 @@ impl KeyRing {
     /// [`KeyRingError`].
     pub fn from_armored(bytes: &[u8]) -> Result<Self, KeyRingError> {
         const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+        const END: &str = "-----END PGP PUBLIC KEY BLOCK-----";
         if bytes.len() > MAXIMUM_RING_BYTES {
             return Err(KeyRingError::TooLarge);
         }
@@ -108,6 +109,10 @@ impl KeyRing {
             return Err(KeyRingError::Armor);
         }
         for block in blocks {
+            // A reader of armor stops at its end, and what it passes over may be a revocation.
+            if block.split_once(END).is_none_or(|(_, behind)| !behind.trim().is_empty()) {
+                return Err(KeyRingError::Armor);
+            }
             let mut binary = Vec::new();
             let block = format!("{BEGIN}{block}");
             let read = Dearmor::new(block.as_bytes()).read_to_end(&mut binary);
@@ -137,10 +142,15 @@ impl KeyRing {
         users.map(|user| String::from_utf8_lossy(user.packet.id()).into_owned()).collect()
     }
 
-    /// What is known of the key that `issuer` names, whether or not it may sign.
+    /// What is known of the key that `issuer` names, whether or not it may sign. Several certificates may
+    /// hold that key, and anybody may put somebody else's into his own: where a signature was found good,
+    /// `primary` (upper-case hexadecimal) says by which certificate.
     #[must_use]
-    pub fn known(&self, issuer: &Issuer<'_>, now: i64) -> Option<KnownKey> {
-        let (certificate, _, key) = self.candidates(issuer).next()?;
+    pub fn known(&self, issuer: &Issuer<'_>, primary: Option<&str>, now: i64) -> Option<KnownKey> {
+        let is_meant = |(certificate, ..): &(&Certificate, Option<usize>, &Key)| {
+            primary.is_none_or(|primary| certificate.primary.fingerprint_text() == primary)
+        };
+        let (certificate, _, key) = self.candidates(issuer).find(is_meant)?;
         let primary_fingerprint = certificate.primary.fingerprint_text();
         Some(KnownKey {
             user_id: certificate.user_id(now).unwrap_or(&primary_fingerprint).to_owned(),
@@ -255,8 +265,8 @@ fn certificates(mut bytes: &[u8]) -> Result<Vec<Certificate>, KeyRingError> {
     /// What the signatures to come are about.
     enum Subject {
         Primary,
-        User,
-        Subkey,
+        User(usize),
+        Subkey(usize),
         Unknown,
     }
     let mut certificates: Vec<Certificate> = Vec::new();
@@ -282,28 +292,27 @@ fn certificates(mut bytes: &[u8]) -> Result<Vec<Certificate>, KeyRingError> {
                     Tag::UserId => {
                         subject = Subject::Unknown;
                         if let Ok(packet) = UserId::try_from_reader(header, &mut body) {
-                            certificate.users.push(User { packet, signatures: vec![] });
-                            subject = Subject::User;
+                            subject = Subject::User(certificate.user(packet));
                         }
                     }
                     Tag::PublicSubkey => {
                         subject = Subject::Unknown;
                         let packet = PublicSubkey::try_from_reader(header, &mut body).ok();
                         if let Some(key) = packet.and_then(Key::subkey) {
-                            certificate.subkeys.push(Subkey { key, signatures: vec![] });
-                            subject = Subject::Subkey;
+                            subject = Subject::Subkey(certificate.subkey(key));
                         }
                     }
                     Tag::UserAttribute => subject = Subject::Unknown,
                     Tag::Signature => {
                         let Ok(signature) = Signature::try_from_reader(header, &mut body) else { continue };
-                        let signatures = match subject {
-                            Subject::Primary => Some(&mut certificate.signatures),
-                            Subject::User => certificate.users.last_mut().map(|user| &mut user.signatures),
-                            Subject::Subkey => certificate.subkeys.last_mut().map(|key| &mut key.signatures),
-                            Subject::Unknown => None,
-                        };
-                        signatures.into_iter().for_each(|signatures| signatures.push(signature.clone()));
+                        match subject {
+                            // It counts wherever it stands: lists of packets are put together by hand.
+                            _ if is_revocation(&signature) => certificate.revocations.push(signature),
+                            Subject::Primary => certificate.signatures.push(signature),
+                            Subject::User(index) => certificate.users[index].signatures.push(signature),
+                            Subject::Subkey(index) => certificate.subkeys[index].signatures.push(signature),
+                            Subject::Unknown => {}
+                        }
                     }
                     _ => {}
                 }
