@@ -185,7 +185,7 @@ fn url_key(scheme: &str, rest: &str, is_pattern: bool) -> Result<String, Address
         return Err(AddressError::Escape);
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    if path.is_empty() && !is_pattern || path == "/" && !is_pattern {
+    if !is_pattern && matches!(path, "" | "/") {
         return Err(AddressError::Path);
     }
     let path = path_key(path)?;

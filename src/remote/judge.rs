@@ -55,6 +55,7 @@ pub(super) struct Judge<'a> {
     pub(super) basis: &'a Basis,
     pub(super) objects: &'a Objects,
     pub(super) standing: &'a dyn Standing,
+    pub(super) shallow: Shallow,
     pub(super) now: i64,
 }
 
@@ -83,7 +84,6 @@ impl Judge<'_> {
     /// is refused for one of them only, so whatever is left is judged again until nothing more is refused.
     pub(super) fn part(&self, updates: Vec<Update>, progress: &mut dyn Write) -> Judged {
         let mut judged = Judged { accepted: updates, ..Judged::default() };
-        let shallow = Shallow::default();
         for _ in 0..MAXIMUM_ROUNDS {
             if judged.accepted.is_empty() {
                 return judged;
@@ -93,7 +93,7 @@ impl Judge<'_> {
                 verifier: &self.basis.verifier,
                 objects: self.objects,
                 standing: self.standing,
-                shallow: &shallow,
+                shallow: &self.shallow,
                 now: self.now,
                 maximum_listed: MAXIMUM_LISTED,
             };
@@ -139,7 +139,7 @@ impl Judge<'_> {
             return Some(format!("'{name}' was accepted at {before}, and the remote says that it is gone"));
         };
         let reader = self.objects.reader();
-        let walked = new_commits(&reader, &[before], &[after], None, &Shallow::default());
+        let walked = new_commits(&reader, &[before], &[after], None, &self.shallow);
         let way = match walked {
             _ if refused.update.reference.starts_with(b"refs/tags/") => "the tag was moved",
             Ok(history) if history.reached.contains(&after) => "it goes back in its own history",

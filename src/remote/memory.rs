@@ -332,7 +332,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
         assert!(store.load("k").unwrap().is_empty());
-        store.update("k", |memory| Ok(memory.is_known = true)).unwrap();
+        let known = |memory: &mut Memory| {
+            memory.is_known = true;
+            Ok(())
+        };
+        store.update("k", known).unwrap();
         assert!(store.load("k").unwrap().is_known);
         let refused = store.update("k", |memory| {
             memory.is_unverified = true;

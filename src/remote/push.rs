@@ -95,7 +95,10 @@ impl Session<'_> {
         let mut judged = Judged { accepted: updates.clone(), ..Judged::default() };
         if let Some(basis) = &context.basis {
             let there = OverThere { refs: &self.listed };
-            let judge = Judge { basis, objects: &objects, standing: &there, now: context.now };
+            let shallow = repository.shallow(None);
+            let shallow =
+                shallow.map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
+            let judge = Judge { basis, objects: &objects, standing: &there, shallow, now: context.now };
             judged = judge.part(updates, self.words);
             judge::warn(&judged.warnings, self.words);
             if !judged.refused.is_empty() {

@@ -20,7 +20,7 @@ use crate::{
     hook::Update,
     object::ObjectId,
     policy::{Governing, Permission},
-    repository::{ObjectReader, Repository},
+    repository::{Objects, Repository},
     words::{Failure, escape_bytes},
 };
 
@@ -174,7 +174,7 @@ impl Session<'_> {
         let hash = advertised.hash();
         let context = self.context;
         self.listed = match &context.basis {
-            Some(basis) if !for_push => self.to_list(basis, &advertised)?,
+            Some(basis) if !for_push => self.choose(basis, &advertised)?,
             _ => advertised.refs.iter().map(|(name, id)| (name.clone(), *id)).collect(),
         };
         let mut answer = Vec::new();
@@ -209,35 +209,54 @@ impl Session<'_> {
     }
 
     /// The value of each ref that git may hear of.
-    fn to_list(
+    fn choose(
         &mut self,
         basis: &Basis,
         advertised: &Advertisement,
     ) -> Result<HashMap<BString, ObjectId>, Failure> {
         self.memory = self.context.store.load(self.key()).map_err(forgettable)?;
         self.see(advertised)?;
-        let repository = self
-            .repository()?
-            .filter(|repository| advertised.hash().is_none_or(|hash| hash == repository.hash()));
+        let is_same_hash =
+            |repository: &Repository| advertised.hash().is_none_or(|hash| hash == repository.hash());
+        let repository = self.repository()?.filter(is_same_hash);
+        if let Some(repository) = &repository {
+            check_whole(repository)?;
+        }
         let objects = repository.as_ref().map(|repository| self.objects(repository, None)).transpose()?;
-        let reader = objects.as_ref().map(crate::repository::Objects::reader);
-        let has = |id: ObjectId| reader.as_ref().is_some_and(|reader: &ObjectReader| reader.kind(id).is_ok());
+        let reader = objects.as_ref().map(Objects::reader);
+        let has = |id: ObjectId| reader.as_ref().is_some_and(|reader| reader.kind(id).is_ok());
 
-        let mut listed = HashMap::new();
-        let mut held = Vec::new();
-        let mut judged_now = Vec::new();
-        let mut left_out = advertised.invalid.len();
+        // Judging takes its time, and what was not here may have come meanwhile.
+        loop {
+            let sorted = self.sort(basis, advertised, &has);
+            let Some((repository, objects)) =
+                repository.as_ref().zip(objects.as_ref()).filter(|_| !sorted.to_judge.is_empty())
+            else {
+                if sorted.left_out > 0 && self.options.verbosity > 1 {
+                    let left_out = sorted.left_out;
+                    let _ = writeln!(self.words, "note: {left_out} refs that no rule allows are left out");
+                }
+                self.tell_held(&sorted.held, advertised)?;
+                return Ok(sorted.listed);
+            };
+            self.take(basis, repository, objects, sorted.to_judge, |_| ())?;
+        }
+    }
+
+    /// Sort refs by what git may hear of them.
+    fn sort(&self, basis: &Basis, advertised: &Advertisement, has: &dyn Fn(ObjectId) -> bool) -> Sorted {
+        let mut sorted = Sorted { left_out: advertised.invalid.len(), ..Sorted::default() };
         let gone = self.memory.accepted.keys().filter(|name| !advertised.refs.contains_key(*name));
         let values = advertised.refs.iter().map(|(name, id)| (name, Some(*id)));
         for (name, value) in values.chain(gone.map(|name| (name, None))) {
             let accepted = self.memory.accepted.get(name).copied();
             match basis.policy.governing(name) {
                 Governing::Accepted => {
-                    listed.extend(value.map(|value| (name.clone(), value)));
+                    sorted.list(name, value);
                     continue;
                 }
                 Governing::Refused | Governing::Reserved => {
-                    left_out += usize::from(value.is_some());
+                    sorted.left_out += usize::from(value.is_some());
                     continue;
                 }
                 // A ref that may go is gone, and so is one of which nothing is here.
@@ -248,46 +267,48 @@ impl Session<'_> {
                 }
                 Governing::Rule(_) => {}
             }
-            let is_refused = (self.memory.held.get(name))
-                .is_some_and(|held| held.value == value && held.digest == basis.digest);
+            let held = self.memory.held.get(name);
             if value == accepted {
-                listed.extend(value.map(|value| (name.clone(), value)));
-            } else if is_refused {
-                listed.extend(accepted.map(|accepted| (name.clone(), accepted)));
-                held.push(name.clone());
+                sorted.list(name, value);
+            } else if held.is_some_and(|held| held.value == value && held.digest == basis.digest) {
+                sorted.list(name, accepted);
+                sorted.held.push(name.clone());
             } else if value.is_none_or(has) {
                 let reference = name.to_vec();
-                judged_now.push(Update { claimed: accepted, wanted: value, reference });
+                sorted.to_judge.push(Update { claimed: accepted, wanted: value, reference });
             } else {
-                listed.extend(value.map(|value| (name.clone(), value)));
+                sorted.list(name, value);
             }
         }
-        if let Some(objects) = objects.filter(|_| !judged_now.is_empty()) {
-            let tips = self.context.store.tips(self.key());
-            let remembered = Remembered { memory: &self.memory, tips: &tips };
-            let judge = Judge { basis, objects: &objects, standing: &remembered, now: self.context.now };
-            let judged = judge.part(judged_now, self.words);
-            if !judged.refused.is_empty() {
-                judge.tell(&judged.refused, self.words);
-            }
-            let taken = judged
-                .accepted
-                .iter()
-                .filter_map(|update| Some((update.reference.clone().into(), update.wanted?)));
-            listed.extend(taken);
-            judge::warn(&judged.warnings, self.words);
-            let failure = refusal(&judged.refused);
-            self.remember(basis, &judged)?;
-            if let Some(failure) = failure {
-                return Err(failure);
-            }
+        sorted
+    }
+
+    /// Judge `updates`, let `change` have its say, and write down what came of it.
+    ///
+    /// # Errors
+    /// Something is refused.
+    fn take(
+        &mut self,
+        basis: &Basis,
+        repository: &Repository,
+        objects: &Objects,
+        updates: Vec<Update>,
+        change: impl FnOnce(&mut Judged),
+    ) -> Result<(), Failure> {
+        let shallow = repository
+            .shallow(None)
+            .map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
+        let tips = self.context.store.tips(self.key());
+        let standing = &Remembered { memory: &self.memory, tips: &tips };
+        let judge = Judge { basis, objects, standing, shallow, now: self.context.now };
+        let mut judged = judge.part(updates, self.words);
+        if !judged.refused.is_empty() {
+            judge.tell(&judged.refused, self.words);
         }
-        if left_out > 0 && self.options.verbosity > 1 {
-            let _ =
-                writeln!(self.words, "note: {left_out} refs that the policy lets nobody use are left out");
-        }
-        self.tell_held(&held, advertised)?;
-        Ok(listed)
+        judge::warn(&judged.warnings, self.words);
+        change(&mut judged);
+        self.remember(basis, &judged)?;
+        refusal(&judged.refused).map_or(Ok(()), Err)
     }
 
     /// One line for each ref that is held.
@@ -329,11 +350,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn objects(
-        &self,
-        repository: &Repository,
-        quarantine: Option<&Path>,
-    ) -> Result<crate::repository::Objects, Failure> {
+    fn objects(&self, repository: &Repository, quarantine: Option<&Path>) -> Result<Objects, Failure> {
         repository
             .objects_with(quarantine, &self.context.alternates)
             .map_err(|error| Failure::new(error, "see to the path and its permissions"))
@@ -350,12 +367,7 @@ impl Session<'_> {
         let repository = self.repository()?.ok_or_else(|| {
             Failure::new("there is no repository to fetch into", "run git inside of a repository")
         })?;
-        if repository.common_dir().join("shallow").exists() {
-            return Err(Failure::new(
-                "the history of this clone is cut off, and cannot be judged through 'verified::'",
-                "make it whole with 'git fetch --unshallow' from the plain address, or clone anew",
-            ));
-        }
+        check_whole(&repository)?;
         let updates = self.updates(wanted)?;
         let quarantine = Quarantine::new(&repository).map_err(|error| {
             Failure::new(
@@ -367,22 +379,13 @@ impl Session<'_> {
         let context = self.context;
         if let Some(basis) = &context.basis {
             let objects = self.objects(&repository, Some(&quarantine.objects()))?;
-            let tips = context.store.tips(self.key());
-            let remembered = Remembered { memory: &self.memory, tips: &tips };
-            let judge = Judge { basis, objects: &objects, standing: &remembered, now: context.now };
-            let mut judged = judge.part(updates, self.words);
-            if !judged.refused.is_empty() {
-                judge.tell(&judged.refused, self.words);
-                // Nothing of this fetch is taken, so nothing of it is accepted.
-                judged.accepted.clear();
-                judged.tips.clear();
-            }
-            judge::warn(&judged.warnings, self.words);
-            let failure = refusal(&judged.refused);
-            self.remember(basis, &judged)?;
-            if let Some(failure) = failure {
-                return Err(failure);
-            }
+            self.take(basis, &repository, &objects, updates, |judged| {
+                // Nothing is taken of a fetch of which something is refused, so nothing is accepted either.
+                if !judged.refused.is_empty() {
+                    judged.accepted.clear();
+                    judged.tips.clear();
+                }
+            })?;
         }
         quarantine.migrate().map_err(|error| {
             Failure::new(
@@ -490,6 +493,35 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+/// Refs by what git may hear of them.
+#[derive(Default)]
+struct Sorted {
+    /// What git hears.
+    listed: HashMap<BString, ObjectId>,
+    /// What was refused before; git hears what was accepted last.
+    held: Vec<BString>,
+    /// What git could take without asking.
+    to_judge: Vec<Update>,
+    /// How many refs git does not hear of.
+    left_out: usize,
+}
+
+impl Sorted {
+    fn list(&mut self, name: &BString, value: Option<ObjectId>) {
+        self.listed.extend(value.map(|value| (name.clone(), value)));
+    }
+}
+
+fn check_whole(repository: &Repository) -> Result<(), Failure> {
+    if !repository.common_dir().join("shallow").exists() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "the history of this clone is cut off, and cannot be judged through 'verified::'",
+        "make it whole with 'git fetch --unshallow' from the plain address, or clone anew",
+    ))
 }
 
 /// Why a fetch ends at refs that were refused just now, if any were.

@@ -54,8 +54,7 @@ fn stage_of(rules: &str, format: &str) -> World {
     world.configure(&format!("[countersign]\n policy = {}", policy.display()));
     world.configure("[protocol \"file\"]\n allow = always");
     {
-        let served = world.bare("served.git", format);
-        served.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]).check();
+        world.bare("served.git", format);
         let author = world.repository("author", format);
         author.git(&["remote", "add", "origin", "../served.git"]).check();
         author.commit("first");

@@ -1,6 +1,9 @@
 //! Which policy counts for an address, by protected configuration alone.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     cli::{
@@ -70,7 +73,7 @@ fn named(
     }
 }
 
-fn read(world: &World<'_>, configuration: &Configuration, file: &PathBuf) -> Result<Basis, Failure> {
+fn read(world: &World<'_>, configuration: &Configuration, file: &Path) -> Result<Basis, Failure> {
     let trust = settings::policy_trust(world, configuration, file)?;
     let maximum_age = roots::maximum_age(configuration)?;
     for facts in &trust.roots {
