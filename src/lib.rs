@@ -20,8 +20,8 @@
 //! | [`sigstore`] | certificate, SCT, log entry, inclusion proof, checkpoint, timestamp, trusted root, signing config | the servers that made them |
 //! | [`verify`] | what has to be proven, in which order | where bytes came from, refs, policy |
 //! | [`policy`] | identities, rules, ref patterns, decisions | encodings, trust roots |
-//! | [`repository`] | gix: objects, what a push adds, quarantine, configuration | signatures |
-//! | [`trust`] | a policy with all that it names, read from one place | which place counts, signatures |
+//! | [`repository`] | gix: objects, what a push adds, quarantine, configuration, kept log entries | signatures |
+//! | [`trust`] | a policy with all that it names: from a file, or followed in a ref from a commit that is believed | which file or commit that is |
 //! | [`identity`] | getting an identity token | certificates |
 //! | [`service`] | clients of the servers: Fulcio, Rekor v1 and v2, timestamp authority | git |
 //! | [`sign`] | payload in, signature out; what evidence to gather | which object is signed |

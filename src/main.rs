@@ -26,6 +26,7 @@ pub fn start(run: fn(&mut World<'_>) -> u8) -> ExitCode {
         program: env::current_exe().unwrap_or_else(|_| PathBuf::from("countersign")),
         now: i64::try_from(since_epoch).unwrap_or(i64::MAX),
         terminals: Terminals {
+            stdin: io::stdin().is_terminal(),
             stdout: io::stdout().is_terminal(),
             stderr: io::stderr().is_terminal(),
             // It knows NO_COLOR and its like.

@@ -22,7 +22,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("service", &["encoding", "signature", "sigstore"]),
     ("identity", &["service"]),
     ("sign", &["encoding", "identity", "service", "signature", "sigstore"]),
-    ("trust", &["encoding", "object", "policy", "repository", "sigstore", "verify", "words"]),
+    ("trust", &["encoding", "object", "policy", "repository", "signature", "sigstore", "verify", "words"]),
     ("hook", &["object", "policy", "repository", "sigstore", "trust", "verify", "words"]),
     ("remote", &["encoding", "hook", "object", "policy", "repository", "verify", "words"]),
     ("gpg", &["words"]),

@@ -9,8 +9,8 @@ use corpus::{Corpus, NOW};
 use countersign::{
     object::Payload,
     signature::ssh::{self, SshSignature},
-    sigstore::trusted_root::Instance,
-    verify::{Bad, Verdict, Verifier},
+    sigstore::{certificate::ProfileError, trusted_root::Instance},
+    verify::{Bad, CannotTell, Verdict, Verifier},
 };
 
 const TAG_SIGNER: &str = "billy@chainguard.dev https://accounts.google.com";
@@ -69,4 +69,39 @@ fn every_ssh_signature_verifies_with_the_key_that_the_index_names() {
     }
     assert_eq!(rows.len(), 198, "180 commits and 18 tags");
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+}
+
+#[test]
+fn signatures_whose_entry_is_only_in_the_log_are_good_but_for_their_time() {
+    let Some(corpus) = Corpus::open("online commits") else { return };
+    let verifier = Verifier::new(vec![Instance::public_good().unwrap()]);
+    let mut wrong = Vec::new();
+    let (mut good, mut without_sct) = (0, 0);
+    for row in corpus.rows.iter().filter(|row| row.signature == "gitsign-online") {
+        let object = corpus.object(&row.id);
+        let signed = object.signed();
+        // Nobody keeps anything of these.
+        match verifier.verify_signed(&signed, NOW, &|id| {
+            assert_eq!(*id, row.id, "looked up under its own id");
+            Vec::new()
+        }) {
+            Some(Verdict::TimeNotProven(judged)) => {
+                good += 1;
+                let identity = judged.identity();
+                let found = format!("{} {}", identity.subject, identity.issuer);
+                // The index leaves most signers open.
+                if (row.signer != "-" && found != row.signer) || judged.refused().is_some() {
+                    wrong.push(format!("{}: {found}, not {}", row.id, row.signer));
+                }
+                let (from, to) = judged.window();
+                if !(0..=3600).contains(&(to - from)) {
+                    wrong.push(format!("{}: valid for {} seconds", row.id, to - from));
+                }
+            }
+            Some(Verdict::CannotTell(CannotTell::CertificateProfile(ProfileError::Sct))) => without_sct += 1,
+            other => wrong.push(format!("{}: {other:?}", row.id)),
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!((good, without_sct), (289, 4), "four of 2022 hold no SCT");
 }

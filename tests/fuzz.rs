@@ -27,8 +27,8 @@ use countersign::{
         ssh::{Revocations, SshSignature},
     },
     sigstore::{
-        certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry, sct::Sct,
-        timestamp::TimestampToken, trusted_root::Instance,
+        api_entry::HashedRecordEntry, certificate::SigningCertificate, checkpoint::Checkpoint,
+        log_entry::TransparencyLogEntry, sct::Sct, timestamp::TimestampToken, trusted_root::Instance,
     },
     verify::{Verdict, Verifier, openpgp::KeyRing},
 };
@@ -61,6 +61,7 @@ fn is_taken(target: &str, seed: &[u8]) -> bool {
     let text = || std::str::from_utf8(seed).unwrap();
     match target {
         "allowed_signers" => AllowedSigners::parse(text(), &TimeZone::UTC).is_ok(),
+        "api_entry" => HashedRecordEntry::parse(seed).is_ok(),
         "armor" => armor::decode(seed).is_ok(),
         "certificate" => SigningCertificate::parse(seed).is_ok(),
         "checkpoint" => Checkpoint::parse(text()).is_ok(),
@@ -192,6 +193,18 @@ fn write_seeds() {
         write("push_certificate", hash, pushed.as_bytes());
     }
     write("policy", "all", POLICY.as_bytes());
+}
+
+#[test]
+#[ignore = "it writes the seeds anew"]
+fn write_entry_seeds() {
+    let world = World::new();
+    let folder = folder().join("corpus/api_entry");
+    fs::create_dir_all(&folder).unwrap();
+    for (name, length) in [("sha1", 40), ("sha256", 64)] {
+        let entry = forge::log_online(&world.authority, &world.signer(), &"4".repeat(length));
+        fs::write(folder.join(format!("{name}.seed")), entry).unwrap();
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub(super) enum Command {
     Remote(super::remote::RemoteArguments),
     Protect(super::remote::ProtectArguments),
     Trust(super::trust::TrustArguments),
+    Proof(super::proof::ProofArguments),
     /// Print a completion script
     Completions {
         /// For which shell
@@ -46,9 +47,9 @@ pub(super) enum Command {
     Sandbox(crate::sandbox::command::SandboxArguments),
 }
 
-/// Say who vouches for commits and tags
+/// Which objects are meant
 #[derive(Args, Debug)]
-pub(super) struct VerifyArguments {
+pub(super) struct Asked {
     /// Commits, tags or ranges A..B; HEAD if none is given
     #[arg(value_name = "REV|A..B")]
     pub(super) revisions: Vec<String>,
@@ -58,9 +59,16 @@ pub(super) struct VerifyArguments {
     /// Read the revisions from standard input, one a line
     #[arg(long, conflicts_with = "revisions")]
     pub(super) stdin: bool,
-    /// Take the history up to this commit as it is, and verify all that has come since
+    /// Take the history up to this commit as it is, and all that has come since
     #[arg(long, value_name = "COMMIT")]
     pub(super) since: Option<String>,
+}
+
+/// Say who vouches for commits and tags
+#[derive(Args, Debug)]
+pub(super) struct VerifyArguments {
+    #[command(flatten)]
+    pub(super) asked: Asked,
     /// The repository, if not the one around the current directory
     #[arg(long, value_name = "DIR")]
     pub(super) repository: Option<PathBuf>,

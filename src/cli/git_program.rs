@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    World, exit, gnupg,
+    World, exit, gnupg, kept,
     settings::{self, Standing, Trust, Unclear},
     signing,
     trust::update,
@@ -26,7 +26,7 @@ use crate::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
         openpgp::Detached,
     },
-    verify::{CannotTell, Identity, Key, Proven, Stated, Verdict, Verifier, openpgp::KeyRing},
+    verify::{CannotTell, Identity, Key, Proven, Stated, TimeNotProven, Verdict, Verifier, openpgp::KeyRing},
     words::{self, Failure},
 };
 
@@ -183,7 +183,7 @@ fn judge(
     payload: &[u8],
     signature: &[u8],
 ) -> Result<(Answer, String), Failure> {
-    let mut trust = settings::trust(world, configuration)?;
+    let mut trust = settings::trust(world, configuration, None)?;
     let ring = std::mem::take(&mut trust.openpgp);
     if armor::kind(signature) == Some(armor::Kind::OpenPgp) {
         return Ok(judge_openpgp(world, &trust, ring, payload, signature));
@@ -192,10 +192,14 @@ fn judge(
     if armor::kind(signature) == Some(armor::Kind::Ssh) {
         verifier = verifier.with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
     }
-    Ok(match verifier.verify(&Payload::whole(payload), signature, world.now) {
+    Ok(match kept::judge(world, &verifier, payload, signature) {
         Verdict::Good(proven) => match trust.stale(&proven, world.now) {
             Some(stale) => unclear(&stale),
             None => good(&trust, &proven, payload),
+        },
+        Verdict::TimeNotProven(signed) => match trust.stale_for(signed.identity(), world.now) {
+            Some(stale) => unclear(&stale),
+            None => time_not_proven(&signed),
         },
         Verdict::Stated(stated) => stated_answer(&trust, &stated),
         Verdict::Bad(bad) => (Answer::Bad, format!("countersign: bad signature: {bad}\n")),
@@ -258,7 +262,7 @@ fn judge_openpgp(
                     (outcome, format!("good signature by {by}, known as '{name}'{expired}"))
                 }
                 Standing::NoPolicy => {
-                    (outcome, format!("good signature by {by}; no policy names anyone{expired}"))
+                    (outcome, format!("good signature by {by}; {}{expired}", trust.nobody()))
                 }
                 // A key belongs to no instance, so its limits cannot be what is wrong.
                 Standing::Unnamed | Standing::NotBelieved => {
@@ -277,7 +281,9 @@ fn judge_openpgp(
             };
             (outcome, format!("cannot accept the signature by {by}: {cause}"))
         }
-        Verdict::Good(_) => (Outcome::Unfit, "an OpenPGP signature proves no time".to_owned()),
+        Verdict::Good(_) | Verdict::TimeNotProven(_) => {
+            (Outcome::Unfit, "an OpenPGP signature proves no time".to_owned())
+        }
     };
     let claims = Claims {
         key_id,
@@ -297,16 +303,30 @@ fn unclear(unclear: &Unclear) -> (Answer, String) {
     (Answer::Unknown, note)
 }
 
-fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
-    let signer = settings::signer(proven);
-    let identity = proven.identity();
-    let by = format!(
-        "by '{}' (issuer '{}', instance '{}') at {}",
+/// To git no answer at all: whoever has had the key since may have made it.
+fn time_not_proven(signed: &TimeNotProven) -> (Answer, String) {
+    let identity = signed.identity();
+    let note = format!(
+        "countersign: by the certificate of '{}' (issuer '{}', instance '{}'): {signed}\nhint: {}\n",
         words::escape(&identity.subject),
         words::escape(&identity.issuer),
         words::escape(&identity.instance),
-        words::time(proven.time()),
+        kept::FETCH_HINT,
     );
+    (Answer::Unknown, note)
+}
+
+fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
+    let signer = settings::signer(proven);
+    let identity = proven.identity();
+    let by =
+        format!(
+            "by '{}' (issuer '{}', instance '{}') at {}",
+            words::escape(&identity.subject),
+            words::escape(&identity.issuer),
+            words::escape(&identity.instance),
+            words::time(proven.time()),
+        ) + if proven.entry().embedded { "" } else { " (by the log's entry in 'refs/countersign/proofs')" };
     match trust.standing(identity) {
         Standing::Named(name) => {
             let name = words::escape(&name);
@@ -316,7 +336,7 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
             let remark = remark(identity, payload);
             (
                 Answer::Undefined(signer),
-                format!("countersign: good signature {by}; no policy names anyone{remark}\n"),
+                format!("countersign: good signature {by}; {}{remark}\n", trust.nobody()),
             )
         }
         Standing::NotBelieved => {
@@ -337,7 +357,7 @@ fn stated_answer(trust: &Trust, stated: &Stated) -> (Answer, String) {
             (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
         }
         Standing::NoPolicy => {
-            (Answer::Undefined(signer), format!("countersign: good signature {by}; no policy names anyone\n"))
+            (Answer::Undefined(signer), format!("countersign: good signature {by}; {}\n", trust.nobody()))
         }
         Standing::NotBelieved | Standing::Unnamed => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))

@@ -12,14 +12,15 @@ use super::{
     Outcome, World,
     arguments::InspectArguments,
     exit, gnupg,
+    kept::{self, Kept},
     settings::{self, Standing, Trust, Unclear},
     verify::merged,
 };
 use crate::{
     encoding::x509::Slices,
-    object::{Commit, HashKind, Payload, Signed, Tag},
+    object::{Commit, Payload, Signed, Tag},
     policy::policy_entry,
-    repository::{Configuration, Revision},
+    repository::{Configuration, PROOFS, Repository, Revision},
     signature::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
@@ -29,7 +30,7 @@ use crate::{
         certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry,
         timestamp::TimestampToken,
     },
-    verify::{Key, Verdict, Verifier},
+    verify::{Key, TimeNotProven, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -44,12 +45,17 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     };
     let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
     let object = objects.reader().read(id).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
+    let reader = objects.reader();
+    let (proofs, trouble) = kept::proofs(&repository, &reader);
+    world.complain(&kept::warning(&trouble));
+    let kept = Kept { proofs: &proofs, reader: &reader };
     let mut text = format!("{} {id}\n", object.kind);
     let described = match object.kind {
         Kind::Commit => Commit::parse(repository.hash(), &object.bytes)
-            .map(|commit| commit_status(world, &configuration, &mut text, repository.hash(), &commit)),
+            .map(|commit| commit_status(world, &configuration, &mut text, &repository, kept, &commit)),
         Kind::Tag => Tag::parse(repository.hash(), &object.bytes).map(|tag| {
-            Ok(Judge::new(world, &configuration, &[&tag.signed])?.describe(&mut text, &tag.signed))
+            Ok(Judge::new(world, &configuration, &repository, kept, &[&tag.signed])?
+                .describe(&mut text, &tag.signed))
         }),
         kind => return Err(Failure::new(format!("'{id}' is a {kind}, which carries no signature"), hint)),
     };
@@ -69,16 +75,18 @@ fn commit_status(
     world: &World<'_>,
     configuration: &Configuration,
     text: &mut String,
-    hash: HashKind,
+    repository: &Repository,
+    kept: Kept<'_>,
     commit: &Commit<'_>,
 ) -> Outcome {
+    let hash = repository.hash();
     let bytes: Vec<Vec<u8>> = commit.merged_tags().take(commit.parents.len()).collect();
     let tags: Vec<_> = bytes.iter().map(|bytes| Tag::parse(hash, bytes).ok()).collect();
     let all: Vec<_> =
         std::iter::once(&commit.signed).chain(tags.iter().flatten().map(|tag| &tag.signed)).collect();
-    let judge = Judge::new(world, configuration, &all)?;
+    let judge = Judge::new(world, configuration, repository, kept, &all)?;
     let mut status = judge.describe(text, &commit.signed);
-    let asked = merged::Asked { hash, verifier: &judge.verifier, trust: &judge.trust, now: judge.now };
+    let asked = merged::Asked { hash, verifier: &judge.verifier, trust: &judge.trust, now: judge.now, kept };
     let lines = asked.judge(commit);
     for (merged, tag) in lines.iter().zip(&tags) {
         line(text, "merged tag", &format!("{} '{}'", merged.id, merged.title));
@@ -94,16 +102,23 @@ fn commit_status(
 }
 
 /// Everything that a signature is judged by.
-struct Judge {
+struct Judge<'a> {
     verifier: Verifier,
     trust: Trust,
+    kept: Kept<'a>,
     now: i64,
 }
 
-impl Judge {
+impl<'a> Judge<'a> {
     /// What there is to judge `all` by; the user's own GnuPG is asked only where there is something for it.
-    fn new(world: &World<'_>, configuration: &Configuration, all: &[&Signed<'_>]) -> Result<Self, Failure> {
-        let mut trust = settings::trust(world, configuration)?;
+    fn new(
+        world: &World<'_>,
+        configuration: &Configuration,
+        repository: &Repository,
+        kept: Kept<'a>,
+        all: &[&Signed<'_>],
+    ) -> Result<Self, Failure> {
+        let mut trust = settings::trust(world, configuration, Some(repository))?;
         let mut ring = std::mem::take(&mut trust.openpgp);
         let signatures = || all.iter().filter_map(|signed| signed.signature.as_ref());
         let is_openpgp = |signature: &Vec<u8>| armor::kind(signature) == Some(armor::Kind::OpenPgp);
@@ -113,7 +128,7 @@ impl Judge {
         let verifier = Verifier::new(std::mem::take(&mut trust.instances))
             .with_openpgp(ring)
             .with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
-        Ok(Self { verifier, trust, now: world.now })
+        Ok(Self { verifier, trust, kept, now: world.now })
     }
 
     /// What is in a signature, and what it comes to; the exit status.
@@ -126,7 +141,8 @@ impl Judge {
         if let Err(reason) = claims(text, &signed.payload, signature) {
             line(text, "  unreadable", &reason);
         }
-        match self.verifier.verify(&signed.payload, signature, self.now) {
+        let verdict = self.kept.judge(&self.verifier, signed, self.now).expect("there is a signature");
+        match verdict {
             Verdict::Good(proven) => {
                 if let Some(stale) = self.trust.stale(&proven, self.now) {
                     unclear(text, &stale);
@@ -142,6 +158,11 @@ impl Judge {
                 }
                 let entry = proven.entry();
                 line(text, "  log", &format!("{} index {}", entry.log, entry.index));
+                if !entry.embedded {
+                    text.push_str("  the entry is not in the signature: it is kept in '");
+                    text.push_str(PROOFS);
+                    text.push_str("'\n");
+                }
                 if self.trust.standing(identity) == Standing::NotBelieved {
                     text.push_str("proven, but the instance is not believed for such an identity here\n");
                     return exit::BAD;
@@ -150,6 +171,10 @@ impl Judge {
                 writeln!(text, "  keyless = [{}]", policy_entry(identity))
                     .expect("a string takes everything");
                 exit::GOOD
+            }
+            Verdict::TimeNotProven(signed) => {
+                time_not_proven(text, &signed);
+                exit::CANNOT_TELL
             }
             Verdict::Stated(stated) => {
                 text.push_str("good, by the key (its time is stated, not proven):\n");
@@ -187,6 +212,20 @@ impl Judge {
             }
         }
     }
+}
+
+/// What a signature of gitsign's online mode comes to without its entry.
+fn time_not_proven(text: &mut String, signed: &TimeNotProven) {
+    text.push_str("good but for its time, which nothing proves:\n");
+    let identity = signed.identity();
+    line(text, "  instance", &identity.instance);
+    line(text, "  issuer", &identity.issuer);
+    line(text, &format!("  {}", identity.kind.name()), &identity.subject);
+    let (from, to) = signed.window();
+    line(text, "  should be between", &format!("{} and {}", words::time(from), words::time(to)));
+    line(text, "cannot tell", signed);
+    text.push_str("gitsign has entered it into the log under the object's id, and stored nothing of that\n");
+    line(text, "hint", &kept::FETCH_HINT);
 }
 
 fn unclear(text: &mut String, unclear: &Unclear) {

@@ -15,7 +15,7 @@ use super::{Arguments, Outcome, World, exit};
 use crate::words::Failure;
 
 /// What clap does not know, by the name of the page.
-const SECTIONS: [(&str, &str); 26] = [
+const SECTIONS: [(&str, &str); 32] = [
     ("countersign", include_str!("manual/countersign.roff")),
     ("countersign-completions", include_str!("manual/countersign-completions.roff")),
     ("countersign-hook", include_str!("manual/countersign-hook.roff")),
@@ -33,6 +33,12 @@ const SECTIONS: [(&str, &str); 26] = [
     ("countersign-remote-allow-unverified", include_str!("manual/countersign-remote-allow-unverified.roff")),
     ("countersign-remote-forget", include_str!("manual/countersign-remote-forget.roff")),
     ("countersign-remote-status", include_str!("manual/countersign-remote-status.roff")),
+    ("countersign-proof", include_str!("manual/countersign-proof.roff")),
+    ("countersign-proof-fetch", include_str!("manual/countersign-proof-fetch.roff")),
+    ("countersign-proof-merge", include_str!("manual/countersign-proof-merge.roff")),
+    ("countersign-policy-pin", include_str!("manual/countersign-policy-pin.roff")),
+    ("countersign-policy-publish", include_str!("manual/countersign-policy-publish.roff")),
+    ("countersign-policy-show", include_str!("manual/countersign-policy-show.roff")),
     ("countersign-sandbox", include_str!("manual/countersign-sandbox.roff")),
     ("countersign-trust", include_str!("manual/countersign-trust.roff")),
     ("countersign-trust-add", include_str!("manual/countersign-trust-add.roff")),

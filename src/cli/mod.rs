@@ -8,8 +8,10 @@ mod git_program;
 mod gnupg;
 mod init;
 mod inspect;
+mod kept;
 mod manual;
 mod policy;
+mod proof;
 mod remote;
 mod report;
 mod settings;
@@ -75,6 +77,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Remote(arguments) => remote::run(world, &arguments),
         Command::Protect(arguments) => remote::protect(world, &arguments),
         Command::Trust(arguments) => trust::run(world, &arguments),
+        Command::Proof(arguments) => proof::run(world, &arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "countersign", &mut script);

@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     Environment, World,
+    policy::source::{self, Here, POLICY, Source, Unpinned},
     trust::roots::{self, Facts, Root},
 };
 use crate::{
@@ -53,6 +54,10 @@ pub(super) struct Trust {
     pub(super) source: Option<String>,
     pub(super) identities: Vec<Identity>,
     pub(super) policy: Option<Policy>,
+    /// Where the policy comes from, if there is one.
+    pub(super) policy_source: Option<Source>,
+    /// A policy that was found and decides nothing.
+    pub(super) unpinned: Option<Unpinned>,
     /// The OpenPGP certificates that the policy counts.
     pub(super) openpgp: KeyRing,
     /// Who may sign with which SSH key where no policy says so, and where that stands.
@@ -92,7 +97,12 @@ impl Trust {
 
     /// What makes a good signature one that cannot be told: the trusted root behind it is too old.
     pub(super) fn stale(&self, proven: &Proven, now: i64) -> Option<Unclear> {
-        let facts = self.roots.iter().find(|facts| facts.name == proven.identity().instance)?;
+        self.stale_for(proven.identity(), now)
+    }
+
+    /// [`Self::stale`], for a signature of which only the signer is known.
+    pub(super) fn stale_for(&self, identity: &Identity, now: i64) -> Option<Unclear> {
+        let facts = self.roots.iter().find(|facts| facts.name == identity.instance)?;
         let maximum = self.maximum_age.filter(|maximum| facts.days(now) > *maximum)?;
         Some(Unclear {
             cause: format!(
@@ -172,6 +182,14 @@ impl Trust {
         }
     }
 
+    /// What is said of a good signature where nobody is named.
+    pub(super) fn nobody(&self) -> &'static str {
+        match &self.unpinned {
+            Some(_) => "policy found, not pinned: see 'countersign policy pin'",
+            None => "no policy names anyone",
+        }
+    }
+
     /// Name one identity besides.
     pub(super) fn name(&mut self, identity: Identity, source: &str) {
         self.identities.push(identity);
@@ -229,11 +247,27 @@ fn check_owner(world: &World<'_>, named: Option<&Path>, repository: &Repository)
     ))
 }
 
-/// What verification goes by, as protected configuration says.
-pub(super) fn trust(world: &World<'_>, configuration: &Configuration) -> Result<Trust, Failure> {
-    let mut trust = match path(world, configuration, "countersign.policy")? {
-        Some(policy) => policy_trust(world, configuration, &policy)?,
-        None => instances(world, configuration, &[])?,
+/// What verification goes by in `repository`, or the one around the world's directory, as protected
+/// configuration says.
+pub(super) fn trust(
+    world: &World<'_>,
+    configuration: &Configuration,
+    repository: Option<&Repository>,
+) -> Result<Trust, Failure> {
+    let mut trust = match (path(world, configuration, POLICY)?, repository) {
+        (Some(file), _) => {
+            let snapshot = Snapshot::load(&Beside::new(&file))?;
+            let source = Source::configured(&file, &snapshot, configuration);
+            by_policy(world, configuration, snapshot, source)?
+        }
+        (None, repository) => match source::here(world, configuration, repository)? {
+            Here::Pinned(found) => {
+                let (followed, source) = *found;
+                by_policy(world, configuration, followed.into_trust(), source)?
+            }
+            Here::Unpinned(found) => Trust { unpinned: Some(found), ..instances(world, configuration, &[])? },
+            Here::Nothing => instances(world, configuration, &[])?,
+        },
     };
     for (_, value) in configuration.get_all("countersign.trustedIdentity", Scopes::Protected) {
         let text = String::from_utf8_lossy(value);
@@ -256,28 +290,44 @@ pub(super) fn policy_trust(
     file: &Path,
 ) -> Result<Trust, Failure> {
     let file = world.directory.join(file);
-    let loaded = Snapshot::load(&Beside::new(&file))?;
+    let snapshot = Snapshot::load(&Beside::new(&file))?;
+    let source = Source::typed(&file, &snapshot);
+    by_policy(world, configuration, snapshot, source)
+}
+
+fn by_policy(
+    world: &World<'_>,
+    configuration: &Configuration,
+    snapshot: Snapshot,
+    source: Source,
+) -> Result<Trust, Failure> {
     let mut trust = instances(world, configuration, &[])?;
-    trust.openpgp = loaded.openpgp;
-    for (instance, place) in loaded.roots {
+    trust.openpgp = snapshot.openpgp;
+    for (instance, place) in snapshot.roots {
         trust.put(roots::from_policy(instance, place)?);
     }
-    for name in &loaded.rootless {
+    for name in &snapshot.rootless {
         if let Some(root) = roots::resolve(world, configuration, name)? {
             trust.put(root);
         }
     }
-    let limits = loaded.policy.instances().iter();
+    let limits = snapshot.policy.instances().iter();
     trust.limits.extend(limits.map(|entry| (entry.name.clone(), entry.limits.clone())));
-    trust.source = Some(format!("policy '{}' sha256:{}", file.display(), hex::encode(loaded.digest)));
-    trust.policy = Some(loaded.policy);
+    trust.source = Some(source.words());
+    trust.policy_source = Some(source);
+    trust.policy = Some(snapshot.policy);
     Ok(trust)
 }
 
-/// The policy that protected configuration names, if it names one.
+/// The policy that counts here as protected configuration says, if one does.
 pub(super) fn policy(world: &World<'_>, configuration: &Configuration) -> Result<Option<Policy>, Failure> {
-    let file = path(world, configuration, "countersign.policy")?;
-    Ok(file.map(|file| read_policy(&Beside::new(&file))).transpose()?.map(|(policy, _)| policy))
+    if let Some(file) = path(world, configuration, POLICY)? {
+        return Ok(Some(read_policy(&Beside::new(&file))?.0));
+    }
+    Ok(match source::here(world, configuration, None)? {
+        Here::Pinned(found) => Some(found.0.into_trust().policy),
+        Here::Unpinned(_) | Here::Nothing => None,
+    })
 }
 
 /// Where no policy says who may sign, let git's own list of allowed signers say it for SSH keys, if

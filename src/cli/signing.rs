@@ -15,7 +15,10 @@ use crate::{
     object::Payload,
     repository::{Configuration, Scopes},
     service::http::Http,
-    sign::{LogPlan, Objection, Preference, SignError, Signer, SigningPlan, login_issuer},
+    sign::{
+        LogPlan, Objection, Preference, SignError, Signer, SigningPlan, login_issuer,
+        rekor_v1_urls as urls_of_rekor_v1,
+    },
     sigstore::{
         certificate::SubjectKind,
         trusted_root::{Instance, PUBLIC_GOOD, STAGING},
@@ -60,7 +63,7 @@ pub(super) fn sign(
     let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {
         match verifier.verify(&Payload::whole(payload), armor, now) {
             Verdict::Good(proven) => is_who_logged_in(proven.identity(), session.claims()),
-            Verdict::Stated(_) => Err("it proves no time".into()),
+            Verdict::Stated(_) | Verdict::TimeNotProven(_) => Err("it proves no time".into()),
             Verdict::Bad(bad) => Err(bad.to_string().into()),
             Verdict::CannotTell(cause) => Err(cause.to_string().into()),
         }
@@ -83,6 +86,39 @@ fn is_who_logged_in(identity: &Identity, claims: &Claims) -> Result<(), Objectio
         .into());
     }
     Ok(())
+}
+
+/// Where the logs of `instance` are that can be searched: a log that the configuration names for the instance
+/// that is signed with, else those of its signing config, else all of its trusted root. Never the
+/// repository's own word.
+pub(super) fn rekor_v1_urls(
+    world: &World<'_>,
+    configuration: &Configuration,
+    instance: &Instance,
+) -> Result<Vec<String>, Failure> {
+    let settings = Settings { world, configuration };
+    let named = settings.either(
+        "countersign.rekor",
+        &["GITSIGN_REKOR_URL", "SIGSTORE_REKOR_URL"],
+        &["gitsign.rekor"],
+    );
+    if let Some(url) = named.filter(|_| instance.name() == instance_name(configuration)) {
+        return Ok(vec![url]);
+    }
+    let offered = settings.offered_signing_config(instance.name())?;
+    let offered = offered.map(|json| urls_of_rekor_v1(&json)).transpose().map_err(|error| {
+        Failure::new(
+            format!("instance '{}': {error}", instance.name()),
+            "get the signing config again from whoever runs the instance",
+        )
+    })?;
+    if let Some(urls) = offered.filter(|urls| !urls.is_empty()) {
+        return Ok(urls);
+    }
+    let mut urls: Vec<String> = instance.logs.iter().map(|log| log.base_url.clone()).collect();
+    urls.retain(|url| url.starts_with("https://") || url.starts_with("http://"));
+    urls.dedup();
+    Ok(urls)
 }
 
 /// The instance that is signed with.
@@ -231,18 +267,27 @@ impl Settings<'_, '_> {
     }
 
     fn signing_config(&self, name: &str) -> Result<String, Failure> {
-        let key = format!("countersign.{name}.signingConfig");
-        match settings::path(self.world, self.configuration, &key)? {
-            Some(file) => settings::read(&file, "signing config"),
-            None if name == PUBLIC_GOOD => {
-                Ok(sigstore_trust_root::SIGSTORE_PRODUCTION_SIGNING_CONFIG.to_owned())
-            }
-            None if name == STAGING => Ok(sigstore_trust_root::SIGSTORE_STAGING_SIGNING_CONFIG.to_owned()),
-            None => Err(Failure::new(
+        self.offered_signing_config(name)?.ok_or_else(|| {
+            Failure::new(
                 format!("the instance '{name}' has no signing config"),
-                format!("set '{key}' to the path of its signing_config.json with 'git config --global'"),
-            )),
-        }
+                format!(
+                    "set 'countersign.{name}.signingConfig' to the path of its signing_config.json with \
+                     'git config --global'"
+                ),
+            )
+        })
+    }
+
+    fn offered_signing_config(&self, name: &str) -> Result<Option<String>, Failure> {
+        let key = format!("countersign.{name}.signingConfig");
+        Ok(match settings::path(self.world, self.configuration, &key)? {
+            Some(file) => Some(settings::read(&file, "signing config")?),
+            None if name == PUBLIC_GOOD => {
+                Some(sigstore_trust_root::SIGSTORE_PRODUCTION_SIGNING_CONFIG.to_owned())
+            }
+            None if name == STAGING => Some(sigstore_trust_root::SIGSTORE_STAGING_SIGNING_CONFIG.to_owned()),
+            None => None,
+        })
     }
 
     fn identity_environment(&self) -> identity::Environment {

@@ -2,7 +2,7 @@
 
 pub(super) mod merged;
 mod progress;
-mod tasks;
+pub(super) mod tasks;
 
 use gix::objs::Kind;
 use rayon::prelude::*;
@@ -11,13 +11,15 @@ use super::{
     Outcome, World,
     arguments::{Format, VerifyArguments},
     gnupg,
+    kept::{self, Kept},
+    policy::source::{self, Source},
     report::{Answer, Line, Report, Tally},
     settings::{self, Trust},
     trust::roots,
 };
 use crate::{
     object::{Commit, ObjectId, Signed, Tag},
-    repository::{Object, ObjectReader, Objects, Repository},
+    repository::{Object, ObjectReader, Objects, Proofs, Repository},
     sigstore::certificate::SubjectKind,
     verify::{Identity, Verdict, Verifier},
     words::{self, Failure},
@@ -37,6 +39,8 @@ struct Judge<'a> {
     verifier: &'a Verifier,
     trust: &'a Trust,
     tags: TagNames,
+    /// Entries of the log that the repository keeps.
+    proofs: Proofs,
     now: i64,
 }
 
@@ -44,7 +48,7 @@ struct Judge<'a> {
 pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome {
     let configuration = settings::configuration(world)?;
     let repository = settings::repository(world, arguments.repository.as_deref())?;
-    let mut trust = trust(world, arguments, &configuration)?;
+    let mut trust = trust(world, arguments, &configuration, &repository)?;
     let ring = std::mem::take(&mut trust.openpgp);
     let verifier = Verifier::new(std::mem::take(&mut trust.instances))
         .with_openpgp(ring)
@@ -53,11 +57,14 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
         tell_sources(world, &trust);
     }
     let objects = repository.objects().map_err(|error| unreadable(&error))?;
-    let (tasks, tags) = tasks::tasks(world, arguments, &repository)?;
-    let judge =
-        Judge { repository: &repository, objects, verifier: &verifier, trust: &trust, tags, now: world.now };
+    let (tasks, tags) = tasks::tasks(world, &arguments.asked, &repository)?;
+    let (proofs, trouble) = kept::proofs(&repository, &objects.reader());
+    world.complain(&kept::warning(&trouble));
+    let (verifier, now) = (&verifier, world.now);
+    let judge = Judge { repository: &repository, objects, verifier, trust: &trust, tags, proofs, now };
     let format = if arguments.json { Format::Json } else { arguments.format };
-    let mut report = Report::new(format, world.terminals.colours);
+    let mut report =
+        Report::new(format, world.terminals.colours, trust.policy_source.as_ref().map(Source::json));
     let mut tally = Tally::default();
     let outcome = judge_all(world, &judge, tasks, &mut report, &mut tally);
     report.finish(world, &tally, outcome.as_ref().err())?;
@@ -65,7 +72,12 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     for gap in tally.gaps() {
         world.complain(&gap.to_string());
     }
-    if tally.unnamed {
+    for warning in
+        source::unheard(&configuration).iter().chain(&trust.unpinned.map(|found| found.warning(&repository)))
+    {
+        world.complain(&source::as_warning(warning));
+    }
+    if tally.unnamed && trust.unpinned.is_none() {
         world.complain(
             "warning: signatures are proven, but neither a policy nor '--identity' says who should sign\n\
              hint: name one signer with '--identity SUBJECT --issuer URL', or a policy with '--policy FILE'\n\
@@ -75,8 +87,10 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     for hint in tally.hints() {
         world.complain(&format!("hint: {}\n", words::escape(hint)));
     }
-    let listing = arguments.all || arguments.stdin || arguments.since.is_some();
-    if listing || (tally.total() > 1 && arguments.revisions.iter().any(|revision| revision.contains(".."))) {
+    let listing = arguments.asked.all || arguments.asked.stdin || arguments.asked.since.is_some();
+    if listing
+        || (tally.total() > 1 && arguments.asked.revisions.iter().any(|revision| revision.contains("..")))
+    {
         world.complain(&tally.summary());
     }
     outcome.map(|()| tally.exit())
@@ -144,6 +158,7 @@ fn trust(
     world: &World<'_>,
     arguments: &VerifyArguments,
     configuration: &crate::repository::Configuration,
+    repository: &Repository,
 ) -> Result<Trust, Failure> {
     let mut trust = match (&arguments.policy, &arguments.identity, &arguments.issuer) {
         (Some(policy), ..) => settings::policy_trust(world, configuration, policy)?,
@@ -157,7 +172,7 @@ fn trust(
             trust
         }
         _ => {
-            let mut trust = settings::trust(world, configuration)?;
+            let mut trust = settings::trust(world, configuration, Some(repository))?;
             settings::name_ssh_signers(world, configuration, &mut trust)?;
             trust
         }
@@ -174,6 +189,9 @@ fn trust(
 fn tell_sources(world: &mut World<'_>, trust: &Trust) {
     let source = trust.source.as_deref().unwrap_or("nobody is named");
     let mut text = format!("identities: {}\n", words::escape(source));
+    if let Some(source) = &trust.policy_source {
+        text.push_str(&source.details(world));
+    }
     if let Some((_, source)) = &trust.ssh_signers {
         text.push_str(&format!("SSH signers: {}\n", words::escape(source)));
     }
@@ -211,7 +229,8 @@ impl Judge<'_> {
             Kind::Commit => match Commit::parse(reader.hash(), &bytes) {
                 Ok(commit) => {
                     let title = commit.message.split(|byte| *byte == b'\n').next().unwrap_or_default();
-                    let answer = answer(&commit.signed, self.verifier, self.trust, self.now);
+                    let kept = self.kept(reader);
+                    let answer = answer(&commit.signed, self.verifier, self.trust, self.now, kept);
                     let mut line = line(kind, words::escape_bytes(title), answer);
                     line.merged = self.merged(reader, self.verifier).judge(&commit);
                     spoil(&mut line, &commit);
@@ -221,9 +240,9 @@ impl Judge<'_> {
             },
             Kind::Tag => match Tag::parse(reader.hash(), &bytes) {
                 Ok(tag) => {
-                    let answer = self
-                        .misnamed(revision.as_deref(), id, tag.name)
-                        .unwrap_or_else(|| answer(&tag.signed, self.verifier, self.trust, self.now));
+                    let answer = self.misnamed(revision.as_deref(), id, tag.name).unwrap_or_else(|| {
+                        answer(&tag.signed, self.verifier, self.trust, self.now, self.kept(reader))
+                    });
                     line(kind, words::escape_bytes(tag.name), answer)
                 }
                 Err(error) => malformed(&error),
@@ -240,26 +259,32 @@ impl Judge<'_> {
             || self.objects.reader(),
             |reader, line| {
                 let Ok(object) = reader.read(line.id) else { return };
+                let kept = self.kept(reader);
                 match object.kind {
                     Kind::Commit => {
                         let Ok(commit) = Commit::parse(reader.hash(), &object.bytes) else { return };
                         if line.answer.lacks_key() {
-                            line.answer = answer(&commit.signed, verifier, self.trust, self.now);
+                            line.answer = answer(&commit.signed, verifier, self.trust, self.now, kept);
                         }
                         self.merged(reader, verifier).again(&commit, &mut line.merged);
                         spoil(line, &commit);
                     }
                     _ => {
                         let Ok(tag) = Tag::parse(reader.hash(), &object.bytes) else { return };
-                        line.answer = answer(&tag.signed, verifier, self.trust, self.now);
+                        line.answer = answer(&tag.signed, verifier, self.trust, self.now, kept);
                     }
                 }
             },
         );
     }
 
-    fn merged<'a>(&'a self, reader: &ObjectReader, verifier: &'a Verifier) -> merged::Asked<'a> {
-        merged::Asked { hash: reader.hash(), verifier, trust: self.trust, now: self.now }
+    fn merged<'a>(&'a self, reader: &'a ObjectReader, verifier: &'a Verifier) -> merged::Asked<'a> {
+        let kept = self.kept(reader);
+        merged::Asked { hash: reader.hash(), verifier, trust: self.trust, now: self.now, kept }
+    }
+
+    fn kept<'a>(&'a self, reader: &'a ObjectReader) -> Kept<'a> {
+        Kept { proofs: &self.proofs, reader }
     }
 
     /// A tag that was asked for by the name of a ref must call itself by that name (git does not compare).
@@ -296,9 +321,9 @@ fn spoil(line: &mut Line, commit: &Commit<'_>) {
     }
 }
 
-fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64) -> Answer {
-    let Some(signature) = &signed.signature else { return Answer::Unsigned };
-    match verifier.verify(&signed.payload, signature, now) {
+fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64, kept: Kept<'_>) -> Answer {
+    let Some(verdict) = kept.judge(verifier, signed, now) else { return Answer::Unsigned };
+    match verdict {
         Verdict::Good(proven) => match trust.stale(&proven, now) {
             Some(stale) => Answer::CannotTell(stale),
             None => {
@@ -310,6 +335,13 @@ fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64) -> 
             let standing = trust.standing_of_stated(&stated, now);
             Answer::Stated { stated, standing }
         }
+        Verdict::TimeNotProven(signed) => match trust.stale_for(signed.identity(), now) {
+            Some(stale) => Answer::CannotTell(stale),
+            None => {
+                let standing = trust.standing(signed.identity());
+                Answer::TimeNotProven { signed, standing }
+            }
+        },
         Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
         Verdict::CannotTell(cause) => Answer::CannotTell(trust.unclear(&cause, now)),
     }

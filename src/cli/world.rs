@@ -38,6 +38,8 @@ impl Environment {
 /// What the outputs are connected to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terminals {
+    /// Standard input is a terminal.
+    pub stdin: bool,
     /// Standard output is a terminal.
     pub stdout: bool,
     /// Standard error is a terminal.

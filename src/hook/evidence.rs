@@ -16,7 +16,7 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use crate::{
     object::{Commit, ObjectId, Tag},
     policy::{Cause, Evidence},
-    repository::{ObjectReader, Objects},
+    repository::{ObjectReader, Objects, Proofs},
     verify::Verifier,
 };
 
@@ -30,6 +30,7 @@ pub(super) type Known = HashMap<ObjectId, Result<Evidence, Cause>>;
 pub(super) fn gather(
     objects: &Objects,
     verifier: &Verifier,
+    proofs: &Proofs,
     now: i64,
     ids: &[ObjectId],
     progress: &mut dyn Write,
@@ -39,7 +40,7 @@ pub(super) fn gather(
         let known = ids.par_iter().map_init(
             || objects.reader(),
             |reader, id| {
-                let evidence = evidence(reader, verifier, now, *id);
+                let evidence = evidence(reader, verifier, proofs, now, *id);
                 done.fetch_add(1, Ordering::Relaxed);
                 (*id, evidence)
             },
@@ -62,7 +63,13 @@ pub(super) fn gather(
     })
 }
 
-fn evidence(reader: &ObjectReader, verifier: &Verifier, now: i64, id: ObjectId) -> Result<Evidence, Cause> {
+fn evidence(
+    reader: &ObjectReader,
+    verifier: &Verifier,
+    proofs: &Proofs,
+    now: i64,
+    id: ObjectId,
+) -> Result<Evidence, Cause> {
     let object = reader.read(id).map_err(|error| Cause::Unexpected(error.to_string()))?;
     let signed = match object.kind {
         Kind::Commit => Commit::parse(reader.hash(), &object.bytes).map(|commit| commit.signed),
@@ -71,9 +78,8 @@ fn evidence(reader: &ObjectReader, verifier: &Verifier, now: i64, id: ObjectId) 
     };
     Ok(match signed {
         Err(cause) => Evidence::Malformed(cause),
-        Ok(signed) => match &signed.signature {
-            None => Evidence::Unsigned,
-            Some(signature) => Evidence::Signed(verifier.verify(&signed.payload, signature, now)),
-        },
+        Ok(signed) => verifier
+            .verify_signed(&signed, now, &|id| proofs.of(reader, id))
+            .map_or(Evidence::Unsigned, Evidence::Signed),
     })
 }

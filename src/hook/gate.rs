@@ -16,14 +16,14 @@ use gix::bstr::{BStr, ByteSlice};
 use super::{
     AcceptedTips, Update,
     evidence::{Known, gather},
-    plan,
+    plan, proofs,
 };
 use crate::{
     object::ObjectId,
     policy::{Cause, Event, Governing, Policy, Refusal, Rule, Signers, Subject},
     repository::{
-        History, HistoryError, ObjectReader, Objects, ReferenceError, ReferenceValue, References, Shallow,
-        new_commits,
+        History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError, ReferenceValue,
+        References, Shallow, new_commits,
     },
     verify::Verifier,
 };
@@ -74,6 +74,8 @@ pub struct Gate<'a> {
     pub standing: &'a dyn Standing,
     /// Where history is cut off.
     pub shallow: &'a Shallow,
+    /// Entries of the log that are kept here, or brought by the push.
+    pub proofs: &'a Proofs,
     /// Seconds since 1970; it only bounds the future.
     pub now: i64,
     /// [`MAXIMUM_LISTED`], or less in a test.
@@ -130,6 +132,11 @@ impl<'a> Gate<'a> {
                     Governing::Refused => finding.refuse(name, Subject::Reference, None, Cause::NoRule),
                     Governing::Reserved => finding.refuse(name, Subject::Reference, None, Cause::Reserved),
                     Governing::Rule(rule) => {
+                        if *name == PROOFS.as_bytes() {
+                            for cause in proofs::faults(self, &reader, update) {
+                                finding.refuse(name, Subject::Reference, Some(rule), cause);
+                            }
+                        }
                         let tips =
                             bases.entry(rule.name.as_str()).or_insert_with(|| self.bases(&reader, rule));
                         let task = self.plan(&reader, &mut finding, rule, tips, name, update);
@@ -343,12 +350,12 @@ impl<'a> Gate<'a> {
             }
             ids.extend(task.tags.iter().filter(|id| seen.insert(**id)));
         }
-        gather(self.objects, self.verifier, self.now, &ids, progress)
+        gather(self.objects, self.verifier, self.proofs, self.now, &ids, progress)
     }
 
     fn judge_task(&self, finding: &mut Finding, task: &Task<'a>, known: &Known, names: &Names<'_>) {
         let judge = |signers: &Signers, id: &ObjectId| match known.get(id) {
-            Some(Ok(evidence)) => self.policy.judge(signers, evidence),
+            Some(Ok(evidence)) => self.policy.judge(signers, task.rule.time_not_proven, evidence),
             Some(Err(cause)) => Err(cause.clone()),
             // The walk has parsed it strictly already.
             None if *signers == Signers::Unsigned => Ok(()),
@@ -488,6 +495,7 @@ mod tests {
                     accepted: &AcceptedTips::new(state.path()),
                 },
                 shallow: &repository.shallow(None).unwrap(),
+                proofs: &Proofs::default(),
                 now: 0,
                 maximum_listed,
             };

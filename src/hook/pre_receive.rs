@@ -8,12 +8,12 @@ use std::{
 use super::{
     AcceptedTips, PushEnvironment,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
-    parse_updates,
+    parse_updates, proofs,
 };
 use crate::{
     object::ObjectId,
     policy::{Policy, Refusal},
-    repository::Repository,
+    repository::{PROOFS, Repository},
     trust::{Pinned, Trust},
     verify::Verifier,
     words::{Failure, escape},
@@ -133,15 +133,19 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         .objects_with(environment.quarantine.as_deref(), &environment.object_directories)
         .map_err(|error| failed(&error))?;
     let shallow = repository.shallow(environment.shallow_file.as_deref()).map_err(|error| failed(&error))?;
+    let references = repository.references();
+    let proofs = proofs::kept(&objects, &references, &updates);
+    for reason in proofs.trouble() {
+        // Less is proven then, and a pusher who has gone does not change that.
+        let _ = writeln!(output, "warning: what '{PROOFS}' keeps is not used: {}", escape(reason));
+    }
     let gate = Gate {
         policy: &trust.policy,
         verifier: &Verifier::new(instances).with_openpgp(trust.openpgp),
         objects: &objects,
-        standing: &Server {
-            references: &repository.references(),
-            accepted: &AcceptedTips::new(&context.state),
-        },
+        standing: &Server { references: &references, accepted: &AcceptedTips::new(&context.state) },
         shallow: &shallow,
+        proofs: &proofs,
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
     };

@@ -22,6 +22,11 @@
 //! * **A hook that cannot judge refuses.** An open gate is noticed by nobody, a closed one at once.
 //! * **Protected configuration only.** A cloned repository is somebody else's text. What makes a check
 //!   stricter (`matchCommitter`) may stand anywhere.
+//! * **A repository's own policy decides nothing until it is pinned.** Whoever can push could write one. The
+//!   pin is the user's, vouches for one commit, and each later policy has to follow from the one before;
+//!   where one does not, there is none, rather than an older one that nobody is told of.
+//! * **A file goes before every pin.** A repository cannot choose a pinned policy, by what it holds, where
+//!   the machine or the user has said which one counts everywhere.
 //! * **The signature is verified before it is written**, by the same engine that will judge it later: what
 //!   nobody could verify is worse than an error now.
 //! * **The sandbox is part of the default build**, because trying comes before trusting; packages for

@@ -1,7 +1,7 @@
 //! Commits: required headers in git's order, one signature header, the rest of the object untouched.
 
 use super::{
-    HashKind, ObjectError, ObjectId, Payload, Signed,
+    HashKind, ObjectError, ObjectId, Payload, Signed, Whole,
     header::{Headers, object_id, person, signature_header, unfold},
 };
 
@@ -64,12 +64,12 @@ impl<'a> Commit<'a> {
             }
         }
         let message = &object[headers.body_start()..];
-        let signed = match signature {
-            Some((armor, range)) => {
-                Signed { payload: Payload::without(object, range), signature: Some(armor) }
-            }
-            None => Signed { payload: Payload::whole(object), signature: None },
+        let (payload, signature) = match signature {
+            Some((armor, range)) => (Payload::without(object, range), Some(armor)),
+            None => (Payload::whole(object), None),
         };
+        let whole = Whole { object: Some((hash, gix::objs::Kind::Commit)), bytes: object };
+        let signed = Signed { payload, signature, whole };
         Ok(Self { tree, parents, author, committer, encoding, folded_tags, message, signed })
     }
 

@@ -9,10 +9,12 @@
 
 mod commit;
 mod header;
+mod logged;
 mod push_certificate;
 mod tag;
 
 pub use commit::Commit;
+pub use logged::assemble;
 pub use push_certificate::{Command, PushCertificate};
 pub use tag::Tag;
 
@@ -59,6 +61,16 @@ pub struct Signed<'a> {
     pub payload: Payload<'a>,
     /// The armor as the signing program wrote it (for commits with the header folding taken off).
     pub signature: Option<Vec<u8>>,
+    /// The object that both were taken from; set here alone, so that nothing else can stand for it.
+    whole: Whole<'a>,
+}
+
+/// The bytes of a commit or tag; a push certificate is no object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Whole<'a> {
+    /// The hash of its repository, and its kind.
+    object: Option<(HashKind, gix::objs::Kind)>,
+    bytes: &'a [u8],
 }
 
 /// Why bytes are not an object that can be judged. One cause, one variant.

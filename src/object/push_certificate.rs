@@ -55,7 +55,7 @@ impl<'a> PushCertificate<'a> {
             return Err(ObjectError::MalformedHeader);
         }
         let body_start = headers.body_start();
-        let signed = split_at_last_armor(object, body_start);
+        let signed = split_at_last_armor(object, body_start, None);
         let body_end = signed.payload.segments()[0].len();
         let mut commands = Vec::new();
         for line in object[body_start..body_end].split_inclusive(|byte| *byte == b'\n') {

@@ -1,7 +1,7 @@
 //! Annotated tags: the signature is the tail of the body, from the last line that begins an armor.
 
 use super::{
-    HashKind, ObjectError, ObjectId, Payload, Signed,
+    HashKind, ObjectError, ObjectId, Payload, Signed, Whole,
     header::{Headers, object_id, person},
 };
 
@@ -55,13 +55,17 @@ impl<'a> Tag<'a> {
             target_kind,
             name,
             tagger,
-            signed: split_at_last_armor(object, headers.body_start()),
+            signed: split_at_last_armor(object, headers.body_start(), Some((hash, gix::objs::Kind::Tag))),
         })
     }
 }
 
 /// Split at the last line that begins an armor, as git's `parse_signed_buffer` does.
-pub(super) fn split_at_last_armor(object: &[u8], body_start: usize) -> Signed<'_> {
+pub(super) fn split_at_last_armor(
+    object: &[u8],
+    body_start: usize,
+    kind: Option<(HashKind, gix::objs::Kind)>,
+) -> Signed<'_> {
     let mut position = body_start;
     let mut armor = None;
     for line in object[body_start..].split_inclusive(|byte| *byte == b'\n') {
@@ -70,11 +74,11 @@ pub(super) fn split_at_last_armor(object: &[u8], body_start: usize) -> Signed<'_
         }
         position += line.len();
     }
-    match armor {
-        Some(start) => {
-            Signed { payload: Payload::whole(&object[..start]), signature: Some(object[start..].to_vec()) }
-        }
-        None => Signed { payload: Payload::whole(object), signature: None },
+    let (payload, signature) = object.split_at(armor.unwrap_or(object.len()));
+    Signed {
+        payload: Payload::whole(payload),
+        signature: armor.map(|_| signature.to_vec()),
+        whole: Whole { object: kind, bytes: object },
     }
 }
 

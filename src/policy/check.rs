@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Policy, Rule, Signers};
+use super::{Permission, Policy, Rule, Signers};
 
 /// Something that a policy's owner should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,11 @@ pub enum Finding {
     },
     /// The rule governs tags and does not say who may sign them.
     NoTagSigners {
+        /// The rule.
+        rule: String,
+    },
+    /// The rule lets signatures count whose time nothing proves.
+    TimeNotProven {
         /// The rule.
         rule: String,
     },
@@ -58,6 +63,10 @@ impl fmt::Display for Finding {
             Self::NoTagSigners { rule } => {
                 write!(formatter, "rule '{rule}' governs tags and does not say who may sign them")
             }
+            Self::TimeNotProven { rule } => write!(
+                formatter,
+                "rule '{rule}' allows signatures whose time nothing proves: whoever has had the key of a certificate, at whatever time, may have made them"
+            ),
             Self::UnreachablePattern { rule, pattern, by } => {
                 write!(
                     formatter,
@@ -89,6 +98,9 @@ impl Policy {
             }
             if rule.tags.is_none() && rule.patterns.iter().any(|p| p.as_str().starts_with("refs/tags/")) {
                 findings.push(Finding::NoTagSigners { rule: rule.name.clone() });
+            }
+            if rule.time_not_proven == Permission::Allow {
+                findings.push(Finding::TimeNotProven { rule: rule.name.clone() });
             }
             // Trusted roots and certificates cannot differ inside one policy, so any digest will do for
             // comparing.
@@ -135,6 +147,7 @@ mod tests {
             name = "main"
             refs = ["refs/heads/main", "refs/meta/x"]
             commits = "unsigned"
+            time_not_proven = "allow"
             bases = ["refs/heads/main", "refs/meta/x"]
             "#,
         )
@@ -149,6 +162,7 @@ mod tests {
                     pattern: pattern.clone(),
                     by: "all".to_owned()
                 },
+                Finding::TimeNotProven { rule: rule.clone() },
                 Finding::BaseOfAnotherRule { rule, base: pattern },
                 Finding::UnusedIdentity { identity: "b".to_owned() },
             ]

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::{Permission, Policy, Rule, Signers};
+use super::{Permission, Policy, ProofFault, Rule, Signers};
 use crate::{
     object::{ObjectError, ObjectId},
-    verify::{Bad, CannotTell, Identity, Key, Verdict},
+    verify::{Bad, CannotTell, Identity, Key, TimeNotProven, Verdict},
     words::{escape, escape_bytes},
 };
 
@@ -79,6 +79,8 @@ pub enum Cause {
     NoRule,
     /// The ref would name something that such refs cannot name.
     NotACommit(gix::objs::Kind),
+    /// What is kept of a log may only grow, by what proves something.
+    Proof(ProofFault),
     /// A ref in a reserved namespace that no rule names.
     Reserved,
     /// The pusher's idea of the ref's value is not the server's.
@@ -94,6 +96,8 @@ pub enum Cause {
     TooManyCommits,
     /// More tag objects in a row than are followed.
     TooManyNestedTags,
+    /// Keyless and good, and nothing proves when it was made.
+    TimeNotProven(Box<TimeNotProven>),
     /// Something that should not happen; never let through.
     Unexpected(String),
     /// There is no signature.
@@ -112,6 +116,7 @@ impl Cause {
             Self::Malformed(_)
                 | Self::NoRule
                 | Self::NotACommit(_)
+                | Self::Proof(_)
                 | Self::Reserved
                 | Self::Stale { .. }
                 | Self::TooManyCommits
@@ -122,11 +127,17 @@ impl Cause {
 }
 
 impl Policy {
-    /// Whether `evidence` is what `signers` of a rule ask for.
+    /// Whether `evidence` is what `signers` of a rule ask for; `time_not_proven` is what the rule says of
+    /// signatures that are good but for their time.
     ///
     /// # Errors
     /// Why not.
-    pub fn judge(&self, signers: &Signers, evidence: &Evidence) -> Result<(), Cause> {
+    pub fn judge(
+        &self,
+        signers: &Signers,
+        time_not_proven: Permission,
+        evidence: &Evidence,
+    ) -> Result<(), Cause> {
         let Signers::Named(wanted) = signers else {
             return match evidence {
                 Evidence::Malformed(cause) => Err(Cause::Malformed(*cause)),
@@ -140,6 +151,13 @@ impl Policy {
             Evidence::Signed(Verdict::CannotTell(cause)) => Err(Cause::CannotTell(*cause)),
             Evidence::Signed(Verdict::Good(proven)) => self.judge_identity(wanted, proven.identity()),
             Evidence::Signed(Verdict::Stated(stated)) => self.judge_keys(wanted, stated.keys()),
+            Evidence::Signed(Verdict::TimeNotProven(signed)) => {
+                self.judge_identity(wanted, signed.identity())?;
+                match time_not_proven {
+                    Permission::Allow => Ok(()),
+                    Permission::Refuse => Err(Cause::TimeNotProven(signed.clone())),
+                }
+            }
         }
     }
 
@@ -227,6 +245,7 @@ impl Refusal {
         match &self.cause {
             Cause::NotInThePolicy(identity) => Some(person(identity)),
             Cause::KeyNotInThePolicy(keys) => Some(key_list(keys)),
+            Cause::TimeNotProven(signed) => Some(person(signed.identity())),
             Cause::KeyNotInTheRule { name, keys, .. } => {
                 Some(format!("{} ('{}')", key_list(keys), escape(name)))
             }
@@ -285,10 +304,18 @@ impl Refusal {
             Cause::Event(_) => "the rule decides what may happen; ask the policy's owner".to_owned(),
             Cause::Malformed(_) => "make the object again with git itself".to_owned(),
             Cause::NoRule => "push to a ref that a rule names, or have one added".to_owned(),
+            Cause::Proof(_) => {
+                "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
+                    .to_owned()
+            }
             Cause::Reserved => "only a rule whose pattern begins with this namespace can allow it".to_owned(),
             Cause::NotACommit(_) => "push a commit".to_owned(),
             Cause::Stale { .. } => "fetch, and push again".to_owned(),
             Cause::TagsNotNamed => "have 'tags' added to the rule".to_owned(),
+            Cause::TimeNotProven(_) => {
+                "run 'countersign proof fetch' and push 'refs/countersign/proofs' too, or sign it again with countersign"
+                    .to_owned()
+            }
             Cause::TooManyCommits => "push fewer refs at a time".to_owned(),
             Cause::TooManyNestedTags => "tag the commit itself".to_owned(),
             Cause::Unexpected(_) => {
@@ -339,6 +366,8 @@ impl Refusal {
                 value(*claimed)
             ),
             Cause::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
+            Cause::Proof(fault) => write!(formatter, "{fault}"),
+            Cause::TimeNotProven(signed) => write!(formatter, "signed by {signer}: {signed}"),
             Cause::TooManyCommits => write!(formatter, "the push adds too many commits to too many refs"),
             Cause::TooManyNestedTags => write!(formatter, "too many tags name one another"),
             Cause::Unexpected(what) => write!(formatter, "it cannot be judged: {}", escape(what)),
@@ -440,7 +469,7 @@ mod tests {
     fn all_but_a_good_verdict_is_refused_with_its_cause() {
         let policy = Policy::parse(POLICY).unwrap();
         let signers = Signers::Named(vec!["alice".to_owned()]);
-        let judge = |evidence| policy.judge(&signers, &evidence).unwrap_err();
+        let judge = |evidence| policy.judge(&signers, Permission::Refuse, &evidence).unwrap_err();
         assert!(matches!(judge(Evidence::Unsigned), Cause::Unsigned { .. }));
         assert_eq!(judge(Evidence::Signed(Verdict::Bad(Bad::Signature))), Cause::Bad(Bad::Signature));
         assert_eq!(
@@ -449,8 +478,9 @@ mod tests {
         );
         let malformed = Evidence::Malformed(ObjectError::ForeignSignatureHeader);
         assert_eq!(judge(malformed.clone()), Cause::Malformed(ObjectError::ForeignSignatureHeader));
-        assert_eq!(policy.judge(&Signers::Unsigned, &Evidence::Unsigned), Ok(()));
-        assert!(policy.judge(&Signers::Unsigned, &malformed).is_err());
+        let unsigned = |evidence| policy.judge(&Signers::Unsigned, Permission::Refuse, evidence);
+        assert_eq!(unsigned(&Evidence::Unsigned), Ok(()));
+        assert!(unsigned(&malformed).is_err());
     }
 
     #[test]

@@ -10,16 +10,18 @@ mod file;
 mod limits;
 mod openpgp;
 mod pattern;
+mod proof_fault;
 
 use std::collections::HashMap;
 
 pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
 pub use check::Finding;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
-pub use file::{PolicyError, policy_entry};
+pub use file::{PolicyError, is_repository_id, policy_entry};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
 pub use pattern::{Pattern, PatternError};
+pub use proof_fault::ProofFault;
 
 use crate::{
     encoding::sha256,
@@ -48,6 +50,8 @@ const RULE_MEANING: &[u8] = b"countersign commit rule 1";
 /// A policy file that was read strictly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
+    repository: Option<String>,
+    serial: Option<u64>,
     instances: Vec<InstanceEntry>,
     other_refs: OtherRefs,
     identities: Vec<NamedIdentity>,
@@ -157,6 +161,8 @@ pub struct Rule {
     pub permissions: Permissions,
     /// Refs from which a new or rewound ref may take its history.
     pub bases: Vec<String>,
+    /// Whether a keyless signature counts whose time nothing proves.
+    pub time_not_proven: Permission,
     /// History up to this commit is taken as it is.
     pub anchor: Option<ObjectId>,
     /// Whether it refuses or warns.
@@ -183,6 +189,18 @@ impl Policy {
     /// Whatever is unknown, missing or contradictory; nothing is passed over.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         file::parse(text)
+    }
+
+    /// The id of the repository that the policy is for, if it says one.
+    #[must_use]
+    pub fn repository(&self) -> Option<&str> {
+        self.repository.as_deref()
+    }
+
+    /// Its number, which grows with every change of a policy that is kept in a ref.
+    #[must_use]
+    pub fn serial(&self) -> Option<u64> {
+        self.serial
     }
 
     /// The instances that the file names, in its order; public-good is built in and not among them
@@ -287,6 +305,9 @@ impl Policy {
             Mode::Warn => b"warn",
         });
         field(rule.anchor.as_ref().map_or(&[], |anchor| anchor.as_slice()));
+        if rule.time_not_proven == Permission::Allow {
+            field(b"time not proven");
+        }
         match &rule.commits {
             Signers::Unsigned => field(b"unsigned"),
             Signers::Named(names) => {
@@ -444,6 +465,7 @@ mod tests {
             POLICY.replace("commits = [\"alice\"]", "commits = [\"alice\", \"bob\"]"),
             POLICY.replace("commits = [\"alice\"]", "commits = \"unsigned\""),
             POLICY.replace("create = \"allow\"", "mode = \"warn\""),
+            POLICY.replace("create = \"allow\"", "time_not_proven = \"allow\""),
             POLICY.replace("create = \"allow\"", &format!("anchor = \"{}\"", "1".repeat(40))),
             POLICY.replace("alice@example.com", "mallory@example.com"),
             POLICY.replace("trusted_root.json\"", "trusted_root.json\"\nissuers = [\"https://i\"]"),

@@ -9,7 +9,7 @@ use crate::{
     hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Standing, Update},
     object::ObjectId,
     policy::{Cause, Event, Policy, Refusal, Subject},
-    repository::{Objects, ReferenceError, ReferenceValue, Shallow, new_commits},
+    repository::{Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits},
     verify::Verifier,
     words::escape_bytes,
 };
@@ -56,6 +56,7 @@ pub(super) struct Judge<'a> {
     pub(super) objects: &'a Objects,
     pub(super) standing: &'a dyn Standing,
     pub(super) shallow: Shallow,
+    pub(super) proofs: Proofs,
     pub(super) now: i64,
 }
 
@@ -94,6 +95,7 @@ impl Judge<'_> {
                 objects: self.objects,
                 standing: self.standing,
                 shallow: &self.shallow,
+                proofs: &self.proofs,
                 now: self.now,
                 maximum_listed: MAXIMUM_LISTED,
             };

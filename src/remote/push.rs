@@ -14,7 +14,7 @@ use super::{
     session::{Session, unreachable},
 };
 use crate::{
-    hook::{Standing, Update},
+    hook::{Standing, Update, kept_proofs},
     object::ObjectId,
     repository::{ReferenceError, ReferenceValue, Repository},
     words::{Failure, escape_bytes},
@@ -98,7 +98,9 @@ impl Session<'_> {
             let shallow = repository.shallow(None);
             let shallow =
                 shallow.map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
-            let judge = Judge { basis, objects: &objects, standing: &there, shallow, now: context.now };
+            let proofs = kept_proofs(&objects, &repository.references(), &updates);
+            let judge =
+                Judge { basis, objects: &objects, standing: &there, shallow, proofs, now: context.now };
             judged = judge.part(updates, self.words);
             judge::warn(&judged.warnings, self.words);
             if !judged.refused.is_empty() {

@@ -17,7 +17,7 @@ use super::{
     protocol::{self, Command},
 };
 use crate::{
-    hook::Update,
+    hook::{Update, kept_proofs},
     object::ObjectId,
     policy::{Governing, Permission},
     repository::{Objects, Repository},
@@ -300,7 +300,8 @@ impl Session<'_> {
             .map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
         let tips = self.context.store.tips(self.key());
         let standing = &Remembered { memory: &self.memory, tips: &tips };
-        let judge = Judge { basis, objects, standing, shallow, now: self.context.now };
+        let proofs = kept_proofs(objects, &repository.references(), &updates);
+        let judge = Judge { basis, objects, standing, shallow, proofs, now: self.context.now };
         let mut judged = judge.part(updates, self.words);
         if !judged.refused.is_empty() {
             judge.tell(&judged.refused, self.words);

@@ -25,6 +25,19 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// The name that git gives it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Global => "global",
+            Self::Local => "local",
+            Self::System => "system",
+            Self::Unknown => "unknown",
+            Self::Worktree => "worktree",
+        }
+    }
+
     /// Whether values of this scope are the user's or the machine's own (git-config, "protected configuration").
     #[must_use]
     pub fn is_protected(self) -> bool {

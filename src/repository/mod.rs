@@ -11,6 +11,8 @@ mod configuration;
 mod format;
 mod history;
 mod objects;
+mod proofs;
+mod proofs_add;
 mod reachable;
 mod references;
 mod revision;
@@ -22,6 +24,10 @@ pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use format::FormatError;
 pub use history::{History, HistoryError, Shallow, Survey, new_commits, survey};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
+pub use proofs::{
+    MAXIMUM_PROOFS_OF_AN_OBJECT, PROOFS, ProofChange, ProofName, Proofs, proof_changes, read_blob,
+};
+pub use proofs_add::{AddProofsError, Author};
 pub use reachable::{Found, Reachable, tagged};
 pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};

@@ -154,13 +154,38 @@ impl ObjectReader {
         })
     }
 
+    /// [`Self::read`] an object of at most `maximum` bytes; a larger one is not read at all.
+    ///
+    /// # Errors
+    /// See [`ObjectReadError`].
+    pub fn read_at_most(&self, id: ObjectId, maximum: usize) -> Result<Object, ObjectReadError> {
+        let size = self.ask(id, |handle| match handle.try_header(&id) {
+            Ok(header) => Ok(header.map(|header| header.size)),
+            Err(error) => Err(ObjectReadError::Unreadable { id, reason: error.to_string() }),
+        })?;
+        if size > maximum as u64 {
+            return Err(ObjectReadError::TooLarge(id));
+        }
+        let object = self.read(id)?;
+        // What the header says is the storage's word alone.
+        if object.bytes.len() > maximum { Err(ObjectReadError::TooLarge(id)) } else { Ok(object) }
+    }
+
     /// The kind of an object, without reading it: for trees and blobs, whose content is not judged.
     ///
     /// # Errors
     /// It is missing or damaged.
     pub fn kind(&self, id: ObjectId) -> Result<Kind, ObjectReadError> {
+        self.header(id).map(|(kind, _)| kind)
+    }
+
+    /// The kind and the size in bytes of an object, as stored and without reading it.
+    ///
+    /// # Errors
+    /// It is missing or damaged.
+    pub fn header(&self, id: ObjectId) -> Result<(Kind, u64), ObjectReadError> {
         self.ask(id, |handle| match handle.try_header(&id) {
-            Ok(header) => Ok(header.map(|header| header.kind)),
+            Ok(header) => Ok(header.map(|header| (header.kind, header.size))),
             Err(error) => Err(ObjectReadError::Unreadable { id, reason: error.to_string() }),
         })
     }

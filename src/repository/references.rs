@@ -1,16 +1,25 @@
-//! Refs as the server itself reads them.
+//! Refs as the server itself reads them; and giving one of ours another value.
 
 use std::path::{Path, PathBuf};
 
 use gix::{
     bstr::{BStr, BString, ByteSlice},
-    refs::{FullName, Target, file::Store},
+    lock::acquire::Fail,
+    refs::{
+        FullName, Target,
+        file::Store,
+        transaction::{Change, LogChange, PreviousValue, RefEdit},
+    },
 };
 
+use super::Author;
 use crate::object::{HashKind, ObjectId};
 
 /// How many symbolic refs are followed, as git does (refs.c, `SYMREF_MAXDEPTH`).
 const MAXIMUM_DEPTH: usize = 5;
+
+/// How long a ref is waited for that somebody else is writing.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// The refs of one repository. Clones share what was read of `packed-refs`.
 #[derive(Clone, Debug)]
@@ -41,6 +50,14 @@ pub enum ReferenceError {
     /// The ref is there and cannot be read.
     #[error("the ref '{name}' cannot be read: {reason}")]
     Unreadable {
+        /// The ref.
+        name: BString,
+        /// Why not.
+        reason: String,
+    },
+    /// The ref cannot be given another value.
+    #[error("the ref '{name}' cannot be written: {reason}")]
+    Unwritable {
         /// The ref.
         name: BString,
         /// Why not.
@@ -94,6 +111,43 @@ impl References {
             all.push((reference.name.into_inner(), id));
         }
         Ok(all)
+    }
+
+    /// Let `name` hold `new` if it holds `old` still (`None`: does not exist); whether it does now.
+    pub(super) fn replace(
+        &self,
+        name: &str,
+        old: Option<ObjectId>,
+        new: ObjectId,
+        author: &Author,
+    ) -> Result<bool, ReferenceError> {
+        let unwritable = |reason: String| ReferenceError::Unwritable { name: name.into(), reason };
+        let full = FullName::try_from(name).map_err(|_| ReferenceError::InvalidName(name.into()))?;
+        let change = Change::Update {
+            log: LogChange { message: "countersign: keep entries of a log".into(), ..LogChange::default() },
+            expected: match old {
+                Some(old) => PreviousValue::MustExistAndMatch(Target::Object(old)),
+                None => PreviousValue::MustNotExist,
+            },
+            new: Target::Object(new),
+        };
+        let time = format!("{} +0000", author.time);
+        let committer = gix::actor::SignatureRef {
+            name: author.name.as_str().into(),
+            email: author.email.as_str().into(),
+            time: &time,
+        };
+        let wait = Fail::AfterDurationWithBackoff(PATIENCE);
+        let prepared = self.store.transaction().prepare([RefEdit::new(full, change)], wait, wait);
+        match prepared {
+            Ok(prepared) => {
+                prepared.commit(committer).map_err(|error| unwritable(error.to_string()))?;
+                Ok(true)
+            }
+            Err(error) if self.read(name.into())?.id == old => Err(unwritable(error.to_string())),
+            // Somebody else was first.
+            Err(_) => Ok(false),
+        }
     }
 
     fn target(&self, name: &BString) -> Result<Option<Target>, ReferenceError> {

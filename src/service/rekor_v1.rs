@@ -1,17 +1,14 @@
-//! Rekor v1: a hashedrekord 0.0.1 into the log, its entry with SET and inclusion proof out.
+//! Rekor v1: a hashedrekord 0.0.1 into the log, its entry with SET and inclusion proof out; and searching it.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
 use ureq::http::header;
 
 use super::{
     Refusal, base64,
     http::{Http, HttpError, Repeat, Response, join},
-    unbase64,
 };
-use crate::sigstore::log_entry::{
-    BodyVersion, Checkpoint, InclusionPromise, InclusionProof, KindVersion, LogId, TransparencyLogEntry, body,
+use crate::sigstore::{
+    api_entry::ApiAnswer,
+    log_entry::{BodyVersion, TransparencyLogEntry, body, certificate_pem},
 };
 
 /// Why there is no log entry. One cause, one variant; shared by both versions of Rekor.
@@ -110,75 +107,86 @@ fn existing(response: &Response) -> Option<String> {
         .into_iter()
         .flatten()
         .filter_map(|path| path.rsplit('/').next())
-        .find(|id| matches!(id.len(), 64 | 80) && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .find(|id| is_id(id))
         .map(ToOwned::to_owned)
 }
 
 fn read(response: &Response, body: Vec<u8>) -> Result<TransparencyLogEntry, RekorError> {
-    let entries: BTreeMap<String, LogEntry> =
+    let answer: ApiAnswer =
         serde_json::from_slice(response.body()).map_err(|error| RekorError::Unreadable(error.to_string()))?;
-    let mut entries = entries.into_values();
-    let (Some(entry), None) = (entries.next(), entries.next()) else {
-        return Err(RekorError::Unreadable("not exactly one entry".to_owned()));
-    };
+    let entry = answer.entry;
     if entry.body != base64(&body) {
         return Err(RekorError::ForeignEntry);
     }
-    let verification = entry.verification.ok_or(RekorError::Incomplete("verification"))?;
-    let timestamp =
-        verification.signed_entry_timestamp.ok_or(RekorError::Incomplete("signed entry timestamp"))?;
-    let proof = verification.inclusion_proof.ok_or(RekorError::Incomplete("inclusion proof"))?;
-    let bytes = |text: &str| {
-        hex::decode(text).map_err(|_| RekorError::Unreadable("a hash is not hexadecimal".to_owned()))
-    };
-    Ok(TransparencyLogEntry {
-        log_index: entry.log_index,
-        log_id: Some(LogId { key_id: bytes(&entry.log_id)? }),
-        kind_version: Some(KindVersion { kind: "hashedrekord".to_owned(), version: "0.0.1".to_owned() }),
-        integrated_time: entry.integrated_time,
-        inclusion_promise: Some(InclusionPromise {
-            signed_entry_timestamp: unbase64(&timestamp).ok_or_else(|| {
-                RekorError::Unreadable("the signed entry timestamp is not base64".to_owned())
-            })?,
-        }),
-        // The proof counts inside one shard: its index is another number than the entry's.
-        inclusion_proof: Some(InclusionProof {
-            log_index: proof.log_index,
-            root_hash: bytes(&proof.root_hash)?,
-            tree_size: proof.tree_size,
-            hashes: proof.hashes.iter().map(|hash| bytes(hash)).collect::<Result<_, _>>()?,
-            checkpoint: Some(Checkpoint { envelope: proof.checkpoint }),
-        }),
-        canonicalized_body: body,
-    })
+    let verification = entry.verification.as_ref().ok_or(RekorError::Incomplete("verification"))?;
+    if verification.signed_entry_timestamp.is_none() {
+        return Err(RekorError::Incomplete("signed entry timestamp"));
+    }
+    if verification.inclusion_proof.is_none() {
+        return Err(RekorError::Incomplete("inclusion proof"));
+    }
+    entry.to_log_entry(body).map_err(|error| RekorError::Unreadable(error.to_string()))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LogEntry {
-    body: String,
-    integrated_time: i64,
-    #[serde(rename = "logID")]
-    log_id: String,
-    log_index: i64,
-    verification: Option<Verification>,
+/// The most ids that one search gives back.
+pub const MAXIMUM_FOUND: usize = 64;
+
+/// What a search has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Ids of entries, at most [`MAXIMUM_FOUND`].
+    pub ids: Vec<String>,
+    /// There were more.
+    pub more: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Verification {
-    signed_entry_timestamp: Option<String>,
-    inclusion_proof: Option<Proof>,
+/// Searches the log at `base` for entries with the SHA-256 `digest` of what was signed, made with
+/// `certificate` (DER). Nobody without its key can have logged one, so nobody can bury it either; whether
+/// an entry is the right one is still to be checked, for an index may answer anything.
+///
+/// # Errors
+/// No answer, a refusal, or something else than a list of ids.
+pub fn search(http: &Http, base: &str, digest: &[u8; 32], certificate: &[u8]) -> Result<Found, RekorError> {
+    let query = serde_json::json!({
+        "hash": format!("sha256:{}", hex::encode(digest)),
+        "publicKey": {"format": "x509", "content": base64(&certificate_pem(certificate))},
+        "operator": "and",
+    });
+    let query = query.to_string().into_bytes();
+    let response = http.post_json(&join(base, "/api/v1/index/retrieve"), query, Repeat::Always)?;
+    if response.status().as_u16() != 200 {
+        return Err(Refusal::of(&response).into());
+    }
+    let unreadable = |reason: String| RekorError::Unreadable(reason);
+    let mut ids: Vec<String> =
+        serde_json::from_slice(response.body()).map_err(|error| unreadable(error.to_string()))?;
+    if !ids.iter().all(|id| is_id(id)) {
+        return Err(unreadable("what was found is not a list of ids".to_owned()));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    let more = ids.len() > MAXIMUM_FOUND;
+    ids.truncate(MAXIMUM_FOUND);
+    Ok(Found { ids, more })
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Proof {
-    checkpoint: String,
-    hashes: Vec<String>,
-    log_index: i64,
-    root_hash: String,
-    tree_size: i64,
+/// The entry `id` of the log at `base`, as the log writes it; `None` where it has none. Not a word of it is
+/// checked.
+///
+/// # Errors
+/// No answer, or a refusal.
+pub fn fetch(http: &Http, base: &str, id: &str) -> Result<Option<Vec<u8>>, RekorError> {
+    let response = http.get(&join(base, &format!("/api/v1/log/entries/{id}")))?;
+    match response.status().as_u16() {
+        200 => Ok(Some(response.into_body())),
+        404 => Ok(None),
+        _ => Err(Refusal::of(&response).into()),
+    }
+}
+
+/// Tree id and leaf hash in hexadecimal, or the leaf hash alone.
+fn is_id(id: &str) -> bool {
+    matches!(id.len(), 64 | 80) && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

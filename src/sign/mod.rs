@@ -63,7 +63,7 @@ use aws_lc_rs::{
 };
 use prost::Message as _;
 
-pub use self::plan::{LogPlan, PlanError, Preference, SigningPlan, login_issuer};
+pub use self::plan::{LogPlan, PlanError, Preference, SigningPlan, login_issuer, rekor_v1_urls};
 use crate::{
     identity::{Claims, Token},
     service::{

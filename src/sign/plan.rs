@@ -108,6 +108,17 @@ impl SigningPlan {
     }
 }
 
+/// Base URLs of every Rekor v1 that the signing config names, at whatever time: a log that takes no more
+/// entries answers questions still.
+///
+/// # Errors
+/// [`PlanError::Config`].
+pub fn rekor_v1_urls(json: &str) -> Result<Vec<String>, PlanError> {
+    let config = SigningConfig::from_json(json).map_err(|error| PlanError::Config(error.to_string()))?;
+    let logs = config.rekor_tlog_urls.into_iter().filter(|log| log.major_api_version == 1);
+    Ok(logs.map(|log| log.url).collect())
+}
+
 /// The issuer that a login should go to, if the signing config names one that is good at `now`.
 ///
 /// # Errors

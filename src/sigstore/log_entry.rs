@@ -222,17 +222,8 @@ pub fn body(
     certificate: &[u8],
     key_details: &str,
 ) -> Vec<u8> {
-    let signature = STANDARD.encode(signature);
     match version {
-        BodyVersion::V001 => format!(
-            concat!(
-                r#"{{"apiVersion":"0.0.1","kind":"hashedrekord","spec":{{"data":{{"hash":{{"algorithm":"sha256","#,
-                r#""value":"{}"}}}},"signature":{{"content":"{}","publicKey":{{"content":"{}"}}}}}}}}"#
-            ),
-            hex::encode(digest),
-            signature,
-            STANDARD.encode(certificate_pem(certificate)),
-        ),
+        BodyVersion::V001 => body_with_verifier(digest, signature, &certificate_pem(certificate)),
         BodyVersion::V002 => format!(
             concat!(
                 r#"{{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{{"hashedRekordV002":{{"data":{{"#,
@@ -240,11 +231,26 @@ pub fn body(
                 r#""keyDetails":"{}","x509Certificate":{{"rawBytes":"{}"}}}}}}}}}}}}"#
             ),
             STANDARD.encode(digest),
-            signature,
+            STANDARD.encode(signature),
             key_details,
             STANDARD.encode(certificate),
-        ),
+        )
+        .into_bytes(),
     }
+}
+
+/// The canonical body of hashedrekord 0.0.1 around `verifier`, the PEM of a certificate or public key.
+#[must_use]
+pub fn body_with_verifier(digest: &[u8; 32], signature: &[u8], verifier: &[u8]) -> Vec<u8> {
+    format!(
+        concat!(
+            r#"{{"apiVersion":"0.0.1","kind":"hashedrekord","spec":{{"data":{{"hash":{{"algorithm":"sha256","#,
+            r#""value":"{}"}}}},"signature":{{"content":"{}","publicKey":{{"content":"{}"}}}}}}}}"#
+        ),
+        hex::encode(digest),
+        STANDARD.encode(signature),
+        STANDARD.encode(verifier),
+    )
     .into_bytes()
 }
 

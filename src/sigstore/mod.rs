@@ -3,6 +3,7 @@
 //! Responsible for their encodings and for checking one artefact against one key. What has to be
 //! proven, and in which order, is the `verify` room's; who made the artefacts is nobody's business here.
 
+pub mod api_entry;
 pub mod certificate;
 pub mod checkpoint;
 pub mod key;

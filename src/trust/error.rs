@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use super::Place;
-use crate::{policy::PolicyError, sigstore::trusted_root::TrustedRootError, words::Failure};
+use crate::{
+    policy::PolicyError, repository::ObjectReadError, sigstore::trusted_root::TrustedRootError,
+    words::Failure,
+};
 
 /// Why there is nothing that could decide. One cause, one variant.
 #[derive(Debug, thiserror::Error)]
@@ -20,15 +23,34 @@ pub enum TrustError {
     /// The policy counts OpenPGP certificates for which the hook has no file.
     #[error("the policy names the OpenPGP certificates '{0}', and the hook was installed without them")]
     CertificatesNotPinned(String),
+    /// The commit has no file at that path.
+    #[error("there is no file '{0}'")]
+    Missing(Place),
     /// There is no policy.
     #[error("there is no policy at '{0}'")]
     NoPolicy(Place),
     /// The policy counts an instance for which the hook has no trusted root.
     #[error("the policy names the instance '{0}', and the hook was installed without its trusted root")]
     NotPinned(String),
+    /// What stands in the commit's tree is no file that is read.
+    #[error("'{place}' cannot be read: {reason}")]
+    NotInTheTree {
+        /// Where it should stand.
+        place: Place,
+        /// What is there.
+        reason: &'static str,
+    },
     /// Something that has to be UTF-8 is not.
     #[error("'{0}' cannot be read: it is not text in UTF-8")]
     NotText(Place),
+    /// An object on the way to a file of a commit cannot be read.
+    #[error("'{place}' cannot be read: {source}")]
+    Object {
+        /// Where it should stand.
+        place: Place,
+        /// Why not.
+        source: ObjectReadError,
+    },
     /// The policy does not parse.
     #[error("the policy '{place}' cannot be used: {cause}")]
     Policy {
@@ -44,6 +66,15 @@ pub enum TrustError {
         place: Place,
         /// How many are read.
         maximum: usize,
+    },
+    /// The files that the policy names hold more bytes than are read.
+    #[error(
+        "the files that the policy '{place}' names have more than {} bytes together",
+        super::MAXIMUM_TOTAL_BYTES
+    )]
+    TooMuch {
+        /// The policy.
+        place: Place,
     },
     /// A trusted root cannot be used.
     #[error("the trusted root '{place}' of '{name}' cannot be used: {cause}")]
@@ -81,12 +112,15 @@ impl From<TrustError> for Failure {
             TrustError::Policy { place: Place::File(path), .. } => {
                 format!("look at it with 'countersign policy check {}'", path.display())
             }
-            TrustError::NoPolicy(Place::Commit(_)) | TrustError::Policy { .. } => {
-                "ask whoever publishes the policy".to_owned()
-            }
+            TrustError::Missing(_)
+            | TrustError::NoPolicy(Place::Commit(_))
+            | TrustError::NotInTheTree { .. }
+            | TrustError::Object { .. }
+            | TrustError::Policy { .. } => "ask whoever publishes the policy".to_owned(),
             TrustError::BuiltIn { .. }
             | TrustError::NotText(_)
             | TrustError::TooLarge { .. }
+            | TrustError::TooMuch { .. }
             | TrustError::Unreadable { .. } => {
                 "see to the path and its permissions; until this is mended a hook refuses every push"
                     .to_owned()

@@ -1,13 +1,21 @@
 //! What decides, and where it comes from: a policy with everything that it names, from one place.
 //!
 //! Responsible for reading a policy and the files that it names from beside it, from pinned paths or from
-//! a commit, each with a bound on its size. Whoever asks says which place counts; nothing here looks for
-//! one.
+//! a commit, each with a bound on its size; and for following the policy of a repository from the commit
+//! that is believed to the present one. Whoever asks says what is believed: nothing in a repository does.
 
+mod chain;
+mod commit;
 mod error;
+mod find;
+mod pin;
 mod source;
 
+pub use chain::{ChainError, Followed, MAXIMUM_COMMITS, Reading, commits, follow, tip};
+pub use commit::{InCommit, POLICY_FILE, path_in_tree};
 pub use error::TrustError;
+pub use find::find_pin;
+pub use pin::{POLICY_REF, Pin, PinError, check_reference};
 pub use source::{
     Beside, CommitPlace, Content, MAXIMUM_POLICY_BYTES, NamedFile, Pinned, Place, PolicySource,
 };
@@ -18,6 +26,9 @@ use crate::{
     sigstore::trusted_root::Instance,
     verify::openpgp::KeyRing,
 };
+
+/// The most that is read of the files that one policy names, in bytes.
+pub const MAXIMUM_TOTAL_BYTES: usize = 128 * 1024 * 1024;
 
 /// One snapshot of a policy and of all that it names.
 #[derive(Debug)]
@@ -42,19 +53,24 @@ impl Trust {
     pub fn load(source: &dyn PolicySource) -> Result<Self, TrustError> {
         let (mut policy, content) = read_policy(source)?;
         let (mut roots, mut rootless) = (Vec::new(), Vec::new());
-        let named =
-            policy.instances().iter().map(|entry| (entry.name.as_str(), entry.trusted_root.as_deref()));
-        let implied = policy.instances().iter().all(|entry| entry.name != PUBLIC_GOOD);
-        for (instance, path) in named.chain(implied.then_some((PUBLIC_GOOD, None))) {
-            match source.file(&NamedFile::TrustedRoot { instance, path })? {
-                Some(content) => roots.push((read_instance(instance, &content)?, content.place)),
-                None => rootless.push(instance.to_owned()),
-            }
-        }
         let mut certificates = Vec::new();
-        for path in policy.openpgp_certificates() {
-            let content = source.file(&NamedFile::OpenPgpCertificates { path })?;
-            certificates.push(content.ok_or_else(|| TrustError::CertificatesNotPinned(path.clone()))?.bytes);
+        let mut total = 0;
+        for named in named_files(&policy) {
+            let file = source.file(&named)?;
+            total += file.as_ref().map_or(0, |file| file.bytes.len());
+            if total > MAXIMUM_TOTAL_BYTES {
+                return Err(TrustError::TooMuch { place: content.place });
+            }
+            match (named, file) {
+                (NamedFile::TrustedRoot { instance, .. }, Some(file)) => {
+                    roots.push((read_instance(instance, &file)?, file.place));
+                }
+                (NamedFile::TrustedRoot { instance, .. }, None) => rootless.push(instance.to_owned()),
+                (NamedFile::OpenPgpCertificates { path }, file) => {
+                    let missing = || TrustError::CertificatesNotPinned(path.to_owned());
+                    certificates.push(file.ok_or_else(missing)?.bytes);
+                }
+            }
         }
         let openpgp = policy
             .take_openpgp_certificates(&certificates)
@@ -87,6 +103,21 @@ pub fn read_policy(source: &dyn PolicySource) -> Result<(Policy, Content), Trust
     let policy =
         Policy::parse(text).map_err(|cause| TrustError::Policy { place: content.place.clone(), cause })?;
     Ok((policy, content))
+}
+
+/// Every file that `policy` needs: a trusted root for each instance that counts, public-good among them
+/// (some without a path), and the files of OpenPGP certificates in the policy's order.
+#[must_use]
+pub fn named_files(policy: &Policy) -> Vec<NamedFile<'_>> {
+    let entries = policy.instances().iter();
+    let roots = entries.map(|entry| (entry.name.as_str(), entry.trusted_root.as_deref()));
+    let implied = policy.instances().iter().all(|entry| entry.name != PUBLIC_GOOD);
+    let roots = roots.chain(implied.then_some((PUBLIC_GOOD, None)));
+    let certificates = policy.openpgp_certificates().iter();
+    roots
+        .map(|(instance, path)| NamedFile::TrustedRoot { instance, path })
+        .chain(certificates.map(|path| NamedFile::OpenPgpCertificates { path }))
+        .collect()
 }
 
 fn read_instance(name: &str, content: &Content) -> Result<Instance, TrustError> {

@@ -66,3 +66,33 @@ fn what_cannot_be_a_policy_is_refused() {
     file.set_len(MAXIMUM_POLICY_BYTES as u64 + 1).unwrap();
     assert!(matches!(pinned(&path, &[]), Err(TrustError::TooLarge { .. })));
 }
+
+#[test]
+fn many_files_are_bounded_together() {
+    let files: String = (0..5).map(|n| format!("[[openpgp_certificates]]\nfile = \"{n}\"\n")).collect();
+    let (directory, path) = policy(&format!("version = 1\nother_refs = \"refuse\"\n{files}"));
+    for n in 0..5 {
+        let file = std::fs::File::create(directory.path().join(n.to_string())).unwrap();
+        file.set_len(30 * 1024 * 1024).unwrap();
+    }
+    assert!(matches!(Trust::load(&Beside::new(&path)), Err(TrustError::TooMuch { .. })));
+}
+
+#[test]
+fn a_path_in_a_tree_leads_nowhere_else() {
+    for path in ["policy.toml", "a/b", "a b", ".x", "..a"] {
+        assert!(path_in_tree(path).is_some(), "{path}");
+    }
+    for path in ["", "/a", "a/", "a//b", ".", "../a", "a/../b", "a/./b", "a\\b", "a\0b", &"a/".repeat(20)] {
+        assert!(path_in_tree(path).is_none(), "{path}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_pin_is_written_in_one_way(text in "[a-z~ ]{0,3} ?(example.com/a)? (refs/countersign/[a-z./]{0,9})? [0-9a-fA-F]{38,42}|\\PC{0,99}") {
+        if let Ok(pin) = Pin::parse(&text) {
+            proptest::prop_assert_eq!(pin.to_string(), text);
+        }
+    }
+}

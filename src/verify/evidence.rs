@@ -60,9 +60,6 @@ pub(super) fn entry<'a>(
     if version == BodyVersion::V002 && key_details(key).is_none() {
         return Err(ProfileError::Key.into());
     }
-    let id = entry.log_id.as_ref().ok_or(FormatError::LogEntry)?;
-    let log = instance.logs.iter().find(|log| log.id == id.key_id).ok_or(CannotTell::UnknownLog)?;
-
     let digest = sha256(&[&cms.signed_attributes]);
     let body = |version| {
         let details = match version {
@@ -73,6 +70,19 @@ pub(super) fn entry<'a>(
         let stated = &entry.canonicalized_body;
         (stated.is_empty() || *stated == body).then_some(body)
     };
+    logged(instance, &entry, version, body, checkpoint)
+}
+
+/// Check what the log says for `entry`, whose body in each version `body` gives.
+pub(super) fn logged<'a>(
+    instance: &'a Instance,
+    entry: &TransparencyLogEntry,
+    version: BodyVersion,
+    body: impl Fn(BodyVersion) -> Option<Vec<u8>>,
+    checkpoint: impl Fn(&Log, &str) -> Result<CheckedCheckpoint, Failure>,
+) -> Result<CheckedEntry<'a>, Failure> {
+    let id = entry.log_id.as_ref().ok_or(FormatError::LogEntry)?;
+    let log = instance.logs.iter().find(|log| log.id == id.key_id).ok_or(CannotTell::UnknownLog)?;
 
     let timestamp = entry.signed_entry_timestamp();
     if let Some(timestamp) = timestamp {
@@ -129,6 +139,7 @@ pub(super) fn entry<'a>(
             index,
             signed_entry_timestamp: timestamp.is_some(),
             inclusion_proof: entry.inclusion_proof.is_some(),
+            embedded: true,
         },
     })
 }

@@ -29,6 +29,7 @@
 //!         assert_eq!(proven.time(), 1_790_000_000);
 //!     }
 //!     Verdict::Stated(stated) => panic!("good, by the key {}, at a time that nothing proves", stated.signing_key()),
+//!     Verdict::TimeNotProven(signed) => panic!("{signed}: {}", signed.identity()),
 //!     Verdict::Bad(contradiction) => panic!("bad: {contradiction}"),
 //!     Verdict::CannotTell(cause) => panic!("cannot tell: {cause}"),
 //! }
@@ -38,13 +39,17 @@
 
 mod evidence;
 mod memo;
+mod online;
 pub mod openpgp;
 mod ssh;
+mod time_not_proven;
 mod verdict;
 
 use std::{collections::HashMap, sync::Arc};
 
+pub use online::ProofLookup;
 pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
+pub use time_not_proven::{ProofError, TimeNotProven};
 pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, Stated, Verdict};
 
 use crate::{
@@ -83,6 +88,12 @@ struct CheckedCertificate {
     ct_window: Window,
     der: Arc<[u8]>,
     digest: [u8; 32],
+}
+
+/// What a keyless signature comes to that nothing is wrong with.
+enum Judged {
+    Proven(Proven),
+    TimeNotProven(TimeNotProven),
 }
 
 /// Why there is no proof: one of the two other answers.
@@ -158,17 +169,31 @@ impl Verifier {
         &self.instances
     }
 
-    /// Judge `signature` (armored, as git stores it) over `payload`.
+    /// Judge `signature` (armored, as git stores it) over `payload`. Where the log entry is only in the log,
+    /// see [`Self::verify_signed`].
     ///
     /// `now` in seconds since 1970 only bounds the future.
     pub fn verify(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Verdict {
+        self.verify_with(payload, signature, now, None)
+    }
+
+    fn verify_with(
+        &self,
+        payload: &Payload<'_>,
+        signature: &[u8],
+        now: i64,
+        online: Option<&online::Online<'_>>,
+    ) -> Verdict {
         let judged = match armor::kind(signature) {
             Some(armor::Kind::OpenPgp) => {
                 self.openpgp.judge(payload, signature, now).map(|stated| Verdict::Stated(Box::new(stated)))
             }
             Some(armor::Kind::Ssh) => ssh::judge(payload, signature, now, &self.ssh_revocations)
                 .map(|stated| Verdict::Stated(Box::new(stated))),
-            _ => self.judge(payload, signature, now).map(|proven| Verdict::Good(Box::new(proven))),
+            _ => self.judge(payload, signature, now, online).map(|judged| match judged {
+                Judged::Proven(proven) => Verdict::Good(Box::new(proven)),
+                Judged::TimeNotProven(signed) => Verdict::TimeNotProven(Box::new(signed)),
+            }),
         };
         match judged {
             Ok(good) => good,
@@ -177,7 +202,13 @@ impl Verifier {
         }
     }
 
-    fn judge(&self, payload: &Payload<'_>, signature: &[u8], now: i64) -> Result<Proven, Failure> {
+    fn judge(
+        &self,
+        payload: &Payload<'_>,
+        signature: &[u8],
+        now: i64,
+        online: Option<&online::Online<'_>>,
+    ) -> Result<Judged, Failure> {
         if armor::kind(signature) != Some(armor::Kind::Cms) {
             return Err(FormatError::Armor.into());
         }
@@ -187,16 +218,22 @@ impl Verifier {
             return Err(Bad::DigestMismatch.into());
         }
         let digest = sha256(&[cms.certificate]);
+        // Looked up once, and only for a signature that does not carry its entry itself.
+        let kept = online.filter(|_| cms.log_entry.is_none()).map(online::Online::look_up);
         let mut failure = Failure::CannotTell(CannotTell::UnknownAuthority);
+        let mut without_time = None;
         for (index, instance) in self.instances.iter().enumerate() {
-            match self.judge_in(index, instance, &cms, digest, now) {
-                Ok(proven) => return Ok(proven),
+            match self.judge_in(index, instance, &cms, digest, now, kept.as_ref()) {
+                Ok(Judged::Proven(proven)) => return Ok(Judged::Proven(proven)),
+                Ok(Judged::TimeNotProven(signed)) => {
+                    without_time.get_or_insert(signed);
+                }
                 Err(Failure::CannotTell(CannotTell::UnknownAuthority)) => {}
                 Err(other) if failure == Failure::CannotTell(CannotTell::UnknownAuthority) => failure = other,
                 Err(_) => {}
             }
         }
-        Err(failure)
+        without_time.map(Judged::TimeNotProven).ok_or(failure)
     }
 
     /// Judge inside one instance. The proof is built at the end, from the results of the checks.
@@ -207,7 +244,8 @@ impl Verifier {
         cms: &Keyless<'_>,
         digest: [u8; 32],
         now: i64,
-    ) -> Result<Proven, Failure> {
+        kept: Option<&online::Kept>,
+    ) -> Result<Judged, Failure> {
         let certificate = self.certificate(index, instance, cms.certificate, digest)?;
         check_algorithm(&cms.algorithm, certificate.key.kind())?;
         let is_own = |other: &&[u8]| instance.authorities.iter().any(|authority| authority.holds(other));
@@ -217,51 +255,34 @@ impl Verifier {
         if !certificate.key.verifies(&cms.signed_attributes, cms.signature) {
             return Err(Bad::Signature.into());
         }
-
-        let entry = evidence::entry(instance, cms, certificate.key.kind(), |log, checkpoint| {
+        let checkpoint = |log: &Log, checkpoint: &str| {
             self.checkpoints.get_or_try_insert(checkpoint_key(index, log, checkpoint), || {
                 evidence::check_checkpoint(log, checkpoint)
             })
-        })?;
+        };
+        if cms.log_entry.is_some() {
+            let entry = evidence::entry(instance, cms, certificate.key.kind(), checkpoint)?;
+            let tokens = evidence::timestamps(instance, cms)?;
+            return proven(instance, &certificate, entry, &tokens, now).map(Judged::Proven);
+        }
         let tokens = evidence::timestamps(instance, cms)?;
-
-        let times: Vec<ProvenTime> = entry
-            .time
-            .map(ProvenTime::Log)
-            .into_iter()
-            .chain(tokens.iter().map(|token| ProvenTime::TimestampAuthority(token.time)))
-            .collect();
-        if times.is_empty() {
-            return Err(CannotTell::NoTrustedTime.into());
-        }
-        if entry.misstated {
-            return Err(FormatError::LogEntry.into());
-        }
-        for time in times.iter().map(|time| time.seconds()) {
-            if time > now.saturating_add(FUTURE_SKEW) {
-                return Err(CannotTell::FutureTime.into());
-            }
-            if !certificate.window.contains(time) {
-                return Err(CannotTell::CertificateWindow.into());
-            }
-            if !certificate.ct_window.contains(time) {
-                return Err(CannotTell::CtLogWindow.into());
-            }
-            if !entry.log.window.contains(time) {
-                return Err(CannotTell::LogWindow.into());
-            }
-            if !tokens.iter().all(|token| token.window.contains(time)) {
-                return Err(CannotTell::TimestampAuthorityWindow.into());
+        let mut refused = None;
+        for proof in kept.into_iter().flat_map(|kept| &kept.proofs) {
+            let ids = kept.map_or(&[][..], |kept| &kept.ids);
+            let judged = online::entry(instance, cms.certificate, &certificate.key, ids, proof, checkpoint)
+                .and_then(|entry| Ok(proven(instance, &certificate, entry, &tokens, now)?));
+            match judged {
+                Ok(proven) => return Ok(Judged::Proven(proven)),
+                Err(cause) => {
+                    refused.get_or_insert(cause);
+                }
             }
         }
-        Ok(Proven {
-            identity: certificate.identity.clone(),
-            times,
-            entry: entry.proven,
-            certificate_digest: certificate.digest,
-            certificate: Arc::clone(&certificate.der),
-            root_digest: *instance.digest(),
-        })
+        // A token proves a time and no log; nothing here accepts the one without the other.
+        if !tokens.is_empty() {
+            return Err(CannotTell::NoLogEntry.into());
+        }
+        time_not_proven::judge(instance, cms, &certificate, now, refused).map(Judged::TimeNotProven)
     }
 
     /// The certificate's path and SCT inside `instance`, checked once.
@@ -275,6 +296,53 @@ impl Verifier {
         let key = sha256(&[&index.to_be_bytes(), &digest]);
         self.certificates.get_or_try_insert(key, || check_certificate(instance, der, digest).map(Arc::new))
     }
+}
+
+/// The proof, from the results of the checks, once every time that is proven fits everything that takes part.
+fn proven(
+    instance: &Instance,
+    certificate: &CheckedCertificate,
+    entry: evidence::CheckedEntry<'_>,
+    tokens: &[evidence::CheckedTimestamp],
+    now: i64,
+) -> Result<Proven, Failure> {
+    let times: Vec<ProvenTime> = entry
+        .time
+        .map(ProvenTime::Log)
+        .into_iter()
+        .chain(tokens.iter().map(|token| ProvenTime::TimestampAuthority(token.time)))
+        .collect();
+    if times.is_empty() {
+        return Err(CannotTell::NoTrustedTime.into());
+    }
+    if entry.misstated {
+        return Err(FormatError::LogEntry.into());
+    }
+    for time in times.iter().map(|time| time.seconds()) {
+        if time > now.saturating_add(FUTURE_SKEW) {
+            return Err(CannotTell::FutureTime.into());
+        }
+        if !certificate.window.contains(time) {
+            return Err(CannotTell::CertificateWindow.into());
+        }
+        if !certificate.ct_window.contains(time) {
+            return Err(CannotTell::CtLogWindow.into());
+        }
+        if !entry.log.window.contains(time) {
+            return Err(CannotTell::LogWindow.into());
+        }
+        if !tokens.iter().all(|token| token.window.contains(time)) {
+            return Err(CannotTell::TimestampAuthorityWindow.into());
+        }
+    }
+    Ok(Proven {
+        identity: certificate.identity.clone(),
+        times,
+        entry: entry.proven,
+        certificate_digest: certificate.digest,
+        certificate: Arc::clone(&certificate.der),
+        root_digest: *instance.digest(),
+    })
 }
 
 /// What a proven checkpoint is remembered by. Instances may name different keys by one log id, and ids

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::TimeNotProven;
 use crate::{signature::FormatError, sigstore::certificate::SubjectKind};
 
 /// The three answers. That the check could not run at all is an error elsewhere, not an answer.
@@ -12,6 +13,9 @@ pub enum Verdict {
     Good(Box<Proven>),
     /// The signature is by a key of its owner's keeping; the time is only stated.
     Stated(Box<Stated>),
+    /// The signature is keyless and good, and its log entry is only in the log: nothing here proves when it
+    /// was made.
+    TimeNotProven(Box<TimeNotProven>),
     /// The bytes, or evidence that came with them, contradict a known key.
     Bad(Bad),
     /// Nothing is contradicted and something needed is not proven.
@@ -68,6 +72,8 @@ pub struct ProvenEntry {
     pub signed_entry_timestamp: bool,
     /// An inclusion proof up to a checkpoint of that log was there and valid.
     pub inclusion_proof: bool,
+    /// The entry is in the signature itself. Otherwise it was kept apart: it is about the object's id.
+    pub embedded: bool,
 }
 
 /// The proof that every check has passed. Only [`super::Verifier`] can make one.

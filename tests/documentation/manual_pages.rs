@@ -88,8 +88,9 @@ fn the_examples_of_policies_can_be_used() {
     let authority = countersign::sandbox::Authority::new(countersign::sandbox::Options::default()).unwrap();
     fs::write(folder.path().join("work/trusted_root.json"), authority.trusted_root_json()).unwrap();
     let page = read("man/countersign-policy.5");
+    let examples = page.split(".SH EXAMPLES\n").nth(1).unwrap();
     let examples: Vec<&str> =
-        page.split(".nf\n.RS 4\n").skip(1).map(|rest| rest.split(".RE\n").next().unwrap()).collect();
+        examples.split(".nf\n.RS 4\n").skip(1).map(|rest| rest.split(".RE\n").next().unwrap()).collect();
     assert_eq!(examples.len(), 2);
     for example in examples {
         let path = folder.path().join("policy.toml");

@@ -12,6 +12,7 @@ mod forge;
 mod certificate;
 mod instances;
 mod log;
+mod online;
 mod structure;
 mod timestamp;
 

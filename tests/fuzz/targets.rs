@@ -16,8 +16,13 @@ use countersign::{
         ssh::{self, Revocations, SshSignature},
     },
     sigstore::{
-        certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry, sct::Sct,
-        timestamp::TimestampToken, trusted_root::Instance,
+        api_entry::HashedRecordEntry,
+        certificate::SigningCertificate,
+        checkpoint::Checkpoint,
+        log_entry::{TransparencyLogEntry, body_with_verifier},
+        sct::Sct,
+        timestamp::TimestampToken,
+        trusted_root::Instance,
     },
     verify::{Key, Verdict, Verifier, openpgp::KeyRing},
 };
@@ -42,8 +47,9 @@ pub const NOW: i64 = 1_790_086_400;
 const HASHES: [HashKind; 2] = [HashKind::Sha1, HashKind::Sha256];
 
 /// Each target with its name.
-pub const TARGETS: [(&str, fn(&[u8])); 17] = [
+pub const TARGETS: [(&str, fn(&[u8])); 18] = [
     ("allowed_signers", allowed_signers),
+    ("api_entry", api_entry),
     ("armor", armor),
     ("certificate", certificate),
     ("checkpoint", checkpoint),
@@ -70,6 +76,16 @@ pub fn allowed_signers(data: &[u8]) {
     let stranger = [Key::Ssh { fingerprint: "SHA256:of nobody".to_owned() }];
     assert!(usable.principals(&stranger, NOW).is_empty());
     assert!(!usable.permits(SIGNER, &stranger, "git", NOW));
+}
+
+/// An entry of a log's API that is read has a body with one spelling, and bounds.
+pub fn api_entry(data: &[u8]) {
+    let Ok(HashedRecordEntry { entry, record }) = HashedRecordEntry::parse(data) else { return };
+    assert_eq!(
+        body_with_verifier(&record.digest, &record.signature, &record.verifier),
+        entry.canonicalized_body
+    );
+    log_entry(&entry.encode_to_vec());
 }
 
 /// An armor that is read has one spelling.

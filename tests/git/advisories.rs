@@ -355,7 +355,8 @@ fn a_log_entry_that_is_missing_proves_nothing() {
                 signed.signer_infos = SignerInfos(SetOfVec::try_from(vec![signer]).unwrap());
             })
         });
-        assert_refused(repository, &changed, 2, "cannot-tell", "the signature carries no log entry");
+        let cause = "good signature, time not proven: its log entry is in the log alone";
+        assert_refused(repository, &changed, 2, "cannot-tell", cause);
     });
 }
 

@@ -10,11 +10,14 @@ mod demonstration;
 mod login;
 mod merged_tags;
 mod objects;
+mod online;
 mod push_certificates;
 mod report;
 mod repositories;
 mod signing;
 mod status;
 
+#[path = "../support/forge.rs"]
+mod forge;
 #[path = "../support/mod.rs"]
 mod support;

@@ -583,3 +583,33 @@ pub fn entry_by(key: &SigningKey, id: &[u8], signature: &Signature, time: i64) -
         canonicalized_body: Vec::new(),
     }
 }
+
+/// A key with a certificate of `authority`'s present time.
+pub fn signer_of(authority: &Authority, identity: &str) -> Signer {
+    let key = SigningKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+    let certificate = authority.issue_certificate(identity, key.spki_der()).unwrap().remove(0);
+    Signer { key, certificate }
+}
+
+/// `payload`, a commit without signature, signed as gitsign's online mode does it: nothing of the log in it.
+pub fn online_commit(signer: &Signer, header: &str, payload: &[u8]) -> Vec<u8> {
+    let armor = String::from_utf8(unlogged(signer, &default_attributes(payload)).armor()).unwrap();
+    let end = payload.windows(2).position(|pair| pair == b"\n\n").unwrap() + 1;
+    let folded = format!("{header} {}\n", armor.trim_end().replace('\n', "\n "));
+    [&payload[..end], folded.as_bytes(), &payload[end..]].concat()
+}
+
+/// `payload`, a tag without signature, signed likewise.
+pub fn online_tag(signer: &Signer, payload: &[u8]) -> Vec<u8> {
+    [payload, &unlogged(signer, &default_attributes(payload)).armor()].concat()
+}
+
+/// What gitsign proposes to the log: a signature over the digits of an object's id, by the same key.
+pub fn online_rekord(signer: &Signer, id: &str) -> HashedRekord {
+    HashedRekord::new(sha256(&[id.as_bytes()]), &signer.key.sign(id.as_bytes()), &signer.certificate)
+}
+
+/// That, entered into the log; its answer.
+pub fn log_online(authority: &Authority, signer: &Signer, id: &str) -> Vec<u8> {
+    authority.rekor_v1_add(&online_rekord(signer, id)).unwrap().to_json().to_string().into_bytes()
+}

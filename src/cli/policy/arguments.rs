@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// Write and check policy files
+use crate::trust::POLICY_REF;
+
+/// Write, check, publish and pin policies
 #[derive(Args, Debug)]
 pub struct PolicyArguments {
     #[command(subcommand)]
@@ -25,4 +27,64 @@ pub(super) enum PolicyCommand {
         #[arg(value_name = "FILE")]
         path: PathBuf,
     },
+    /// Say which policy counts in a repository, and where it comes from
+    Show(ShowArguments),
+    /// Keep a policy in a ref of the repository, as a signed commit
+    Publish(PublishArguments),
+    /// Believe the policy that a repository keeps in a ref, from one commit on
+    Pin(PinArguments),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ShowArguments {
+    /// The repository, if not the one around the current directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) repository: Option<PathBuf>,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct PublishArguments {
+    /// The policy file; files that it names have to lie beside or below it
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The ref to keep it in
+    #[arg(long = "ref", value_name = "REF", default_value = POLICY_REF)]
+    pub(super) reference: String,
+    /// The message of the commit
+    #[arg(long, short, value_name = "TEXT")]
+    pub(super) message: Option<String>,
+    /// The repository, if not the one around the current directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) repository: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct PinArguments {
+    /// The ref that the policy is kept in
+    #[arg(long = "ref", value_name = "REF", default_value = POLICY_REF, conflicts_with_all = ["list", "remove"])]
+    pub(super) reference: String,
+    /// The commit that is believed as it is; the first one of the ref if none is given
+    #[arg(long, value_name = "COMMIT", conflicts_with_all = ["list", "remove"])]
+    pub(super) root: Option<String>,
+    /// The repository, if not the one around the current directory
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["list", "remove"])]
+    pub(super) repository: Option<PathBuf>,
+    /// Do not ask
+    #[arg(long, conflicts_with_all = ["list", "remove"])]
+    pub(super) yes: bool,
+    /// Put the pin in the place of another one of the same repository
+    #[arg(long, conflicts_with_all = ["list", "remove"])]
+    pub(super) replace: bool,
+    /// List the pins that count
+    #[arg(long, conflicts_with = "remove")]
+    pub(super) list: bool,
+    /// Take out the pin of the repository with this id
+    #[arg(long, value_name = "ID")]
+    pub(super) remove: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }

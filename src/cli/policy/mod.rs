@@ -1,11 +1,17 @@
-//! `countersign policy`: policy files, and the words about them.
+//! `countersign policy`: policy files, where a policy comes from, and the words about both.
 
 mod arguments;
 mod file;
+mod git;
+mod memory;
+mod pin;
+mod publish;
+mod show;
+pub(super) mod source;
 
 pub use arguments::PolicyArguments;
 
-use super::{Outcome, World, exit};
+use super::{Outcome, World, exit, settings};
 use arguments::PolicyCommand;
 
 /// Run one of the commands.
@@ -13,5 +19,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PolicyArguments) -> Outcome
     match &arguments.command {
         PolicyCommand::Init { path } => file::init(world, path),
         PolicyCommand::Check { path } => file::check(world, path),
+        PolicyCommand::Show(arguments) => show::run(world, arguments),
+        PolicyCommand::Publish(arguments) => publish::run(world, arguments),
+        PolicyCommand::Pin(arguments) => pin::run(world, arguments),
     }
 }

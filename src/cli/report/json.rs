@@ -3,7 +3,20 @@
 use serde_json::{Value, json};
 
 use super::{Answer, Line, Place};
-use crate::{cli::settings::Standing, object::HashKind, verify::ProvenTime};
+use crate::{
+    cli::settings::Standing,
+    object::HashKind,
+    verify::{Identity, ProvenTime},
+};
+
+/// One object, and the policy that it was judged by.
+pub(super) fn line(line: &Line, policy: Option<&Value>) -> Value {
+    let mut value = object(line);
+    if let Some(policy) = policy {
+        value["policy"] = policy.clone();
+    }
+    value
+}
 
 /// One object with everything that is proven of it.
 pub(super) fn object(line: &Line) -> Value {
@@ -42,12 +55,7 @@ pub(super) fn object(line: &Line) -> Value {
     if let Answer::Good { proven, standing } = &line.answer {
         let identity = proven.identity();
         let entry = proven.entry();
-        value["identity"] = json!({
-            "instance": identity.instance,
-            "issuer": identity.issuer,
-            "kind": identity.kind.name(),
-            "subject": identity.subject,
-        });
+        value["identity"] = identity_object(identity);
         if let Standing::Named(name) = standing {
             value["name"] = name.as_str().into();
         }
@@ -66,9 +74,30 @@ pub(super) fn object(line: &Line) -> Value {
             "index": entry.index,
             "signedEntryTimestamp": entry.signed_entry_timestamp,
             "inclusionProof": entry.inclusion_proof,
+            "embedded": entry.embedded,
         });
         value["certificateSha256"] = hex::encode(proven.certificate_digest()).into();
         value["trustedRootSha256"] = hex::encode(proven.root_digest()).into();
     }
+    if let Answer::TimeNotProven { signed, standing } = &line.answer {
+        value["timeNotProven"] = true.into();
+        value["identity"] = identity_object(signed.identity());
+        if let Standing::Named(name) = standing {
+            value["name"] = name.as_str().into();
+        }
+        let (from, to) = signed.window();
+        value["certificateWindow"] = json!({"from": from, "to": to});
+        value["certificateSha256"] = hex::encode(signed.certificate_digest()).into();
+        value["trustedRootSha256"] = hex::encode(signed.root_digest()).into();
+    }
     value
+}
+
+fn identity_object(identity: &Identity) -> Value {
+    json!({
+        "instance": identity.instance,
+        "issuer": identity.issuer,
+        "kind": identity.kind.name(),
+        "subject": identity.subject,
+    })
 }

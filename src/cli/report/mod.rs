@@ -16,11 +16,12 @@ use super::{
     World,
     arguments::Format,
     exit,
+    kept::FETCH_HINT,
     settings::{self, Standing, Unclear},
 };
 use crate::{
     object::ObjectId,
-    verify::{Proven, Stated},
+    verify::{Identity, Proven, Stated, TimeNotProven},
     words::{self, Failure},
 };
 
@@ -32,6 +33,11 @@ pub(super) enum Answer {
     },
     Stated {
         stated: Box<Stated>,
+        standing: Standing,
+    },
+    /// Good but for its time: its log entry is in the log alone.
+    TimeNotProven {
+        signed: Box<TimeNotProven>,
         standing: Standing,
     },
     /// Changed after signing, or malformed.
@@ -110,8 +116,10 @@ impl Line {
             | Answer::Stated { standing: Standing::Named(_), .. } => exit::GOOD,
             Answer::Good { standing: Standing::NoPolicy, .. }
             | Answer::Stated { standing: Standing::NoPolicy, .. }
+            | Answer::TimeNotProven { standing: Standing::Named(_) | Standing::NoPolicy, .. }
             | Answer::CannotTell(_) => exit::CANNOT_TELL,
-            Answer::Good { standing: Standing::NotBelieved | Standing::Unnamed, .. }
+            Answer::TimeNotProven { standing: Standing::NotBelieved | Standing::Unnamed, .. }
+            | Answer::Good { standing: Standing::NotBelieved | Standing::Unnamed, .. }
             | Answer::Stated { standing: Standing::NotBelieved | Standing::Unnamed, .. }
             | Answer::Bad(_)
             | Answer::Unsigned
@@ -129,10 +137,15 @@ impl Line {
             | Answer::Stated { standing: Standing::NoPolicy, .. } => {
                 ("proven", Some("neither a policy nor '--identity' names anyone".to_owned()))
             }
-            Answer::Good { standing: Standing::NotBelieved, .. } => {
+            Answer::TimeNotProven { signed, standing: Standing::Named(_) | Standing::NoPolicy } => {
+                ("cannot-tell", Some(signed.to_string()))
+            }
+            Answer::Good { standing: Standing::NotBelieved, .. }
+            | Answer::TimeNotProven { standing: Standing::NotBelieved, .. } => {
                 ("refused", Some(format!("the signer is one {}", settings::NOT_BELIEVED)))
             }
             Answer::Good { standing: Standing::Unnamed, .. }
+            | Answer::TimeNotProven { standing: Standing::Unnamed, .. }
             | Answer::Stated { standing: Standing::NotBelieved | Standing::Unnamed, .. } => {
                 ("refused", Some("the signer is not named".to_owned()))
             }
@@ -149,21 +162,8 @@ impl Line {
     /// Who has signed, for people and escaped; empty where that is not known.
     fn signer(&self) -> String {
         match &self.answer {
-            Answer::Good { proven, standing } => {
-                let identity = proven.identity();
-                let name = match standing {
-                    Standing::Named(name) if *name != identity.subject => {
-                        format!("{} = ", words::escape(name))
-                    }
-                    _ => String::new(),
-                };
-                format!(
-                    "{name}{} ({}, {})",
-                    words::escape(&identity.subject),
-                    words::escape(&identity.issuer),
-                    words::escape(&identity.instance),
-                )
-            }
+            Answer::Good { proven, standing } => person(proven.identity(), standing),
+            Answer::TimeNotProven { signed, standing } => person(signed.identity(), standing),
             Answer::Stated { stated, standing } => {
                 let keys: Vec<String> =
                     stated.keys().iter().map(|key| words::escape(&key.to_string())).collect();
@@ -180,6 +180,9 @@ impl Line {
     fn time(&self) -> String {
         match &self.answer {
             Answer::Good { proven, .. } => words::time(proven.time()),
+            Answer::TimeNotProven { signed, .. } => {
+                format!("(certificate of {})", words::time(signed.window().0))
+            }
             Answer::Stated { stated, .. } => {
                 let since = if stated.key_expired() { " (key expired since)" } else { "" };
                 let states = |time| format!("(states {}){since}", words::time(time));
@@ -188,6 +191,20 @@ impl Line {
             _ => String::new(),
         }
     }
+}
+
+/// A keyless signer, for people and escaped.
+fn person(identity: &Identity, standing: &Standing) -> String {
+    let name = match standing {
+        Standing::Named(name) if *name != identity.subject => format!("{} = ", words::escape(name)),
+        _ => String::new(),
+    };
+    format!(
+        "{name}{} ({}, {})",
+        words::escape(&identity.subject),
+        words::escape(&identity.issuer),
+        words::escape(&identity.instance),
+    )
 }
 
 /// How many objects there were of each status.
@@ -214,6 +231,9 @@ impl Tally {
         self.unnamed |= status == "proven";
         if let Answer::CannotTell(Unclear { hint: Some(hint), .. }) = &line.answer {
             self.hints.insert(hint.clone());
+        }
+        if matches!(line.answer, Answer::TimeNotProven { .. }) {
+            self.hints.insert(FETCH_HINT.to_owned());
         }
         if line.place == Place::CutOff {
             self.cut_off.get_or_insert((line.id, 0)).1 += 1;
@@ -284,17 +304,20 @@ fn worse(one: u8, other: u8) -> u8 {
 
 /// A report that is being written.
 pub(super) enum Report {
-    Text { colours: bool },
-    Json,
+    Text {
+        colours: bool,
+    },
+    /// With where the policy comes from.
+    Json(Option<serde_json::Value>),
     Sarif(sarif::Sarif),
     Junit(junit::Junit),
 }
 
 impl Report {
-    pub(super) fn new(format: Format, colours: bool) -> Self {
+    pub(super) fn new(format: Format, colours: bool, policy: Option<serde_json::Value>) -> Self {
         match format {
             Format::Text => Self::Text { colours },
-            Format::Json => Self::Json,
+            Format::Json => Self::Json(policy),
             Format::Sarif => Self::Sarif(sarif::Sarif::default()),
             Format::Junit => Self::Junit(junit::Junit::new()),
         }
@@ -304,7 +327,9 @@ impl Report {
     pub(super) fn lines(&mut self, lines: &[Line]) -> Result<String, Failure> {
         Ok(match self {
             Self::Text { colours } => text::table(lines, *colours),
-            Self::Json => lines.iter().map(|line| format!("{}\n", json::object(line))).collect(),
+            Self::Json(policy) => {
+                lines.iter().map(|line| format!("{}\n", json::line(line, policy.as_ref()))).collect()
+            }
             Self::Sarif(sarif) => sarif.results(lines),
             Self::Junit(junit) => {
                 junit.keep(lines)?;
@@ -321,7 +346,7 @@ impl Report {
         failure: Option<&Failure>,
     ) -> Result<(), Failure> {
         match self {
-            Self::Text { .. } | Self::Json => Ok(()),
+            Self::Text { .. } | Self::Json(_) => Ok(()),
             Self::Sarif(sarif) => {
                 world.say(&sarif.end(tally, failure));
                 Ok(())

@@ -6,7 +6,7 @@ mod add;
 mod arguments;
 pub(super) mod roots;
 mod show;
-mod store;
+pub(super) mod store;
 pub(super) mod update;
 
 use std::path::Path;

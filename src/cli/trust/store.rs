@@ -354,7 +354,7 @@ impl Entry {
 }
 
 /// Make a folder, and those above it, that only its owner may enter.
-fn make_folder(folder: &Path) -> Result<(), Failure> {
+pub(in crate::cli) fn make_folder(folder: &Path) -> Result<(), Failure> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

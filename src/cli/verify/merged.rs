@@ -9,6 +9,7 @@ use gix::objs::Kind;
 use super::answer;
 use crate::{
     cli::{
+        kept::Kept,
         report::{Answer, Line, Place},
         settings::Trust,
     },
@@ -24,6 +25,7 @@ pub(in crate::cli) struct Asked<'a> {
     pub(in crate::cli) verifier: &'a Verifier,
     pub(in crate::cli) trust: &'a Trust,
     pub(in crate::cli) now: i64,
+    pub(in crate::cli) kept: Kept<'a>,
 }
 
 impl Asked<'_> {
@@ -52,7 +54,7 @@ impl Asked<'_> {
                 let answer = if id.is_none() {
                     Answer::Bad("its bytes are made to collide with others".to_owned())
                 } else if is_parent {
-                    answer(&tag.signed, self.verifier, self.trust, self.now)
+                    answer(&tag.signed, self.verifier, self.trust, self.now, self.kept)
                 } else {
                     Answer::Bad(format!("it names '{}', which is no parent of the commit", tag.target))
                 };

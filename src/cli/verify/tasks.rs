@@ -5,12 +5,12 @@
 
 use std::{collections::HashMap, io::Read as _};
 
-use super::super::{World, arguments::VerifyArguments, report::Place};
+use super::super::{World, arguments::Asked, report::Place};
 use crate::{
     object::ObjectId,
     repository::{
-        HistoryError, Object, ObjectReadError, ObjectReader, Reachable, Repository, Resolver, Revision,
-        Shallow, survey, tagged,
+        HistoryError, Object, ObjectReadError, ObjectReader, PROOFS, Reachable, Repository, Resolver,
+        Revision, Shallow, survey, tagged,
     },
     words::Failure,
 };
@@ -19,20 +19,20 @@ use crate::{
 const MAXIMUM_LIST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// One object to judge.
-pub(super) struct Task {
-    pub(super) id: ObjectId,
+pub(in crate::cli) struct Task {
+    pub(in crate::cli) id: ObjectId,
     /// What was read on the way, if anything was.
-    pub(super) object: Option<Result<Object, ObjectReadError>>,
+    pub(in crate::cli) object: Option<Result<Object, ObjectReadError>>,
     /// By which word it was asked for.
-    pub(super) revision: Option<String>,
-    pub(super) place: Place,
+    pub(in crate::cli) revision: Option<String>,
+    pub(in crate::cli) place: Place,
 }
 
 /// The stream.
-pub(super) type Tasks<'a> = Box<dyn Iterator<Item = Result<Task, Failure>> + Send + 'a>;
+pub(in crate::cli) type Tasks<'a> = Box<dyn Iterator<Item = Result<Task, Failure>> + Send + 'a>;
 
 /// The full names of the refs of tags, by the object that they hold.
-pub(super) type TagNames = HashMap<ObjectId, Vec<String>>;
+pub(in crate::cli) type TagNames = HashMap<ObjectId, Vec<String>>;
 
 /// What is needed to find the objects.
 struct Finder {
@@ -42,18 +42,20 @@ struct Finder {
     anchor: Option<ObjectId>,
 }
 
-/// The objects that `arguments` ask for; and for `--all`, as which tags they are known.
-pub(super) fn tasks<'a>(
+/// The objects that `asked` names; and for `--all`, as which tags they are known.
+pub(in crate::cli) fn tasks<'a>(
     world: &mut World<'_>,
-    arguments: &'a VerifyArguments,
+    asked: &'a Asked,
     repository: &Repository,
 ) -> Result<(Tasks<'a>, TagNames), Failure> {
     let resolver = repository.resolver().map_err(|error| unreadable(&error))?;
     let reader = repository.objects().map_err(|error| unreadable(&error))?.reader();
     let shallow = repository.shallow(None).map_err(|error| unreadable(&error))?;
-    let anchor = arguments.since.as_deref().map(|since| anchor(&resolver, since)).transpose()?;
-    if arguments.all {
-        let tips = repository.tips().map_err(|error| unreadable(&error))?;
+    let anchor = asked.since.as_deref().map(|since| anchor(&resolver, since)).transpose()?;
+    if asked.all {
+        let mut tips = repository.tips().map_err(|error| unreadable(&error))?;
+        // What we keep there speaks for itself, and its commits are by nobody.
+        tips.retain(|(name, _)| name != PROOFS);
         let mut names = TagNames::new();
         for (name, id) in &tips {
             if name.starts_with(b"refs/tags/") {
@@ -72,14 +74,14 @@ pub(super) fn tasks<'a>(
         return Ok((Box::new(finder.histories(tips.collect()).into_iter().map(Ok)), names));
     }
     let finder = Finder { resolver, reader, shallow, anchor };
-    let revisions: Vec<String> = if arguments.stdin {
+    let revisions: Vec<String> = if asked.stdin {
         read_list(world)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
-    } else if arguments.revisions.is_empty() {
+    } else if asked.revisions.is_empty() {
         vec!["HEAD".to_owned()]
     } else {
-        arguments.revisions.clone()
+        asked.revisions.clone()
     };
-    let listed = arguments.stdin;
+    let listed = asked.stdin;
     let tasks = revisions.into_iter().flat_map(move |revision| match finder.find(revision, listed) {
         Ok(tasks) => tasks.into_iter().map(Ok).collect(),
         Err(failure) => vec![Err(failure)],
@@ -111,7 +113,7 @@ fn anchor(resolver: &Resolver, since: &str) -> Result<ObjectId, Failure> {
     }
 }
 
-pub(super) fn unreadable(error: &dyn std::error::Error) -> Failure {
+pub(in crate::cli) fn unreadable(error: &dyn std::error::Error) -> Failure {
     Failure::new(error, "run 'git fsck' to see what is missing or damaged")
 }
 

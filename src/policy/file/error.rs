@@ -110,6 +110,12 @@ pub enum PolicyError {
         /// What is wrong with it.
         cause: PatternError,
     },
+    /// Not the id of a repository.
+    #[error("'repository' is '{0}', which is not one word of letters, digits and '-._~:/@+'")]
+    Repository(String),
+    /// A serial that nothing could come before.
+    #[error("'serial' has to be a whole number from 1 on")]
+    Serial,
     /// A star in an issuer or a subject.
     #[error("'{0}' holds a '*': issuers, subjects and principals are exact and know no patterns")]
     SignerPattern(String),

@@ -6,7 +6,8 @@ use super::{PolicyError, identity, line_of, rule, spelling::nearest};
 use crate::words::escape;
 
 /// The keys of each table; the first is the file itself.
-const KEYS: [&str; 6] = ["version", "other_refs", "instance", "openpgp_certificates", "identity", "rule"];
+const KEYS: [&str; 8] =
+    ["version", "repository", "serial", "other_refs", "instance", "openpgp_certificates", "identity", "rule"];
 const INSTANCE_KEYS: [&str; 3] = ["name", "trusted_root", "issuers"];
 const OPENPGP_CERTIFICATES_KEYS: [&str; 1] = ["file"];
 /// Every key against the table that it stands in, with its line.

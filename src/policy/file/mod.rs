@@ -27,6 +27,8 @@ use crate::words::escape;
 struct Document {
     #[expect(dead_code, reason = "checked before anything else is read")]
     version: i64,
+    repository: Option<String>,
+    serial: Option<u64>,
     other_refs: OtherRefs,
     #[serde(default)]
     instance: Vec<InstanceText>,
@@ -72,6 +74,13 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         return Err(PolicyError::MissingOtherRefs);
     }
     let document: Document = toml::from_str(text).map_err(syntax)?;
+
+    if let Some(id) = document.repository.as_ref().filter(|id| !is_repository_id(id)) {
+        return Err(PolicyError::Repository(escape(id)));
+    }
+    if document.serial == Some(0) {
+        return Err(PolicyError::Serial);
+    }
 
     let mut instance_names = BTreeSet::from([PUBLIC_GOOD.to_owned()]);
     let mut seen = BTreeSet::new();
@@ -135,6 +144,8 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         rules.push(rule);
     }
     Ok(Policy {
+        repository: document.repository,
+        serial: document.serial,
         instances,
         other_refs: document.other_refs,
         identities,
@@ -165,6 +176,16 @@ fn instance_entry(text: InstanceText) -> Result<InstanceEntry, PolicyError> {
         _ => PolicyError::Empty { key: "issuers", place: place() },
     })?;
     Ok(InstanceEntry { name, trusted_root, limits })
+}
+
+/// Whether `text` may be the id of a repository: one word without anything that a terminal, a setting or a
+/// path could read differently.
+#[must_use]
+pub fn is_repository_id(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/@+".contains(&byte);
+    (1..=200).contains(&text.len())
+        && text.bytes().all(plain)
+        && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
 }
 
 /// A name that looks like itself in every message, and not like the word that means "nobody".
@@ -219,6 +240,25 @@ mod tests {
             PolicyError::UnknownVersion("2".to_owned()),
             "and not an unknown key"
         );
+    }
+
+    #[test]
+    fn a_policy_may_say_for_which_repository_and_how_new_it_is() {
+        let with = |lines: &str| Policy::parse(&format!("version = 1\n{lines}\nother_refs = \"refuse\"\n"));
+        let policy = with("repository = \"example.com/a\"\nserial = 7").unwrap();
+        assert_eq!((policy.repository(), policy.serial()), (Some("example.com/a"), Some(7)));
+        assert_eq!((with("").unwrap().repository(), with("").unwrap().serial()), (None, None));
+        assert_eq!(with("serial = 0").unwrap_err(), PolicyError::Serial);
+        for serial in ["-1", "1.0", "\"1\"", "99999999999999999999"] {
+            assert!(
+                matches!(with(&format!("serial = {serial}")), Err(PolicyError::Syntax { .. })),
+                "{serial}"
+            );
+        }
+        for id in ["", "a b", "-a", "/a", "a\\tb", "a\\u202e", "ä", &"a".repeat(201)] {
+            let refused = with(&format!("repository = \"{id}\"")).unwrap_err();
+            assert!(matches!(refused, PolicyError::Repository(_)), "{id}");
+        }
     }
 
     #[test]

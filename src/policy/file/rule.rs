@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 16] = [
     "name",
     "refs",
     "commits",
@@ -24,6 +24,7 @@ pub(super) const KEYS: [&str; 15] = [
     "misnamed_tags",
     "tags_of_trees_and_blobs",
     "bases",
+    "time_not_proven",
     "anchor",
     "mode",
 ];
@@ -63,6 +64,8 @@ pub(super) struct RuleText {
     pub(super) tags_of_trees_and_blobs: Permission,
     #[serde(default)]
     pub(super) bases: Vec<String>,
+    #[serde(default)]
+    pub(super) time_not_proven: Permission,
     pub(super) anchor: Option<String>,
     #[serde(default)]
     pub(super) mode: Mode,
@@ -110,7 +113,17 @@ pub(super) fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, Po
         rewind: text.rewind,
         tags_of_trees_and_blobs: text.tags_of_trees_and_blobs,
     };
-    Ok(Rule { name, patterns, commits, tags, permissions, bases: text.bases, anchor, mode: text.mode })
+    Ok(Rule {
+        name,
+        patterns,
+        commits,
+        tags,
+        permissions,
+        bases: text.bases,
+        time_not_proven: text.time_not_proven,
+        anchor,
+        mode: text.mode,
+    })
 }
 
 fn signers(

@@ -1,6 +1,6 @@
 //! The Rekor v1 client against logs that are right, wrong and rude.
 
-use super::{RekorError, Submission, submit};
+use super::{Found, MAXIMUM_FOUND, RekorError, Submission, fetch, search, submit};
 use crate::{
     service::{
         base64,
@@ -130,4 +130,60 @@ fn incomplete_and_unreadable_answers_have_their_causes() {
         let result = submit(&quick_http(), &server.url, SUBMISSION);
         assert!(matches!(result, Err(RekorError::Unreadable(_))), "{result:?}");
     }
+}
+
+#[test]
+fn a_search_is_for_digest_and_certificate_both() {
+    let server = TestServer::new(|_, _| Answer::json(200, &serde_json::json!([UUID, UUID])));
+    let found = search(&quick_http(), &server.url, &[7; 32], b"certificate").unwrap();
+    assert_eq!(found, Found { ids: vec![UUID.to_owned()], more: false });
+    let request = &server.received()[0];
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/api/v1/index/retrieve"));
+    let pem = "-----BEGIN CERTIFICATE-----\nY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
+    assert_eq!(
+        request.json(),
+        serde_json::json!({
+            "hash": format!("sha256:{}", "07".repeat(32)),
+            "publicKey": {"format": "x509", "content": base64(pem.as_bytes())},
+            "operator": "and",
+        })
+    );
+}
+
+#[test]
+fn a_search_that_finds_thousands_gives_back_few_and_says_so() {
+    let ids: Vec<String> = (0..500).map(|number| format!("{number:080x}")).collect();
+    let server = TestServer::new(move |_, _| Answer::json(200, &serde_json::json!(ids)));
+    let found = search(&quick_http(), &server.url, &[7; 32], b"certificate").unwrap();
+    assert_eq!((found.ids.len(), found.more), (MAXIMUM_FOUND, true));
+}
+
+#[test]
+fn a_search_that_answers_anything_else_is_unreadable_or_a_refusal() {
+    for answer in [
+        serde_json::json!({}),
+        serde_json::json!([7]),
+        serde_json::json!(["../../x"]),
+        serde_json::json!([UUID, "\u{1b}[2J"]),
+    ] {
+        let server = TestServer::new(move |_, _| Answer::json(200, &answer));
+        let result = search(&quick_http(), &server.url, &[7; 32], b"certificate");
+        assert!(matches!(result, Err(RekorError::Unreadable(_))), "{result:?}");
+    }
+    let server = TestServer::new(|_, _| Answer::html(404));
+    let result = search(&quick_http(), &server.url, &[7; 32], b"certificate");
+    assert!(matches!(&result, Err(RekorError::Refused(refusal)) if refusal.status == 404), "{result:?}");
+}
+
+#[test]
+fn an_entry_is_fetched_as_the_log_writes_it() {
+    let spelled = b"{ \"whatever\" : 1 }".to_vec();
+    let answer = spelled.clone();
+    let server = TestServer::new(move |_, _| Answer::Full(200, String::new(), answer.clone()));
+    assert_eq!(fetch(&quick_http(), &server.url, UUID).unwrap(), Some(spelled));
+    assert_eq!(server.received()[0].path, format!("/api/v1/log/entries/{UUID}"));
+    let none = TestServer::new(|_, _| Answer::html(404));
+    assert_eq!(fetch(&quick_http(), &none.url, UUID).unwrap(), None);
+    let refused = TestServer::new(|_, _| Answer::html(403));
+    assert!(matches!(fetch(&quick_http(), &refused.url, UUID), Err(RekorError::Refused(_))));
 }

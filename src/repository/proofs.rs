@@ -1,0 +1,315 @@
+//! The ref that keeps what a log has said about objects: `refs/countersign/proofs`.
+//!
+//! Its commits' tree holds each answer as a blob under `ab/cdef….<blob>`: the object's id, its first two
+//! digits as a folder, and the id of the blob itself. So two answers never claim the same name, two such
+//! trees are merged by taking all of both, and an entry that lies about itself cannot stand in the place of
+//! one that doesn't. Whether an answer proves anything is for others to say.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use gix::{
+    bstr::{BStr, BString, ByteSlice},
+    objs::{
+        Kind, TreeRefIter,
+        tree::{EntryKind, EntryMode},
+    },
+};
+
+use super::{ObjectReadError, ObjectReader};
+use crate::object::{HashKind, ObjectId};
+
+/// The ref.
+pub const PROOFS: &str = "refs/countersign/proofs";
+
+/// The largest answer that is read, in bytes.
+pub const MAXIMUM_PROOF_BYTES: u64 = 64 * 1024;
+/// The most answers about one object that are read.
+pub const MAXIMUM_PROOFS_OF_AN_OBJECT: usize = 16;
+/// The most answers whose names are held in memory.
+const MAXIMUM_HELD: usize = 1_000_000;
+/// The most differences of two trees that are told.
+const MAXIMUM_CHANGES: usize = 100_000;
+
+/// An answer's name: which object it is about, and its blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProofName {
+    /// The object.
+    pub object: ObjectId,
+    /// The blob.
+    pub blob: ObjectId,
+}
+
+impl ProofName {
+    /// The path in the tree.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let (folder, name) = self.parts();
+        format!("{folder}/{name}")
+    }
+
+    pub(super) fn parts(&self) -> (String, String) {
+        let mut name = self.object.to_string();
+        let rest = name.split_off(2);
+        (name, format!("{rest}.{}", self.blob))
+    }
+
+    fn parse(hash: HashKind, folder: &BStr, name: &BStr, mode: EntryMode, blob: ObjectId) -> Option<Self> {
+        let (rest, stated) = name.split_once_str(".")?;
+        let object = ObjectId::from_hex(&[folder.as_bytes(), rest].concat()).ok()?;
+        let found = Self { object, blob };
+        // The one spelling of exactly this name.
+        let same = mode == EntryMode::from(EntryKind::Blob)
+            && object.kind() == hash
+            && stated == blob.to_string().as_bytes()
+            && found.parts().1.as_bytes() == name.as_bytes()
+            && found.parts().0.as_bytes() == folder.as_bytes();
+        same.then_some(found)
+    }
+}
+
+/// The answers that are kept in some commits of the ref. Shared freely between threads.
+#[derive(Default)]
+pub struct Proofs {
+    tips: Vec<Folders>,
+    held: AtomicUsize,
+    /// Why not all of it can be read.
+    trouble: Vec<String>,
+}
+
+/// The folders of one tree, each read when it is first needed.
+struct Folders {
+    folders: BTreeMap<u8, (ObjectId, OnceLock<Vec<ProofName>>)>,
+}
+
+impl Proofs {
+    /// What is kept in the trees of the commits `tips`. Whatever cannot be read is left out and told by
+    /// [`Self::trouble`]: less is proven then, never more.
+    #[must_use]
+    pub fn open(reader: &ObjectReader, tips: &[ObjectId]) -> Self {
+        let mut proofs = Self::default();
+        for tip in tips {
+            match Folders::open(reader, *tip) {
+                Ok(folders) => proofs.tips.push(folders),
+                Err(error) => proofs.trouble.push(error.to_string()),
+            }
+        }
+        proofs
+    }
+
+    /// Why not all of it can be read.
+    #[must_use]
+    pub fn trouble(&self) -> &[String] {
+        &self.trouble
+    }
+
+    /// The answers about `object`, at most [`MAXIMUM_PROOFS_OF_AN_OBJECT`]; what cannot be read is none.
+    #[must_use]
+    pub fn of(&self, reader: &ObjectReader, object: &ObjectId) -> Vec<Vec<u8>> {
+        let mut names = BTreeSet::new();
+        for tip in &self.tips {
+            names.extend(tip.of(reader, object, &self.held));
+        }
+        let read = |name: ProofName| read_blob(reader, name.blob).ok();
+        names.into_iter().take(MAXIMUM_PROOFS_OF_AN_OBJECT).filter_map(read).collect()
+    }
+}
+
+impl Folders {
+    fn open(reader: &ObjectReader, tip: ObjectId) -> Result<Self, ObjectReadError> {
+        let mut folders = BTreeMap::new();
+        for (name, mode, id) in entries(reader, tree_of(reader, tip)?)? {
+            if let (true, Some(number)) = (mode.is_tree(), folder_number(name.as_ref())) {
+                folders.insert(number, (id, OnceLock::new()));
+            }
+        }
+        Ok(Self { folders })
+    }
+
+    fn of(&self, reader: &ObjectReader, object: &ObjectId, held: &AtomicUsize) -> Vec<ProofName> {
+        let number = object.as_slice()[0];
+        let Some((tree, names)) = self.folders.get(&number) else { return Vec::new() };
+        let names = names.get_or_init(|| {
+            let folder = BString::from(format!("{number:02x}"));
+            let entries = entries(reader, *tree).unwrap_or_default();
+            let parse = |(name, mode, blob): (BString, EntryMode, ObjectId)| {
+                ProofName::parse(reader.hash(), folder.as_ref(), name.as_ref(), mode, blob)
+            };
+            let mut names: Vec<ProofName> = entries.into_iter().filter_map(parse).collect();
+            if held.fetch_add(names.len(), Ordering::Relaxed) + names.len() > MAXIMUM_HELD {
+                names = Vec::new();
+            }
+            names.sort_unstable();
+            names
+        });
+        let start = names.partition_point(|name| name.object < *object);
+        names[start..].iter().take_while(|name| name.object == *object).copied().collect()
+    }
+}
+
+/// How one commit of the ref differs from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProofChange {
+    /// An answer was added.
+    Added(ProofName),
+    /// Something that was there is not, or is something else; its path.
+    Removed(BString),
+    /// Something was added that is no answer under its own name; its path.
+    Strange(BString),
+}
+
+/// How the tree of `new` differs from that of `old`: what was added first, at most a fixed number of each.
+/// `None` where there is more.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn proof_changes(
+    reader: &ObjectReader,
+    old: Option<ObjectId>,
+    new: ObjectId,
+) -> Result<Option<Vec<ProofChange>>, ObjectReadError> {
+    type Tree = BTreeMap<BString, (EntryMode, ObjectId)>;
+    let read = |tree: Option<ObjectId>| -> Result<Tree, ObjectReadError> {
+        let Some(tree) = tree else { return Ok(Tree::new()) };
+        Ok(entries(reader, tree)?.into_iter().map(|(name, mode, id)| (name, (mode, id))).collect())
+    };
+    let old_root = read(old.map(|old| tree_of(reader, old)).transpose()?)?;
+    let new_root = read(Some(tree_of(reader, new)?))?;
+    let mut changes: Vec<ProofChange> = old_root
+        .keys()
+        .filter(|name| !new_root.contains_key(*name))
+        .cloned()
+        .map(ProofChange::Removed)
+        .collect();
+    for (folder, (mode, id)) in &new_root {
+        let before = old_root.get(folder);
+        if before == Some(&(*mode, *id)) {
+            continue;
+        }
+        if folder_number(folder.as_ref()).is_none() || !mode.is_tree() {
+            changes.push(ProofChange::Strange(folder.clone()));
+            continue;
+        }
+        let path = |name: &BString| BString::from([folder.as_slice(), b"/", name].concat());
+        let (before, after) = match before {
+            Some((mode, _)) if !mode.is_tree() => {
+                changes.push(ProofChange::Removed(folder.clone()));
+                continue;
+            }
+            before => (read(before.map(|(_, id)| *id))?, read(Some(*id))?),
+        };
+        changes.extend(
+            before
+                .iter()
+                .filter(|(name, entry)| after.get(*name) != Some(entry))
+                .map(|(name, _)| ProofChange::Removed(path(name))),
+        );
+        for (name, (mode, blob)) in after.iter().filter(|(name, _)| !before.contains_key(*name)) {
+            let parsed = ProofName::parse(reader.hash(), folder.as_ref(), name.as_ref(), *mode, *blob);
+            changes.push(parsed.map_or_else(|| ProofChange::Strange(path(name)), ProofChange::Added));
+        }
+        if changes.len() > MAXIMUM_CHANGES {
+            return Ok(None);
+        }
+    }
+    Ok(Some(changes))
+}
+
+/// The bytes of an answer.
+///
+/// # Errors
+/// It is missing, damaged, too large, or no blob.
+pub fn read_blob(reader: &ObjectReader, blob: ObjectId) -> Result<Vec<u8>, ObjectReadError> {
+    let unreadable = |reason: String| ObjectReadError::Unreadable { id: blob, reason };
+    match reader.header(blob)? {
+        (Kind::Blob, size) if size <= MAXIMUM_PROOF_BYTES => Ok(reader.read(blob)?.bytes),
+        (Kind::Blob, size) => Err(unreadable(format!("{size} bytes are too many for an answer of a log"))),
+        (kind, _) => Err(unreadable(format!("it is a {kind}"))),
+    }
+}
+
+/// The tree of a commit.
+pub(super) fn tree_of(reader: &ObjectReader, commit: ObjectId) -> Result<ObjectId, ObjectReadError> {
+    let object = reader.read(commit)?;
+    let unreadable = |reason: String| ObjectReadError::Unreadable { id: commit, reason };
+    if object.kind != Kind::Commit {
+        return Err(unreadable(format!("it is a {}", object.kind)));
+    }
+    crate::object::Commit::parse(reader.hash(), &object.bytes)
+        .map(|commit| commit.tree)
+        .map_err(|error| unreadable(error.to_string()))
+}
+
+/// Everything in a tree.
+pub(super) fn entries(
+    reader: &ObjectReader,
+    tree: ObjectId,
+) -> Result<Vec<(BString, EntryMode, ObjectId)>, ObjectReadError> {
+    let object = reader.read(tree)?;
+    let unreadable = |reason: String| ObjectReadError::Unreadable { id: tree, reason };
+    if object.kind != Kind::Tree {
+        return Err(unreadable(format!("it is a {}", object.kind)));
+    }
+    let entries = TreeRefIter::from_bytes(&object.bytes, reader.hash());
+    entries
+        .map(|entry| entry.map(|entry| (entry.filename.to_owned(), entry.mode, entry.oid.to_owned())))
+        .collect::<Result<_, _>>()
+        .map_err(|error| unreadable(error.to_string()))
+}
+
+fn folder_number(name: &BStr) -> Option<u8> {
+    let lower = name.len() == 2 && name.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let text = name.to_str().ok().filter(|_| lower)?;
+    u8::from_str_radix(text, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::tests::Scratch;
+
+    #[test]
+    fn a_name_has_one_spelling() {
+        let (object, blob) =
+            (ObjectId::from_bytes_or_panic(&[0xab; 20]), ObjectId::from_bytes_or_panic(&[1; 20]));
+        let parse = |folder: &str, name: &str, mode: gix::objs::tree::EntryKind| {
+            ProofName::parse(HashKind::Sha1, folder.into(), name.into(), mode.into(), blob)
+        };
+        let file = gix::objs::tree::EntryKind::Blob;
+        let name = format!("{}.{}", "ab".repeat(19), "01".repeat(20));
+        assert_eq!(parse("ab", &name, file), Some(ProofName { object, blob }));
+        assert_eq!(parse("ab", &name, file).unwrap().path(), format!("ab/{name}"));
+        for (folder, name, kind) in [
+            ("ab", name.clone(), gix::objs::tree::EntryKind::Link),
+            ("ab", name.clone(), gix::objs::tree::EntryKind::BlobExecutable),
+            ("AB", name.clone(), file),
+            ("ab", name.to_uppercase(), file),
+            ("a", format!("b{name}"), file),
+            ("ab", name.replace("01", "02"), file),
+            ("ab", "ab".repeat(19), file),
+            ("ab", format!("{name}.x"), file),
+            ("ab", format!("{}.{}", "ab".repeat(31), "01".repeat(20)), file),
+        ] {
+            assert_eq!(parse(folder, &name, kind), None, "{folder}/{name}");
+        }
+    }
+
+    #[test]
+    fn no_more_of_an_object_are_read_than_the_bound() {
+        let scratch = Scratch::new(&[]);
+        let one = scratch.commit("one");
+        let author = crate::repository::Author { name: "a".to_owned(), email: "a".to_owned(), time: 0 };
+        let mut proofs: Vec<_> = (0..40_u8).map(|number| (one, vec![number])).collect();
+        proofs.push((one, vec![0; 1 << 17]));
+        scratch.open().add_proofs(&proofs, &author).unwrap();
+        let reader = scratch.open().objects().unwrap().reader();
+        let kept = Proofs::open(&reader, &[scratch.id(PROOFS)]).of(&reader, &one);
+        assert!((MAXIMUM_PROOFS_OF_AN_OBJECT - 1..=MAXIMUM_PROOFS_OF_AN_OBJECT).contains(&kept.len()));
+        assert!(kept.iter().all(|bytes| bytes.len() as u64 <= MAXIMUM_PROOF_BYTES));
+    }
+}
