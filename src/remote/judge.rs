@@ -1,17 +1,17 @@
 //! What a remote says of its refs, judged by the gate against what is remembered of it.
 
-use std::{collections::BTreeMap, io::Write};
+use std::{collections::BTreeMap, io::Write, rc::Rc};
 
 use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::Memory;
 use crate::{
     hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Standing, Update},
-    object::ObjectId,
+    object::{HashKind, ObjectId},
     policy::{Cause, Event, Policy, Refusal, Subject},
-    repository::{Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits},
+    repository::{ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits},
     verify::Verifier,
-    words::escape_bytes,
+    words::{Failure, escape_bytes},
 };
 
 /// How often what is left is judged again without the refs that were refused.
@@ -29,6 +29,29 @@ pub struct Basis {
     /// SHA-256 over all that decides: a refusal is remembered only as long as it would be made again.
     pub digest: [u8; 32],
 }
+
+/// Where what a remote is judged by comes from.
+pub enum Origin<'a> {
+    /// It is at hand.
+    Given(Rc<Basis>),
+    /// The remote itself keeps it in a ref, and something else vouches for that.
+    InRef(PolicyInRef<'a>),
+    /// The user takes whatever the remote serves.
+    Nobody,
+}
+
+/// A policy that a remote keeps in a ref.
+pub struct PolicyInRef<'a> {
+    /// The full name of the ref.
+    pub reference: BString,
+    /// The hash that names its commits.
+    pub hash: HashKind,
+    /// Reads the policy of a commit, if it is believed: the objects behind the commit can be read.
+    pub read: ReadPolicy<'a>,
+}
+
+/// See [`PolicyInRef::read`].
+pub type ReadPolicy<'a> = Box<dyn Fn(&ObjectReader, ObjectId) -> Result<Basis, Failure> + 'a>;
 
 /// A ref that is refused, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! ```text
 //! <state>/countersign/remotes/<sha-256 of the key>/memory      one line for each fact, replaced as a whole
 //!                                                  accepted/   tips that count as bases, as a hook keeps them
+//!                                                  policy-*/   the policy that the remote keeps itself
 //! ```
 //!
 //! The memory of a remote is the user's, not a clone's: what one clone was shown binds all of them.
@@ -18,7 +19,12 @@ use std::{
 
 use gix::bstr::{BString, ByteSlice as _};
 
-use crate::{encoding::sha256, hook::AcceptedTips, object::ObjectId};
+use super::quarantine::make_repository;
+use crate::{
+    encoding::sha256,
+    hook::AcceptedTips,
+    object::{HashKind, ObjectId},
+};
 
 /// The largest memory that is read, in bytes.
 const MAXIMUM_BYTES: u64 = 1024 * 1024 * 1024;
@@ -273,6 +279,21 @@ impl Store {
     #[must_use]
     pub fn tips(&self, key: &str) -> AcceptedTips {
         AcceptedTips::new(&self.place(key))
+    }
+
+    /// A repository for the policy that the remote keeps itself; its objects are those of every policy
+    /// that it was seen with.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn policy_repository(&self, key: &str, hash: HashKind) -> io::Result<PathBuf> {
+        let folder = self.place(key);
+        make_folder(&folder)?;
+        let git_dir = folder.join(format!("policy-{hash}.git"));
+        if !git_dir.join("HEAD").exists() {
+            make_repository(&git_dir, hash)?;
+        }
+        Ok(git_dir)
     }
 
     fn place(&self, key: &str) -> PathBuf {

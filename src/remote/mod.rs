@@ -20,7 +20,7 @@ mod transport;
 
 pub use address::{Address, AddressError, AddressPattern, PREFIX};
 pub use advertisement::{Advertisement, AdvertisementError, Head};
-pub use judge::Basis;
+pub use judge::{Basis, Origin, PolicyInRef, ReadPolicy};
 pub use memory::{Held, Memory, MemoryError, Store};
 pub use protocol::{Command, ProtocolError, PushLine};
 pub use quarantine::Quarantine;

@@ -90,10 +90,10 @@ impl Session<'_> {
                 others.map(|(line, _)| (line.destination.clone(), Some("atomic push failed".to_owned()))),
             );
         }
-        let context = self.context;
+        let (context, basis) = (self.context, self.basis()?);
         let updates: Vec<Update> = sent.iter().map(|(_, update)| update.clone()).collect();
         let mut judged = Judged { accepted: updates.clone(), ..Judged::default() };
-        if let Some(basis) = &context.basis {
+        if let Some(basis) = &basis {
             let there = OverThere { refs: &self.listed };
             let shallow = repository.shallow(None);
             let shallow =
@@ -117,7 +117,7 @@ impl Session<'_> {
         }
         if !sent.is_empty() {
             told.append(&mut self.send(&sent)?);
-            if let Some(basis) = context.basis.as_ref().filter(|_| !self.options.push.dry_run) {
+            if let Some(basis) = basis.as_ref().filter(|_| !self.options.push.dry_run) {
                 judged.accepted.retain(|update| told.get(update.reference.as_bstr()) == Some(&None));
                 let is_there =
                     |tip: &ObjectId| judged.accepted.iter().any(|update| update.wanted == Some(*tip));

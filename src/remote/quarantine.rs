@@ -31,20 +31,10 @@ impl Quarantine {
         let into = repository.common_dir().join("objects");
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&into)?;
         let git_dir = folder.path();
-        for name in ["objects/info", "objects/pack", "refs"] {
-            fs::create_dir_all(git_dir.join(name))?;
-        }
-        fs::write(git_dir.join("HEAD"), "ref: refs/heads/none\n")?;
+        make_repository(git_dir, repository.hash())?;
         // Relative to the quarantine's own objects; no quoting is needed for whatever lies above.
         fs::write(git_dir.join("objects/info/alternates"), "../..\n")?;
-        let format = match repository.hash() {
-            HashKind::Sha256 => {
-                "[core]\n\trepositoryFormatVersion = 1\n[extensions]\n\tobjectFormat = sha256\n"
-            }
-            _ => "[core]\n\trepositoryFormatVersion = 0\n",
-        };
-        let mut config = fs::File::create(git_dir.join("config"))?;
-        config.write_all(format.as_bytes())?;
+        let mut config = fs::OpenOptions::new().append(true).open(git_dir.join("config"))?;
         config.write_all(b"[include]\n\tpath = \"")?;
         let path = gix::path::into_bstr(repository.common_dir().join("config"))
             .map_err(|_| io::Error::other("the path of the repository is no text"))?;
@@ -69,12 +59,6 @@ impl Quarantine {
     #[must_use]
     pub fn objects(&self) -> PathBuf {
         self.folder.path().join("objects")
-    }
-
-    /// Whether what was fetched is cut off somewhere.
-    #[must_use]
-    pub fn is_shallow(&self) -> bool {
-        self.folder.path().join("shallow").exists()
     }
 
     /// How many bytes have arrived so far, as a sign of life.
@@ -118,6 +102,23 @@ impl Quarantine {
         }
         Ok(())
     }
+}
+
+/// Make a bare repository without refs in the folder `git_dir`.
+///
+/// # Errors
+/// A file cannot be written.
+pub(super) fn make_repository(git_dir: &Path, hash: HashKind) -> io::Result<()> {
+    for name in ["objects/info", "objects/pack", "refs"] {
+        fs::create_dir_all(git_dir.join(name))?;
+    }
+    let format = match hash {
+        HashKind::Sha256 => "[core]\n\trepositoryFormatVersion = 1\n[extensions]\n\tobjectFormat = sha256\n",
+        _ => "[core]\n\trepositoryFormatVersion = 0\n",
+    };
+    fs::write(git_dir.join("config"), format!("{format}[core]\n\tbare = true\n"))?;
+    // Only with this file is it a repository.
+    fs::write(git_dir.join("HEAD"), "ref: refs/heads/none\n")
 }
 
 #[cfg(test)]

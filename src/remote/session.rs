@@ -7,13 +7,14 @@ use std::{
     collections::{BTreeMap, HashMap},
     io::{BufRead, Write},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use gix::bstr::{BString, ByteSlice as _};
 
 use super::{
     Advertisement, Basis, Head, Memory, MemoryError, Quarantine, Store, Transport, Work,
-    judge::{self, Judge, Judged, RefusedRef, Remembered},
+    judge::{self, Judge, Judged, Origin, RefusedRef, Remembered},
     protocol::{self, Command},
 };
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// Everything that the helper acts on, as values.
-pub struct Context {
+pub struct Context<'a> {
     /// What starts git's own transports.
     pub transport: Transport,
     /// `GIT_DIR`; `ls-remote` may have none.
@@ -36,8 +37,8 @@ pub struct Context {
     pub is_partial: bool,
     /// `GIT_ALTERNATE_OBJECT_DIRECTORIES`.
     pub alternates: Vec<PathBuf>,
-    /// What the remote is judged by; `None` where the user takes whatever it serves.
-    pub basis: Option<Basis>,
+    /// What the remote is judged by.
+    pub origin: Origin<'a>,
     /// What is remembered.
     pub store: Store,
     /// A held ref ends every fetch.
@@ -59,7 +60,9 @@ pub(super) struct Options {
 
 /// One run of the helper.
 pub(super) struct Session<'a> {
-    pub(super) context: &'a Context,
+    pub(super) context: &'a Context<'a>,
+    /// What the remote is judged by, once that is known.
+    basis: Option<Rc<Basis>>,
     pub(super) options: Options,
     pub(super) memory: Memory,
     /// The value that was listed for each ref.
@@ -70,10 +73,15 @@ pub(super) struct Session<'a> {
 }
 
 /// Answer git's commands until it has no more; the exit status.
-pub fn run(context: &Context, input: &mut dyn BufRead, output: &mut dyn Write, words: &mut dyn Write) -> u8 {
+pub fn run(
+    context: &Context<'_>,
+    input: &mut dyn BufRead,
+    output: &mut dyn Write,
+    words: &mut dyn Write,
+) -> u8 {
     let memory = Memory::new(context.transport.address.key());
     let (options, listed) = (Options::default(), HashMap::new());
-    let mut session = Session { context, options, memory, listed, head: None, words };
+    let mut session = Session { context, basis: None, options, memory, listed, head: None, words };
     match session.converse(input, output) {
         Ok(()) => 0,
         Err(failure) => {
@@ -172,9 +180,9 @@ impl Session<'_> {
     fn list(&mut self, for_push: bool) -> Result<Vec<u8>, Failure> {
         let advertised = self.advertisement()?;
         let hash = advertised.hash();
-        let context = self.context;
-        self.listed = match &context.basis {
-            Some(basis) if !for_push => self.choose(basis, &advertised)?,
+        self.basis = self.read_basis(&advertised)?;
+        self.listed = match self.basis.clone() {
+            Some(basis) if !for_push => self.choose(&basis, &advertised)?,
             _ => advertised.refs.iter().map(|(name, id)| (name.clone(), *id)).collect(),
         };
         let mut answer = Vec::new();
@@ -376,11 +384,11 @@ impl Session<'_> {
                 "see to the repository's permissions",
             )
         })?;
-        self.download(wanted, &quarantine)?;
-        let context = self.context;
-        if let Some(basis) = &context.basis {
+        let ids = wanted.iter().map(|(id, _)| *id).collect();
+        self.download(ids, quarantine.git_dir(), quarantine.objects())?;
+        if let Some(basis) = self.basis()? {
             let objects = self.objects(&repository, Some(&quarantine.objects()))?;
-            self.take(basis, &repository, &objects, updates, |judged| {
+            self.take(&basis, &repository, &objects, updates, |judged| {
                 // Nothing is taken of a fetch of which something is refused, so nothing is accepted either.
                 if !judged.refused.is_empty() {
                     judged.accepted.clear();
@@ -398,6 +406,7 @@ impl Session<'_> {
 
     /// What is to be judged so that `wanted` may be taken.
     fn updates(&self, wanted: &[(ObjectId, BString)]) -> Result<Vec<Update>, Failure> {
+        let basis = self.basis()?;
         let mut updates = BTreeMap::new();
         for (id, name) in wanted {
             let name = self.head.as_ref().filter(|_| name == "HEAD").unwrap_or(name);
@@ -410,9 +419,7 @@ impl Session<'_> {
                 ));
             }
             let claimed = self.memory.accepted.get(name).copied();
-            let is_free = self
-                .context
-                .basis
+            let is_free = basis
                 .as_ref()
                 .is_none_or(|basis| matches!(basis.policy.governing(name), Governing::Accepted));
             if claimed != Some(*id) && !is_free {
@@ -423,11 +430,57 @@ impl Session<'_> {
         Ok(updates.into_values().collect())
     }
 
+    /// What the remote is judged by; nothing where the user takes whatever it serves.
+    pub(super) fn basis(&self) -> Result<Option<Rc<Basis>>, Failure> {
+        match (&self.context.origin, &self.basis) {
+            (Origin::Nobody, _) => Ok(None),
+            (_, Some(basis)) => Ok(Some(Rc::clone(basis))),
+            (_, None) => Err(Failure::new(
+                "git has not asked for the refs before it takes or sends any",
+                "the version of git at hand may be too new or too old for this program",
+            )),
+        }
+    }
+
+    /// What the remote is judged by, got from the remote where it is kept there.
+    fn read_basis(&mut self, advertised: &Advertisement) -> Result<Option<Rc<Basis>>, Failure> {
+        let kept = match &self.context.origin {
+            Origin::Nobody => return Ok(None),
+            Origin::Given(basis) => return Ok(Some(Rc::clone(basis))),
+            Origin::InRef(kept) => kept,
+        };
+        let name = escape_bytes(&kept.reference);
+        let tip = *advertised.refs.get(&kept.reference).ok_or_else(|| {
+            Failure::new(
+                format!("the remote has no ref '{name}', where its policy has to be"),
+                "ask whoever keeps the remote; nothing is taken without its policy",
+            )
+        })?;
+        let unusable = |error: &dyn std::fmt::Display| {
+            let hint = "see to the state folder and its permissions";
+            Failure::new(format!("the policy of the remote cannot be kept: {error}"), hint)
+        };
+        let made = self.context.store.policy_repository(self.key(), kept.hash);
+        let git_dir = made.map_err(|error| unusable(&error))?;
+        let objects = git_dir.join("objects");
+        let open =
+            || Objects::open(kept.hash, std::slice::from_ref(&objects)).map_err(|error| unusable(&error));
+        if tip.kind() == kept.hash && open()?.reader().kind(tip).is_err() {
+            self.download(vec![tip], &git_dir, objects.clone())?;
+        }
+        (kept.read)(&open()?.reader(), tip).map(|basis| Some(Rc::new(basis)))
+    }
+
     /// Have git fetch the wanted objects, by their ids and into no ref.
-    fn download(&mut self, wanted: &[(ObjectId, BString)], quarantine: &Quarantine) -> Result<(), Failure> {
-        let mut ids: Vec<String> = wanted.iter().map(|(id, _)| format!("{id}\n")).collect();
-        ids.sort();
-        ids.dedup();
+    fn download(
+        &mut self,
+        mut wanted: Vec<ObjectId>,
+        git_dir: &Path,
+        objects: PathBuf,
+    ) -> Result<(), Failure> {
+        wanted.sort();
+        wanted.dedup();
+        let input: String = wanted.iter().map(|id| format!("{id}\n")).collect();
         let progress: &[&str] = if self.options.progress { &["--progress"] } else { &["--quiet"] };
         let family = self.options.family;
         // As git clones.
@@ -446,15 +499,15 @@ impl Session<'_> {
             whole_packs.iter().copied().chain(options).chain(["--", name]).map(Into::into).collect()
         };
         let work = Work {
-            git_dir: Some(quarantine.git_dir()),
-            input: ids.concat().into_bytes(),
-            grows: Some(quarantine.objects()),
+            git_dir: Some(git_dir),
+            input: input.into_bytes(),
+            grows: Some(objects),
             // It is told by the git that asks.
             unsaid: &["From ", " * branch "],
         };
         let answer = self.context.transport.run(arguments, work, self.words).map_err(unreachable)?;
         answer.good("fetch from").map_err(unreachable)?;
-        if quarantine.is_shallow() {
+        if git_dir.join("shallow").exists() {
             return Err(Failure::new(
                 "the history on the remote is cut off, and cannot be judged",
                 "have whoever keeps the remote make it whole",

@@ -1,40 +1,53 @@
-//! Which policy counts for an address, by protected configuration alone.
+//! Which policy counts for an address, by protected configuration alone: a file, or what the remote itself
+//! keeps in a ref as far as a pin vouches for it.
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use crate::{
     cli::{
         World,
+        policy::source::{POLICY, followed_to},
         settings::{self, Standing},
         trust::roots,
     },
     encoding::sha256,
-    remote::{Address, AddressPattern, Basis, Memory, PREFIX},
-    repository::{Configuration, Scopes},
+    object::ObjectId,
+    remote::{Address, AddressPattern, Basis, Memory, Origin, PREFIX, PolicyInRef},
+    repository::{Configuration, ObjectReader, Scope, Scopes},
+    trust::Pin,
     verify::Verifier,
     words::Failure,
 };
 
-/// What `address` is judged by; nothing where the user has said that it is taken unverified.
-pub(super) fn basis(
-    world: &World<'_>,
-    configuration: &Configuration,
+/// What names a policy for an address.
+enum Named {
+    File(PathBuf),
+    Pin(Scope, Pin),
+}
+
+/// What `address` is judged by.
+pub(super) fn origin<'w>(
+    world: &'w World<'w>,
+    configuration: &'w Configuration,
     address: &Address,
     memory: &Memory,
-) -> Result<Option<Basis>, Failure> {
+) -> Result<Origin<'w>, Failure> {
     let file = match named(world, configuration, address)? {
-        Some(file) => file,
-        None if memory.is_unverified => return Ok(None),
-        None => settings::path(world, configuration, "countersign.policy")?.ok_or_else(|| {
+        Some(Named::Pin(scope, pin)) => return Ok(in_ref(world, configuration, scope, pin)),
+        Some(Named::File(file)) => file,
+        None if memory.is_unverified => return Ok(Origin::Nobody),
+        None => settings::path(world, configuration, POLICY)?.ok_or_else(|| {
             let place = address.key();
             Failure::new(
                 format!("no policy says who may change what in '{address}'"),
                 format!(
-                    "pin one with 'git config --global \"countersign.{place}.policy\" /PATH/policy.toml'; \
-                     'countersign policy init' writes a first one"
+                    "name a file with 'git config --global \"countersign.{place}.policy\" FILE', which \
+                     'countersign policy init' writes, or what the remote keeps with 'git config --global \
+                     \"countersign.{place}.policyPin\" \"REPOSITORY-ID REF COMMIT\"'"
                 ),
             )
             .hint(format!(
@@ -42,39 +55,70 @@ pub(super) fn basis(
             ))
         })?,
     };
-    read(world, configuration, &file).map(Some)
+    let trust = settings::policy_trust(world, configuration, &file)?;
+    let beside = file.parent().unwrap_or(Path::new(""));
+    let certificates = |path: &str| fs::read(beside.join(path)).unwrap_or_default();
+    basis(world, configuration, trust, &certificates).map(|basis| Origin::Given(Rc::new(basis)))
 }
 
-/// The policy of the longest pattern that covers `address`.
+/// What the remote keeps in the ref of `pin`.
+fn in_ref<'w>(world: &'w World<'w>, configuration: &'w Configuration, scope: Scope, pin: Pin) -> Origin<'w> {
+    let (reference, hash) = (pin.reference.as_str().into(), pin.root.kind());
+    let read = move |reader: &ObjectReader, tip: ObjectId| {
+        let (followed, source) = followed_to(world, configuration, reader, (scope, &pin), tip)?;
+        let trust = settings::by_policy(world, configuration, followed.into_trust(), source)?;
+        // They stand in the commit, whose id is among what decides.
+        basis(world, configuration, trust, &|_| Vec::new())
+    };
+    Origin::InRef(PolicyInRef { reference, hash, read: Box::new(read) })
+}
+
+/// What the longest pattern that covers `address` names.
 fn named(
     world: &World<'_>,
     configuration: &Configuration,
     address: &Address,
-) -> Result<Option<PathBuf>, Failure> {
+) -> Result<Option<Named>, Failure> {
     let mut best: Option<(usize, String)> = None;
     for subsection in configuration.subsections("countersign", Scopes::Protected) {
-        let key = format!("countersign.{subsection}.policy");
-        if configuration.get(&key, Scopes::Protected).is_none() {
-            continue;
+        let keys = ["policy", "policyPin"].map(|name| format!("countersign.{subsection}.{name}"));
+        let mut set = keys.iter().filter(|key| configuration.get(key, Scopes::Protected).is_some());
+        let (Some(key), other) = (set.next(), set.next()) else { continue };
+        if let Some(other) = other {
+            return Err(Failure::new(
+                format!("'{key}' and '{other}' are both set"),
+                "leave one of them, so that it is clear which policy counts",
+            ));
         }
         let pattern = AddressPattern::parse(&subsection.to_string()).map_err(|error| {
             Failure::new(
                 format!("'{key}' is set for no address: {error}"),
-                "write it as 'countersign.URL.policy'",
+                "write the address, or the part of it that ends before a slash, between 'countersign.' and the last dot",
             )
         })?;
         if pattern.covers(address) && best.as_ref().is_none_or(|(length, _)| pattern.len() >= *length) {
-            best = Some((pattern.len(), key));
+            best = Some((pattern.len(), key.clone()));
         }
     }
-    match best {
-        Some((_, key)) => settings::path(world, configuration, &key),
-        None => Ok(None),
+    let Some((_, key)) = best else { return Ok(None) };
+    if !key.ends_with(".policyPin") {
+        return Ok(settings::path(world, configuration, &key)?.map(Named::File));
     }
+    let Some((scope, value)) = configuration.get_all(&key, Scopes::Protected).pop() else { return Ok(None) };
+    let pin = Pin::parse(&value.to_string()).map_err(|error| {
+        Failure::new(format!("'{key}' is no pin: {error}"), "write it as 'countersign policy pin' prints it")
+    })?;
+    Ok(Some(Named::Pin(scope, pin)))
 }
 
-fn read(world: &World<'_>, configuration: &Configuration, file: &Path) -> Result<Basis, Failure> {
-    let trust = settings::policy_trust(world, configuration, file)?;
+/// What `trust` comes to for a judge; `certificates` has the bytes of a file that the policy names.
+fn basis(
+    world: &World<'_>,
+    configuration: &Configuration,
+    trust: settings::Trust,
+    certificates: &dyn Fn(&str) -> Vec<u8>,
+) -> Result<Basis, Failure> {
+    let source = trust.source.clone().unwrap_or_default();
     let maximum_age = roots::maximum_age(configuration)?;
     for facts in &trust.roots {
         if let Some(maximum) = maximum_age.filter(|maximum| facts.days(world.now) > *maximum) {
@@ -92,28 +136,22 @@ fn read(world: &World<'_>, configuration: &Configuration, file: &Path) -> Result
     for identity in named.flat_map(|identity| &identity.keyless) {
         if trust.standing(identity) == Standing::NotBelieved {
             return Err(Failure::new(
-                format!(
-                    "the policy '{}' names '{}', {}",
-                    file.display(),
-                    identity.subject,
-                    settings::NOT_BELIEVED
-                ),
+                format!("the {source} names '{}', {}", identity.subject, settings::NOT_BELIEVED),
                 "have the policy or the limits in your configuration changed",
             ));
         }
     }
     let revocations = settings::ssh_revocations(world, configuration)?;
-    let policy = trust.policy.ok_or_else(|| {
-        Failure::new(format!("there is no policy in '{}'", file.display()), "see to the file")
-    })?;
-    let mut decides = trust.source.unwrap_or_default().into_bytes();
+    let policy = trust
+        .policy
+        .ok_or_else(|| Failure::new(format!("the {source} holds no policy"), "see to where it is kept"))?;
+    let mut decides = source.into_bytes();
     for instance in &trust.instances {
         decides.extend(instance.name().as_bytes());
         decides.extend(instance.digest());
     }
-    for certificates in policy.openpgp_certificates() {
-        let beside = file.parent().map(|folder| folder.join(certificates)).unwrap_or_default();
-        decides.extend(sha256(&[&fs::read(beside).unwrap_or_default()]));
+    for path in policy.openpgp_certificates() {
+        decides.extend(sha256(&[&certificates(path)]));
     }
     let verifier =
         Verifier::new(trust.instances).with_openpgp(trust.openpgp).with_ssh_revocations(revocations);

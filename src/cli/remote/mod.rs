@@ -8,7 +8,7 @@ mod basis;
 mod protect;
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader},
     path::PathBuf,
     time::Duration,
 };
@@ -18,7 +18,7 @@ pub(super) use protect::run as protect;
 
 use super::{Outcome, World, exit, settings};
 use crate::{
-    remote::{self, Address, Context, DEPTH, Memory, MemoryError, PREFIX, Store, Transport},
+    remote::{self, Address, Context, DEPTH, Memory, MemoryError, Origin, PREFIX, Store, Transport},
     repository::{Configuration, Scopes, parse_object_directories},
     words::{Failure, escape, escape_bytes},
 };
@@ -29,10 +29,33 @@ const PATIENCE: u64 = 600;
 
 /// The remote helper, as git starts it: with the name of the remote and its address.
 pub fn run_helper(world: &mut World<'_>) -> u8 {
-    let context = context(world);
+    // What decides is read while git is spoken with, and speaks with nobody itself.
+    let (mut nothing, mut nowhere, mut silence) = (io::empty(), io::sink(), io::sink());
+    let aside = World {
+        arguments: world.arguments.clone(),
+        environment: world.environment.clone(),
+        directory: world.directory.clone(),
+        program: world.program.clone(),
+        now: world.now,
+        terminals: world.terminals,
+        stdin: &mut nothing,
+        stdout: &mut nowhere,
+        stderr: &mut silence,
+    };
+    let configuration = settings::configuration(&aside);
+    let context = match &configuration {
+        Ok(configuration) => context(&aside, configuration),
+        Err(failure) => Err(failure.clone()),
+    };
     let mut input = BufReader::new(&mut *world.stdin);
     match context {
-        Ok(context) => remote::run(&context, &mut input, world.stdout, world.stderr),
+        Ok(context) => {
+            if matches!(context.origin, Origin::Nobody) {
+                let address = &context.transport.address;
+                let _ = writeln!(world.stderr, "warning: nothing that '{address}' serves is verified");
+            }
+            remote::run(&context, &mut input, world.stdout, world.stderr)
+        }
         Err(failure) => {
             // git is killed where it speaks to nobody, and says nothing of its own then.
             if world.arguments.len() == 2 {
@@ -45,7 +68,7 @@ pub fn run_helper(world: &mut World<'_>) -> u8 {
     }
 }
 
-fn context(world: &mut World<'_>) -> Result<Context, Failure> {
+fn context<'w>(world: &'w World<'w>, configuration: &'w Configuration) -> Result<Context<'w>, Failure> {
     let [_, url] = world.arguments.as_slice() else {
         return Err(Failure::new(
             "this program is for git, which calls it with a remote and an address",
@@ -73,7 +96,6 @@ fn context(world: &mut World<'_>) -> Result<Context, Failure> {
     let git_dir = environment.get("GIT_DIR").map(|git_dir| world.directory.join(git_dir));
     let is_diverted = environment.get("GIT_OBJECT_DIRECTORY").is_some();
 
-    let configuration = settings::configuration(world)?;
     let timeout = match configuration.text("countersign.remoteTimeout", Scopes::Protected) {
         None => PATIENCE,
         Some(text) => text.parse().ok().filter(|seconds| *seconds > 0).ok_or_else(|| {
@@ -95,10 +117,7 @@ fn context(world: &mut World<'_>) -> Result<Context, Failure> {
     };
     let store = store()?;
     let memory = store.load(address.key()).map_err(unusable)?;
-    let basis = basis::basis(world, &configuration, &address, &memory)?;
-    if basis.is_none() {
-        world.complain(&format!("warning: nothing that '{address}' serves is verified\n"));
-    }
+    let origin = basis::origin(world, configuration, &address, &memory)?;
     Ok(Context {
         transport: Transport {
             address,
@@ -108,9 +127,9 @@ fn context(world: &mut World<'_>) -> Result<Context, Failure> {
         },
         git_dir,
         is_diverted,
-        is_partial: is_partial(&configuration),
+        is_partial: is_partial(configuration),
         alternates,
-        basis,
+        origin,
         store,
         held_fails,
         now: world.now,
