@@ -29,6 +29,7 @@ pub(super) enum Command {
     Hook(crate::hook::HookArguments),
     Policy(super::policy::PolicyArguments),
     Remote(super::remote::RemoteArguments),
+    Fetch(super::remote::FetchArguments),
     Protect(super::remote::ProtectArguments),
     Trust(super::trust::TrustArguments),
     Proof(super::proof::ProofArguments),

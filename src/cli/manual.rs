@@ -15,9 +15,10 @@ use super::{Arguments, Outcome, World, exit};
 use crate::words::Failure;
 
 /// What clap does not know, by the name of the page.
-const SECTIONS: [(&str, &str); 32] = [
+const SECTIONS: [(&str, &str); 33] = [
     ("countersign", include_str!("manual/countersign.roff")),
     ("countersign-completions", include_str!("manual/countersign-completions.roff")),
+    ("countersign-fetch", include_str!("manual/countersign-fetch.roff")),
     ("countersign-hook", include_str!("manual/countersign-hook.roff")),
     ("countersign-hook-install", include_str!("manual/countersign-hook-install.roff")),
     ("countersign-hook-pre-receive", include_str!("manual/countersign-hook-pre-receive.roff")),

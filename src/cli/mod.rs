@@ -75,6 +75,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
         Command::Policy(arguments) => policy::run(world, &arguments),
         Command::Remote(arguments) => remote::run(world, &arguments),
+        Command::Fetch(arguments) => remote::fetch(world, &arguments),
         Command::Protect(arguments) => remote::protect(world, &arguments),
         Command::Trust(arguments) => trust::run(world, &arguments),
         Command::Proof(arguments) => proof::run(world, &arguments),

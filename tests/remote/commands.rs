@@ -83,3 +83,60 @@ fn the_helper_is_for_git() {
         .stderr_holds(&["error: git said 'make me a sandwich', which is not understood"])
         .check();
 }
+
+#[test]
+fn fetching_twice_takes_the_rest_and_says_that_something_is_held() {
+    let world = stage(RULES);
+    let ours = clone(&world, "ours");
+    ours.countersign(&["fetch", "-q"]).check();
+    let author = author(&world);
+    let first = author.id("HEAD");
+    unsigned(&author, "unsigned");
+    upload(&author, &["main", &format!("{first}:refs/heads/topic")]);
+    ours.countersign(&["fetch", "-q"]).status(1).stderr_holds(&["it is not signed", "is held at"]).check();
+    assert!(ours.has("origin/topic"));
+    ours.countersign(&["fetch", "-q", "origin", "main"]).status(1).stderr_holds(&["is held at"]).check();
+    ours.countersign(&["fetch", "-q", "nowhere"]).status(3).any_stderr().check();
+}
+
+#[test]
+fn many_fetches_at_once_agree() {
+    let world = stage(RULES);
+    let (address, next) = (address(&world), {
+        clone(&world, "ours");
+        let next = author(&world).commit("next");
+        upload(&author(&world), &["main"]);
+        next
+    });
+    let ours = Repository::at(&world, &world.path("ours"));
+    // The environment of a run is taken here; the runs themselves go on side by side.
+    let path = std::env::var("PATH").unwrap();
+    let folder = std::path::Path::new(super::HELPER).parent().unwrap().display().to_string();
+    let children: Vec<_> = (0..6)
+        .map(|number| {
+            let mut command = std::process::Command::new("git");
+            match number % 2 {
+                0 => command.args(["-C", ours.path.to_str().unwrap(), "fetch", "-q"]),
+                _ => command.args([
+                    "clone",
+                    "-q",
+                    &address,
+                    world.path(&format!("c{number}")).to_str().unwrap(),
+                ]),
+            };
+            command.env_clear().env("PATH", format!("{folder}:{path}")).env("HOME", world.path("home"));
+            command.env("GIT_CONFIG_NOSYSTEM", "1").stderr(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let mut good = 0;
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        // git itself lets only one of several fetches write a ref.
+        assert!(output.status.success() || words.contains("cannot lock ref"), "{words}");
+        good += usize::from(output.status.success());
+    }
+    assert!(good >= 4);
+    assert_eq!(ours.id("origin/main"), next);
+    world.countersign(&["remote", "status"]).stdout("file://[DIR]/served: 1 refs accepted\n").check();
+}

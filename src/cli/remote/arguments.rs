@@ -33,6 +33,14 @@ pub(super) enum RemoteCommand {
     },
 }
 
+/// Fetch, and fetch again without what was refused
+#[derive(Args, Debug)]
+pub struct FetchArguments {
+    /// What 'git fetch' takes
+    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) arguments: Vec<std::ffi::OsString>,
+}
+
 /// Have the remotes of a clone go through 'verified::', or back
 #[derive(Args, Debug)]
 pub struct ProtectArguments {

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod basis;
+mod fetch;
 mod protect;
 
 use std::{
@@ -13,7 +14,8 @@ use std::{
     time::Duration,
 };
 
-pub use arguments::{ProtectArguments, RemoteArguments};
+pub use arguments::{FetchArguments, ProtectArguments, RemoteArguments};
+pub(super) use fetch::run as fetch;
 pub(super) use protect::run as protect;
 
 use super::{Outcome, World, exit, settings};

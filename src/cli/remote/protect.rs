@@ -71,7 +71,7 @@ pub(in crate::cli) fn run(world: &mut World<'_>, arguments: &ProtectArguments) -
 }
 
 /// `value` as git goes to it (git-config, `url.<base>.insteadOf`): the longest beginning is replaced.
-fn whole(configuration: &Configuration, value: &str) -> String {
+pub(super) fn whole(configuration: &Configuration, value: &str) -> String {
     let mut best: Option<(String, String)> = None;
     for base in configuration.subsections("url", Scopes::Any) {
         for (_, beginning) in configuration.get_all(&format!("url.{base}.insteadOf"), Scopes::Any) {
