@@ -10,13 +10,13 @@ use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::{
     PushLine, Work,
-    judge::{self, Judge, Judged},
+    judge::{self, Judge, Judged, Remembered},
     session::{Session, unreachable},
 };
 use crate::{
     hook::{Standing, Update, kept_proofs},
     object::ObjectId,
-    repository::{ReferenceError, ReferenceValue, Repository},
+    repository::{Objects, ReferenceError, ReferenceValue, Repository},
     words::{Failure, escape_bytes},
 };
 
@@ -118,11 +118,9 @@ impl Session<'_> {
         if !sent.is_empty() {
             told.append(&mut self.send(&sent)?);
             if let Some(basis) = basis.as_ref().filter(|_| !self.options.push.dry_run) {
-                judged.accepted.retain(|update| told.get(update.reference.as_bstr()) == Some(&None));
-                let is_there =
-                    |tip: &ObjectId| judged.accepted.iter().any(|update| update.wanted == Some(*tip));
-                judged.tips.retain(|(_, tip)| is_there(tip));
-                self.pushed(basis, judged);
+                let is_pushed = |update: &Update| told.get(update.reference.as_bstr()) == Some(&None);
+                let pushed = judged.accepted.into_iter().filter(is_pushed).collect();
+                self.pushed(basis, &repository, &objects, pushed);
             }
         }
         let mut answer = Vec::new();
@@ -211,13 +209,27 @@ impl Session<'_> {
         Ok(told)
     }
 
-    /// What was pushed is what the remote is expected to have.
-    fn pushed(&mut self, basis: &super::Basis, mut judged: Judged) {
-        // What is remembered may be older than what the remote had: the push went by the latter.
-        for update in &mut judged.accepted {
+    /// What was pushed is what the remote is expected to have, as far as it would be accepted from there:
+    /// the push was judged by what the remote says that it had.
+    fn pushed(
+        &mut self,
+        basis: &super::Basis,
+        repository: &Repository,
+        objects: &Objects,
+        mut updates: Vec<Update>,
+    ) {
+        for update in &mut updates {
             update.claimed = self.memory.accepted.get(update.reference.as_bstr()).copied();
         }
-        // The push is done; what is not noted is judged again by whoever fetches next.
+        updates.retain(|update| update.claimed != update.wanted);
+        let Ok(shallow) = repository.shallow(None) else { return };
+        let tips = self.context.store.tips(self.key());
+        let standing = &Remembered { memory: &self.memory, tips: &tips };
+        let proofs = kept_proofs(objects, &repository.references(), &updates);
+        let judge = Judge { basis, objects, standing, shallow, proofs, now: self.context.now };
+        let mut judged = judge.part(updates, &mut std::io::sink());
+        // Nobody has fetched it, so it is no refusal: whoever does has it judged again.
+        judged.refused.clear();
         if let Err(failure) = self.remember(basis, &judged) {
             let _ = write!(self.words, "{failure}");
         }

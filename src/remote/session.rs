@@ -240,11 +240,18 @@ impl Session<'_> {
             let Some((repository, objects)) =
                 repository.as_ref().zip(objects.as_ref()).filter(|_| !sorted.to_judge.is_empty())
             else {
-                if sorted.left_out > 0 && self.options.verbosity > 1 {
+                if sorted.left_out > 0 && (self.options.verbosity > 1 || sorted.listed.is_empty()) {
                     let left_out = sorted.left_out;
                     let _ = writeln!(self.words, "note: {left_out} refs that no rule allows are left out");
                 }
+                self.tidy(&sorted, advertised)?;
                 self.tell_held(&sorted.held, advertised)?;
+                if sorted.listed.is_empty() && !sorted.held.is_empty() {
+                    return Err(Failure::new(
+                        "nothing that the remote has is accepted",
+                        "tell whoever keeps the remote; 'countersign remote status' shows what is held",
+                    ));
+                }
                 return Ok(sorted.listed);
             };
             self.take(basis, repository, objects, sorted.to_judge, |_| ())?;
@@ -269,7 +276,11 @@ impl Session<'_> {
                 }
                 // A ref that may go is gone, and so is one of which nothing is here.
                 Governing::Rule(rule) if value.is_none() => {
-                    if rule.permissions.delete == Permission::Allow || !accepted.is_some_and(has) {
+                    if rule.permissions.delete == Permission::Allow {
+                        sorted.gone.push(name.clone());
+                        continue;
+                    }
+                    if !accepted.is_some_and(has) {
                         continue;
                     }
                 }
@@ -318,6 +329,30 @@ impl Session<'_> {
         change(&mut judged);
         self.remember(basis, &judged)?;
         refusal(&judged.refused).map_or(Ok(()), Err)
+    }
+
+    /// Take out of the memory what is over: refs that are gone with leave, and refusals of what the remote
+    /// does not say any more.
+    fn tidy(&mut self, sorted: &Sorted, advertised: &Advertisement) -> Result<(), Failure> {
+        let held = self.memory.held.keys();
+        let is_over = |name: &&BString| advertised.refs.get(*name) == self.memory.accepted.get(*name);
+        let over: Vec<BString> = held.filter(is_over).chain(&sorted.gone).cloned().collect();
+        if over.is_empty() {
+            return Ok(());
+        }
+        let before = self.memory.accepted.clone();
+        let change = |memory: &mut Memory| {
+            for name in &over {
+                memory.held.remove(name);
+                // Unless somebody has accepted another value in the meantime.
+                if sorted.gone.contains(name) && memory.accepted.get(name) == before.get(name) {
+                    memory.accepted.remove(name);
+                }
+            }
+            Ok(())
+        };
+        self.memory = self.context.store.update(self.key(), change).map_err(forgettable)?;
+        Ok(())
     }
 
     /// One line for each ref that is held.
@@ -556,6 +591,8 @@ struct Sorted {
     listed: HashMap<BString, ObjectId>,
     /// What was refused before; git hears what was accepted last.
     held: Vec<BString>,
+    /// What may go, and is gone.
+    gone: Vec<BString>,
     /// What git could take without asking.
     to_judge: Vec<Update>,
     /// How many refs git does not hear of.

@@ -1,8 +1,8 @@
 //! git's own transports as child processes: for the inner address, and held to git's own rules.
 //!
 //! The inner address stands in no argument. A name that nobody can know is passed instead, with the one
-//! setting `url.<address>.insteadOf` that makes git replace it; since git replaces the longest match and
-//! only once, no other `insteadOf` can lead elsewhere. Which transports may be used is git's decision:
+//! settings `url.<address>.insteadOf` and `pushInsteadOf` that make git replace it; since git replaces the
+//! longest match and only once, no others can lead elsewhere. Which transports may be used is git's decision:
 //! `GIT_ALLOW_PROTOCOL`, `GIT_PROTOCOL_FROM_USER` and `protocol.*.allow` reach the child as they are.
 
 use std::{
@@ -44,6 +44,9 @@ const FOREIGN: [&str; 9] = [
     "GIT_WORK_TREE",
     "GIT_GRAFT_FILE",
 ];
+
+/// The settings by which git replaces an address, for fetches and for pushes.
+const REPLACED_BY: [&str; 2] = ["insteadOf", "pushInsteadOf"];
 
 /// What starts children for one address.
 #[derive(Clone, Debug)]
@@ -150,9 +153,11 @@ impl Transport {
         let name = unknowable_name();
         let mut command = Command::new("git");
         command.args(arguments(&name)).current_dir(&self.directory).env(DEPTH, "1");
-        command.env("GIT_CONFIG_COUNT", (self.settings + 1).to_string());
-        command.env(format!("GIT_CONFIG_KEY_{}", self.settings), format!("url.{}.insteadOf", self.address));
-        command.env(format!("GIT_CONFIG_VALUE_{}", self.settings), &name);
+        command.env("GIT_CONFIG_COUNT", (self.settings + REPLACED_BY.len()).to_string());
+        for (number, setting) in (self.settings..).zip(REPLACED_BY) {
+            command.env(format!("GIT_CONFIG_KEY_{number}"), format!("url.{}.{setting}", self.address));
+            command.env(format!("GIT_CONFIG_VALUE_{number}"), &name);
+        }
         if let Some(git_dir) = work.git_dir {
             for foreign in FOREIGN {
                 command.env_remove(foreign);

@@ -62,7 +62,10 @@ fn an_unsigned_commit_is_refused_once_and_held_from_then_on() {
         .stderr_holds(&["1 refs are held"])
         .check();
 
-    // Once it is mended the ref moves again.
+    // Once it is as it was nothing is held any more, and once it is mended the ref moves again.
+    upload(&author, &[&format!("{first}:main")]);
+    fetch(&ours, &[]).check();
+    world.countersign(&["remote", "status"]).any_stdout().check();
     author.git(&["checkout", "-q", "main"]).check();
     author.git(&["reset", "-q", "--hard", &first]).check();
     let mended = author.commit("signed");
@@ -77,16 +80,10 @@ fn a_clone_that_is_refused_leaves_nothing() {
     let world = stage(RULES);
     unsigned(&author(&world), "unsigned");
     upload(&author(&world), &["main"]);
-    for _ in 0..2 {
-        let run =
-            world.run("git", &["clone", "-q", &address(&world), "ours"]).any_status().any_stderr().check();
-        if run.status != 0 {
-            assert_eq!(run.status, 128);
-            assert!(!world.path("ours").exists());
-        } else {
-            // The ref is held, and nothing was ever accepted: an empty clone.
-            assert!(!ours(&world).has("origin/main"));
-        }
+    for words in ["nothing was taken: the policy refuses", "nothing that the remote has is accepted"] {
+        let run = world.run("git", &["clone", "-q", &address(&world), "ours"]);
+        run.status(128).stderr_holds(&[words]).check();
+        assert!(!world.path("ours").exists());
     }
 }
 
@@ -296,4 +293,37 @@ fn a_new_policy_judges_again_what_the_old_one_refused() {
     world.write("policy.toml", policy.replace("commits = [\"alice\"]", "commits = [\"alice\", \"bob\"]"));
     fetch(&ours, &[]).check();
     assert_eq!(ours.id("origin/main"), bobs);
+}
+
+#[test]
+fn what_is_pushed_onto_something_that_was_never_accepted_vouches_for_nothing() {
+    let world = begun(RULES);
+    let (author, ours) = (author(&world), ours(&world));
+    let evil = unsigned(&author, "unsigned");
+    upload(&author, &["main"]);
+    // It comes by another way, and a signed commit on top of it is pushed.
+    ours.git(&["fetch", "-q", "../author", "main"]).check();
+    ours.git(&["reset", "-q", "--hard", "FETCH_HEAD"]).check();
+    ours.commit("signed");
+    ours.git(&["push", "-q", "origin", "main"]).check();
+    fetch(&ours, &["origin", "main"]).status(128).stderr_holds(&[&evil[..12], "it is not signed"]).check();
+    let again = world.run("git", &["clone", "-q", &address(&world), "again"]).any_stderr();
+    assert_eq!(again.check().status, 0);
+    assert!(!holds(&Repository::at(&world, &world.path("again")), &evil));
+}
+
+#[test]
+fn a_ref_that_may_go_may_come_again_as_another_one() {
+    let world = stage(&RULES.replace("create =", "delete = \"allow\"\ncreate ="));
+    let author = author(&world);
+    upload(&author, &["main:topic"]);
+    let ours = clone(&world, "ours");
+    upload(&author, &[":topic"]);
+    fetch(&ours, &["--prune"]).check();
+    assert!(!ours.has("origin/topic"));
+    author.git(&["checkout", "-q", "--orphan", "other"]).check();
+    let other = author.commit("another history");
+    upload(&author, &["other:topic"]);
+    fetch(&ours, &[]).check();
+    assert_eq!(ours.id("origin/topic"), other);
 }

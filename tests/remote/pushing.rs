@@ -43,6 +43,21 @@ fn a_signed_commit_is_pushed_and_known_from_then_on() {
 }
 
 #[test]
+fn no_setting_of_the_repository_leads_a_push_elsewhere() {
+    let world = stage(RULES);
+    let ours = begun(&world);
+    let elsewhere = world.bare("elsewhere.git", "sha1");
+    for beginning in ["countersign-", "/", "c"] {
+        let key = format!("url.{}.pushInsteadOf", elsewhere.path.display());
+        ours.git(&["config", "--add", &key, beginning]).check();
+    }
+    ours.commit("next");
+    ours.git(&["push", "-q", "origin", "main"]).check();
+    assert_eq!(served(&world).id("main"), ours.id("main"));
+    assert!(!elsewhere.has("main"));
+}
+
+#[test]
 fn what_the_policy_refuses_is_not_sent() {
     let world = stage(RULES);
     let ours = begun(&world);
