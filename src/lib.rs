@@ -14,9 +14,9 @@
 //! | room | knows | must not know |
 //! |---|---|---|
 //! | [`words`] | how we speak to people: `error:`, `hint:`, escaping | what about |
-//! | [`encoding`] | DER, CMS and X.509 as slices, SHA-256 | what any of it means |
+//! | [`encoding`] | DER, CMS and X.509 as slices, BER made into DER, SHA-256 | what any of it means |
 //! | [`object`] | commits, tags, push certificates as raw bytes; object ids of both hash kinds | repositories, what is inside a signature |
-//! | [`signature`] | armor, the profile of a keyless CMS, SSHSIG and OpenPGP; bytes to claims and back | trust, network |
+//! | [`signature`] | armor, the profiles of a keyless CMS and of S/MIME, SSHSIG and OpenPGP; bytes to claims and back | trust, network |
 //! | [`sigstore`] | certificate, SCT, log entry, inclusion proof, checkpoint, timestamp, trusted root, signing config | the servers that made them |
 //! | [`verify`] | what has to be proven, in which order | where bytes came from, refs, policy |
 //! | [`policy`] | identities, rules, ref patterns, decisions | encodings, trust roots |

@@ -5,12 +5,14 @@
 #[path = "support/corpus.rs"]
 mod corpus;
 
+use std::collections::BTreeMap;
+
 use corpus::{Corpus, NOW};
 use countersign::{
     object::Payload,
     signature::ssh::{self, SshSignature},
     sigstore::{certificate::ProfileError, trusted_root::Instance},
-    verify::{Bad, CannotTell, Verdict, Verifier},
+    verify::{Bad, CannotTell, Stated, Verdict, Verifier, openpgp::KeyRing},
 };
 
 const TAG_SIGNER: &str = "billy@chainguard.dev https://accounts.google.com";
@@ -104,4 +106,71 @@ fn signatures_whose_entry_is_only_in_the_log_are_good_but_for_their_time() {
     }
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
     assert_eq!((good, without_sct), (289, 4), "four of 2022 hold no SCT");
+}
+
+#[test]
+fn every_row_gets_its_answer_by_kind_and_signer() {
+    let Some(corpus) = Corpus::open("every row") else { return };
+    let ring = KeyRing::from_armored(&corpus.file("keys/github-web-flow.asc")).unwrap();
+    let verifier = Verifier::new(vec![Instance::public_good().unwrap()]).with_openpgp(ring);
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for row in &corpus.rows {
+        let object = corpus.object(&row.id);
+        let verdict = verifier.verify_signed(&object.signed(), NOW, &|_| Vec::new());
+        let key =
+            |stated: &Stated| row.signer.ends_with(&stated.signing_key()[stated.signing_key().len() - 16..]);
+        let answer = match (row.signature.as_str(), row.expect.as_str(), &verdict) {
+            ("unsigned", "unsigned", None) => "unsigned",
+            ("malformed", "malformed", Some(Verdict::CannotTell(CannotTell::HoldsNoSignature))) => {
+                "no signature"
+            }
+            ("gitsign-embedded", "good" | "not-checked", Some(Verdict::Good(_))) => "good",
+            ("gitsign-online", "good-but-no-log-proof" | "not-checked", Some(Verdict::TimeNotProven(_))) => {
+                "good, time not proven"
+            }
+            (
+                "gitsign-online",
+                "good-but-no-log-proof" | "not-checked",
+                Some(Verdict::CannotTell(CannotTell::CertificateProfile(ProfileError::Sct))),
+            ) => "no SCT",
+            ("openpgp", "good", Some(Verdict::Stated(stated))) if key(stated) && !stated.key_expired() => {
+                "good"
+            }
+            ("openpgp", "good-key-expired-since", Some(Verdict::Stated(stated)))
+                if key(stated) && stated.key_expired() =>
+            {
+                "good, key expired since"
+            }
+            ("openpgp", "unknown-key", Some(Verdict::CannotTell(CannotTell::UnknownKey))) => "unknown key",
+            ("ssh", "good", Some(Verdict::Stated(stated))) if row.signer.ends_with(stated.signing_key()) => {
+                "good"
+            }
+            // By smimesign; its authority is none of Sigstore's, and no policy names it here.
+            (
+                "x509-other",
+                "not-checked",
+                Some(Verdict::CannotTell(CannotTell::UnknownCertificateAuthority)),
+            ) => "unknown authority",
+            _ => {
+                wrong.push(format!("{} {} {}: {verdict:?}", row.id, row.signature, row.expect));
+                continue;
+            }
+        };
+        *counts.entry((&row.signature, answer)).or_default() += 1;
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+    let expected = [
+        (("gitsign-embedded", "good"), 511),
+        (("gitsign-online", "good, time not proven"), 289),
+        (("gitsign-online", "no SCT"), 4),
+        (("malformed", "no signature"), 4),
+        (("openpgp", "good"), 109),
+        (("openpgp", "good, key expired since"), 68),
+        (("openpgp", "unknown key"), 39),
+        (("ssh", "good"), 198),
+        (("unsigned", "unsigned"), 29),
+        (("x509-other", "unknown authority"), 1),
+    ];
+    assert_eq!(counts, BTreeMap::from(expected), "1,252 rows");
 }

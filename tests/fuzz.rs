@@ -30,13 +30,17 @@ use countersign::{
         api_entry::HashedRecordEntry, certificate::SigningCertificate, checkpoint::Checkpoint,
         log_entry::TransparencyLogEntry, sct::Sct, timestamp::TimestampToken, trusted_root::Instance,
     },
-    verify::{Verdict, Verifier, openpgp::KeyRing},
+    verify::{
+        Verdict, Verifier,
+        openpgp::KeyRing,
+        smime::{Authorities, CertificateAuthority},
+    },
 };
 use der::asn1::ObjectIdentifier;
 use forge::World;
 use jiff::tz::TimeZone;
 use prost::Message as _;
-use targets::{NOW, PAYLOAD, SIGNER, SSH_SIGNERS, TARGETS};
+use targets::{NOW, PAYLOAD, SIGNER, SMIME_PAYLOAD, SSH_SIGNERS, TARGETS};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
@@ -93,6 +97,13 @@ fn is_taken(target: &str, seed: &[u8]) -> bool {
         "ssh_signature" => {
             let verdict = Verifier::new(Vec::new()).verify(&Payload::whole(PAYLOAD), seed, NOW);
             matches!(verdict, Verdict::Stated(stated) if SSH_SIGNERS.contains(&stated.signing_key()))
+        }
+        "smime" => {
+            let authority = fs::read(folder().join("authority.pem")).unwrap();
+            let authority = CertificateAuthority::from_pem("corp", &authority).unwrap();
+            let verifier = Verifier::new(Vec::new()).with_smime(Authorities::new(vec![authority]));
+            let armor = armor::encode(seed);
+            matches!(verifier.verify(&Payload::whole(SMIME_PAYLOAD), &armor, NOW), Verdict::Stated(_))
         }
         "tag" => either(&|hash| Tag::parse(hash, seed).is_ok_and(|tag| tag.signed.signature.is_some())),
         "timestamp" => TimestampToken::parse(seed).is_ok(),
@@ -270,18 +281,31 @@ fn write_key_seeds() {
 }
 
 const POLICY: &str = r#"version = 1
+repository = "example"
 other_refs = "refuse"
 
 [[instance]]
 name = "sandbox"
 trusted_root = "trusted_root.json"
+ci_issuers = ["https://ci"]
+
+[[forge]]
+name = "forge"
+openpgp = ["ABCDEF0123ABCDEF0123ABCDEF0123ABCDEF0123"]
+
+[[anchor]]
+object = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+received = 2026-01-31T12:00:00Z
 
 [identity.alice]
 keyless = [{ instance = "sandbox", issuer = "http://127.0.0.1", kind = "email", subject = "alice@example.com" }]
+retired = "2030-01-31T12:00:00+01:00"
+compromised = 2029-01-31T12:00:00Z
+openpgp = [{ fingerprint = "0123456789ABCDEF0123456789ABCDEF01234567", from = 2026-01-31T12:00:00Z }]
 ssh = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"]
 
 [identity.build]
-keyless = [{ instance = "public-good", issuer = "https://token.actions.githubusercontent.com", kind = "uri", subject = "https://github.com/a/b/.github/workflows/c.yml@refs/heads/main" }]
+keyless = [{ instance = "public-good", issuer = "https://token.actions.githubusercontent.com", kind = "uri", subject = "https://github.com/a/b/.github/workflows/c.yml@refs/heads/main", repository = "https://github.com/a/b", ref = "refs/heads/*", trigger = "push", until = 2030-01-31T12:00:00Z }]
 
 [[rule]]
 name = "releases"

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    World, exit, gnupg, kept,
+    World, exit, gnupg, gpgsm, kept,
     settings::{self, Standing, Trust, Unclear},
     signing,
     trust::update,
@@ -21,10 +21,12 @@ use crate::{
         openpgp::{Claims, KeyAnswer, KeySigner, Level, Outcome},
     },
     object::{Commit, HashKind, MAXIMUM_OBJECT_BYTES, Payload, PushCertificate, Tag, person_address},
+    policy::{Cause, Receipt},
     repository::{Configuration, Scopes},
     signature::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
         openpgp::Detached,
+        smime,
     },
     verify::{CannotTell, Identity, Key, Proven, Stated, TimeNotProven, Verdict, Verifier, openpgp::KeyRing},
     words::{self, Failure},
@@ -188,6 +190,10 @@ fn judge(
     if armor::kind(signature) == Some(armor::Kind::OpenPgp) {
         return Ok(judge_openpgp(world, &trust, ring, payload, signature));
     }
+    if smime::is_smime(signature) {
+        let authorities = std::mem::take(&mut trust.smime);
+        return Ok(gpgsm::judge(world, &trust, authorities, payload, signature));
+    }
     let mut verifier = Verifier::new(std::mem::take(&mut trust.instances));
     if armor::kind(signature) == Some(armor::Kind::Ssh) {
         verifier = verifier.with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
@@ -195,13 +201,13 @@ fn judge(
     Ok(match kept::judge(world, &verifier, payload, signature) {
         Verdict::Good(proven) => match trust.stale(&proven, world.now) {
             Some(stale) => unclear(&stale),
-            None => good(&trust, &proven, payload),
+            None => good(&trust, &proven, payload, world.now),
         },
         Verdict::TimeNotProven(signed) => match trust.stale_for(signed.identity(), world.now) {
             Some(stale) => unclear(&stale),
             None => time_not_proven(&signed),
         },
-        Verdict::Stated(stated) => stated_answer(&trust, &stated),
+        Verdict::Stated(stated) => stated_answer(&trust, &stated, world.now),
         Verdict::Bad(bad) => (Answer::Bad, format!("countersign: bad signature: {bad}\n")),
         Verdict::CannotTell(cause) => unclear(&trust.unclear(&cause, world.now)),
     })
@@ -247,7 +253,14 @@ fn judge_openpgp(
     let (outcome, note) = match verdict {
         Verdict::Stated(stated) => {
             let (standing, level) = match &trust.policy {
-                Some(_) => (trust.standing_of_keys(stated.keys()), Level::Fully),
+                Some(_) => (
+                    trust.standing_of_keys(
+                        stated.keys(),
+                        stated.time(),
+                        &Receipt::without_anchors(world.now),
+                    ),
+                    Level::Fully,
+                ),
                 None => {
                     let level =
                         signer.as_ref().map(|signer| gnupg::level(world, &signer.primary_fingerprint));
@@ -264,6 +277,7 @@ fn judge_openpgp(
                 Standing::NoPolicy => {
                     (outcome, format!("good signature by {by}; {}{expired}", trust.nobody()))
                 }
+                Standing::Refused(cause) => (Outcome::NotNamed, refused(&cause)),
                 // A key belongs to no instance, so its limits cannot be what is wrong.
                 Standing::Unnamed | Standing::NotBelieved => {
                     (Outcome::NotNamed, format!("signed by {by}, whom the policy does not name"))
@@ -316,7 +330,7 @@ fn time_not_proven(signed: &TimeNotProven) -> (Answer, String) {
     (Answer::Unknown, note)
 }
 
-fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
+fn good(trust: &Trust, proven: &Proven, payload: &[u8], now: i64) -> (Answer, String) {
     let signer = settings::signer(proven);
     let identity = proven.identity();
     let by =
@@ -327,7 +341,7 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
             words::escape(&identity.instance),
             words::time(proven.time()),
         ) + if proven.entry().embedded { "" } else { " (by the log's entry in 'refs/countersign/proofs')" };
-    match trust.standing(identity) {
+    match trust.standing(proven, &Receipt::without_anchors(now)) {
         Standing::Named(name) => {
             let name = words::escape(&name);
             (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
@@ -339,6 +353,7 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
                 format!("countersign: good signature {by}; {}{remark}\n", trust.nobody()),
             )
         }
+        Standing::Refused(cause) => (Answer::Unnamed(signer), format!("countersign: {}\n", refused(&cause))),
         Standing::NotBelieved => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, {}\n", settings::NOT_BELIEVED))
         }
@@ -348,10 +363,20 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8]) -> (Answer, String) {
     }
 }
 
-fn stated_answer(trust: &Trust, stated: &Stated) -> (Answer, String) {
+/// What is said of a signer who does not count for an object. git tells content and signature and not which
+/// object it is, so whether an anchor covers it is not known here.
+pub(super) fn refused(cause: &Cause) -> String {
+    let anchors = match cause {
+        Cause::Lapsed { .. } => " ('countersign verify' sees anchors, and git's question does not)",
+        _ => "",
+    };
+    format!("{cause}{anchors}")
+}
+
+fn stated_answer(trust: &Trust, stated: &Stated, now: i64) -> (Answer, String) {
     let signer = settings::key_signer(stated);
     let by = format!("by {}", words::escape(&signer.name));
-    match trust.standing_of_keys(stated.keys()) {
+    match trust.standing_of_keys(stated.keys(), stated.time(), &Receipt::without_anchors(now)) {
         Standing::Named(name) => {
             let name = words::escape(&name);
             (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
@@ -359,6 +384,7 @@ fn stated_answer(trust: &Trust, stated: &Stated) -> (Answer, String) {
         Standing::NoPolicy => {
             (Answer::Undefined(signer), format!("countersign: good signature {by}; {}\n", trust.nobody()))
         }
+        Standing::Refused(cause) => (Answer::Unnamed(signer), format!("countersign: {}\n", refused(&cause))),
         Standing::NotBelieved | Standing::Unnamed => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))
         }

@@ -17,6 +17,9 @@ use crate::{
     verify::openpgp::{KeyRing, MAXIMUM_RING_BYTES},
 };
 
+/// Keeps gpg from writing while it is only asked.
+const NO_TRUST_DATABASE: &str = "--no-auto-check-trustdb";
+
 /// How long gpg may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -31,9 +34,9 @@ pub(super) fn ring(world: &World<'_>, key_id: Option<&str>) -> KeyRing {
     let bytes = match program(world, "gpg") {
         Some(gpg) => {
             let key = key_id.map(|id| format!("0x{id}"));
-            ask(world, &gpg, ["--export"].into_iter().chain(key.as_deref()))
+            ask(world, &gpg, [NO_TRUST_DATABASE, "--export"].into_iter().chain(key.as_deref()))
         }
-        None if keybox.exists() => read(&keybox).map(|keybox| certificates_of_keybox(&keybox)),
+        None if keybox.exists() => read(&keybox).map(|keybox| blobs(&keybox, OPENPGP_BLOB).concat()),
         None => read(&home.join("pubring.gpg")),
     };
     bytes.and_then(|bytes| KeyRing::from_binary(&bytes).ok()).unwrap_or_default()
@@ -43,7 +46,7 @@ pub(super) fn ring(world: &World<'_>, key_id: Option<&str>) -> KeyRing {
 pub(super) fn level(world: &World<'_>, fingerprint: &str) -> Level {
     let listing = home(world)
         .and_then(|_| program(world, "gpg"))
-        .and_then(|gpg| ask(world, &gpg, ["--with-colons", "--list-keys", fingerprint]))
+        .and_then(|gpg| ask(world, &gpg, [NO_TRUST_DATABASE, "--with-colons", "--list-keys", fingerprint]))
         .unwrap_or_default();
     let listing = String::from_utf8_lossy(&listing);
     let validity = listing.lines().find_map(|line| line.strip_prefix("pub:")?.chars().next());
@@ -72,17 +75,21 @@ pub(super) fn program(world: &World<'_>, name: &str) -> Option<PathBuf> {
 }
 
 /// GnuPG's folder, if it was ever used.
-fn home(world: &World<'_>) -> Option<PathBuf> {
+pub(super) fn home(world: &World<'_>) -> Option<PathBuf> {
     let named = world.environment.get("GNUPGHOME").map(|home| world.directory.join(home));
     named
         .or_else(|| Some(Path::new(world.environment.get("HOME")?).join(".gnupg")))
         .filter(|home| home.is_dir())
 }
 
-/// The answer of gpg; `None` if it fails or takes too long.
-fn ask<'a>(world: &World<'_>, gpg: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Option<Vec<u8>> {
+/// The answer of gpg or gpgsm; `None` if it fails or takes too long.
+pub(super) fn ask<'a>(
+    world: &World<'_>,
+    gpg: &Path,
+    arguments: impl IntoIterator<Item = &'a str>,
+) -> Option<Vec<u8>> {
     let mut child = Command::new(gpg)
-        .args(["--batch", "--no-tty", "--quiet", "--no-auto-check-trustdb"])
+        .args(["--batch", "--no-tty", "--quiet"])
         .args(arguments)
         .env_clear()
         .envs(world.environment.iter())
@@ -108,16 +115,20 @@ fn ask<'a>(world: &World<'_>, gpg: &Path, arguments: impl IntoIterator<Item = &'
     answer.filter(|_| status.success())
 }
 
-fn read(file: &Path) -> Option<Vec<u8>> {
+pub(super) fn read(file: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(file).ok()?.take(MAXIMUM_RING_BYTES as u64 + 1).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
-/// The OpenPGP certificates in a keybox file (GnuPG, `kbx/keybox-blob.c`): blobs that begin with their
+/// OpenPGP certificates in a keybox file.
+const OPENPGP_BLOB: u8 = 2;
+/// X.509 certificates in a keybox file.
+pub(super) const X509_BLOB: u8 = 3;
+
+/// The certificates of one kind in a keybox file (GnuPG, `kbx/keybox-blob.c`): blobs that begin with their
 /// length, and hold where the certificate begins and how long it is.
-fn certificates_of_keybox(mut keybox: &[u8]) -> Vec<u8> {
-    const OPENPGP: u8 = 2;
+pub(super) fn blobs(mut keybox: &[u8], kind: u8) -> Vec<&[u8]> {
     let number = |blob: &[u8], at: usize| {
         let bytes: [u8; 4] = blob.get(at..at + 4)?.try_into().ok()?;
         usize::try_from(u32::from_be_bytes(bytes)).ok()
@@ -126,11 +137,11 @@ fn certificates_of_keybox(mut keybox: &[u8]) -> Vec<u8> {
     while let Some((blob, rest)) =
         number(keybox, 0).filter(|length| *length >= 16).and_then(|length| keybox.split_at_checked(length))
     {
-        if blob[4] == OPENPGP
+        if blob[4] == kind
             && let (Some(at), Some(length)) = (number(blob, 8), number(blob, 12))
             && let Some(certificate) = at.checked_add(length).and_then(|end| blob.get(at..end))
         {
-            certificates.extend_from_slice(certificate);
+            certificates.push(certificate);
         }
         keybox = rest;
     }

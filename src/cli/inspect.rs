@@ -2,35 +2,37 @@
 //!
 //! Claims are shown as claims; the policy line is offered for a proven signature only.
 
+mod smime;
 mod ssh;
 
-use std::fmt::Write as _;
+use std::{cell::OnceCell, fmt::Write as _};
 
 use gix::objs::Kind;
 
 use super::{
     Outcome, World,
     arguments::InspectArguments,
-    exit, gnupg,
+    exit, gnupg, gpgsm,
     kept::{self, Kept},
     settings::{self, Standing, Trust, Unclear},
     verify::merged,
 };
 use crate::{
     encoding::x509::Slices,
-    object::{Commit, Payload, Signed, Tag},
-    policy::policy_entry,
-    repository::{Configuration, PROOFS, Repository, Revision},
+    object::{Commit, ObjectId, Payload, Signed, Tag},
+    policy::{Cause, Covered, NO_ENTRY, Receipt, policy_entry, x509_entry},
+    repository::{Configuration, Coverage, Objects, PROOFS, Repository, Revision, Shallow},
     signature::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
         openpgp::Detached,
+        smime::is_smime,
     },
     sigstore::{
         certificate::SigningCertificate, checkpoint::Checkpoint, log_entry::TransparencyLogEntry,
         timestamp::TimestampToken,
     },
-    verify::{Key, TimeNotProven, Verdict, Verifier},
+    verify::{Key, TimeNotProven, Verdict, Verifier, smime::Authorities},
     words::{self, Failure},
 };
 
@@ -45,6 +47,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     };
     let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
     let object = objects.reader().read(id).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
+    let shallow = repository.shallow(None).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
+    let here = Here { id, objects: &objects, shallow };
     let reader = objects.reader();
     let (proofs, trouble) = kept::proofs(&repository, &reader);
     world.complain(&kept::warning(&trouble));
@@ -52,9 +56,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     let mut text = format!("{} {id}\n", object.kind);
     let described = match object.kind {
         Kind::Commit => Commit::parse(repository.hash(), &object.bytes)
-            .map(|commit| commit_status(world, &configuration, &mut text, &repository, kept, &commit)),
+            .map(|commit| commit_status(world, &configuration, here, &mut text, &repository, kept, &commit)),
         Kind::Tag => Tag::parse(repository.hash(), &object.bytes).map(|tag| {
-            Ok(Judge::new(world, &configuration, &repository, kept, &[&tag.signed])?
+            Ok(Judge::new(world, &configuration, here, &repository, kept, &[&tag.signed])?
                 .describe(&mut text, &tag.signed))
         }),
         kind => return Err(Failure::new(format!("'{id}' is a {kind}, which carries no signature"), hint)),
@@ -74,6 +78,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
 fn commit_status(
     world: &World<'_>,
     configuration: &Configuration,
+    here: Here<'_>,
     text: &mut String,
     repository: &Repository,
     kept: Kept<'_>,
@@ -84,9 +89,11 @@ fn commit_status(
     let tags: Vec<_> = bytes.iter().map(|bytes| Tag::parse(hash, bytes).ok()).collect();
     let all: Vec<_> =
         std::iter::once(&commit.signed).chain(tags.iter().flatten().map(|tag| &tag.signed)).collect();
-    let judge = Judge::new(world, configuration, repository, kept, &all)?;
+    let judge = Judge::new(world, configuration, here, repository, kept, &all)?;
     let mut status = judge.describe(text, &commit.signed);
-    let asked = merged::Asked { hash, verifier: &judge.verifier, trust: &judge.trust, now: judge.now, kept };
+    let covered = judge.covered();
+    let receipt = Receipt { now: judge.now, covered: &covered };
+    let asked = merged::Asked { hash, verifier: &judge.verifier, trust: &judge.trust, receipt, kept };
     let lines = asked.judge(commit);
     for (merged, tag) in lines.iter().zip(&tags) {
         line(text, "merged tag", &format!("{} '{}'", merged.id, merged.title));
@@ -101,12 +108,22 @@ fn commit_status(
     Ok(status)
 }
 
+/// The object that is described, and where it is.
+struct Here<'a> {
+    id: ObjectId,
+    objects: &'a Objects,
+    shallow: Shallow,
+}
+
 /// Everything that a signature is judged by.
 struct Judge<'a> {
     verifier: Verifier,
     trust: Trust,
     kept: Kept<'a>,
     now: i64,
+    here: Here<'a>,
+    /// What the policy's anchors cover, once somebody asks.
+    coverage: OnceCell<Coverage>,
 }
 
 impl<'a> Judge<'a> {
@@ -114,6 +131,7 @@ impl<'a> Judge<'a> {
     fn new(
         world: &World<'_>,
         configuration: &Configuration,
+        here: Here<'a>,
         repository: &Repository,
         kept: Kept<'a>,
         all: &[&Signed<'_>],
@@ -125,10 +143,24 @@ impl<'a> Judge<'a> {
         if trust.policy.is_none() && signatures().any(is_openpgp) {
             ring.extend(gnupg::ring(world, None));
         }
+        let mut authorities = std::mem::take(&mut trust.smime);
+        if trust.policy.is_none() && signatures().any(|signature| is_smime(signature)) {
+            authorities = gpgsm::authorities(world);
+        }
         let verifier = Verifier::new(std::mem::take(&mut trust.instances))
             .with_openpgp(ring)
+            .with_smime(authorities)
             .with_ssh_revocations(settings::ssh_revocations(world, configuration)?);
-        Ok(Self { verifier, trust, kept, now: world.now })
+        Ok(Self { verifier, trust, kept, now: world.now, here, coverage: OnceCell::new() })
+    }
+
+    /// Whether an anchor of the policy covers the object.
+    fn covered(&self) -> impl Fn(i64) -> Covered + '_ {
+        let Here { id, objects, shallow } = &self.here;
+        move |moment| {
+            let coverage = self.coverage.get_or_init(|| self.trust.coverage(objects, shallow.clone()));
+            Covered::from(coverage.covers(*id, moment))
+        }
     }
 
     /// What is in a signature, and what it comes to; the exit status.
@@ -138,9 +170,11 @@ impl<'a> Judge<'a> {
             return exit::BAD;
         };
         text.push_str("claims, none of them proven:\n");
-        if let Err(reason) = claims(text, &signed.payload, signature) {
+        if let Err(reason) = claims(text, &signed.payload, signature, self.verifier.smime()) {
             line(text, "  unreadable", &reason);
         }
+        let covered = self.covered();
+        let receipt = Receipt { now: self.now, covered: &covered };
         let verdict = self.kept.judge(&self.verifier, signed, self.now).expect("there is a signature");
         match verdict {
             Verdict::Good(proven) => {
@@ -163,13 +197,24 @@ impl<'a> Judge<'a> {
                     text.push_str(PROOFS);
                     text.push_str("'\n");
                 }
-                if self.trust.standing(identity) == Standing::NotBelieved {
-                    text.push_str("proven, but the instance is not believed for such an identity here\n");
-                    return exit::BAD;
+                for (claim, said) in proven.claims().iter() {
+                    line(text, &format!("  {}", claim.name()), &said);
                 }
-                text.push_str("if you know this to be the right person, name it in a policy:\n");
-                writeln!(text, "  keyless = [{}]", policy_entry(identity))
-                    .expect("a string takes everything");
+                match self.trust.standing(&*proven, &receipt) {
+                    Standing::NotBelieved => {
+                        text.push_str("proven, but the instance is not believed for such an identity here\n");
+                        return exit::BAD;
+                    }
+                    Standing::Refused(cause) => return refused(text, &cause),
+                    Standing::Named(_) | Standing::NoPolicy | Standing::Unnamed => {}
+                }
+                match policy_entry(identity, proven.claims()) {
+                    Some(entry) => {
+                        text.push_str("if you know this to be the right person, name it in a policy:\n");
+                        writeln!(text, "  keyless = [{entry}]").expect("a string takes everything");
+                    }
+                    None => line(text, "no policy can name it", &NO_ENTRY),
+                }
                 exit::GOOD
             }
             Verdict::TimeNotProven(signed) => {
@@ -187,6 +232,9 @@ impl<'a> Judge<'a> {
                 if stated.key_expired() {
                     text.push_str("  the key has expired since\n");
                 }
+                if let Standing::Refused(cause) = self.trust.standing_of_stated(&stated, &receipt) {
+                    return refused(text, &cause);
+                }
                 for key in stated.keys() {
                     if let Key::OpenPgp { fingerprint } = key {
                         for user_id in self.verifier.openpgp().user_ids(fingerprint) {
@@ -194,6 +242,16 @@ impl<'a> Judge<'a> {
                         }
                         text.push_str("if you know this to be the right person, name it in a policy:\n");
                         writeln!(text, "  openpgp = [\"{fingerprint}\"]").expect("a string takes everything");
+                    }
+                }
+                // The first is the address, if the certificate has one: it outlives the certificate.
+                if let Some(entry) = stated.keys().first().and_then(x509_entry) {
+                    text.push_str("if you know this to be the right person, name it in a policy:\n");
+                    writeln!(text, "  x509 = [{entry}]").expect("a string takes everything");
+                    if self.trust.policy.is_none() {
+                        text.push_str(
+                            "with the authority's certificates under '[[certificate_authority]]' there\n",
+                        );
                     }
                 }
                 if let Some(entry) = ssh::policy_line(signature) {
@@ -212,6 +270,13 @@ impl<'a> Judge<'a> {
             }
         }
     }
+}
+
+/// Say why the policy does not count a signer whom it knows; the exit status.
+fn refused(text: &mut String, cause: &Cause) -> u8 {
+    line(text, "refused by the policy", cause);
+    line(text, "hint", &cause.hint());
+    if cause.is_unclear() { exit::CANNOT_TELL } else { exit::BAD }
 }
 
 /// What a signature of gitsign's online mode comes to without its entry.
@@ -255,9 +320,18 @@ fn openpgp_claims(text: &mut String, signature: &[u8]) -> Result<(), String> {
 }
 
 /// What the parts of the signature say of themselves.
-fn claims(text: &mut String, payload: &Payload<'_>, signature: &[u8]) -> Result<(), String> {
+fn claims(
+    text: &mut String,
+    payload: &Payload<'_>,
+    signature: &[u8],
+    authorities: &Authorities,
+) -> Result<(), String> {
     let words = |error: &dyn std::error::Error| error.to_string();
     match armor::kind(signature) {
+        Some(armor::Kind::Cms) if is_smime(signature) => {
+            let der = armor::decode(signature).map_err(|error| words(&error))?;
+            return smime::claims(text, payload, &der, authorities);
+        }
         Some(armor::Kind::Cms) => line(text, "  kind", &"CMS ('SIGNED MESSAGE')"),
         Some(armor::Kind::OpenPgp) => {
             line(text, "  kind", &"OpenPGP");

@@ -15,7 +15,7 @@ use super::{Arguments, Outcome, World, exit};
 use crate::words::Failure;
 
 /// What clap does not know, by the name of the page.
-const SECTIONS: [(&str, &str); 33] = [
+const SECTIONS: [(&str, &str); 34] = [
     ("countersign", include_str!("manual/countersign.roff")),
     ("countersign-completions", include_str!("manual/countersign-completions.roff")),
     ("countersign-fetch", include_str!("manual/countersign-fetch.roff")),
@@ -33,6 +33,7 @@ const SECTIONS: [(&str, &str); 33] = [
     ("countersign-remote", include_str!("manual/countersign-remote.roff")),
     ("countersign-remote-allow-unverified", include_str!("manual/countersign-remote-allow-unverified.roff")),
     ("countersign-remote-forget", include_str!("manual/countersign-remote-forget.roff")),
+    ("countersign-remote-trust", include_str!("manual/countersign-remote-trust.roff")),
     ("countersign-remote-status", include_str!("manual/countersign-remote-status.roff")),
     ("countersign-proof", include_str!("manual/countersign-proof.roff")),
     ("countersign-proof-fetch", include_str!("manual/countersign-proof-fetch.roff")),

@@ -6,6 +6,7 @@
 mod arguments;
 mod git_program;
 mod gnupg;
+mod gpgsm;
 mod init;
 mod inspect;
 mod kept;

@@ -21,15 +21,15 @@ use super::{
 };
 use crate::{
     gpg::Signer,
-    policy::{AllowedSigners, Limits, Policy},
-    repository::{Configuration, Repository, Scopes},
+    policy::{AllowedSigners, Cause, Limits, Policy, Receipt, SignedBy},
+    repository::{Configuration, Coverage, Objects, Repository, Scopes, Shallow},
     signature::ssh::Revocations,
     sigstore::{
         certificate::SubjectKind,
         trusted_root::{Instance, MAXIMUM_ROOT_BYTES, PUBLIC_GOOD},
     },
     trust::{Beside, Trust as Snapshot, read_policy},
-    verify::{CannotTell, Identity, Key, Proven, Stated, openpgp::KeyRing},
+    verify::{CannotTell, Identity, Key, Proven, Stated, openpgp::KeyRing, smime::Authorities},
     words::Failure,
 };
 
@@ -60,6 +60,8 @@ pub(super) struct Trust {
     pub(super) unpinned: Option<Unpinned>,
     /// The OpenPGP certificates that the policy counts.
     pub(super) openpgp: KeyRing,
+    /// The certificate authorities that the policy counts.
+    pub(super) smime: Authorities,
     /// Who may sign with which SSH key where no policy says so, and where that stands.
     pub(super) ssh_signers: Option<(AllowedSigners, String)>,
 }
@@ -82,8 +84,22 @@ pub(super) enum Standing {
     NoPolicy,
     /// The instance that vouches is not believed for such an identity.
     NotBelieved,
+    /// Named or known, and not counted for this object.
+    Refused(Box<Cause>),
     /// Not named.
     Unnamed,
+}
+
+impl Standing {
+    /// Why it cannot be told whether the signer counts, where that is so.
+    pub(super) fn unclear(&self) -> Option<Unclear> {
+        match self {
+            Self::Refused(cause) if cause.is_unclear() => {
+                Some(Unclear { cause: cause.to_string(), hint: Some(cause.hint()), unknown_key: false })
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Trust {
@@ -125,8 +141,12 @@ impl Trust {
                 | CannotTell::UnknownTimestampAuthority
         );
         if !lacks || self.roots.is_empty() {
-            let unknown_key = *cause == CannotTell::UnknownKey;
-            return Unclear { cause: cause.to_string(), hint: None, unknown_key };
+            let unknown_key =
+                matches!(cause, CannotTell::UnknownKey | CannotTell::UnknownCertificateAuthority);
+            let hint = (*cause == CannotTell::UnknownCertificateAuthority).then(|| {
+                "name the certificate authority in a policy, under '[[certificate_authority]]'".to_owned()
+            });
+            return Unclear { cause: cause.to_string(), hint, unknown_key };
         }
         // Which instance was meant is not known where its authority is not.
         let ages: Vec<String> =
@@ -143,8 +163,17 @@ impl Trust {
         }
     }
 
-    /// How `identity` stands.
-    pub(super) fn standing(&self, identity: &Identity) -> Standing {
+    /// What the policy's anchors cover in a repository.
+    pub(super) fn coverage(&self, objects: &Objects, shallow: Shallow) -> Coverage {
+        let anchors = self.policy.iter().flat_map(|policy| policy.anchors());
+        let anchors: Vec<_> = anchors.map(|anchor| (anchor.object, anchor.received)).collect();
+        Coverage::new(objects.reader(), shallow, &anchors)
+    }
+
+    /// How a signer with a certificate of an instance stands.
+    pub(super) fn standing<'s>(&self, signer: impl Into<SignedBy<'s>>, receipt: &Receipt<'_>) -> Standing {
+        let signer = signer.into();
+        let SignedBy::Proven { identity, .. } = signer else { return self.by_policy(signer, receipt) };
         let believes =
             |(name, limits): &(String, Limits)| *name != identity.instance || limits.believe(identity);
         if !self.limits.iter().all(believes) {
@@ -153,32 +182,43 @@ impl Trust {
         if self.source.is_none() {
             return Standing::NoPolicy;
         }
-        if let Some(name) = self.policy.as_ref().and_then(|policy| policy.name_of(identity)) {
-            return Standing::Named(name.to_owned());
-        }
-        if self.identities.contains(identity) {
+        let by_policy = self.by_policy(signer, receipt);
+        if by_policy == Standing::Unnamed && self.identities.contains(identity) {
             return Standing::Named(identity.subject.clone());
         }
-        Standing::Unnamed
+        by_policy
     }
 
-    /// How the holder of one of `keys` stands.
-    pub(super) fn standing_of_keys(&self, keys: &[Key]) -> Standing {
+    /// How the holder of a key stands by the policy.
+    pub(super) fn standing_of_keys(
+        &self,
+        keys: &[Key],
+        time: Option<i64>,
+        receipt: &Receipt<'_>,
+    ) -> Standing {
         if self.source.is_none() {
             return Standing::NoPolicy;
         }
-        let named = keys.iter().find_map(|key| self.policy.as_ref()?.name_of_key(key));
-        named.map_or(Standing::Unnamed, |name| Standing::Named(name.to_owned()))
+        self.by_policy(SignedBy::Stated { keys, time }, receipt)
     }
 
-    /// How the signer of an SSH or OpenPGP signature stands; `now` where it states no time.
-    pub(super) fn standing_of_stated(&self, stated: &Stated, now: i64) -> Standing {
+    fn by_policy(&self, signer: SignedBy<'_>, receipt: &Receipt<'_>) -> Standing {
+        let Some(policy) = &self.policy else { return Standing::Unnamed };
+        match policy.names(signer, receipt) {
+            Ok(names) => Standing::Named(names[0].to_owned()),
+            Err(Cause::NotInThePolicy(..) | Cause::KeyNotInThePolicy(_)) => Standing::Unnamed,
+            Err(cause) => Standing::Refused(Box::new(cause)),
+        }
+    }
+
+    /// How the signer of an SSH or OpenPGP signature stands.
+    pub(super) fn standing_of_stated(&self, stated: &Stated, receipt: &Receipt<'_>) -> Standing {
         let is_ssh = |key: &Key| matches!(key, Key::Ssh { .. } | Key::SshCertificate { .. });
         match &self.ssh_signers {
             Some((signers, _)) if stated.keys().iter().all(is_ssh) => signers
-                .name(stated.keys(), stated.time().unwrap_or(now))
+                .name(stated.keys(), stated.time().unwrap_or(receipt.now))
                 .map_or(Standing::Unnamed, Standing::Named),
-            _ => self.standing_of_keys(stated.keys()),
+            _ => self.standing_of_keys(stated.keys(), stated.time(), receipt),
         }
     }
 
@@ -304,6 +344,7 @@ pub(super) fn by_policy(
 ) -> Result<Trust, Failure> {
     let mut trust = instances(world, configuration, &[])?;
     trust.openpgp = snapshot.openpgp;
+    trust.smime = snapshot.smime;
     for (instance, place) in snapshot.roots {
         trust.put(roots::from_policy(instance, place)?);
     }

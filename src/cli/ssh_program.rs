@@ -16,7 +16,7 @@ use crate::{
         ssh_keygen::{self, FAILED, NO_PRINCIPAL, NOT_VERIFIED, Signer, SshRequest},
     },
     object::Payload,
-    policy::{AllowedSigners, parse_ssh_time},
+    policy::{AllowedSigners, Receipt, SignedBy, parse_ssh_time},
     signature::ssh::{self, Revocations, SshSignature},
     verify::{self, Key, SSH_NAMESPACE, Verdict},
     words::{self, Failure},
@@ -77,7 +77,7 @@ fn find_principals(
     let signature = SshSignature::parse(&bytes).map_err(unreadable)?;
     let list = allowed_signers(world, allowed)?;
     let keys = verify::ssh_keys(&signature, time).map_err(|cause| Failure::new(cause, HINT))?;
-    Ok(list.principals(&policy_agrees(world, keys)?, time))
+    Ok(list.principals(&policy_agrees(world, keys, time)?, time))
 }
 
 /// What is asked about a signature.
@@ -135,27 +135,23 @@ impl Asked {
                 Key::SshCertificate { principal, .. } => *principal == signer.principal,
                 _ => true,
             };
-            policy_agrees(world, keys.iter().filter(is_meant).cloned().collect())?;
+            policy_agrees(world, keys.iter().filter(is_meant).cloned().collect(), time)?;
             principal = Some(signer.principal.as_str());
         }
         Ok(ssh_keygen::good(&self.namespace, principal, &signature.key_type(), &fingerprint))
     }
 }
 
-/// Those of `keys` that the policy names too, where one is configured.
-fn policy_agrees(world: &World<'_>, keys: Vec<Key>) -> Result<Vec<Key>, Failure> {
+/// Those of `keys` that count by the policy too, where one is configured. git tells content and signature and
+/// not which object it is, so no anchor helps here.
+fn policy_agrees(world: &World<'_>, keys: Vec<Key>, time: i64) -> Result<Vec<Key>, Failure> {
     let configuration = settings::configuration(world)?;
     let Some(policy) = settings::policy(world, &configuration)? else { return Ok(keys) };
-    let (named, others): (Vec<Key>, Vec<Key>) =
-        keys.into_iter().partition(|key| policy.name_of_key(key).is_some());
-    if named.is_empty() {
-        let names: Vec<String> = others.iter().map(ToString::to_string).collect();
-        return Err(Failure::new(
-            format!("signed by {}, whom the policy does not name", words::escape(&names.join(", "))),
-            "have the policy's owner add the key to its owner's identity",
-        ));
-    }
-    Ok(named)
+    let receipt = Receipt::without_anchors(world.now);
+    let judge =
+        |keys: &[Key]| policy.names(SignedBy::Stated { keys, time: Some(time) }, &receipt).map(|_| ());
+    judge(&keys).map_err(|cause| Failure::new(&cause, cause.hint()))?;
+    Ok(keys.into_iter().filter(|key| judge(std::slice::from_ref(key)).is_ok()).collect())
 }
 
 /// The time to judge by, in seconds since 1970: as it was written, or now.

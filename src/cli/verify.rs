@@ -4,13 +4,15 @@ pub(super) mod merged;
 mod progress;
 pub(super) mod tasks;
 
+use std::sync::OnceLock;
+
 use gix::objs::Kind;
 use rayon::prelude::*;
 
 use super::{
     Outcome, World,
     arguments::{Format, VerifyArguments},
-    gnupg,
+    gnupg, gpgsm,
     kept::{self, Kept},
     policy::source::{self, Source},
     report::{Answer, Line, Report, Tally},
@@ -19,7 +21,8 @@ use super::{
 };
 use crate::{
     object::{Commit, ObjectId, Signed, Tag},
-    repository::{Object, ObjectReader, Objects, Proofs, Repository},
+    policy::{Covered, Receipt},
+    repository::{Coverage, Object, ObjectReader, Objects, Proofs, Repository, Shallow},
     sigstore::certificate::SubjectKind,
     verify::{Identity, Verdict, Verifier},
     words::{self, Failure},
@@ -42,6 +45,9 @@ struct Judge<'a> {
     /// Entries of the log that the repository keeps.
     proofs: Proofs,
     now: i64,
+    shallow: Shallow,
+    /// What the policy's anchors cover, once somebody asks.
+    coverage: OnceLock<Coverage>,
 }
 
 /// Verify what is asked for and print a report.
@@ -52,6 +58,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     let ring = std::mem::take(&mut trust.openpgp);
     let verifier = Verifier::new(std::mem::take(&mut trust.instances))
         .with_openpgp(ring)
+        .with_smime(std::mem::take(&mut trust.smime))
         .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
     if arguments.verbose {
         tell_sources(world, &trust);
@@ -60,8 +67,17 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     let (tasks, tags) = tasks::tasks(world, &arguments.asked, &repository)?;
     let (proofs, trouble) = kept::proofs(&repository, &objects.reader());
     world.complain(&kept::warning(&trouble));
-    let (verifier, now) = (&verifier, world.now);
-    let judge = Judge { repository: &repository, objects, verifier, trust: &trust, tags, proofs, now };
+    let judge = Judge {
+        repository: &repository,
+        objects,
+        verifier: &verifier,
+        trust: &trust,
+        tags,
+        proofs,
+        now: world.now,
+        shallow: repository.shallow(None).map_err(|error| unreadable(&error))?,
+        coverage: OnceLock::new(),
+    };
     let format = if arguments.json { Format::Json } else { arguments.format };
     let mut report =
         Report::new(format, world.terminals.colours, trust.policy_source.as_ref().map(Source::json));
@@ -124,8 +140,11 @@ fn judge_all(
         );
         gathered = next;
         if judge.trust.source.is_none() && lines.iter().any(Line::lacks_key) {
-            let own =
-                own.get_or_insert_with(|| Verifier::new(Vec::new()).with_openpgp(gnupg::ring(world, None)));
+            let own = own.get_or_insert_with(|| {
+                Verifier::new(Vec::new())
+                    .with_openpgp(gnupg::ring(world, None))
+                    .with_smime(gpgsm::authorities(world))
+            });
             judge.again(own, &mut lines);
         }
         lines.iter().for_each(|line| tally.count(line));
@@ -222,6 +241,8 @@ impl Judge<'_> {
             Ok(object) => object,
             Err(error) => return line(Kind::Commit, String::new(), Answer::Failed(error.to_string())),
         };
+        let covered = self.covered(id);
+        let receipt = Receipt { now: self.now, covered: &covered };
         // Whoever sees an object that git reads in one way and others in another must not vouch for it.
         let malformed =
             |error: &dyn std::error::Error| line(kind, String::new(), Answer::Bad(error.to_string()));
@@ -230,9 +251,9 @@ impl Judge<'_> {
                 Ok(commit) => {
                     let title = commit.message.split(|byte| *byte == b'\n').next().unwrap_or_default();
                     let kept = self.kept(reader);
-                    let answer = answer(&commit.signed, self.verifier, self.trust, self.now, kept);
+                    let answer = answer(&commit.signed, self.verifier, self.trust, &receipt, kept);
                     let mut line = line(kind, words::escape_bytes(title), answer);
-                    line.merged = self.merged(reader, self.verifier).judge(&commit);
+                    line.merged = self.merged(reader, self.verifier, receipt).judge(&commit);
                     spoil(&mut line, &commit);
                     line
                 }
@@ -241,7 +262,7 @@ impl Judge<'_> {
             Kind::Tag => match Tag::parse(reader.hash(), &bytes) {
                 Ok(tag) => {
                     let answer = self.misnamed(revision.as_deref(), id, tag.name).unwrap_or_else(|| {
-                        answer(&tag.signed, self.verifier, self.trust, self.now, self.kept(reader))
+                        answer(&tag.signed, self.verifier, self.trust, &receipt, self.kept(reader))
                     });
                     line(kind, words::escape_bytes(tag.name), answer)
                 }
@@ -259,28 +280,36 @@ impl Judge<'_> {
             || self.objects.reader(),
             |reader, line| {
                 let Ok(object) = reader.read(line.id) else { return };
+                let covered = self.covered(line.id);
+                let receipt = Receipt { now: self.now, covered: &covered };
                 let kept = self.kept(reader);
                 match object.kind {
                     Kind::Commit => {
                         let Ok(commit) = Commit::parse(reader.hash(), &object.bytes) else { return };
                         if line.answer.lacks_key() {
-                            line.answer = answer(&commit.signed, verifier, self.trust, self.now, kept);
+                            line.answer = answer(&commit.signed, verifier, self.trust, &receipt, kept);
                         }
-                        self.merged(reader, verifier).again(&commit, &mut line.merged);
+                        self.merged(reader, verifier, receipt).again(&commit, &mut line.merged);
                         spoil(line, &commit);
                     }
                     _ => {
                         let Ok(tag) = Tag::parse(reader.hash(), &object.bytes) else { return };
-                        line.answer = answer(&tag.signed, verifier, self.trust, self.now, kept);
+                        line.answer = answer(&tag.signed, verifier, self.trust, &receipt, kept);
                     }
                 }
             },
         );
     }
 
-    fn merged<'a>(&'a self, reader: &'a ObjectReader, verifier: &'a Verifier) -> merged::Asked<'a> {
+    /// What a commit holds was there when it was, so its receipt is that of its merged tags.
+    fn merged<'a>(
+        &'a self,
+        reader: &'a ObjectReader,
+        verifier: &'a Verifier,
+        receipt: Receipt<'a>,
+    ) -> merged::Asked<'a> {
         let kept = self.kept(reader);
-        merged::Asked { hash: reader.hash(), verifier, trust: self.trust, now: self.now, kept }
+        merged::Asked { hash: reader.hash(), verifier, trust: self.trust, receipt, kept }
     }
 
     fn kept<'a>(&'a self, reader: &'a ObjectReader) -> Kept<'a> {
@@ -310,6 +339,15 @@ impl Judge<'_> {
         let reference = named.into_iter().chain(known).find(|reference| !calls_itself(reference))?;
         Some(Answer::Misnamed { tag: words::escape_bytes(name), reference: words::escape(&reference) })
     }
+
+    /// Whether an anchor of the policy covers the object `id`; the walk is made once somebody asks.
+    fn covered(&self, id: ObjectId) -> impl Fn(i64) -> Covered + '_ {
+        move |moment| {
+            let coverage =
+                self.coverage.get_or_init(|| self.trust.coverage(&self.objects, self.shallow.clone()));
+            Covered::from(coverage.covers(id, moment))
+        }
+    }
 }
 
 /// Let what is wrong with a merged tag be what is wrong with the commit, unless that is not good either.
@@ -321,27 +359,37 @@ fn spoil(line: &mut Line, commit: &Commit<'_>) {
     }
 }
 
-fn answer(signed: &Signed<'_>, verifier: &Verifier, trust: &Trust, now: i64, kept: Kept<'_>) -> Answer {
+fn answer(
+    signed: &Signed<'_>,
+    verifier: &Verifier,
+    trust: &Trust,
+    receipt: &Receipt<'_>,
+    kept: Kept<'_>,
+) -> Answer {
+    let now = receipt.now;
     let Some(verdict) = kept.judge(verifier, signed, now) else { return Answer::Unsigned };
     match verdict {
-        Verdict::Good(proven) => match trust.stale(&proven, now) {
-            Some(stale) => Answer::CannotTell(stale),
-            None => {
-                let standing = trust.standing(proven.identity());
-                Answer::Good { proven, standing }
+        Verdict::Good(proven) => {
+            let standing = trust.standing(&*proven, receipt);
+            match trust.stale(&proven, now).or_else(|| standing.unclear()) {
+                Some(unclear) => Answer::CannotTell(unclear),
+                None => Answer::Good { proven, standing },
             }
-        },
-        Verdict::Stated(stated) => {
-            let standing = trust.standing_of_stated(&stated, now);
-            Answer::Stated { stated, standing }
         }
-        Verdict::TimeNotProven(signed) => match trust.stale_for(signed.identity(), now) {
-            Some(stale) => Answer::CannotTell(stale),
-            None => {
-                let standing = trust.standing(signed.identity());
-                Answer::TimeNotProven { signed, standing }
+        Verdict::Stated(stated) => {
+            let standing = trust.standing_of_stated(&stated, receipt);
+            match standing.unclear() {
+                Some(unclear) => Answer::CannotTell(unclear),
+                None => Answer::Stated { stated, standing },
             }
-        },
+        }
+        Verdict::TimeNotProven(signed) => {
+            let standing = trust.standing(&*signed, receipt);
+            match trust.stale_for(signed.identity(), now).or_else(|| standing.unclear()) {
+                Some(unclear) => Answer::CannotTell(unclear),
+                None => Answer::TimeNotProven { signed, standing },
+            }
+        }
         Verdict::Bad(bad) => Answer::Bad(bad.to_string()),
         Verdict::CannotTell(cause) => Answer::CannotTell(trust.unclear(&cause, now)),
     }

@@ -2,7 +2,10 @@
 //!
 //! Signed attributes are kept exactly as received, for their signature covers those bytes.
 
-use super::der::{self, DerError, Element, ObjectIdentifier, Tag, Walk};
+use super::{
+    ber::{self, BerError},
+    der::{self, DerError, Element, ObjectIdentifier, Tag, Walk},
+};
 
 /// The most elements that any set in a signature may have.
 const MAXIMUM_ELEMENTS: usize = 32;
@@ -156,6 +159,27 @@ impl<'a> SignedData<'a> {
         walk.finish()?;
         Ok(Self { version, digest_algorithms, content_type, content, certificates, has_revocations, signers })
     }
+}
+
+/// A ContentInfo in BER, its frames made into DER for [`SignedData::parse`]. Certificates, revocation lists
+/// and signed attributes stay as they came, and have to be DER.
+///
+/// # Errors
+/// [`BerError`].
+pub fn from_ber(bytes: &[u8]) -> Result<Vec<u8>, BerError> {
+    const SEQUENCE: u8 = 0x30;
+    const SET: u8 = 0x31;
+    const OCTET_STRING: u8 = 0x24;
+    ber::to_der(bytes, |path| {
+        const SIGNED_DATA: [u8; 3] = [SEQUENCE, 0xa0, SEQUENCE];
+        let Some(inside) = path.strip_prefix(&SIGNED_DATA) else { return SIGNED_DATA.starts_with(path) };
+        match inside {
+            [] | [SEQUENCE | SET | 0xa0 | 0xa1] => true,
+            [SEQUENCE, 0xa0] | [SEQUENCE, 0xa0, OCTET_STRING] => true, // the content, if it is inside
+            [SET, SEQUENCE] | [SET, SEQUENCE, OCTET_STRING] => true,   // a SignerInfo, and its signature
+            _ => false,
+        }
+    })
 }
 
 fn signer<'a>(element: &Element<'a>) -> Result<SignerInfo<'a>, DerError> {

@@ -1,9 +1,12 @@
 //! Byte-level parts that every format shares: DER as slices of the input, SHA-256.
 //!
-//! Strict by construction: lengths and tags must be DER, and nothing may be left over.
+//! Strict by construction: lengths and tags must be DER, and nothing may be left over. The one exception
+//! has its own module and ends in DER.
 
+pub mod ber;
 pub mod cms;
 pub mod der;
+pub mod name;
 pub mod x509;
 
 /// SHA-256 over several slices, as if they were one.

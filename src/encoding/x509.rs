@@ -5,6 +5,7 @@
 //! paths are built and checked by `rustls-webpki`, which reads the certificate once more by itself.
 
 use super::{
+    ber::enclose,
     cms::{Algorithm, algorithm},
     der::{self, DerError, ObjectIdentifier, Tag, Walk},
 };
@@ -144,21 +145,4 @@ fn extensions<'a>(mut walk: Walk<'a>) -> Result<Vec<Extension<'a>>, DerError> {
         extensions.push(Extension { identifier, critical, value, raw: whole.raw });
     }
     Ok(extensions)
-}
-
-/// `contents` under a tag octet, with its DER length.
-fn enclose(tag: u8, contents: &[u8]) -> Vec<u8> {
-    let length = contents.len().to_be_bytes();
-    let significant = &length[length.iter().take_while(|byte| **byte == 0).count()..];
-    let mut element = vec![tag];
-    match significant {
-        [] => element.push(0),
-        [short] if *short < 0x80 => element.push(*short),
-        long => {
-            element.push(0x80 | u8::try_from(long.len()).expect("a usize has at most eight octets"));
-            element.extend_from_slice(long);
-        }
-    }
-    element.extend_from_slice(contents);
-    element
 }

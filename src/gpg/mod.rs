@@ -4,6 +4,7 @@
 //! and which lines they read. Knows nothing of signatures, policies or repositories.
 
 mod arguments;
+pub mod gpgsm;
 pub mod openpgp;
 pub mod ssh_keygen;
 mod status;

@@ -6,7 +6,10 @@
 
 use std::fmt::Write as _;
 
-use super::openpgp::{self, KeyAnswer};
+use super::{
+    gpgsm::{self, CertificateAnswer},
+    openpgp::{self, KeyAnswer},
+};
 
 /// Who a signature is proven to be by, as far as status lines say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub enum Answer {
     Bad,
     /// An OpenPGP signature, in gpg's own words.
     OpenPgp(Box<KeyAnswer>),
+    /// An S/MIME signature, in gpgsm's own words.
+    Certificate(Box<CertificateAnswer>),
     /// Cannot tell, or could not run.
     Unknown,
 }
@@ -73,6 +78,7 @@ pub fn verified(answer: &Answer) -> (String, u8) {
             1
         }
         Answer::OpenPgp(answer) => openpgp::write(&mut lines, answer),
+        Answer::Certificate(answer) => gpgsm::write(&mut lines, answer),
         Answer::Unknown => {
             error(&mut lines, NO_KEY, 0);
             1

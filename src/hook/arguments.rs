@@ -56,6 +56,9 @@ enum HookCommand {
         /// A file of OpenPGP certificates, by its name in the policy
         #[arg(long, value_name = "NAME=FILE", value_parser = named_path())]
         openpgp_certificates: Vec<(String, PathBuf)>,
+        /// The file of a certificate authority, by its name in the policy
+        #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
+        certificate_authorities: Vec<(String, PathBuf)>,
     },
     /// Install the pre-receive hook, keeping and chaining one that is there
     Install {
@@ -77,6 +80,9 @@ enum HookCommand {
         /// A file of OpenPGP certificates, instead of the one that the policy names so
         #[arg(long, value_name = "NAME=FILE", value_parser = named_path())]
         openpgp_certificates: Vec<(String, PathBuf)>,
+        /// The file of a certificate authority, instead of the one that the policy names
+        #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
+        certificate_authorities: Vec<(String, PathBuf)>,
     },
     /// Remove the hook, and restore the one that was there before
     Uninstall {
@@ -100,11 +106,19 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
         roots.into_iter().map(|(name, path)| (name, directory.join(path))).collect::<Vec<_>>()
     };
     let answer = match arguments.command {
-        HookCommand::PreReceive { repository, policy, state, trusted_roots, openpgp_certificates } => {
+        HookCommand::PreReceive {
+            repository,
+            policy,
+            state,
+            trusted_roots,
+            openpgp_certificates,
+            certificate_authorities,
+        } => {
             let context = Context {
                 policy: at(policy),
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
+                certificate_authorities: roots(certificate_authorities),
                 state: at(state),
                 repository: at(repository),
                 environment: PushEnvironment::from_variables(surroundings.variable, directory),
@@ -112,7 +126,15 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             };
             return pre_receive(&context, surroundings.stdin, surroundings.stderr).status();
         }
-        HookCommand::Install { repository, policy, state, program, trusted_roots, openpgp_certificates } => {
+        HookCommand::Install {
+            repository,
+            policy,
+            state,
+            program,
+            trusted_roots,
+            openpgp_certificates,
+            certificate_authorities,
+        } => {
             let options = InstallOptions {
                 repository: at(repository),
                 policy: at(policy),
@@ -120,6 +142,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 program: program.map_or_else(|| surroundings.program.clone(), at),
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
+                certificate_authorities: roots(certificate_authorities),
             };
             install(&options).map_err(Failure::from).map(|installed| {
                 let shown = |path: &Path| escape(&path.display().to_string());
@@ -180,6 +203,9 @@ fn describe(status: &super::Status) -> (String, u8) {
         }
         for (name, path) in &shim.openpgp_certificates {
             line(&format!("OpenPGP certificates '{name}'"), path);
+        }
+        for (name, path) in &shim.certificate_authorities {
+            line(&format!("certificate authority '{name}'"), path);
         }
         if let Some(before) = &shim.before {
             line("runs first", before);

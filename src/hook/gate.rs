@@ -6,7 +6,7 @@
 //! under that digest. That a commit stands in the repository under some other name counts for nothing.
 
 use std::{
-    cell::RefCell,
+    cell::{OnceCell, RefCell},
     collections::{HashMap, HashSet},
     io::Write,
 };
@@ -20,10 +20,10 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    policy::{Cause, Event, Governing, Policy, Refusal, Rule, Signers, Subject},
+    policy::{Cause, Covered, Event, Governing, Policy, Receipt, Refusal, Rule, Signers, Subject},
     repository::{
-        History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError, ReferenceValue,
-        References, Shallow, new_commits,
+        Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError,
+        ReferenceValue, References, Shallow, new_commits,
     },
     verify::Verifier,
 };
@@ -76,7 +76,7 @@ pub struct Gate<'a> {
     pub shallow: &'a Shallow,
     /// Entries of the log that are kept here, or brought by the push.
     pub proofs: &'a Proofs,
-    /// Seconds since 1970; it only bounds the future.
+    /// The time of receipt, in seconds since 1970.
     pub now: i64,
     /// [`MAXIMUM_LISTED`], or less in a test.
     pub maximum_listed: usize,
@@ -164,8 +164,9 @@ impl<'a> Gate<'a> {
             bases: &bases,
             histories: RefCell::default(),
         };
+        let coverage = OnceCell::new();
         for task in &tasks {
-            self.judge_task(&mut finding, task, &known, &names);
+            self.judge_task(&mut finding, task, &known, &names, &coverage);
         }
         finding
     }
@@ -353,9 +354,29 @@ impl<'a> Gate<'a> {
         gather(self.objects, self.verifier, self.proofs, self.now, &ids, progress)
     }
 
-    fn judge_task(&self, finding: &mut Finding, task: &Task<'a>, known: &Known, names: &Names<'_>) {
+    /// What the policy's anchors cover.
+    fn coverage(&self) -> Coverage {
+        let anchors: Vec<(ObjectId, i64)> =
+            self.policy.anchors().iter().map(|anchor| (anchor.object, anchor.received)).collect();
+        Coverage::new(self.objects.reader(), self.shallow.clone(), &anchors)
+    }
+
+    fn judge_task(
+        &self,
+        finding: &mut Finding,
+        task: &Task<'a>,
+        known: &Known,
+        names: &Names<'_>,
+        coverage: &OnceCell<Coverage>,
+    ) {
         let judge = |signers: &Signers, id: &ObjectId| match known.get(id) {
-            Some(Ok(evidence)) => self.policy.judge(signers, task.rule.time_not_proven, evidence),
+            Some(Ok(evidence)) => {
+                // The walk is made only for whom a window asks for it.
+                let coverage = || coverage.get_or_init(|| self.coverage());
+                let covered = |moment| Covered::from(coverage().covers(*id, moment));
+                let receipt = Receipt { now: self.now, covered: &covered };
+                self.policy.judge(signers, task.rule.time_not_proven, evidence, &receipt)
+            }
             Some(Err(cause)) => Err(cause.clone()),
             // The walk has parsed it strictly already.
             None if *signers == Signers::Unsigned => Ok(()),

@@ -31,6 +31,8 @@ pub struct InstallOptions {
     pub trusted_roots: Vec<(String, PathBuf)>,
     /// Files of OpenPGP certificates that count instead of those that the policy names.
     pub openpgp_certificates: Vec<(String, PathBuf)>,
+    /// Files of certificate authorities that count instead of those that the policy names.
+    pub certificate_authorities: Vec<(String, PathBuf)>,
 }
 
 /// What was installed.
@@ -135,10 +137,13 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let (words, _) = read_policy(&beside)?;
     let trusted_roots = pinned(&options.trusted_roots, beside.trusted_roots(&words))?;
     let openpgp_certificates = pinned(&options.openpgp_certificates, beside.openpgp_certificates(&words))?;
+    let certificate_authorities =
+        pinned(&options.certificate_authorities, beside.certificate_authorities(&words))?;
     Trust::load(&Pinned {
         policy: &policy,
         trusted_roots: &trusted_roots,
         openpgp_certificates: &openpgp_certificates,
+        certificate_authorities: &certificate_authorities,
     })?;
     let program = absolute(&options.program)?;
     if !program.is_file() {
@@ -168,6 +173,7 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
         before,
         trusted_roots,
         openpgp_certificates,
+        certificate_authorities,
     };
     let text = shim.render()?;
     claim_state(&state, git_dir)?;
@@ -289,6 +295,7 @@ mod tests {
             program: "/bin/sh".into(),
             trusted_roots: vec![],
             openpgp_certificates: vec![],
+            certificate_authorities: vec![],
         }
     }
 

@@ -34,13 +34,15 @@ pub struct Context {
     pub trusted_roots: Vec<(String, PathBuf)>,
     /// Each file of OpenPGP certificates, by its name in the policy.
     pub openpgp_certificates: Vec<(String, PathBuf)>,
+    /// The file of each certificate authority, by its name in the policy.
+    pub certificate_authorities: Vec<(String, PathBuf)>,
     /// The folder for what the gate has accepted.
     pub state: PathBuf,
     /// The repository for which the hook was installed.
     pub repository: PathBuf,
     /// What receive-pack says about this push.
     pub environment: PushEnvironment,
-    /// Seconds since 1970; it only bounds the future.
+    /// The time of receipt, in seconds since 1970.
     pub now: i64,
 }
 
@@ -113,6 +115,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         policy: &context.policy,
         trusted_roots: &context.trusted_roots,
         openpgp_certificates: &context.openpgp_certificates,
+        certificate_authorities: &context.certificate_authorities,
     })?;
     let instances = trust.take_instances()?;
     let repository = Repository::at(&context.repository).map_err(|error| failed(&error))?;
@@ -141,7 +144,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
     }
     let gate = Gate {
         policy: &trust.policy,
-        verifier: &Verifier::new(instances).with_openpgp(trust.openpgp),
+        verifier: &Verifier::new(instances).with_openpgp(trust.openpgp).with_smime(trust.smime),
         objects: &objects,
         standing: &Server { references: &references, accepted: &AcceptedTips::new(&context.state) },
         shallow: &shallow,

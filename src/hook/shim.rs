@@ -8,9 +8,11 @@ use std::{
 
 const TEMPLATE: &str = include_str!("../../hooks/pre-receive");
 
-/// How the lines of a shim begin that name trusted roots and OpenPGP certificates.
+/// How the lines of a shim begin that name trusted roots, OpenPGP certificates and
+/// certificate authorities.
 const ROOT: &[u8] = b"    --trusted-root ";
 const CERTIFICATES: &[u8] = b"    --openpgp-certificates ";
+const AUTHORITIES: &[u8] = b"    --certificate-authority ";
 
 /// The line by which a shim is told from somebody else's hook.
 const MARK: &[u8] = b"# countersign pre-receive shim ";
@@ -32,6 +34,8 @@ pub struct Shim {
     pub trusted_roots: Vec<(String, PathBuf)>,
     /// Each file of OpenPGP certificates, by its name in the policy.
     pub openpgp_certificates: Vec<(String, PathBuf)>,
+    /// The file of each certificate authority, by its name in the policy.
+    pub certificate_authorities: Vec<(String, PathBuf)>,
 }
 
 /// Why a shim cannot be written or read. One cause, one variant.
@@ -54,7 +58,11 @@ impl Shim {
     pub fn render(&self) -> Result<Vec<u8>, ShimError> {
         let before = self.before.as_deref().unwrap_or(Path::new(""));
         let mut roots = Vec::new();
-        for (option, files) in [(ROOT, &self.trusted_roots), (CERTIFICATES, &self.openpgp_certificates)] {
+        for (option, files) in [
+            (ROOT, &self.trusted_roots),
+            (CERTIFICATES, &self.openpgp_certificates),
+            (AUTHORITIES, &self.certificate_authorities),
+        ] {
             for (name, path) in files {
                 let mut argument = OsString::from(name);
                 argument.push("=");
@@ -105,6 +113,7 @@ impl Shim {
     pub fn parse(text: &[u8]) -> Result<Self, ShimError> {
         let mut values = Vec::new();
         let (mut trusted_roots, mut openpgp_certificates) = (Vec::new(), Vec::new());
+        let mut certificate_authorities = Vec::new();
         for line in text.split(|byte| *byte == b'\n') {
             let assigned = ["program=", "repository=", "policy=", "state=", "before="];
             if let Some(name) = assigned.get(values.len())
@@ -113,7 +122,11 @@ impl Shim {
                 values.push(PathBuf::from(unquote(value).ok_or(ShimError::Edited)?));
                 continue;
             }
-            for (option, files) in [(ROOT, &mut trusted_roots), (CERTIFICATES, &mut openpgp_certificates)] {
+            for (option, files) in [
+                (ROOT, &mut trusted_roots),
+                (CERTIFICATES, &mut openpgp_certificates),
+                (AUTHORITIES, &mut certificate_authorities),
+            ] {
                 let Some(value) = line.strip_prefix(option) else { continue };
                 let value = unquote(value.strip_suffix(b" \\").unwrap_or(value)).ok_or(ShimError::Edited)?;
                 let at = value.as_bytes().iter().position(|byte| *byte == b'=').ok_or(ShimError::Edited)?;
@@ -125,7 +138,16 @@ impl Shim {
         let [program, repository, policy, state, before]: [PathBuf; 5] =
             values.try_into().map_err(|_| ShimError::Edited)?;
         let before = (!before.as_os_str().is_empty()).then_some(before);
-        let shim = Self { program, repository, policy, state, before, trusted_roots, openpgp_certificates };
+        let shim = Self {
+            program,
+            repository,
+            policy,
+            state,
+            before,
+            trusted_roots,
+            openpgp_certificates,
+            certificate_authorities,
+        };
         if shim.render().as_deref() == Ok(text) { Ok(shim) } else { Err(ShimError::Edited) }
     }
 }
@@ -174,6 +196,7 @@ mod tests {
             before: Some("/r/hooks/pre-receive.before-countersign".into()),
             trusted_roots: vec![("s".into(), path.into()), ("t".into(), "/a=b \\".into())],
             openpgp_certificates: vec![("keys/a b.asc".into(), path.into())],
+            certificate_authorities: vec![("corp".into(), path.into())],
         }
     }
 

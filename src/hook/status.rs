@@ -34,6 +34,13 @@ pub struct Status {
 pub enum StatusFinding {
     /// Every push is refused as things stand.
     Broken(String),
+    /// The shim has another file of a certificate authority than the policy names now.
+    OtherAuthority {
+        /// Its name in the policy.
+        name: String,
+        /// What the shim holds.
+        pinned: PathBuf,
+    },
     /// The shim has another file of OpenPGP certificates than the policy names now.
     OtherCertificates {
         /// Its name in the policy.
@@ -60,6 +67,11 @@ impl fmt::Display for StatusFinding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broken(what) => write!(formatter, "every push is refused: {what}"),
+            Self::OtherAuthority { name, pinned } => write!(
+                formatter,
+                "the hook takes the certificate authority '{name}' from '{}', the policy from elsewhere; run 'countersign hook install' again",
+                pinned.display()
+            ),
             Self::OtherCertificates { file, pinned } => write!(
                 formatter,
                 "the hook takes the OpenPGP certificates '{file}' from '{}', the policy from elsewhere; run 'countersign hook install' again",
@@ -128,6 +140,7 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
         policy: &shim.policy,
         trusted_roots: &shim.trusted_roots,
         openpgp_certificates: &shim.openpgp_certificates,
+        certificate_authorities: &shim.certificate_authorities,
     });
     let policy = match trust {
         Ok(trust) => Some(trust.policy),
@@ -146,6 +159,14 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
                 findings.push(StatusFinding::OtherCertificates { file, pinned: pinned.clone() });
             }
         }
+        for (name, path) in beside.certificate_authorities(&policy) {
+            let pinned = shim.certificate_authorities.iter().find(|(pinned, _)| *pinned == name);
+            if let Some((_, pinned)) = pinned
+                && pinned.canonicalize().ok() != path.canonicalize().ok()
+            {
+                findings.push(StatusFinding::OtherAuthority { name, pinned: pinned.clone() });
+            }
+        }
         for (instance, path) in beside.trusted_roots(&policy) {
             let pinned = shim.trusted_roots.iter().find(|(name, _)| *name == instance);
             if let Some((_, pinned)) = pinned
@@ -160,7 +181,8 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
             format!("the hook that runs first, '{}', is not there or may not be executed", before.display());
         findings.push(StatusFinding::Broken(what));
     }
-    let roots = shim.trusted_roots.iter().chain(&shim.openpgp_certificates).map(|(_, path)| path.as_path());
+    let files = shim.trusted_roots.iter().chain(&shim.openpgp_certificates);
+    let roots = files.chain(&shim.certificate_authorities).map(|(_, path)| path.as_path());
     let accepted = shim.state.join("accepted");
     let paths = [hook, &shim.policy, &shim.state, &accepted, &shim.program].into_iter().chain(roots);
     let mut writable: Vec<PathBuf> =
@@ -219,6 +241,7 @@ mod tests {
             program: "/bin/sh".into(),
             trusted_roots: vec![],
             openpgp_certificates: vec![],
+            certificate_authorities: vec![],
         };
         install(&options).unwrap();
         let mode = |path: &Path, mode: u32| {

@@ -11,10 +11,16 @@
 //! * **Rekor version 1 where it is on offer**, since every gitsign can verify it. Version 2 needs a
 //!   timestamp, for it states no time itself.
 //! * **A proven time may lie 5 minutes ahead** of the clock, because clocks differ. The clock decides
-//!   nothing else: old signatures stay good.
+//!   besides only where a policy ends a key that proves no time: old signatures stay good.
+//! * **A stated time opens nothing.** Whoever holds a key chooses it. Whether a signature by a key that is
+//!   retired or stolen is from before shows by when it was received: a hook's clock, or an anchor that the
+//!   policy's owner vouches for.
 //! * **Everything in a policy is refused that it does not allow**: creating, deleting and rewinding refs,
 //!   and every unusual tag. `other_refs` has no default at all, because either one would surprise someone.
-//! * **No patterns in identities.** A pattern is right until somebody registers a name that it matches too.
+//! * **No patterns where none is written.** A pattern is right until somebody registers a name that it
+//!   matches too, so what is printed for pasting has none, issuers know none, a `*` crosses neither `/` nor
+//!   `@`, and builds are named by repository and ref besides.
+//! * **A forge's web key is nobody's.** It signs for whoever is logged in, or has stolen a session there.
 //! * **The first rule decides**, so that a file can be read from top to bottom, and what a rule says of a
 //!   ref does not depend on the rest.
 //! * **Trusted roots are pinned at installation.** A policy is edited often and by more hands than the

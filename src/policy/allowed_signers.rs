@@ -150,7 +150,7 @@ impl Line {
             Key::SshCertificate { authority, principal } => {
                 self.is_authority && self.is(authority) && principal == wanted
             }
-            Key::OpenPgp { .. } => false,
+            Key::OpenPgp { .. } | Key::X509 { .. } | Key::X509Certificate { .. } => false,
         })
     }
 

@@ -2,18 +2,45 @@
 
 use std::fmt;
 
-use super::{Permission, Policy, Rule, Signers};
+use super::{KeySigner, Permission, Policy, Rule, Signers};
+use crate::{
+    sigstore::claims::Claim,
+    words::{escape, time},
+};
 
 /// Something that a policy's owner should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Finding {
+    /// There are anchors, and no signer to whom they would matter.
+    AnchorsWithoutWindow,
+    /// The moment of an anchor is still to come.
+    AnchorToCome {
+        /// The anchor's object.
+        object: String,
+        /// Its moment, in seconds since 1970.
+        received: i64,
+    },
+    /// Builds of many refs count as one identity.
+    AnyRef {
+        /// The identity.
+        identity: String,
+        /// The pattern of refs.
+        reference: String,
+    },
     /// The base never counts: its own rule decides otherwise about commits.
     BaseOfAnotherRule {
         /// The rule that names it.
         rule: String,
         /// The base.
         base: String,
+    },
+    /// Nothing can count as the identity, neither new nor under an anchor, and a rule names it.
+    Ended {
+        /// The identity.
+        identity: String,
+        /// The rule.
+        rule: String,
     },
     /// A key that a forge signs with for whoever is logged in stands for a person.
     ForgeKey {
@@ -41,6 +68,15 @@ pub enum Finding {
         /// The rule that decides instead.
         by: String,
     },
+    /// A signer counts no longer, and no anchor is old enough to help what it signed.
+    SignerEnded {
+        /// The identity.
+        identity: String,
+        /// The signer, in words.
+        signer: String,
+        /// Since when, in seconds since 1970.
+        since: i64,
+    },
     /// No rule names the identity.
     UnusedIdentity {
         /// Its name.
@@ -51,6 +87,30 @@ pub enum Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::AnchorsWithoutWindow => {
+                write!(formatter, "there are anchors, and no signer counts for a time alone")
+            }
+            Self::AnchorToCome { object, received } => {
+                write!(
+                    formatter,
+                    "the anchor '{object}' says that it was received at {}, which is to come",
+                    time(*received)
+                )
+            }
+            Self::AnyRef { identity, reference } => write!(
+                formatter,
+                "identity '{identity}' has builds of every ref '{}': whoever may push one of them may sign",
+                escape(reference)
+            ),
+            Self::Ended { identity, rule } => write!(
+                formatter,
+                "rule '{rule}' names the identity '{identity}', of which no signer counts any more, and no anchor is from before"
+            ),
+            Self::SignerEnded { identity, signer, since } => write!(
+                formatter,
+                "the signer '{signer}' of identity '{identity}' counts no longer since {}, and no anchor is from before",
+                time(*since)
+            ),
             Self::BaseOfAnotherRule { rule, base } => write!(
                 formatter,
                 "the base '{base}' of rule '{rule}' never counts: another commit rule, or none that is enforced, decides about it"
@@ -120,7 +180,60 @@ impl Policy {
                 findings.push(Finding::UnusedIdentity { identity: identity.name.clone() });
             }
         }
+        let limited = self.identities.iter().any(super::NamedIdentity::is_limited);
+        if !self.anchors.is_empty() && !limited {
+            findings.push(Finding::AnchorsWithoutWindow);
+        }
+        for identity in &self.identities {
+            for signer in &identity.keyless {
+                if let Some(reference) = signer.claims.get(Claim::Ref).filter(|pattern| !pattern.is_exact()) {
+                    let reference = reference.as_str().to_owned();
+                    findings.push(Finding::AnyRef { identity: identity.name.clone(), reference });
+                }
+            }
+        }
         findings.extend(self.openpgp.forge_keys().cloned());
+        findings
+    }
+
+    /// What is no longer, or not yet, as it was probably meant; `now` in seconds since 1970.
+    #[must_use]
+    pub fn check_at(&self, now: i64) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for anchor in self.anchors.iter().filter(|anchor| anchor.received > now) {
+            let (object, received) = (anchor.object.to_string(), anchor.received);
+            findings.push(Finding::AnchorToCome { object, received });
+        }
+        for identity in &self.identities {
+            let name = &identity.name;
+            let keyless = identity
+                .keyless
+                .iter()
+                .map(|signer| (escape(signer.subject.as_str()), signer.window.compromised));
+            let keys = identity.keys.iter().map(|KeySigner { key, window }| {
+                let ended = window.until.filter(|until| *until <= now);
+                (escape(&key.to_string()), ended.into_iter().chain(window.compromised).min())
+            });
+            let signers: Vec<_> = keyless.chain(keys).collect();
+            let is_dead = |since: i64| self.anchors.iter().all(|anchor| anchor.received > since);
+            let dead: Vec<_> = (signers.iter())
+                .filter_map(|(signer, since)| Some((signer, since.filter(|since| is_dead(*since))?)))
+                .collect();
+            if dead.len() < signers.len() {
+                findings.extend(dead.into_iter().map(|(signer, since)| Finding::SignerEnded {
+                    identity: name.clone(),
+                    signer: signer.clone(),
+                    since,
+                }));
+                continue;
+            }
+            let names = |signers: &Signers| matches!(signers, Signers::Named(names) if names.contains(name));
+            let naming = self.rules.iter();
+            let naming = naming.filter(|rule| names(&rule.commits) || rule.tags.as_ref().is_some_and(names));
+            findings.extend(
+                naming.map(|rule| Finding::Ended { identity: name.clone(), rule: rule.name.clone() }),
+            );
+        }
         findings
     }
 }
@@ -167,5 +280,37 @@ mod tests {
                 Finding::UnusedIdentity { identity: "b".to_owned() },
             ]
         );
+    }
+
+    #[test]
+    fn what_ended_and_what_is_to_come_is_found() {
+        let head = "version = 1\nother_refs = \"refuse\"\n";
+        let rule = "[[rule]]\nname = \"r\"\nrefs = [\"refs/a\"]\ncommits = [\"a\"]\n";
+        let findings = |text: &str, now| {
+            let policy = Policy::parse(&format!("{head}{text}{rule}")).unwrap();
+            [policy.check(), policy.check_at(now)].concat()
+        };
+        let openpgp = |digit: &str, more: &str| format!("{{ fingerprint = \"{}\"{more} }}", digit.repeat(40));
+        let until = ", until = 1970-01-01T00:01:40Z";
+        let one = format!("[identity.a]\nopenpgp = [{}]\n", openpgp("A", until));
+        assert_eq!(findings(&one, 99), []);
+        assert_eq!(findings(&one, 100), [Finding::Ended { identity: "a".to_owned(), rule: "r".to_owned() }]);
+        let two = format!("[identity.a]\nopenpgp = [{}, {}]\n", openpgp("A", until), openpgp("B", ""));
+        let signer = format!("OpenPGP {}", "A".repeat(40));
+        let ended = Finding::SignerEnded { identity: "a".to_owned(), signer, since: 100 };
+        assert_eq!(findings(&two, 100), std::slice::from_ref(&ended));
+        let anchor = |moment: &str| {
+            let object = "1".repeat(40);
+            format!("[[anchor]]\nobject = \"{object}\"\nreceived = 1970-01-01T00:0{moment}Z\n")
+        };
+        assert_eq!(findings(&(anchor("1:40") + &two), 100), [], "what it covers still counts");
+        assert_eq!(findings(&(anchor("1:41") + &two), 200), [ended]);
+        let open = format!("[identity.a]\nopenpgp = [{}]\n", openpgp("A", ""));
+        let to_come = Finding::AnchorToCome { object: "1".repeat(40), received: 100 };
+        assert_eq!(findings(&(anchor("1:40") + &open), 99), [Finding::AnchorsWithoutWindow, to_come]);
+        let any_ref = "[identity.a]\nkeyless = [{ instance = \"public-good\", issuer = \"i\", kind = \"uri\", \
+                       subject = \"s\", ref = \"refs/heads/*\" }]\n";
+        let reference = "refs/heads/*".to_owned();
+        assert_eq!(findings(any_ref, 0), [Finding::AnyRef { identity: "a".to_owned(), reference }]);
     }
 }

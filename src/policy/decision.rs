@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use super::{Permission, Policy, ProofFault, Rule, Signers};
+use super::{Lapse, Permission, Policy, ProofFault, Receipt, Rule, SignedBy, Signers};
 use crate::{
     object::{ObjectError, ObjectId},
+    sigstore::claims::{Claim, Claims},
     verify::{Bad, CannotTell, Identity, Key, TimeNotProven, Verdict},
     words::{escape, escape_bytes},
 };
@@ -45,12 +46,26 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
+    /// Proven, and the policy means several identities by it.
+    Ambiguous {
+        /// Who it is.
+        identity: Box<Identity>,
+        /// The policy's names.
+        names: Vec<String>,
+    },
     /// The signature contradicts a key, or the content was changed.
     Bad(Bad),
     /// Not everything is proven.
     CannotTell(CannotTell),
     /// The rule forbids what happens to the ref.
     Event(Event),
+    /// Signed with a forge's own key, which stands for no person.
+    Forge {
+        /// The forge.
+        forge: String,
+        /// Its key.
+        key: Key,
+    },
     /// Signed with a key for which the policy has no name.
     KeyNotInThePolicy(Vec<Key>),
     /// Signed with a key that the policy names, but the rule wants others.
@@ -62,10 +77,19 @@ pub enum Cause {
         /// Whom the rule wants.
         wanted: Vec<String>,
     },
+    /// The policy names the signer, who does not count for this object.
+    Lapsed {
+        /// The policy's name for the signer.
+        name: String,
+        /// Who it is, in words.
+        signer: String,
+        /// Why not.
+        lapse: Lapse,
+    },
     /// The object cannot be parsed strictly.
     Malformed(ObjectError),
-    /// Proven, and the policy has no name for this signer.
-    NotInThePolicy(Box<Identity>),
+    /// Proven, and the policy has no name for this signer, with what the certificate says of the build.
+    NotInThePolicy(Box<Identity>, Claims),
     /// Proven and named, but the rule wants others.
     NotInTheRule {
         /// The policy's name for the signer.
@@ -108,6 +132,12 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether it is only that not enough is at hand to tell.
+    #[must_use]
+    pub fn is_unclear(&self) -> bool {
+        matches!(self, Self::CannotTell(_) | Self::Lapsed { lapse: Lapse::Unclear(_), .. })
+    }
+
     /// Whether a rule in warning mode may let it pass: only what the rule itself decides.
     #[must_use]
     pub fn is_for_the_rule_to_decide(&self) -> bool {
@@ -137,6 +167,7 @@ impl Policy {
         signers: &Signers,
         time_not_proven: Permission,
         evidence: &Evidence,
+        receipt: &Receipt<'_>,
     ) -> Result<(), Cause> {
         let Signers::Named(wanted) = signers else {
             return match evidence {
@@ -149,10 +180,14 @@ impl Policy {
             Evidence::Unsigned => Err(Cause::Unsigned { wanted: wanted.clone() }),
             Evidence::Signed(Verdict::Bad(cause)) => Err(Cause::Bad(*cause)),
             Evidence::Signed(Verdict::CannotTell(cause)) => Err(Cause::CannotTell(*cause)),
-            Evidence::Signed(Verdict::Good(proven)) => self.judge_identity(wanted, proven.identity()),
-            Evidence::Signed(Verdict::Stated(stated)) => self.judge_keys(wanted, stated.keys()),
+            Evidence::Signed(Verdict::Good(proven)) => {
+                self.judge_signer(wanted, SignedBy::from(&**proven), receipt)
+            }
+            Evidence::Signed(Verdict::Stated(stated)) => {
+                self.judge_signer(wanted, SignedBy::from(&**stated), receipt)
+            }
             Evidence::Signed(Verdict::TimeNotProven(signed)) => {
-                self.judge_identity(wanted, signed.identity())?;
+                self.judge_signer(wanted, SignedBy::from(&**signed), receipt)?;
                 match time_not_proven {
                     Permission::Allow => Ok(()),
                     Permission::Refuse => Err(Cause::TimeNotProven(signed.clone())),
@@ -161,33 +196,23 @@ impl Policy {
         }
     }
 
-    fn judge_identity(&self, wanted: &[String], identity: &Identity) -> Result<(), Cause> {
-        match self.name_of(identity) {
-            None => Err(Cause::NotInThePolicy(Box::new(identity.clone()))),
-            Some(name) if wanted.iter().any(|wanted| wanted == name) => Ok(()),
-            Some(name) => Err(Cause::NotInTheRule {
-                name: name.to_owned(),
-                identity: Box::new(identity.clone()),
-                wanted: wanted.to_vec(),
-            }),
+    fn judge_signer(
+        &self,
+        wanted: &[String],
+        signer: SignedBy<'_>,
+        receipt: &Receipt<'_>,
+    ) -> Result<(), Cause> {
+        let names = self.names(signer, receipt)?;
+        if names.iter().any(|name| wanted.iter().any(|wanted| wanted == name)) {
+            return Ok(());
         }
-    }
-}
-
-impl Policy {
-    /// A key counts under the name that the policy gives it; a certificate for several principals
-    /// counts if one of them is wanted.
-    fn judge_keys(&self, wanted: &[String], keys: &[Key]) -> Result<(), Cause> {
-        let names: Vec<&str> = keys.iter().filter_map(|key| self.name_of_key(key)).collect();
-        match names.first() {
-            Some(_) if names.iter().any(|name| wanted.iter().any(|wanted| wanted == name)) => Ok(()),
-            Some(name) => Err(Cause::KeyNotInTheRule {
-                name: (*name).to_owned(),
-                keys: keys.to_vec(),
-                wanted: wanted.to_vec(),
-            }),
-            None => Err(Cause::KeyNotInThePolicy(keys.to_vec())),
-        }
+        let (name, wanted) = (names[0].to_owned(), wanted.to_vec());
+        Err(match signer {
+            SignedBy::Proven { identity, .. } => {
+                Cause::NotInTheRule { name, identity: Box::new(identity.clone()), wanted }
+            }
+            SignedBy::Stated { keys, .. } => Cause::KeyNotInTheRule { name, keys: keys.to_vec(), wanted },
+        })
     }
 }
 
@@ -242,85 +267,17 @@ impl Refusal {
     /// The proven signer, as people read it; `None` if nobody is proven.
     #[must_use]
     pub fn signer(&self) -> Option<String> {
-        match &self.cause {
-            Cause::NotInThePolicy(identity) => Some(person(identity)),
-            Cause::KeyNotInThePolicy(keys) => Some(key_list(keys)),
-            Cause::TimeNotProven(signed) => Some(person(signed.identity())),
-            Cause::KeyNotInTheRule { name, keys, .. } => {
-                Some(format!("{} ('{}')", key_list(keys), escape(name)))
-            }
-            Cause::NotInTheRule { name, identity, .. } => {
-                Some(format!("{} ('{}')", person(identity), escape(name)))
-            }
-            _ => None,
-        }
+        self.cause.signer()
     }
 
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> String {
-        match &self.cause {
-            Cause::Unsigned { .. } => match self.subject {
-                Subject::Tag(_) => {
-                    "make the tag again with 'git tag -s -f', signed by one of them".to_owned()
-                }
-                _ => "sign it with 'git commit --amend -S', or older ones with 'git rebase -S --force-rebase', and push again"
-                    .to_owned(),
-            },
-            Cause::Bad(_) => {
-                "make and sign the object again; its content or signature was changed".to_owned()
+        match (&self.cause, self.subject) {
+            (Cause::Unsigned { .. }, Subject::Tag(_)) => {
+                "make the tag again with 'git tag -s -f', signed by one of them".to_owned()
             }
-            Cause::CannotTell(CannotTell::UnknownAuthority | CannotTell::UnknownLog) => {
-                "sign with an instance whose trusted root the policy names, or have the root added".to_owned()
-            }
-            Cause::CannotTell(
-                CannotTell::KeyRevoked
-                | CannotTell::NoUserPresence
-                | CannotTell::SshCertificatePrincipals
-                | CannotTell::SshCertificateWindow
-                | CannotTell::SshCriticalOption,
-            ) => "sign it again with a key or certificate that counts, and touch the security key".to_owned(),
-            Cause::CannotTell(_) => {
-                "sign it again with countersign, which stores all that has to be proven".to_owned()
-            }
-            Cause::NotInThePolicy(identity) => {
-                format!("have the policy's owner add {}", super::policy_entry(identity))
-            }
-            Cause::KeyNotInThePolicy(_) => {
-                "have the policy's owner add the key to its owner's identity".to_owned()
-            }
-            Cause::KeyNotInTheRule { .. } | Cause::NotInTheRule { .. } => {
-                "have one of the rule's signers sign it, or have the rule changed".to_owned()
-            }
-            Cause::Event(Event::MisnamedTag(name)) => {
-                format!("push it as 'refs/tags/{}', or make a tag of the new name", escape_bytes(name))
-            }
-            Cause::Event(Event::LightweightTag) => {
-                "make an annotated, signed tag with 'git tag -s'".to_owned()
-            }
-            Cause::Event(Event::Rewind) => {
-                "merge or rebase onto the ref's current value, and push again".to_owned()
-            }
-            Cause::Event(_) => "the rule decides what may happen; ask the policy's owner".to_owned(),
-            Cause::Malformed(_) => "make the object again with git itself".to_owned(),
-            Cause::NoRule => "push to a ref that a rule names, or have one added".to_owned(),
-            Cause::Proof(_) => {
-                "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
-                    .to_owned()
-            }
-            Cause::Reserved => "only a rule whose pattern begins with this namespace can allow it".to_owned(),
-            Cause::NotACommit(_) => "push a commit".to_owned(),
-            Cause::Stale { .. } => "fetch, and push again".to_owned(),
-            Cause::TagsNotNamed => "have 'tags' added to the rule".to_owned(),
-            Cause::TimeNotProven(_) => {
-                "run 'countersign proof fetch' and push 'refs/countersign/proofs' too, or sign it again with countersign"
-                    .to_owned()
-            }
-            Cause::TooManyCommits => "push fewer refs at a time".to_owned(),
-            Cause::TooManyNestedTags => "tag the commit itself".to_owned(),
-            Cause::Unexpected(_) => {
-                "nothing is let through that cannot be judged; ask the server's administrator".to_owned()
-            }
+            (cause, _) => cause.hint(),
         }
     }
 }
@@ -334,7 +291,7 @@ impl fmt::Display for Refusal {
             Subject::Tag(id) => write!(formatter, "tag {}: ", id.to_hex_with_len(12))?,
             Subject::Reference => {}
         }
-        self.cause_text(formatter)?;
+        write!(formatter, "{}", self.cause)?;
         match &self.rule {
             Some(rule) => write!(formatter, " (rule '{}')", escape(rule)),
             None => Ok(()),
@@ -342,36 +299,156 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl Refusal {
-    fn cause_text(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Cause {
+    /// The signer, as people read it; `None` if nobody is proven.
+    #[must_use]
+    pub fn signer(&self) -> Option<String> {
+        match self {
+            Self::NotInThePolicy(identity, claims) => Some(build(identity, claims)),
+            Self::Ambiguous { identity, .. } => Some(person(identity)),
+            Self::Forge { key, .. } => Some(key_list(std::slice::from_ref(key))),
+            Self::KeyNotInThePolicy(keys) => Some(key_list(keys)),
+            Self::TimeNotProven(signed) => Some(person(signed.identity())),
+            Self::KeyNotInTheRule { name, keys, .. } => {
+                Some(format!("{} ('{}')", key_list(keys), escape(name)))
+            }
+            Self::Lapsed { name, signer, .. } => Some(format!("{signer} ('{}')", escape(name))),
+            Self::NotInTheRule { name, identity, .. } => {
+                Some(format!("{} ('{}')", person(identity), escape(name)))
+            }
+            _ => None,
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Ambiguous { .. } => "have the policy's owner make one of their patterns narrower".to_owned(),
+            Self::Forge { .. } => {
+                "make the merge or change with git and sign it yourself, not with the forge's button".to_owned()
+            }
+            Self::Lapsed { lapse: Lapse::Unclear(_), .. } => {
+                "fetch the whole history with the policy's anchors ('git fetch --unshallow')".to_owned()
+            }
+            Self::Lapsed { lapse: Lapse::NotYet { .. }, .. } => {
+                "sign it again with a key that counts now, or have the policy's 'from' changed".to_owned()
+            }
+            Self::Lapsed { .. } => {
+                "sign it again with a key that counts now; for what was there in time, have the policy's owner add an '[[anchor]]'"
+                    .to_owned()
+            }
+            Self::Unsigned { .. } => {
+                "sign it with 'git commit --amend -S', or older ones with 'git rebase -S --force-rebase', and push again"
+                    .to_owned()
+            }
+            Self::Bad(_) => {
+                "make and sign the object again; its content or signature was changed".to_owned()
+            }
+            Self::CannotTell(CannotTell::UnknownAuthority | CannotTell::UnknownLog) => {
+                "sign with an instance whose trusted root the policy names, or have the root added".to_owned()
+            }
+            Self::CannotTell(CannotTell::UnknownCertificateAuthority) => {
+                "sign with a certificate of an authority that the policy names, or have the authority added"
+                    .to_owned()
+            }
+            Self::CannotTell(
+                CannotTell::CertificateChainWindow
+                | CannotTell::CertificateUsage
+                | CannotTell::KeyExpired
+                | CannotTell::KeyRevoked
+                | CannotTell::NoUserPresence
+                | CannotTell::SshCertificatePrincipals
+                | CannotTell::SshCertificateWindow
+                | CannotTell::SshCriticalOption,
+            ) => "sign it again with a key or certificate that counts, and touch the security key".to_owned(),
+            Self::CannotTell(_) => {
+                "sign it again with countersign, which stores all that has to be proven".to_owned()
+            }
+            Self::NotInThePolicy(identity, claims) => match super::policy_entry(identity, claims) {
+                Some(entry) => format!("have the policy's owner add {entry}"),
+                None => format!("sign as somebody else: {}", super::NO_ENTRY),
+            },
+            Self::KeyNotInThePolicy(keys) => match keys.first().and_then(super::x509_entry) {
+                Some(entry) => format!("have the policy's owner add {entry} to 'x509' of its owner's identity"),
+                None => "have the policy's owner add the key to its owner's identity".to_owned(),
+            },
+            Self::KeyNotInTheRule { .. } | Self::NotInTheRule { .. } => {
+                "have one of the rule's signers sign it, or have the rule changed".to_owned()
+            }
+            Self::Event(Event::MisnamedTag(name)) => {
+                format!("push it as 'refs/tags/{}', or make a tag of the new name", escape_bytes(name))
+            }
+            Self::Event(Event::LightweightTag) => {
+                "make an annotated, signed tag with 'git tag -s'".to_owned()
+            }
+            Self::Event(Event::Rewind) => {
+                "merge or rebase onto the ref's current value, and push again".to_owned()
+            }
+            Self::Event(_) => "the rule decides what may happen; ask the policy's owner".to_owned(),
+            Self::Malformed(_) => "make the object again with git itself".to_owned(),
+            Self::Proof(_) => {
+                "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
+                    .to_owned()
+            }
+            Self::TimeNotProven(_) => {
+                "run 'countersign proof fetch' and push 'refs/countersign/proofs' too, or sign it again with countersign"
+                    .to_owned()
+            }
+            Self::NoRule => "push to a ref that a rule names, or have one added".to_owned(),
+            Self::Reserved => "only a rule whose pattern begins with this namespace can allow it".to_owned(),
+            Self::NotACommit(_) => "push a commit".to_owned(),
+            Self::Stale { .. } => "fetch, and push again".to_owned(),
+            Self::TagsNotNamed => "have 'tags' added to the rule".to_owned(),
+            Self::TooManyCommits => "push fewer refs at a time".to_owned(),
+            Self::TooManyNestedTags => "tag the commit itself".to_owned(),
+            Self::Unexpected(_) => {
+                "nothing is let through that cannot be judged; ask the server's administrator".to_owned()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    /// Fit for a terminal.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let signer = self.signer().unwrap_or_default();
-        match &self.cause {
-            Cause::Bad(cause) => write!(formatter, "the signature is bad: {cause}"),
-            Cause::CannotTell(cause) => write!(formatter, "who signed cannot be told: {cause}"),
-            Cause::Event(event) => write!(formatter, "{}", EventText(event)),
-            Cause::Malformed(cause) => write!(formatter, "it is malformed: {cause}"),
-            Cause::NotInThePolicy(_) | Cause::KeyNotInThePolicy(_) => {
+        match self {
+            Self::Ambiguous { names, .. } => {
+                write!(formatter, "signed by {signer}, who may be {} by the policy", list(names))
+            }
+            Self::Bad(cause) => write!(formatter, "the signature is bad: {cause}"),
+            Self::CannotTell(cause) => write!(formatter, "who signed cannot be told: {cause}"),
+            Self::Event(event) => write!(formatter, "{}", EventText(event)),
+            Self::Forge { forge, .. } => write!(
+                formatter,
+                "made by the forge '{}' for whoever was logged in there ({signer}), and no person signed it",
+                escape(forge)
+            ),
+            Self::Lapsed { lapse, .. } => write!(formatter, "signed by {signer}, who {lapse}"),
+            Self::Malformed(cause) => write!(formatter, "it is malformed: {cause}"),
+            Self::NotInThePolicy(..) | Self::KeyNotInThePolicy(_) => {
                 write!(formatter, "signed by {signer}, whom the policy does not name")
             }
-            Cause::NotInTheRule { wanted, .. } | Cause::KeyNotInTheRule { wanted, .. } => {
+            Self::NotInTheRule { wanted, .. } | Self::KeyNotInTheRule { wanted, .. } => {
                 write!(formatter, "signed by {signer}, where only {} may", list(wanted))
             }
-            Cause::NoRule => write!(formatter, "no rule names this ref, and such refs are refused"),
-            Cause::NotACommit(kind) => write!(formatter, "this ref cannot name a {kind}"),
-            Cause::Reserved => write!(formatter, "this namespace is reserved, and no rule names it"),
-            Cause::Stale { server, claimed } => write!(
+            Self::NoRule => write!(formatter, "no rule names this ref, and such refs are refused"),
+            Self::NotACommit(kind) => write!(formatter, "this ref cannot name a {kind}"),
+            Self::Reserved => write!(formatter, "this namespace is reserved, and no rule names it"),
+            Self::Stale { server, claimed } => write!(
                 formatter,
                 "the ref {} here, and the push says that it {}",
                 value(*server),
                 value(*claimed)
             ),
-            Cause::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
-            Cause::Proof(fault) => write!(formatter, "{fault}"),
-            Cause::TimeNotProven(signed) => write!(formatter, "signed by {signer}: {signed}"),
-            Cause::TooManyCommits => write!(formatter, "the push adds too many commits to too many refs"),
-            Cause::TooManyNestedTags => write!(formatter, "too many tags name one another"),
-            Cause::Unexpected(what) => write!(formatter, "it cannot be judged: {}", escape(what)),
-            Cause::Unsigned { wanted } => {
+            Self::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
+            Self::Proof(fault) => write!(formatter, "{fault}"),
+            Self::TimeNotProven(signed) => write!(formatter, "signed by {signer}: {signed}"),
+            Self::TooManyCommits => write!(formatter, "the push adds too many commits to too many refs"),
+            Self::TooManyNestedTags => write!(formatter, "too many tags name one another"),
+            Self::Unexpected(what) => write!(formatter, "it cannot be judged: {}", escape(what)),
+            Self::Unsigned { wanted } => {
                 write!(formatter, "it is not signed, where {} has to sign", list(wanted))
             }
         }
@@ -397,7 +474,7 @@ impl fmt::Display for EventText<'_> {
     }
 }
 
-fn person(identity: &Identity) -> String {
+pub(super) fn person(identity: &Identity) -> String {
     format!(
         "'{}' of '{}' ({})",
         escape(&identity.subject),
@@ -406,7 +483,15 @@ fn person(identity: &Identity) -> String {
     )
 }
 
-fn key_list(keys: &[Key]) -> String {
+/// Who it is, and for a build which one.
+fn build(identity: &Identity, claims: &Claims) -> String {
+    let claim = |claim, word: &str| {
+        claims.get(claim).map(|text| format!(" {word} '{}'", escape(text))).unwrap_or_default()
+    };
+    format!("{}{}{}", person(identity), claim(Claim::Repository, "for"), claim(Claim::Ref, "at"))
+}
+
+pub(super) fn key_list(keys: &[Key]) -> String {
     let names: Vec<String> = keys.iter().map(|key| format!("'{}'", escape(&key.to_string()))).collect();
     names.join(" or ")
 }
@@ -437,7 +522,7 @@ mod tests {
     #[test]
     fn pasting_a_hint_names_no_more_than_the_one_who_signed() {
         let hostile = identity("a\\\" }, { instance = \"sandbox\", subject = \"b\u{202e}\u{1b}");
-        let cause = Cause::NotInThePolicy(Box::new(hostile.clone()));
+        let cause = Cause::NotInThePolicy(Box::new(hostile.clone()), Claims::default());
         let refusal =
             Refusal { reference: b"refs/heads/a".to_vec(), subject: Subject::Reference, rule: None, cause };
         let hint = refusal.hint();
@@ -447,29 +532,34 @@ mod tests {
             "version = 1\nother_refs = \"refuse\"\n[[instance]]\nname = \"sandbox\"\ntrusted_root = \"r\"\n\
              [identity.x]\nkeyless = [{entry}]\n"
         );
-        assert_eq!(Policy::parse(&text).unwrap().identities()[0].keyless, [hostile]);
+        assert_eq!(Policy::parse(&text).unwrap().identities()[0].keyless[0].identity(), Some(hostile));
+
+        let pattern = identity("*@example.com");
+        assert_eq!(crate::policy::policy_entry(&pattern, &Claims::default()), None);
+        let cause = Cause::NotInThePolicy(Box::new(pattern), Claims::default());
+        assert!(!cause.hint().contains("example.com"), "{}", cause.hint());
     }
 
     #[test]
     fn only_whom_the_rule_names_may_sign() {
         let policy = Policy::parse(&POLICY.replace("public-good", "sandbox")).unwrap();
         let wanted = ["alice".to_owned()];
-        assert_eq!(policy.judge_identity(&wanted, &identity("alice@example.com")), Ok(()));
-        assert!(matches!(
-            policy.judge_identity(&wanted, &identity("bob@example.com")),
-            Err(Cause::NotInTheRule { name, .. }) if name == "bob"
-        ));
-        assert!(matches!(
-            policy.judge_identity(&wanted, &identity("eve@example.com")),
-            Err(Cause::NotInThePolicy(_))
-        ));
+        let judge = |subject: &str| {
+            let (identity, claims) = (identity(subject), Claims::default());
+            let signer = SignedBy::Proven { identity: &identity, claims: &claims, times: &[] };
+            policy.judge_signer(&wanted, signer, &Receipt::without_anchors(0))
+        };
+        assert_eq!(judge("alice@example.com"), Ok(()));
+        assert!(matches!(judge("bob@example.com"), Err(Cause::NotInTheRule { name, .. }) if name == "bob"));
+        assert!(matches!(judge("eve@example.com"), Err(Cause::NotInThePolicy(..))));
     }
 
     #[test]
     fn all_but_a_good_verdict_is_refused_with_its_cause() {
         let policy = Policy::parse(POLICY).unwrap();
         let signers = Signers::Named(vec!["alice".to_owned()]);
-        let judge = |evidence| policy.judge(&signers, Permission::Refuse, &evidence).unwrap_err();
+        let receipt = Receipt::without_anchors(0);
+        let judge = |evidence| policy.judge(&signers, Permission::Refuse, &evidence, &receipt).unwrap_err();
         assert!(matches!(judge(Evidence::Unsigned), Cause::Unsigned { .. }));
         assert_eq!(judge(Evidence::Signed(Verdict::Bad(Bad::Signature))), Cause::Bad(Bad::Signature));
         assert_eq!(
@@ -478,7 +568,7 @@ mod tests {
         );
         let malformed = Evidence::Malformed(ObjectError::ForeignSignatureHeader);
         assert_eq!(judge(malformed.clone()), Cause::Malformed(ObjectError::ForeignSignatureHeader));
-        let unsigned = |evidence| policy.judge(&Signers::Unsigned, Permission::Refuse, evidence);
+        let unsigned = |evidence| policy.judge(&Signers::Unsigned, Permission::Refuse, evidence, &receipt);
         assert_eq!(unsigned(&Evidence::Unsigned), Ok(()));
         assert!(unsigned(&malformed).is_err());
     }
@@ -490,7 +580,7 @@ mod tests {
             reference: b"refs/heads/\x1b[2Jmain".to_vec(),
             subject: Subject::Commit(id),
             rule: Some("main".to_owned()),
-            cause: Cause::NotInThePolicy(Box::new(identity("eve\u{202e}@example.com"))),
+            cause: Cause::NotInThePolicy(Box::new(identity("eve\u{202e}@example.com")), Claims::default()),
         };
         assert_eq!(
             refusal.to_string(),

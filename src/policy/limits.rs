@@ -10,7 +10,7 @@ pub struct Limits {
 }
 
 /// A subject, or many that differ where the one `*` stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SubjectPattern(String);
 
 /// Why a limit is refused. One cause, one variant.
@@ -43,7 +43,19 @@ impl SubjectPattern {
         Ok(Self(text.to_owned()))
     }
 
-    /// Whether `subject` is meant. The star stands for anything, nothing included, without `/` and `@`.
+    /// The text as it was read.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it means one subject alone.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        !self.0.contains('*')
+    }
+
+    /// Whether `subject` is meant. The star stands for one character or more, none of them `/` or `@`.
     #[must_use]
     pub fn matches(&self, subject: &str) -> bool {
         match self.0.split_once('*') {
@@ -51,7 +63,7 @@ impl SubjectPattern {
             Some((before, after)) => subject
                 .strip_prefix(before)
                 .and_then(|rest| rest.strip_suffix(after))
-                .is_some_and(|middle| !middle.contains(['/', '@'])),
+                .is_some_and(|middle| !middle.is_empty() && !middle.contains(['/', '@'])),
         }
     }
 }
@@ -113,7 +125,7 @@ mod tests {
         let uri = pattern("https://github.com/org/*/.github/workflows/release.yml@refs/heads/main");
         assert!(uri.matches("https://github.com/org/x/.github/workflows/release.yml@refs/heads/main"));
         assert!(!uri.matches("https://github.com/org/x/y/.github/workflows/release.yml@refs/heads/main"));
-        assert!(pattern("a*").matches("a"), "nothing is something");
+        assert!(!pattern("a*").matches("a"), "nothing is not something");
         assert!(!pattern("ab*ba").matches("aba"), "the two ends do not overlap");
         assert!(!pattern("alice").matches("Alice"));
     }

@@ -4,30 +4,34 @@
 //! refusal. Pure: it reads no file, clock or environment; trusted roots are only names and digests here.
 
 mod allowed_signers;
+mod certificate_authorities;
 mod check;
+mod ci;
 mod decision;
 mod file;
 mod limits;
 mod openpgp;
 mod pattern;
 mod proof_fault;
-
-use std::collections::HashMap;
+mod signer;
+mod window;
 
 pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
+use certificate_authorities::CertificateAuthorities;
+pub use certificate_authorities::{AuthorityEntry, x509_entry};
 pub use check::Finding;
+pub use ci::WantedClaims;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
 pub use file::{PolicyError, is_repository_id, policy_entry};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
 pub use pattern::{Pattern, PatternError};
 pub use proof_fault::ProofFault;
+use signer::Directory;
+pub use signer::{KeySigner, KeylessSigner, SignedBy};
+pub use window::{Covered, Known, Lapse, Receipt, Window};
 
-use crate::{
-    encoding::sha256,
-    object::ObjectId,
-    verify::{Identity, Key},
-};
+use crate::{encoding::sha256, object::ObjectId, verify::Key};
 
 /// A first policy file, commented, that parses as it stands.
 pub const FIRST_POLICY: &str = include_str!("first_policy.toml");
@@ -43,9 +47,12 @@ pub const PUBLIC_GOOD: &str = "public-good";
 /// governs them only by a pattern that begins with exactly the namespace, whatever else matches.
 pub const RESERVED_NAMESPACES: [&str; 3] = ["refs/replace/", "refs/notes/", "refs/countersign/"];
 
+/// Why there is no [`policy_entry`] for somebody.
+pub const NO_ENTRY: &str = "a policy takes a '*' in a name for a pattern, and needs repository and ref of builds, which not every certificate says";
+
 /// Stands in every rule digest: raised when the meaning of a rule changes, so that nothing accepted
 /// under the old meaning counts.
-const RULE_MEANING: &[u8] = b"countersign commit rule 1";
+const RULE_MEANING: &[u8] = b"countersign commit rule 2";
 
 /// A policy file that was read strictly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,10 +62,11 @@ pub struct Policy {
     instances: Vec<InstanceEntry>,
     other_refs: OtherRefs,
     identities: Vec<NamedIdentity>,
-    names: HashMap<Identity, String>,
-    key_names: HashMap<Key, String>,
+    directory: Directory,
+    anchors: Vec<Anchor>,
     rules: Vec<Rule>,
     openpgp: OpenPgp,
+    certificate_authorities: CertificateAuthorities,
 }
 
 /// A trusted root that the policy counts.
@@ -71,6 +79,17 @@ pub struct InstanceEntry {
     pub trusted_root: Option<String>,
     /// What it is believed for; every keyless identity of the policy is within it.
     pub limits: Limits,
+    /// Issuers that vouch for builds, besides those that are known to.
+    pub ci_issuers: Vec<String>,
+}
+
+/// What the policy's owner vouches for: all that is reachable from an object was there at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// A commit or a tag.
+    pub object: ObjectId,
+    /// Seconds since 1970.
+    pub received: i64,
 }
 
 /// A name of the policy's own and the signers that it stands for.
@@ -78,10 +97,10 @@ pub struct InstanceEntry {
 pub struct NamedIdentity {
     /// The name that rules use.
     pub name: String,
-    /// Every keyless identity that counts as it.
-    pub keyless: Vec<Identity>,
+    /// Every keyless signer that counts as it.
+    pub keyless: Vec<KeylessSigner>,
     /// Every key of its own that counts as it.
-    pub keys: Vec<Key>,
+    pub keys: Vec<KeySigner>,
 }
 
 /// What happens to refs that no rule names.
@@ -216,6 +235,12 @@ impl Policy {
         self.instances.iter().find(|entry| entry.name == instance).map(|entry| &entry.limits)
     }
 
+    /// The anchors, the oldest first.
+    #[must_use]
+    pub fn anchors(&self) -> &[Anchor] {
+        &self.anchors
+    }
+
     /// The identities, in the order of their names.
     #[must_use]
     pub fn identities(&self) -> &[NamedIdentity] {
@@ -232,18 +257,6 @@ impl Policy {
     #[must_use]
     pub fn other_refs(&self) -> OtherRefs {
         self.other_refs
-    }
-
-    /// The policy's own name for a proven identity: all four parts have to be equal.
-    #[must_use]
-    pub fn name_of(&self, identity: &Identity) -> Option<&str> {
-        self.names.get(identity).map(String::as_str)
-    }
-
-    /// The policy's own name for a key.
-    #[must_use]
-    pub fn name_of_key(&self, key: &Key) -> Option<&str> {
-        self.key_names.get(key).map(String::as_str)
     }
 
     /// What decides about the ref with this full name.
@@ -277,21 +290,28 @@ impl Policy {
     ///
     /// Two rules with the same digest would answer alike about every commit. `root_digest` gives the
     /// digest of an instance's trusted root; `None` if it does not know one that is needed, or if the
-    /// certificate of an OpenPGP key has not been given to [`Self::take_openpgp_certificates`].
+    /// certificate of an OpenPGP key has not been given to [`Self::take_openpgp_certificates`], or an
+    /// authority's file not to [`Self::take_certificate_authorities`].
     #[must_use]
     pub fn commit_rule_digest(
         &self,
         rule: &Rule,
         root_digest: impl Fn(&str) -> Option<[u8; 32]>,
     ) -> Option<[u8; 32]> {
-        self.rule_digest(rule, root_digest, |fingerprint| self.openpgp.digest(fingerprint))
+        self.rule_digest(rule, root_digest, |key| match key {
+            Key::OpenPgp { fingerprint } => self.openpgp.digest(fingerprint),
+            Key::X509 { authority, .. } | Key::X509Certificate { authority, .. } => {
+                self.certificate_authorities.digest(authority)
+            }
+            Key::Ssh { .. } | Key::SshCertificate { .. } => None,
+        })
     }
 
     fn rule_digest(
         &self,
         rule: &Rule,
         root_digest: impl Fn(&str) -> Option<[u8; 32]>,
-        certificate_digest: impl Fn(&str) -> Option<[u8; 32]>,
+        file_digest: impl Fn(&Key) -> Option<[u8; 32]>,
     ) -> Option<[u8; 32]> {
         let mut canonical = Vec::new();
         // Each field behind its length: no two lists of fields have the same bytes.
@@ -312,30 +332,36 @@ impl Policy {
             Signers::Unsigned => field(b"unsigned"),
             Signers::Named(names) => {
                 field(b"signed");
-                let mut signers: Vec<&Identity> = (self.identities.iter())
-                    .filter(|identity| names.contains(&identity.name))
-                    .flat_map(|identity| &identity.keyless)
-                    .collect();
-                signers.sort();
-                for signer in signers {
-                    field(signer.instance.as_bytes());
-                    field(&root_digest(&signer.instance)?);
-                    field(&self.canonical_limits(&signer.instance));
-                    field(signer.issuer.as_bytes());
-                    field(file::kind_name(signer.kind).as_bytes());
-                    field(signer.subject.as_bytes());
+                let named = || self.identities.iter().filter(|identity| names.contains(&identity.name));
+                let mut signers = Vec::new();
+                for signer in named().flat_map(|identity| &identity.keyless) {
+                    let root = root_digest(&signer.instance)?.to_vec();
+                    let limits = self.canonical_limits(&signer.instance);
+                    let parts = [signer.instance.clone().into_bytes(), root, limits];
+                    signers.push(parts.into_iter().chain(signer.canonical()).collect());
                 }
-                let mut keys: Vec<&Key> = (self.identities.iter())
-                    .filter(|identity| names.contains(&identity.name))
-                    .flat_map(|identity| &identity.keys)
-                    .collect();
-                keys.sort_by_key(ToString::to_string);
-                for key in keys {
-                    field(b"key");
-                    field(key.to_string().as_bytes());
-                    if let Key::OpenPgp { fingerprint } = key {
-                        field(&certificate_digest(fingerprint)?);
+                for signer in named().flat_map(|identity| &identity.keys) {
+                    let key = signer.key.to_string().into_bytes();
+                    let mut parts: Vec<Vec<u8>> = vec![b"key".to_vec(), key, signer.window.canonical()];
+                    match &signer.key {
+                        Key::OpenPgp { .. } | Key::X509 { .. } | Key::X509Certificate { .. } => {
+                            parts.push(file_digest(&signer.key)?.to_vec());
+                        }
+                        Key::Ssh { .. } | Key::SshCertificate { .. } => {}
                     }
+                    signers.push(parts);
+                }
+                // Anchors only help whoever counts for a time alone.
+                if named().any(NamedIdentity::is_limited) {
+                    for Anchor { object, received } in &self.anchors {
+                        let object = object.as_slice().to_vec();
+                        signers.push(vec![b"anchor".to_vec(), object, received.to_be_bytes().to_vec()]);
+                    }
+                }
+                signers.sort();
+                for parts in signers {
+                    field(&(parts.len() as u64).to_be_bytes());
+                    parts.iter().for_each(|part| field(part));
                 }
             }
         }
@@ -353,6 +379,19 @@ impl Policy {
     }
 }
 
+impl NamedIdentity {
+    /// Every signer's window.
+    fn windows(&self) -> impl Iterator<Item = &Window> {
+        let keyless = self.keyless.iter().map(|signer| &signer.window);
+        keyless.chain(self.keys.iter().map(|signer| &signer.window))
+    }
+
+    /// Whether a signer of it counts for a time alone.
+    fn is_limited(&self) -> bool {
+        self.windows().any(|window| !window.is_unlimited())
+    }
+}
+
 impl Rule {
     /// Whether a refusal refuses the push.
     #[must_use]
@@ -364,6 +403,7 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{sigstore::claims::Claims, verify::Identity};
 
     pub(super) const POLICY: &str = r#"
         version = 1
@@ -429,9 +469,11 @@ mod tests {
     #[test]
     fn an_identity_counts_only_as_a_whole() {
         let policy = Policy::parse(POLICY).unwrap();
-        let name = |instance, issuer, subject| {
-            policy.name_of(&identity(instance, issuer, subject)).map(ToOwned::to_owned)
+        let name_of = |identity: &Identity| {
+            let signer = SignedBy::Proven { identity, claims: &Claims::default(), times: &[] };
+            policy.names(signer, &Receipt::without_anchors(0)).ok().map(|names| names[0].to_owned())
         };
+        let name = |instance, issuer, subject| name_of(&identity(instance, issuer, subject));
         assert_eq!(name("sandbox", "https://i", "alice@example.com").as_deref(), Some("alice"));
         assert_eq!(name("public-good", "https://i", "alice@example.com"), None, "another instance");
         assert_eq!(name("sandbox", "https://I", "alice@example.com"), None);
@@ -440,7 +482,7 @@ mod tests {
             kind: crate::sigstore::certificate::SubjectKind::Uri,
             ..identity("sandbox", "https://i", "alice@example.com")
         };
-        assert_eq!(policy.name_of(&uri), None, "another kind");
+        assert_eq!(name_of(&uri), None, "another kind");
     }
 
     #[test]
@@ -452,6 +494,17 @@ mod tests {
         };
         let digest = |text: &str| digest_with(text, 1);
         let base = digest(POLICY);
+        let with = |more: &str| POLICY.replacen("example.com\" }", &format!("example.com\", {more} }}"), 1);
+        let anchored = |text: &str| {
+            let id = "1".repeat(40);
+            text.replace(
+                "[[instance]]",
+                &format!("[[anchor]]\nobject = \"{id}\"\nreceived = 2026-01-01T00:00:00Z\n[[instance]]"),
+            )
+        };
+        let limited = with("until = 2026-01-01T00:00:00Z");
+        assert_ne!(digest(&anchored(&limited)), digest(&limited));
+        assert_eq!(digest(&anchored(POLICY)), base, "an anchor matters to nobody here");
         for same in [
             POLICY.replace("name = \"main\"", "name = \"trunk\""),
             POLICY.replace("refs/heads/release/*", "refs/heads/stable/*"),
@@ -469,6 +522,11 @@ mod tests {
             POLICY.replace("create = \"allow\"", &format!("anchor = \"{}\"", "1".repeat(40))),
             POLICY.replace("alice@example.com", "mallory@example.com"),
             POLICY.replace("trusted_root.json\"", "trusted_root.json\"\nissuers = [\"https://i\"]"),
+            POLICY.replace("alice@example.com", "*@example.com"),
+            with("until = 2026-01-01T00:00:00Z"),
+            with("from = 2026-01-01T00:00:00Z"),
+            with("compromised = 2026-01-01T00:00:00Z"),
+            with("repository = \"r\""),
         ] {
             assert_ne!(digest(&other), base, "{other}");
         }

@@ -83,7 +83,7 @@ impl Policy {
 
 /// The OpenPGP fingerprints of an identity, beside its name.
 fn fingerprints(identity: &NamedIdentity) -> impl Iterator<Item = (&str, &str)> {
-    identity.keys.iter().filter_map(|key| match key {
+    identity.keys.iter().filter_map(|signer| match &signer.key {
         Key::OpenPgp { fingerprint } => Some((identity.name.as_str(), fingerprint.as_str())),
         _ => None,
     })

@@ -7,7 +7,7 @@ use gix::bstr::{BStr, BString, ByteSlice as _};
 use super::Memory;
 use crate::{
     hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Standing, Update},
-    object::{HashKind, ObjectId},
+    object::ObjectId,
     policy::{Cause, Event, Policy, Refusal, Subject},
     repository::{ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits},
     verify::Verifier,
@@ -44,8 +44,6 @@ pub enum Origin<'a> {
 pub struct PolicyInRef<'a> {
     /// The full name of the ref.
     pub reference: BString,
-    /// The hash that names its commits.
-    pub hash: HashKind,
     /// Reads the policy of a commit, if it is believed: the objects behind the commit can be read.
     pub read: ReadPolicy<'a>,
 }

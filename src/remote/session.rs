@@ -21,7 +21,7 @@ use crate::{
     hook::{Update, kept_proofs},
     object::ObjectId,
     policy::{Governing, Permission},
-    repository::{Objects, Repository},
+    repository::{ObjectReader, Objects, Repository},
     words::{Failure, escape_bytes},
 };
 
@@ -91,6 +91,23 @@ pub fn run(
             128
         }
     }
+}
+
+/// Get the policy that the remote keeps in `reference`, which is not judged: its commit, and a reader that
+/// has it.
+///
+/// # Errors
+/// The remote cannot be had, or has no such ref.
+pub fn fetch_policy(
+    context: &Context<'_>,
+    reference: &BString,
+    words: &mut dyn Write,
+) -> Result<(ObjectReader, ObjectId), Failure> {
+    let memory = Memory::new(context.transport.address.key());
+    let (options, listed) = (Options::default(), HashMap::new());
+    let mut session = Session { context, basis: None, options, memory, listed, head: None, words };
+    let advertised = session.advertisement()?;
+    session.policy_in(reference, &advertised)
 }
 
 impl Session<'_> {
@@ -484,10 +501,19 @@ impl Session<'_> {
             Origin::Given(basis) => return Ok(Some(Rc::clone(basis))),
             Origin::InRef(kept) => kept,
         };
-        let name = escape_bytes(&kept.reference);
-        let tip = *advertised.refs.get(&kept.reference).ok_or_else(|| {
+        let (reader, tip) = self.policy_in(&kept.reference, advertised)?;
+        (kept.read)(&reader, tip).map(|basis| Some(Rc::new(basis)))
+    }
+
+    /// The commit that the remote keeps its policy in, and a reader that has it.
+    fn policy_in(
+        &mut self,
+        reference: &BString,
+        advertised: &Advertisement,
+    ) -> Result<(ObjectReader, ObjectId), Failure> {
+        let tip = *advertised.refs.get(reference).ok_or_else(|| {
             Failure::new(
-                format!("the remote has no ref '{name}', where its policy has to be"),
+                format!("the remote has no ref '{}', where its policy has to be", escape_bytes(reference)),
                 "ask whoever keeps the remote; nothing is taken without its policy",
             )
         })?;
@@ -495,15 +521,15 @@ impl Session<'_> {
             let hint = "see to the state folder and its permissions";
             Failure::new(format!("the policy of the remote cannot be kept: {error}"), hint)
         };
-        let made = self.context.store.policy_repository(self.key(), kept.hash);
+        let made = self.context.store.policy_repository(self.key(), tip.kind());
         let git_dir = made.map_err(|error| unusable(&error))?;
         let objects = git_dir.join("objects");
         let open =
-            || Objects::open(kept.hash, std::slice::from_ref(&objects)).map_err(|error| unusable(&error));
-        if tip.kind() == kept.hash && open()?.reader().kind(tip).is_err() {
+            || Objects::open(tip.kind(), std::slice::from_ref(&objects)).map_err(|error| unusable(&error));
+        if open()?.reader().kind(tip).is_err() {
             self.download(vec![tip], &git_dir, objects.clone())?;
         }
-        (kept.read)(&open()?.reader(), tip).map(|basis| Some(Rc::new(basis)))
+        Ok((open()?.reader(), tip))
     }
 
     /// Have git fetch the wanted objects, by their ids and into no ref.

@@ -8,6 +8,7 @@
 
 mod alternates;
 mod configuration;
+mod coverage;
 mod format;
 mod history;
 mod objects;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 pub use alternates::parse_object_directories;
 pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
+pub use coverage::Coverage;
 pub use format::FormatError;
 pub use history::{History, HistoryError, Shallow, Survey, new_commits, survey};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};

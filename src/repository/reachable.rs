@@ -40,6 +40,11 @@ impl Reachable {
         walk
     }
 
+    /// Walk from one more tip, but for what was met already.
+    pub(super) fn also(&mut self, tip: ObjectId) {
+        self.push_signable(tip);
+    }
+
     fn push(&mut self, id: ObjectId) {
         if self.seen.insert(id) {
             self.stack.push(id);

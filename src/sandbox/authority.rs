@@ -3,9 +3,11 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use super::{
-    certificate_authority::{CertificateAuthority, Identity, IdentityError, IssueError, LeafProfile},
+    certificate_authority::{
+        BuildClaims, CertificateAuthority, Identity, IdentityError, IssueError, LeafProfile,
+    },
     clock::{Clock, SystemClock},
-    identity_token::{TokenError, TokenKey},
+    identity_token::{Build, TokenError, TokenKey},
     key::{KeyAlgorithm, SigningKey},
     log_entry::HashedRekord,
     login::LoginDesk,
@@ -175,9 +177,36 @@ impl Authority {
         Ok(self.tokens.mint(&self.url, &identity, None, self.clock.now()))
     }
 
+    /// Mints an identity token for a build, as a CI service would.
+    pub fn issue_build_token(
+        &self,
+        identity: impl Into<Identity>,
+        build: &Build,
+    ) -> Result<String, IdentityError> {
+        let identity = identity.into();
+        identity.check()?;
+        Ok(self.tokens.mint_for(&self.url, &identity, build, None, self.clock.now()))
+    }
+
     /// Checks an identity token of this authority and returns whom it is for.
     pub fn check_id_token(&self, token: &str) -> Result<Identity, TokenError> {
+        self.check_build_token(token).map(|(identity, _)| identity)
+    }
+
+    /// Checks an identity token and returns besides what it says of a build.
+    pub(super) fn check_build_token(&self, token: &str) -> Result<(Identity, BuildClaims), TokenError> {
         self.tokens.check(token, &self.url, self.clock.now())
+    }
+
+    /// Issues a certificate for the key `spki` to a build.
+    pub(super) fn issue_build_certificate(
+        &self,
+        identity: Identity,
+        claims: BuildClaims,
+        spki: &[u8],
+    ) -> Result<Vec<Vec<u8>>, IssueError> {
+        let profile = LeafProfile::new(identity, &self.url, self.clock.now());
+        self.issue_certificate_as(spki, &LeafProfile { claims, ..profile })
     }
 
     /// Issues a certificate for the key `spki` (DER SubjectPublicKeyInfo), as Fulcio would now.

@@ -19,6 +19,8 @@ use super::{
     x509::{self, Subject},
 };
 
+/// Where Fulcio's extensions are.
+const FULCIO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1");
 /// Fulcio's issuer extension of old: the bytes of the text, no DER around them.
 const FULCIO_ISSUER_V1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.1");
 /// Fulcio's issuer extension: a DER UTF8String.
@@ -101,6 +103,10 @@ pub enum IssueError {
     PublicKey(#[from] PublicKeyError),
 }
 
+/// What a certificate says of the build that asked for it, as Fulcio writes it for GitHub Actions: the last
+/// number of the extension under 1.3.6.1.4.1.57264.1, and the text.
+pub type BuildClaims = Vec<(u8, String)>;
+
 /// Everything about a leaf that a test may want to have otherwise than the authority issues it.
 #[derive(Clone, Debug)]
 pub struct LeafProfile {
@@ -108,6 +114,8 @@ pub struct LeafProfile {
     pub identity: Identity,
     /// The issuer of the identity token, for the issuer extensions.
     pub issuer: String,
+    /// What is said of the build; nothing for people.
+    pub claims: BuildClaims,
     /// Start of validity, in seconds since 1970; also the time of the signed certificate timestamp.
     pub not_before: i64,
     /// End of validity, inclusive, in seconds since 1970.
@@ -124,6 +132,7 @@ impl LeafProfile {
         Self {
             identity,
             issuer: issuer.to_owned(),
+            claims: Vec::new(),
             not_before: now,
             not_after: now + LEAF_LIFETIME,
             extended_key_usage: vec![x509::CODE_SIGNING],
@@ -208,6 +217,13 @@ impl CertificateAuthority {
         extensions.push(x509::raw_extension(FULCIO_ISSUER_V1, false, issuer.to_vec())?);
         let issuer = Utf8StringRef::new(&profile.issuer)?.to_der()?;
         extensions.push(x509::raw_extension(FULCIO_ISSUER_V2, false, issuer)?);
+        for (number, text) in &profile.claims {
+            // From 7 on texts are DER; before, they stand there raw.
+            let value =
+                if *number < 7 { text.as_bytes().to_vec() } else { Utf8StringRef::new(text)?.to_der()? };
+            let identifier = FULCIO.push_arc(u32::from(*number)).map_err(der::Error::from)?;
+            extensions.push(x509::raw_extension(identifier, false, value)?);
+        }
 
         let algorithm = self.intermediate_key.algorithm();
         let mut tbs = x509::to_be_signed(subject, &self.intermediate_name, algorithm, extensions)?;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    certificate_authority::Identity,
+    certificate_authority::{BuildClaims, Identity},
     key::{KeyError, SigningKey, sha256},
 };
 
@@ -68,6 +68,28 @@ struct Claims {
     iat: i64,
     email: Option<String>,
     email_verified: Option<bool>,
+    #[serde(flatten)]
+    build: Build,
+}
+
+/// What GitHub Actions says in a token of the build that asks for it, as far as it goes into certificates.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Build {
+    /// `owner/name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// Outlives a change of name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository_id: Option<String>,
+    /// The ref that is built, in full.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// `owner/name/path@ref` of the workflow that began it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow_ref: Option<String>,
+    /// What began it, such as `push`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -96,6 +118,28 @@ struct Minted<'a> {
     email: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email_verified: Option<bool>,
+    #[serde(flatten)]
+    build: &'a Build,
+}
+
+impl Build {
+    /// As Fulcio writes them for GitHub, the extensions of old among them.
+    fn claims(&self) -> BuildClaims {
+        let url = |path: &String| format!("https://github.com/{path}");
+        [
+            (2, self.event_name.clone()),
+            (5, self.repository.clone()),
+            (6, self.reference.clone()),
+            (12, self.repository.as_ref().map(url)),
+            (14, self.reference.clone()),
+            (15, self.repository_id.clone()),
+            (18, self.workflow_ref.as_ref().map(url)),
+            (20, self.event_name.clone()),
+        ]
+        .into_iter()
+        .filter_map(|(number, text)| Some((number, text?)))
+        .collect()
+    }
 }
 
 impl TokenKey {
@@ -118,6 +162,18 @@ impl TokenKey {
 
     /// Makes a token for `identity`; `now` in seconds since 1970.
     pub(super) fn mint(&self, issuer: &str, identity: &Identity, nonce: Option<&str>, now: i64) -> String {
+        self.mint_for(issuer, identity, &Build::default(), nonce, now)
+    }
+
+    /// Makes a token for `identity` in a `build`.
+    pub(super) fn mint_for(
+        &self,
+        issuer: &str,
+        identity: &Identity,
+        build: &Build,
+        nonce: Option<&str>,
+        now: i64,
+    ) -> String {
         // An issuer's subject for a person is opaque: who signs it in place of the address shall notice here.
         let subject = match identity {
             Identity::Email(email) => {
@@ -138,6 +194,7 @@ impl TokenKey {
             nonce,
             email,
             email_verified: email.map(|_| true),
+            build,
         };
         let header = json!({"alg": "ES256", "kid": self.key_id, "typ": "JWT"}).to_string();
         let claims = serde_json::to_string(&claims).expect("texts and numbers serialise");
@@ -149,8 +206,13 @@ impl TokenKey {
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
     }
 
-    /// Checks a token and returns whom it is for; `now` in seconds since 1970.
-    pub(super) fn check(&self, token: &str, issuer: &str, now: i64) -> Result<Identity, TokenError> {
+    /// Checks a token and returns whom it is for, and what it says of a build; `now` in seconds since 1970.
+    pub(super) fn check(
+        &self,
+        token: &str,
+        issuer: &str,
+        now: i64,
+    ) -> Result<(Identity, BuildClaims), TokenError> {
         if token.len() > MAXIMUM_TOKEN {
             return Err(TokenError::Malformed);
         }
@@ -181,11 +243,12 @@ impl TokenKey {
         if claims.iat > now.saturating_add(CLOCK_SKEW) {
             return Err(TokenError::NotYetValid);
         }
-        match claims.email {
-            Some(email) if claims.email_verified == Some(true) => Ok(Identity::Email(email)),
-            Some(_) => Err(TokenError::EmailUnverified),
-            None => Ok(Identity::Uri(claims.sub)),
-        }
+        let identity = match claims.email {
+            Some(email) if claims.email_verified == Some(true) => Identity::Email(email),
+            Some(_) => return Err(TokenError::EmailUnverified),
+            None => Identity::Uri(claims.sub),
+        };
+        Ok((identity, claims.build.claims()))
     }
 }
 
@@ -206,7 +269,7 @@ mod tests {
         let key = key();
         for identity in [Identity::from("ada@example.com"), Identity::from("https://ci.example.com/build")] {
             let token = key.mint(ISSUER, &identity, Some("nonce"), NOW);
-            assert_eq!(key.check(&token, ISSUER, NOW), Ok(identity));
+            assert_eq!(key.check(&token, ISSUER, NOW), Ok((identity, vec![])));
         }
     }
 

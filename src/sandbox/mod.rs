@@ -30,9 +30,11 @@ mod trust;
 mod x509;
 
 pub use authority::{Authority, AuthorityError, Options, Role};
-pub use certificate_authority::{Identity, IdentityError, IssueError, LEAF_LIFETIME, LeafProfile};
+pub use certificate_authority::{
+    BuildClaims, Identity, IdentityError, IssueError, LEAF_LIFETIME, LeafProfile,
+};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use identity_token::{AUDIENCE, TOKEN_LIFETIME, TokenError};
+pub use identity_token::{AUDIENCE, Build, TOKEN_LIFETIME, TokenError};
 pub use key::{HashAlgorithm, KeyAlgorithm, KeyError, PublicKeyError, SigningKey};
 pub use log::InclusionProof;
 pub use log_entry::{HashedRekord, ProposalError, Verifier};

@@ -12,6 +12,9 @@ pub const BEGIN: &str = "-----BEGIN SIGNED MESSAGE-----";
 const END: &str = "-----END SIGNED MESSAGE-----";
 const LINE: usize = 64;
 
+/// How every armor begins.
+const MARK: &[u8] = b"-----BEGIN ";
+
 /// What kind of signature an armor announces, by its first line as git does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -37,6 +40,12 @@ pub fn kind(armor: &[u8]) -> Option<Kind> {
     } else {
         None
     }
+}
+
+/// Whether a line anywhere in `text` begins an armor, of whatever kind.
+#[must_use]
+pub fn has_begin(text: &[u8]) -> bool {
+    text.windows(MARK.len()).any(|window| window == MARK)
 }
 
 /// The DER inside `armor`. Lines are 64 columns and end in LF; the last LF may be missing, as git

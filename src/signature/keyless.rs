@@ -62,7 +62,14 @@ impl<'a> Keyless<'a> {
     /// # Errors
     /// Whatever is not the profile, each with its own cause.
     pub fn parse(der: &'a [u8]) -> Result<Self, FormatError> {
-        let cms = SignedData::parse(der)?;
+        Self::of(&SignedData::parse(der)?)
+    }
+
+    /// The parts of a SignedData that has been read already.
+    ///
+    /// # Errors
+    /// As for [`Self::parse`].
+    pub fn of(cms: &SignedData<'a>) -> Result<Self, FormatError> {
         let signer = match cms.signers.as_slice() {
             [signer] => signer,
             _ => return Err(FormatError::Signers),
@@ -80,7 +87,7 @@ impl<'a> Keyless<'a> {
         if !signer.digest_algorithm.is(&ID_SHA256) {
             return Err(FormatError::Algorithm);
         }
-        let (certificate, other_certificates) = select_certificate(&cms, signer)?;
+        let (certificate, other_certificates) = select_certificate(cms, signer)?;
 
         let content_type = signer.signed_attribute(&ID_CONTENT_TYPE).ok_or(FormatError::Attribute)?;
         if content_type.tag != Tag::ObjectIdentifier || content_type.value != ID_DATA.as_bytes() {

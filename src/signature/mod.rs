@@ -5,6 +5,7 @@ pub mod armor;
 pub mod emit;
 pub mod keyless;
 pub mod openpgp;
+pub mod smime;
 pub mod ssh;
 
 use crate::encoding::der::DerError;

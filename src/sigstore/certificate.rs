@@ -8,7 +8,10 @@ use x509_cert::ext::pkix::{
     BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName, name::GeneralName,
 };
 
-use super::sct::{Sct, SctError};
+use super::{
+    claims::Claims,
+    sct::{Sct, SctError},
+};
 use crate::encoding::{
     der::{self, ObjectIdentifier, Tag},
     x509::Slices,
@@ -67,6 +70,9 @@ pub enum ProfileError {
     /// It may issue certificates itself.
     #[error("it is an authority's certificate")]
     Authority,
+    /// A claim about the build is no text, or holds control characters or is too long.
+    #[error("a claim in it cannot be read")]
+    Claim,
     /// Not a certificate in strict DER.
     #[error("it is not a certificate in strict DER")]
     Der,
@@ -116,6 +122,8 @@ pub struct SigningCertificate<'a> {
     pub subject: String,
     /// The OpenID Connect issuer.
     pub issuer: String,
+    /// What it says of the build that asked for it.
+    pub claims: Claims,
     /// The one embedded SCT.
     pub sct: Sct<'a>,
 }
@@ -143,8 +151,9 @@ impl<'a> SigningCertificate<'a> {
         }
         let (kind, subject) = subject(value(&SUBJECT_ALT_NAME).ok_or(ProfileError::Subject)?)?;
         let issuer = issuer(value(&ISSUER_RAW), value(&ISSUER))?;
+        let claims = Claims::read(&slices, &issuer)?;
         let sct = Sct::parse_only(value(&SCT_LIST).ok_or(ProfileError::Sct)?)?;
-        Ok(Self { kind, subject: printable(subject)?, issuer: printable(issuer)?, sct, slices })
+        Ok(Self { kind, subject: printable(subject)?, issuer: printable(issuer)?, claims, sct, slices })
     }
 }
 

@@ -15,6 +15,8 @@ const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.
 const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const SECP521R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 const ID_ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+/// The sizes of RSA keys that signatures are verified with. With another size every signature would look wrong.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 /// The hash that goes with a signature.
@@ -32,12 +34,19 @@ impl Hash {
     /// The digest of `bytes`.
     #[must_use]
     pub fn of(self, bytes: &[u8]) -> Vec<u8> {
-        let algorithm = match self {
+        self.of_segments(&[bytes])
+    }
+
+    /// The digest over several slices, as if they were one.
+    #[must_use]
+    pub fn of_segments(self, segments: &[&[u8]]) -> Vec<u8> {
+        let mut context = digest::Context::new(match self {
             Self::Sha256 => &digest::SHA256,
             Self::Sha384 => &digest::SHA384,
             Self::Sha512 => &digest::SHA512,
-        };
-        digest::digest(algorithm, bytes).as_ref().to_vec()
+        });
+        segments.iter().for_each(|segment| context.update(segment));
+        context.finish().as_ref().to_vec()
     }
 }
 
@@ -117,6 +126,21 @@ impl PublicKey {
         Ok(Self { kind, key })
     }
 
+    /// The RSA key in `spki` for RSASSA-PSS over `hash`, with a salt as long as the digest.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn pss_from_spki(spki: &[u8], hash: Hash) -> Result<Self, KeyError> {
+        let Ok((KeyKind::Rsa, key)) = parts(spki) else { return Err(KeyError) };
+        let algorithm: &'static dyn VerificationAlgorithm = match hash {
+            Hash::Sha256 => &signature::RSA_PSS_2048_8192_SHA256,
+            Hash::Sha384 => &signature::RSA_PSS_2048_8192_SHA384,
+            Hash::Sha512 => &signature::RSA_PSS_2048_8192_SHA512,
+        };
+        let key = ParsedPublicKey::new(algorithm, key).map_err(|_| KeyError)?;
+        Ok(Self { kind: KeyKind::Rsa, key })
+    }
+
     /// What kind of key it is.
     #[must_use]
     pub fn kind(&self) -> KeyKind {
@@ -155,9 +179,16 @@ fn parts(spki: &[u8]) -> Result<(KeyKind, &[u8]), der::DerError> {
     };
     algorithm.finish()?;
     match bits {
-        [0, key @ ..] => Ok((kind, key)),
+        [0, key @ ..] if kind != KeyKind::Rsa || RSA_BITS.contains(&modulus_bits(key)?) => Ok((kind, key)),
         _ => Err(der::DerError),
     }
+}
+
+/// The length of the modulus in an RSAPublicKey (RFC 8017 appendix A.1.1).
+fn modulus_bits(key: &[u8]) -> Result<usize, der::DerError> {
+    let modulus = der::only(key, Tag::Sequence)?.walk().expect(Tag::Integer)?.value;
+    let significant = modulus.iter().position(|byte| *byte != 0).ok_or(der::DerError)?;
+    Ok((modulus.len() - significant) * 8 - modulus[significant].leading_zeros() as usize)
 }
 
 /// The key family and hash that a signature algorithm identifier stands for (RFC 5758, RFC 4055,

@@ -6,6 +6,7 @@
 pub mod api_entry;
 pub mod certificate;
 pub mod checkpoint;
+pub mod claims;
 pub mod key;
 pub mod log_entry;
 pub mod sct;

@@ -59,7 +59,9 @@ impl Window {
         (self.start..=self.end).contains(&time)
     }
 
-    fn intersect(self, other: Self) -> Self {
+    /// The span that is inside both.
+    #[must_use]
+    pub fn intersect(self, other: Self) -> Self {
         Self { start: self.start.max(other.start), end: self.end.min(other.end) }
     }
 }
@@ -408,7 +410,7 @@ fn log(base_url: &str, id: Vec<u8>, key: &RootKey) -> Result<Option<Log>, Truste
 }
 
 /// An authority's certificate that may stand above `below` further authorities (RFC 5280 §4.2.1.9).
-fn is_authority(slices: &Slices<'_>, below: usize) -> bool {
+pub(crate) fn is_authority(slices: &Slices<'_>, below: usize) -> bool {
     let constraints = slices
         .extension(&BASIC_CONSTRAINTS)
         .and_then(|extension| BasicConstraints::from_der(extension.value).ok());

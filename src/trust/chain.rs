@@ -15,7 +15,7 @@ use gix::{bstr::ByteSlice as _, objs::Kind};
 use super::{InCommit, Pin, Trust};
 use crate::{
     object::{Commit, ObjectId},
-    policy::{Evidence, Refusal, Signers, Subject},
+    policy::{Evidence, Receipt, Refusal, Signers, Subject},
     repository::{ObjectReadError, ObjectReader, References},
     signature::ssh::Revocations,
     sigstore::trusted_root::Instance,
@@ -28,7 +28,7 @@ pub const MAXIMUM_COMMITS: usize = 10_000;
 
 /// What whoever reads a policy brings to judging its steps.
 pub struct Reading<'a> {
-    /// Seconds since 1970; it only bounds the future.
+    /// Seconds since 1970.
     pub now: i64,
     /// The instance of a name for which a policy gives no trusted root of its own.
     pub instance: &'a dyn Fn(&str) -> Result<Option<Instance>, Failure>,
@@ -322,13 +322,18 @@ impl State {
             None => Evidence::Unsigned,
             Some(signature) => Evidence::Signed(verifier.verify(&signed.payload, signature, reading.now)),
         };
-        if let Evidence::Signed(Verdict::Good(proven)) = &evidence
-            && !(reading.believes)(proven.identity())
-        {
-            let subject = proven.identity().subject.clone();
+        let identity = match &evidence {
+            Evidence::Signed(Verdict::Good(proven)) => Some(proven.identity()),
+            Evidence::Signed(Verdict::TimeNotProven(signed)) => Some(signed.identity()),
+            _ => None,
+        };
+        if let Some(identity) = identity.filter(|identity| !(reading.believes)(identity)) {
+            let subject = identity.subject.clone();
             return Err(ChainError::NotBelieved { commit: next, subject });
         }
-        policy.judge(&rule.commits, rule.time_not_proven, &evidence).map_err(|cause| {
+        // A policy cannot anchor what comes after it.
+        let receipt = Receipt::without_anchors(reading.now);
+        policy.judge(&rule.commits, rule.time_not_proven, &evidence, &receipt).map_err(|cause| {
             ChainError::Refused(Box::new(Refusal {
                 reference: reference.as_bytes().to_vec(),
                 subject: Subject::Commit(next),
@@ -349,6 +354,7 @@ impl State {
         }
         Ok(Verifier::new(instances)
             .with_openpgp(std::mem::take(&mut self.trust.openpgp))
+            .with_smime(std::mem::take(&mut self.trust.smime))
             .with_ssh_revocations(reading.ssh_revocations.clone()))
     }
 }

@@ -12,6 +12,9 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
+    /// The policy counts a certificate authority for which the hook has no file.
+    #[error("the policy names the certificate authority '{0}', and the hook was installed without its file")]
+    AuthorityNotPinned(String),
     /// A trusted root that is built in is damaged.
     #[error("the built-in trusted root of '{name}' cannot be used: {cause}")]
     BuiltIn {
@@ -102,7 +105,7 @@ impl From<TrustError> for Failure {
             TrustError::NoPolicy(Place::File(path)) => {
                 format!("write one with 'countersign policy init {}'", path.display())
             }
-            TrustError::CertificatesNotPinned(_) => {
+            TrustError::AuthorityNotPinned(_) | TrustError::CertificatesNotPinned(_) => {
                 "put the file in its place and run 'countersign hook install' again".to_owned()
             }
             TrustError::NotPinned(_) | TrustError::TrustedRoot { .. } => {

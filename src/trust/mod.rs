@@ -24,7 +24,7 @@ use crate::{
     encoding::sha256,
     policy::{PUBLIC_GOOD, Policy},
     sigstore::trusted_root::Instance,
-    verify::openpgp::KeyRing,
+    verify::{openpgp::KeyRing, smime::Authorities},
 };
 
 /// The most that is read of the files that one policy names, in bytes.
@@ -43,6 +43,8 @@ pub struct Trust {
     pub rootless: Vec<String>,
     /// The OpenPGP certificates that it counts.
     pub openpgp: KeyRing,
+    /// The certificate authorities that it counts.
+    pub smime: Authorities,
 }
 
 impl Trust {
@@ -53,7 +55,7 @@ impl Trust {
     pub fn load(source: &dyn PolicySource) -> Result<Self, TrustError> {
         let (mut policy, content) = read_policy(source)?;
         let (mut roots, mut rootless) = (Vec::new(), Vec::new());
-        let mut certificates = Vec::new();
+        let (mut certificates, mut authorities) = (Vec::new(), Vec::new());
         let mut total = 0;
         for named in named_files(&policy) {
             let file = source.file(&named)?;
@@ -70,12 +72,16 @@ impl Trust {
                     let missing = || TrustError::CertificatesNotPinned(path.to_owned());
                     certificates.push(file.ok_or_else(missing)?.bytes);
                 }
+                (NamedFile::CertificateAuthority { name, .. }, file) => {
+                    let missing = || TrustError::AuthorityNotPinned(name.to_owned());
+                    authorities.push(file.ok_or_else(missing)?.bytes);
+                }
             }
         }
-        let openpgp = policy
-            .take_openpgp_certificates(&certificates)
-            .map_err(|cause| TrustError::Policy { place: content.place.clone(), cause })?;
-        Ok(Self { digest: sha256(&[&content.bytes]), policy, roots, rootless, openpgp })
+        let failed = |cause| TrustError::Policy { place: content.place.clone(), cause };
+        let openpgp = policy.take_openpgp_certificates(&certificates).map_err(failed)?;
+        let smime = policy.take_certificate_authorities(&authorities).map_err(failed)?;
+        Ok(Self { digest: sha256(&[&content.bytes]), policy, roots, rootless, openpgp, smime })
     }
 
     /// Take out the instances that count where only the policy and what is built in say which: those that
@@ -106,7 +112,8 @@ pub fn read_policy(source: &dyn PolicySource) -> Result<(Policy, Content), Trust
 }
 
 /// Every file that `policy` needs: a trusted root for each instance that counts, public-good among them
-/// (some without a path), and the files of OpenPGP certificates in the policy's order.
+/// (some without a path), and the files of OpenPGP certificates and of certificate authorities in the policy's
+/// order.
 #[must_use]
 pub fn named_files(policy: &Policy) -> Vec<NamedFile<'_>> {
     let entries = policy.instances().iter();
@@ -114,9 +121,13 @@ pub fn named_files(policy: &Policy) -> Vec<NamedFile<'_>> {
     let implied = policy.instances().iter().all(|entry| entry.name != PUBLIC_GOOD);
     let roots = roots.chain(implied.then_some((PUBLIC_GOOD, None)));
     let certificates = policy.openpgp_certificates().iter();
+    let authorities = policy.certificate_authorities().iter();
     roots
         .map(|(instance, path)| NamedFile::TrustedRoot { instance, path })
         .chain(certificates.map(|path| NamedFile::OpenPgpCertificates { path }))
+        .chain(
+            authorities.map(|entry| NamedFile::CertificateAuthority { name: &entry.name, path: &entry.file }),
+        )
         .collect()
 }
 

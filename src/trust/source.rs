@@ -8,8 +8,11 @@ use std::{
 
 use super::TrustError;
 use crate::{
-    object::ObjectId, policy::Policy, sigstore::trusted_root::MAXIMUM_ROOT_BYTES,
-    verify::openpgp::MAXIMUM_RING_BYTES, words::escape,
+    object::ObjectId,
+    policy::Policy,
+    sigstore::trusted_root::MAXIMUM_ROOT_BYTES,
+    verify::{openpgp::MAXIMUM_RING_BYTES, smime::MAXIMUM_AUTHORITY_BYTES},
+    words::escape,
 };
 
 /// The largest policy that is read, in bytes.
@@ -35,6 +38,13 @@ pub trait PolicySource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NamedFile<'a> {
+    /// The certificates of a certificate authority.
+    CertificateAuthority {
+        /// Its name.
+        name: &'a str,
+        /// The path in the policy.
+        path: &'a str,
+    },
     /// OpenPGP certificates.
     OpenPgpCertificates {
         /// The path in the policy, which is also the name that a hook pins them by.
@@ -54,7 +64,7 @@ impl NamedFile<'_> {
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         match *self {
-            Self::OpenPgpCertificates { path } => Some(path),
+            Self::CertificateAuthority { path, .. } | Self::OpenPgpCertificates { path } => Some(path),
             Self::TrustedRoot { path, .. } => path,
         }
     }
@@ -63,6 +73,7 @@ impl NamedFile<'_> {
     #[must_use]
     pub fn maximum_bytes(&self) -> usize {
         match self {
+            Self::CertificateAuthority { .. } => MAXIMUM_AUTHORITY_BYTES,
             Self::OpenPgpCertificates { .. } => MAXIMUM_RING_BYTES,
             Self::TrustedRoot { .. } => MAXIMUM_ROOT_BYTES,
         }
@@ -139,6 +150,13 @@ impl Beside {
     pub fn openpgp_certificates(&self, policy: &Policy) -> Vec<(String, PathBuf)> {
         policy.openpgp_certificates().iter().map(|file| (file.clone(), self.join(file))).collect()
     }
+
+    /// Where the file of each certificate authority of `policy` lies, by the name of the authority.
+    #[must_use]
+    pub fn certificate_authorities(&self, policy: &Policy) -> Vec<(String, PathBuf)> {
+        let entries = policy.certificate_authorities().iter();
+        entries.map(|entry| (entry.name.clone(), self.join(&entry.file))).collect()
+    }
 }
 
 impl PolicySource for Beside {
@@ -161,6 +179,8 @@ pub struct Pinned<'a> {
     pub trusted_roots: &'a [(String, PathBuf)],
     /// Each file of OpenPGP certificates by its name in the policy.
     pub openpgp_certificates: &'a [(String, PathBuf)],
+    /// The file of each certificate authority by its name in the policy.
+    pub certificate_authorities: &'a [(String, PathBuf)],
 }
 
 impl PolicySource for Pinned<'_> {
@@ -173,6 +193,10 @@ impl PolicySource for Pinned<'_> {
             pinned.iter().rfind(|(name, _)| name == wanted).map(|(_, path)| path.clone())
         };
         let path = match *named {
+            NamedFile::CertificateAuthority { name, .. } => Some(
+                find(self.certificate_authorities, name)
+                    .ok_or_else(|| TrustError::AuthorityNotPinned(name.to_owned()))?,
+            ),
             NamedFile::OpenPgpCertificates { path } => Some(
                 find(self.openpgp_certificates, path)
                     .ok_or_else(|| TrustError::CertificatesNotPinned(path.to_owned()))?,

@@ -13,7 +13,7 @@ fn policy(text: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 fn pinned(policy: &Path, trusted_roots: &[(String, PathBuf)]) -> Result<Trust, TrustError> {
-    Trust::load(&Pinned { policy, trusted_roots, openpgp_certificates: &[] })
+    Trust::load(&Pinned { policy, trusted_roots, openpgp_certificates: &[], certificate_authorities: &[] })
 }
 
 const SANDBOX: &str =

@@ -13,6 +13,12 @@ pub(super) struct Memo<T> {
     shards: [Mutex<HashMap<[u8; 32], T>>; SHARDS],
 }
 
+impl<T: Clone> Default for Memo<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T: Clone> Memo<T> {
     pub(super) fn new() -> Self {
         Self { shards: std::array::from_fn(|_| Mutex::new(HashMap::new())) }

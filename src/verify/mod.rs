@@ -41,11 +41,12 @@ mod evidence;
 mod memo;
 mod online;
 pub mod openpgp;
+pub mod smime;
 mod ssh;
 mod time_not_proven;
 mod verdict;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 pub use online::ProofLookup;
 pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
@@ -53,11 +54,15 @@ pub use time_not_proven::{ProofError, TimeNotProven};
 pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, Stated, Verdict};
 
 use crate::{
-    encoding::{cms::Algorithm, sha256},
+    encoding::{
+        cms::{Algorithm, SignedData},
+        sha256,
+    },
     object::Payload,
-    signature::{FormatError, armor, keyless::Keyless, ssh::Revocations},
+    signature::{FormatError, armor, keyless::Keyless, smime as smime_signature, ssh::Revocations},
     sigstore::{
         certificate::{ProfileError, SigningCertificate},
+        claims::Claims,
         key::{Family, Hash, KeyKind, PublicKey, signature_hash},
         trusted_root::{Authority, Instance, Log, PathError, Window},
     },
@@ -74,6 +79,7 @@ pub struct Verifier {
     certificates: Memo<Arc<CheckedCertificate>>,
     checkpoints: Memo<evidence::CheckedCheckpoint>,
     openpgp: openpgp::KeyRing,
+    smime: smime::Authorities,
     ssh_revocations: Revocations,
 }
 
@@ -81,6 +87,7 @@ pub struct Verifier {
 /// time is still to be compared.
 struct CheckedCertificate {
     identity: Identity,
+    claims: Arc<Claims>,
     key: PublicKey,
     /// In which leaf, chain and authority are all valid.
     window: Window,
@@ -141,6 +148,7 @@ impl Verifier {
             certificates: Memo::new(),
             checkpoints: Memo::new(),
             openpgp: openpgp::KeyRing::default(),
+            smime: smime::Authorities::default(),
             ssh_revocations: Revocations::default(),
         }
     }
@@ -155,6 +163,18 @@ impl Verifier {
     #[must_use]
     pub fn openpgp(&self) -> &openpgp::KeyRing {
         &self.openpgp
+    }
+
+    /// With the certificate authorities by which S/MIME signatures are judged.
+    #[must_use]
+    pub fn with_smime(self, authorities: smime::Authorities) -> Self {
+        Self { smime: authorities, ..self }
+    }
+
+    /// The certificate authorities for S/MIME in use.
+    #[must_use]
+    pub fn smime(&self) -> &smime::Authorities {
+        &self.smime
     }
 
     /// The same verifier, for which the SSH keys of `revocations` never count, whatever time is stated.
@@ -190,10 +210,9 @@ impl Verifier {
             }
             Some(armor::Kind::Ssh) => ssh::judge(payload, signature, now, &self.ssh_revocations)
                 .map(|stated| Verdict::Stated(Box::new(stated))),
-            _ => self.judge(payload, signature, now, online).map(|judged| match judged {
-                Judged::Proven(proven) => Verdict::Good(Box::new(proven)),
-                Judged::TimeNotProven(signed) => Verdict::TimeNotProven(Box::new(signed)),
-            }),
+            Some(armor::Kind::Cms) => self.judge_cms(payload, signature, now, online),
+            None if armor::has_begin(signature) => Err(FormatError::Armor.into()),
+            None => Err(CannotTell::HoldsNoSignature.into()),
         };
         match judged {
             Ok(good) => good,
@@ -202,18 +221,37 @@ impl Verifier {
         }
     }
 
-    fn judge(
+    /// A CMS signature is keyless or plain S/MIME, by what it carries; only the latter may be BER.
+    fn judge_cms(
         &self,
         payload: &Payload<'_>,
         signature: &[u8],
         now: i64,
         online: Option<&online::Online<'_>>,
-    ) -> Result<Judged, Failure> {
-        if armor::kind(signature) != Some(armor::Kind::Cms) {
-            return Err(FormatError::Armor.into());
+    ) -> Result<Verdict, Failure> {
+        let bytes = armor::decode(signature)?;
+        let der = smime_signature::normalised(&bytes)?;
+        let cms = SignedData::parse(&der).map_err(FormatError::from)?;
+        if !smime_signature::is_keyless(&cms) {
+            let stated = self.smime.judge(payload, &cms, now)?;
+            return Ok(Verdict::Stated(Box::new(stated)));
         }
-        let der = armor::decode(signature)?;
-        let cms = Keyless::parse(&der)?;
+        if matches!(der, Cow::Owned(_)) {
+            return Err(FormatError::Der.into());
+        }
+        self.judge_keyless(payload, &Keyless::of(&cms)?, now, online).map(|judged| match judged {
+            Judged::Proven(proven) => Verdict::Good(Box::new(proven)),
+            Judged::TimeNotProven(signed) => Verdict::TimeNotProven(Box::new(signed)),
+        })
+    }
+
+    fn judge_keyless(
+        &self,
+        payload: &Payload<'_>,
+        cms: &Keyless<'_>,
+        now: i64,
+        online: Option<&online::Online<'_>>,
+    ) -> Result<Judged, Failure> {
         if sha256(&payload.segments()) != cms.message_digest {
             return Err(Bad::DigestMismatch.into());
         }
@@ -223,7 +261,7 @@ impl Verifier {
         let mut failure = Failure::CannotTell(CannotTell::UnknownAuthority);
         let mut without_time = None;
         for (index, instance) in self.instances.iter().enumerate() {
-            match self.judge_in(index, instance, &cms, digest, now, kept.as_ref()) {
+            match self.judge_in(index, instance, cms, digest, now, kept.as_ref()) {
                 Ok(Judged::Proven(proven)) => return Ok(Judged::Proven(proven)),
                 Ok(Judged::TimeNotProven(signed)) => {
                     without_time.get_or_insert(signed);
@@ -337,6 +375,7 @@ fn proven(
     }
     Ok(Proven {
         identity: certificate.identity.clone(),
+        claims: Arc::clone(&certificate.claims),
         times,
         entry: entry.proven,
         certificate_digest: certificate.digest,
@@ -392,6 +431,7 @@ fn check_certificate(
             kind: leaf.kind,
             subject: leaf.subject,
         },
+        claims: Arc::new(leaf.claims),
         der: der.into(),
         digest,
     })

@@ -17,7 +17,7 @@ use super::{CannotTell, Failure, ProofError, Proven, Verdict, Verifier, evidence
 use crate::{
     encoding::sha256,
     object::{ObjectId, Signed},
-    signature::{armor, keyless::Keyless},
+    signature::{armor, keyless::Keyless, smime::is_smime},
     sigstore::{
         api_entry::HashedRecordEntry,
         key::PublicKey,
@@ -93,7 +93,9 @@ impl Verifier {
 fn is_online(signed: &Signed<'_>) -> bool {
     let Some(signature) = signed.signature.as_deref() else { return false };
     let Some(armor::Kind::Cms) = armor::kind(signature) else { return false };
-    armor::decode(signature).is_ok_and(|der| Keyless::parse(&der).is_ok_and(|cms| cms.log_entry.is_none()))
+    !is_smime(signature)
+        && armor::decode(signature)
+            .is_ok_and(|der| Keyless::parse(&der).is_ok_and(|cms| cms.log_entry.is_none()))
 }
 
 /// Check `proof` about the object with one of `ids`, whose signature is by `key` of `certificate`.

@@ -6,7 +6,7 @@ use super::{Bad, CannotTell, CheckedCertificate, FUTURE_SKEW, Failure, Identity}
 use crate::{
     encoding::x509::Slices,
     signature::keyless::Keyless,
-    sigstore::{certificate::ProfileError, trusted_root::Instance},
+    sigstore::{certificate::ProfileError, claims::Claims, trusted_root::Instance},
 };
 
 /// A keyless signature that is good but for its time: gitsign's online mode leaves the entry in the log.
@@ -14,6 +14,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeNotProven {
     identity: Identity,
+    claims: Arc<Claims>,
     window: (i64, i64),
     certificate_digest: [u8; 32],
     certificate: Arc<[u8]>,
@@ -26,6 +27,12 @@ impl TimeNotProven {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// What the certificate says of the build that asked for it; empty for people.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// The first and the last second of the certificate's validity, in seconds since 1970: the signature
@@ -119,6 +126,7 @@ pub(super) fn judge(
     }
     Ok(TimeNotProven {
         identity: certificate.identity.clone(),
+        claims: Arc::clone(&certificate.claims),
         window: (begins, leaf.not_after),
         certificate_digest: certificate.digest,
         certificate: Arc::clone(&certificate.der),

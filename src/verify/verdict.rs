@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::TimeNotProven;
-use crate::{signature::FormatError, sigstore::certificate::SubjectKind};
+use crate::{
+    signature::FormatError,
+    sigstore::{certificate::SubjectKind, claims::Claims},
+};
 
 /// The three answers. That the check could not run at all is an error elsewhere, not an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +88,7 @@ pub struct ProvenEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proven {
     pub(super) identity: Identity,
+    pub(super) claims: std::sync::Arc<Claims>,
     pub(super) times: Vec<ProvenTime>,
     pub(super) entry: ProvenEntry,
     pub(super) certificate_digest: [u8; 32],
@@ -97,6 +101,12 @@ impl Proven {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// What the certificate says of the build that asked for it; empty for people.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// The proven times of signing; at least one, the earliest evidence first as it stood.
@@ -157,6 +167,20 @@ pub enum Key {
         /// One principal of the certificate.
         principal: String,
     },
+    /// An e-mail address that a certificate authority of X.509 has certified.
+    X509 {
+        /// The policy's own name for the authority.
+        authority: String,
+        /// The address, exactly as certified (`rfc822Name`).
+        subject: String,
+    },
+    /// A certificate of X.509 that an authority has issued.
+    X509Certificate {
+        /// The policy's own name for the authority.
+        authority: String,
+        /// SHA-256 of the certificate, upper-case hexadecimal.
+        fingerprint: String,
+    },
 }
 
 impl fmt::Display for Key {
@@ -167,6 +191,10 @@ impl fmt::Display for Key {
             Self::Ssh { fingerprint } => write!(formatter, "SSH {fingerprint}"),
             Self::SshCertificate { authority, principal } => {
                 write!(formatter, "SSH principal {principal} of {authority}")
+            }
+            Self::X509 { authority, subject } => write!(formatter, "X.509 {subject} of {authority}"),
+            Self::X509Certificate { authority, fingerprint } => {
+                write!(formatter, "X.509 certificate {fingerprint} of {authority}")
             }
         }
     }
@@ -245,12 +273,18 @@ pub enum Bad {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CannotTell {
+    /// Another certificate of the signer's chain than its own was not valid, or its own was not yet.
+    #[error("a certificate in the signer's chain was not valid at the time that the signature states")]
+    CertificateChainWindow,
     /// The certificate does not meet the profile of a keyless signing certificate.
     #[error("the certificate is not fit for keyless signing: {0}")]
     CertificateProfile(#[from] crate::sigstore::certificate::ProfileError),
     /// The path from certificate to authority breaks a rule of RFC 5280.
     #[error("the certificate's path breaks a constraint of its authority")]
     CertificatePath,
+    /// The certificate, or an authority of its chain, is for something else than signing mail or objects.
+    #[error("the signer's certificate is not for signatures of this kind")]
+    CertificateUsage,
     /// Not inside the certificate's or its authority's validity at the proven time.
     #[error("the certificate was not valid at the proven time")]
     CertificateWindow,
@@ -266,6 +300,9 @@ pub enum CannotTell {
     /// The signature's encoding cannot be read.
     #[error("the signature cannot be read: {0}")]
     Format(#[from] FormatError),
+    /// What stands where a signature belongs is something else, such as a program's words.
+    #[error("what stands in the place of its signature holds no signature")]
+    HoldsNoSignature,
     /// The key had expired by the time that the signature states.
     #[error("the key had expired by the time that the signature states")]
     KeyExpired,
@@ -284,6 +321,9 @@ pub enum CannotTell {
     /// There is an entry and neither a signed entry timestamp nor an inclusion proof.
     #[error("nothing proves that the log holds the entry")]
     NoInclusion,
+    /// The signature does not say when it was made.
+    #[error("the signature does not state when it was made")]
+    NoStatedTime,
     /// No valid signed entry timestamp and no timestamp token.
     #[error("nothing proves when the signature was made")]
     NoTrustedTime,
@@ -311,6 +351,9 @@ pub enum CannotTell {
     /// No instance in use has an authority that issued the certificate.
     #[error("no trusted root in use knows the certificate's authority")]
     UnknownAuthority,
+    /// No certificate authority that counts here issued the signer's certificate.
+    #[error("no certificate authority that counts here issued the signer's certificate")]
+    UnknownCertificateAuthority,
     /// The certificate's SCT is by a CT log that the instance does not have.
     #[error("the certificate's SCT is by a CT log that the trusted root does not know")]
     UnknownCtLog,

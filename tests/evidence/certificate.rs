@@ -8,7 +8,10 @@ use aws_lc_rs::{
 use countersign::{
     sandbox::{KeyAlgorithm, Role, SigningKey},
     signature::FormatError,
-    sigstore::certificate::{ProfileError, SubjectKind},
+    sigstore::{
+        certificate::{ProfileError, SubjectKind},
+        claims::Claim,
+    },
     verify::{Bad, CannotTell, Verdict},
 };
 use der::Decode as _;
@@ -153,7 +156,9 @@ fn an_authority_does_not_sign_commits() {
     let own = world.authority.signing_key(Role::CertificateIntermediate);
     let key = SigningKey::from_pkcs8(KeyAlgorithm::EcdsaP384, own.pkcs8_der()).unwrap();
     let certificate = world.authority.certificate_chain()[0].to_vec();
-    let signature = world.unlogged(&Signer { key, certificate });
+    let mut signature = world.unlogged(&Signer { key, certificate });
+    // Without an entry it would be no keyless signature at all.
+    signature.signer().entry = world.logged_v2(world.unlogged(&world.signer())).signers[0].entry.clone();
     assert_eq!(world.judge(&signature), profile(ProfileError::Authority));
 }
 
@@ -358,4 +363,46 @@ fn a_certificate_is_strict_der_of_bounded_size() {
         tbs.version = x509_cert::Version::V1;
     });
     assert_eq!(version_1, format(FormatError::Der));
+}
+
+/// Fulcio's extensions about a build.
+fn claim(number: u8) -> String {
+    format!("1.3.6.1.4.1.57264.1.{number}")
+}
+
+#[test]
+fn claims_of_a_build_are_texts_and_the_newer_ones_count() {
+    const GITHUB: &str = "https://token.actions.githubusercontent.com";
+    let world = World::new();
+    let utf8 = |text: &str| tlv(0x0c, &[text.as_bytes()]);
+    let issued = |issuer: &str, claims: &[(u8, Vec<u8>)]| {
+        with(&world, |tbs| {
+            set_extension(tbs, extension(ISSUER, false, &utf8(issuer)));
+            set_extension(tbs, extension(ISSUER_RAW, false, issuer.as_bytes()));
+            for (number, value) in claims {
+                set_extension(tbs, extension(&claim(*number), false, value));
+            }
+        })
+    };
+    let told = |verdict: Verdict| {
+        let proven = good(verdict);
+        let told = |claim| proven.claims().get(claim).map(str::to_owned);
+        (told(Claim::Repository), told(Claim::Ref))
+    };
+    let pair = |one: &str, two: &str| (Some(one.to_owned()), Some(two.to_owned()));
+    let old = [(5, b"o/old".to_vec()), (6, b"refs/heads/old".to_vec())];
+    let new = [(12, utf8("https://github.com/o/new")), (14, utf8("refs/heads/new"))];
+    let new_pair = pair("https://github.com/o/new", "refs/heads/new");
+    assert_eq!(told(issued(GITHUB, &[&old[..], &new].concat())), new_pair);
+    assert_eq!(told(issued(GITHUB, &old)), pair("https://github.com/o/old", "refs/heads/old"));
+    assert_eq!(told(issued("https://gitlab.com", &old)), (None, None), "GitHub alone wrote these");
+    let mixed = [&old[..], &new[..1]].concat();
+    assert_eq!(told(issued(GITHUB, &mixed)), (Some("https://github.com/o/new".to_owned()), None));
+    assert_eq!(told(issued(GITHUB, &[(12, utf8(""))])), (None, None), "an empty one says nothing");
+    for wrong in
+        [b"https://github.com/o/r".to_vec(), utf8("a\nb"), utf8(&"a".repeat(2049)), tlv(0x16, &[b"a"])]
+    {
+        assert_eq!(issued(GITHUB, &[(12, wrong)]), profile(ProfileError::Claim));
+    }
+    assert_eq!(issued(GITHUB, &[(5, b"\xff".to_vec())]), profile(ProfileError::Claim));
 }

@@ -13,6 +13,7 @@ use countersign::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
         openpgp::Detached,
+        smime::{Smime, normalised},
         ssh::{self, Revocations, SshSignature},
     },
     sigstore::{
@@ -24,7 +25,11 @@ use countersign::{
         timestamp::TimestampToken,
         trusted_root::Instance,
     },
-    verify::{Key, Verdict, Verifier, openpgp::KeyRing},
+    verify::{
+        Key, Verdict, Verifier,
+        openpgp::KeyRing,
+        smime::{Authorities, CertificateAuthority},
+    },
 };
 use jiff::tz::TimeZone;
 use prost::Message as _;
@@ -41,13 +46,18 @@ pub const SSH_SIGNERS: [&str; 3] = [
 ];
 /// Who made the seed `ed25519` of [`openpgp_signature`]: printed when it is written.
 pub const OPENPGP_SIGNER: &str = "B988CA436D66EE5D6B5B0BE9A41F9B2CB590BA13";
+/// What the seeds of [`smime`] sign.
+pub const SMIME_PAYLOAD: &[u8] = b"tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n\
+    author A <a@example.org> 1600000000 +0000\ncommitter A <a@example.org> 1600000000 +0000\n\nmessage\n";
+/// Who signs them.
+pub const SMIME_SIGNERS: [&str; 2] = ["alice@corp.example", "rsa@corp.example"];
 /// Some time after the seeds were signed.
 pub const NOW: i64 = 1_790_086_400;
 
 const HASHES: [HashKind; 2] = [HashKind::Sha1, HashKind::Sha256];
 
 /// Each target with its name.
-pub const TARGETS: [(&str, fn(&[u8])); 18] = [
+pub const TARGETS: [(&str, fn(&[u8])); 19] = [
     ("allowed_signers", allowed_signers),
     ("api_entry", api_entry),
     ("armor", armor),
@@ -62,6 +72,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 18] = [
     ("push_certificate", push_certificate),
     ("sct", sct),
     ("signature", signature),
+    ("smime", smime),
     ("ssh_revocations", ssh_revocations),
     ("ssh_signature", ssh_signature),
     ("tag", tag),
@@ -191,6 +202,7 @@ pub fn policy(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(policy) = Policy::parse(text) else { return };
     let _ = policy.check();
+    let _ = policy.check_at(0);
     for reference in [&b"refs/heads/main"[..], b"refs/tags/v1", b"", b"refs/heads/\xff"] {
         let _ = policy.governing(reference);
     }
@@ -226,6 +238,30 @@ pub fn signature(data: &[u8]) {
     }
     let other = VERIFIER.verify(&Payload::whole(b"another payload"), data, NOW);
     assert!(!matches!(other, Verdict::Good(_)), "it proves what nobody has signed");
+}
+
+/// What is signed in S/MIME is read as it came, be the frames BER; and no bytes but a signer's own are good.
+pub fn smime(data: &[u8]) {
+    static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
+        let authority = CertificateAuthority::from_pem("corp", include_bytes!("authority.pem"));
+        let authority = authority.expect("the seeds' authority is one");
+        Verifier::new(Vec::new()).with_smime(Authorities::new(vec![authority]))
+    });
+    let _ = CertificateAuthority::from_pem("any", data);
+    let Ok(der) = normalised(data) else { return };
+    assert!(der.len() <= data.len() * 3 / 2 + 8, "{} bytes of {}", der.len(), data.len());
+    let Ok(parts) = Smime::parse(&der) else { return };
+    parts.certificates.iter().for_each(|certificate| assert_inside(certificate, data));
+    assert_inside(&parts.signed_attributes[1..], data);
+    let armor = armor::encode(data);
+    if let Verdict::Stated(stated) = VERIFIER.verify(&Payload::whole(SMIME_PAYLOAD), &armor, NOW) {
+        assert!(matches!(
+            &stated.keys()[0],
+            Key::X509 { subject, .. } if SMIME_SIGNERS.contains(&subject.as_str())
+        ));
+    }
+    let other = VERIFIER.verify(&Payload::whole(PAYLOAD), &armor, NOW);
+    assert!(!matches!(other, Verdict::Stated(_) | Verdict::Good(_)), "it is good for what nobody has signed");
 }
 
 /// A revocation list that is read can be asked about any signature.

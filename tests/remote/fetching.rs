@@ -122,8 +122,8 @@ fn without_a_policy_nothing_is_taken_and_both_ways_on_are_said() {
         .stderr(
             "error: no policy says who may change what in '[DIR]/served.git'\n\
              hint: name a file with 'git config --global \"countersign.file://[DIR]/served.policy\" FILE', which \
-             'countersign policy init' writes, or what the remote keeps with 'git config --global \
-             \"countersign.file://[DIR]/served.policyPin\" \"REPOSITORY-ID REF COMMIT\"'\n\
+             'countersign policy init' writes\n\
+             hint: or look at the policy that the remote keeps, with 'countersign remote trust verified::[DIR]/served.git'\n\
              hint: or take whatever it serves, with 'countersign remote allow-unverified verified::[DIR]/served.git'\n",
         )
         .check();

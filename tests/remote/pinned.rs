@@ -114,3 +114,43 @@ fn another_repositorys_policy_is_refused() {
     assert!(words.contains("example.com/other") && words.contains(ID), "{words}");
     assert!(!world.path("ours").exists());
 }
+
+#[test]
+fn the_first_policy_is_believed_by_somebody_who_has_looked_at_it() {
+    let (world, root) = pinned();
+    let key = format!("countersign.file://{}.policyPin", world.path("served.git").display());
+    world.run("git", &["config", "--global", "--unset", &key]).check();
+    let address = address(&world);
+    let clone = |name: &str| world.run("git", &["clone", "-q", &address, name]);
+    let hint = format!("countersign remote trust verified::{}", "[DIR]/served.git");
+    clone("ours").status(128).stderr_holds(&[&hint]).check();
+
+    let trust = |more: &[&str]| world.countersign(&[&["remote", "trust", &address], more].concat());
+    let shown = [&format!("repository: {ID}\n")[..], &root, "who may change it: alice\n"];
+    trust(&[]).status(3).stdout_holds(&shown).stderr_holds(&["error: nothing was pinned\n"]).check();
+    let other = author(&world).id("main");
+    trust(&["--root", &other, "--trust-first-use"]).status(3).stderr_holds(&["does not come from"]).check();
+    clone("ours").status(128).any_stderr().check();
+    trust(&["--trust-first-use"]).stdout_holds(&["pinned for 'file://[DIR]/served'\n"]).check();
+    clone("ours").check();
+    trust(&["--trust-first-use"]).status(3).stderr_holds(&["a policy is set for"]).check();
+}
+
+#[test]
+fn at_a_terminal_the_repositorys_name_has_to_be_typed() {
+    let test = "at_a_terminal_the_repositorys_name_has_to_be_typed";
+    if super::support::skipped(test, "script") {
+        return;
+    }
+    let (world, _) = pinned();
+    let key = format!("countersign.file://{}.policyPin", world.path("served.git").display());
+    world.run("git", &["config", "--global", "--unset", &key]).check();
+    let command = format!("'{}' remote trust '{}'", super::support::PROGRAM, address(&world));
+    for (answer, is_pinned) in [("yes\n", false), (&*format!("{ID}\n"), true)] {
+        let run = world.run("script", &["-qec", &command, "/dev/null"]).input(answer);
+        let outcome = run.any_status().any_stdout().any_stderr().check();
+        assert_eq!(outcome.status == 0, is_pinned, "{}", outcome.text());
+        let set = world.run("git", &["config", "--global", &key]).any_status().any_stdout().check();
+        assert_eq!(set.status == 0, is_pinned);
+    }
+}

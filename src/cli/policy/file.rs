@@ -34,7 +34,8 @@ pub(super) fn check(world: &mut World<'_>, path: &Path) -> Outcome {
     let mut trust = Trust::load(&Beside::new(path))?;
     trust.take_instances()?;
     let policy = &trust.policy;
-    let findings = policy.check();
+    let mut findings = policy.check();
+    findings.extend(policy.check_at(world.now));
     let mut words = String::new();
     for finding in &findings {
         words += &format!("warning: {finding}\n");
@@ -44,9 +45,11 @@ pub(super) fn check(world: &mut World<'_>, path: &Path) -> Outcome {
             1 => format!("1 {one}"),
             count => format!("{count} {more}"),
         };
+        let repository = policy.repository().map(|name| format!("for '{}', ", escape(name)));
         words = format!(
-            "{}: {}, {}, {} besides 'public-good'\n",
+            "{}: {}{}, {}, {} besides 'public-good'\n",
             escape(&path.display().to_string()),
+            repository.unwrap_or_default(),
             count(policy.rules().len(), "rule", "rules"),
             count(policy.identities().len(), "identity", "identities"),
             count(

@@ -274,7 +274,7 @@ impl Unpinned {
 }
 
 /// Call `run` with what the user's own configuration brings to judging the steps of a policy.
-pub(super) fn with_reading<T>(
+pub(in crate::cli) fn with_reading<T>(
     world: &World<'_>,
     configuration: &Configuration,
     run: impl FnOnce(&Reading<'_>) -> Result<T, Failure>,

@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use crate::trust::POLICY_REF;
+
 /// Say what is remembered of remotes behind 'verified::', and change it
 #[derive(Args, Debug)]
 pub struct RemoteArguments {
@@ -23,6 +25,8 @@ pub(super) enum RemoteCommand {
         /// The full name of a ref
         reference: Option<String>,
     },
+    /// Look at the policy that a remote keeps in a ref, and believe it from now on
+    Trust(TrustArguments),
     /// Take whatever an address serves, without any verification
     AllowUnverified {
         /// The address
@@ -31,6 +35,21 @@ pub(super) enum RemoteCommand {
         #[arg(long)]
         undo: bool,
     },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct TrustArguments {
+    /// The address
+    pub(super) url: String,
+    /// The ref that the policy is kept in
+    #[arg(long = "ref", value_name = "REF", default_value = POLICY_REF)]
+    pub(super) reference: String,
+    /// The commit that is believed as it is; the first one of the ref if none is given
+    #[arg(long, value_name = "COMMIT")]
+    pub(super) root: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub(super) trust_first_use: bool,
 }
 
 /// Fetch, and fetch again without what was refused

@@ -11,20 +11,20 @@ use crate::{
     cli::{
         World,
         policy::source::{POLICY, followed_to},
-        settings::{self, Standing},
+        settings,
         trust::roots,
     },
     encoding::sha256,
     object::ObjectId,
     remote::{Address, AddressPattern, Basis, Memory, Origin, PREFIX, PolicyInRef},
     repository::{Configuration, ObjectReader, Scope, Scopes},
-    trust::Pin,
-    verify::Verifier,
+    trust::{NamedFile, Pin, named_files},
+    verify::{Identity, Verifier},
     words::Failure,
 };
 
 /// What names a policy for an address.
-enum Named {
+pub(super) enum Named {
     File(PathBuf),
     Pin(Scope, Pin),
 }
@@ -46,10 +46,12 @@ pub(super) fn origin<'w>(
                 format!("no policy says who may change what in '{address}'"),
                 format!(
                     "name a file with 'git config --global \"countersign.{place}.policy\" FILE', which \
-                     'countersign policy init' writes, or what the remote keeps with 'git config --global \
-                     \"countersign.{place}.policyPin\" \"REPOSITORY-ID REF COMMIT\"'"
+                     'countersign policy init' writes"
                 ),
             )
+            .hint(format!(
+                "or look at the policy that the remote keeps, with 'countersign remote trust {PREFIX}{address}'"
+            ))
             .hint(format!(
                 "or take whatever it serves, with 'countersign remote allow-unverified {PREFIX}{address}'"
             ))
@@ -57,24 +59,24 @@ pub(super) fn origin<'w>(
     };
     let trust = settings::policy_trust(world, configuration, &file)?;
     let beside = file.parent().unwrap_or(Path::new(""));
-    let certificates = |path: &str| fs::read(beside.join(path)).unwrap_or_default();
-    basis(world, configuration, trust, &certificates).map(|basis| Origin::Given(Rc::new(basis)))
+    let beside = |path: &str| fs::read(beside.join(path)).unwrap_or_default();
+    basis(world, configuration, trust, &beside).map(|basis| Origin::Given(Rc::new(basis)))
 }
 
 /// What the remote keeps in the ref of `pin`.
 fn in_ref<'w>(world: &'w World<'w>, configuration: &'w Configuration, scope: Scope, pin: Pin) -> Origin<'w> {
-    let (reference, hash) = (pin.reference.as_str().into(), pin.root.kind());
+    let reference = pin.reference.as_str().into();
     let read = move |reader: &ObjectReader, tip: ObjectId| {
         let (followed, source) = followed_to(world, configuration, reader, (scope, &pin), tip)?;
         let trust = settings::by_policy(world, configuration, followed.into_trust(), source)?;
         // They stand in the commit, whose id is among what decides.
         basis(world, configuration, trust, &|_| Vec::new())
     };
-    Origin::InRef(PolicyInRef { reference, hash, read: Box::new(read) })
+    Origin::InRef(PolicyInRef { reference, read: Box::new(read) })
 }
 
 /// What the longest pattern that covers `address` names.
-fn named(
+pub(super) fn named(
     world: &World<'_>,
     configuration: &Configuration,
     address: &Address,
@@ -111,12 +113,12 @@ fn named(
     Ok(Some(Named::Pin(scope, pin)))
 }
 
-/// What `trust` comes to for a judge; `certificates` has the bytes of a file that the policy names.
+/// What `trust` comes to for a judge; `beside` has the bytes of a file that the policy names.
 fn basis(
     world: &World<'_>,
     configuration: &Configuration,
     trust: settings::Trust,
-    certificates: &dyn Fn(&str) -> Vec<u8>,
+    beside: &dyn Fn(&str) -> Vec<u8>,
 ) -> Result<Basis, Failure> {
     let source = trust.source.clone().unwrap_or_default();
     let maximum_age = roots::maximum_age(configuration)?;
@@ -132,13 +134,19 @@ fn basis(
             ));
         }
     }
-    let named = trust.policy.iter().flat_map(|policy| policy.identities());
-    for identity in named.flat_map(|identity| &identity.keyless) {
-        if trust.standing(identity) == Standing::NotBelieved {
-            return Err(Failure::new(
-                format!("the {source} names '{}', {}", identity.subject, settings::NOT_BELIEVED),
-                "have the policy or the limits in your configuration changed",
-            ));
+    for (instance, limits) in roots::limits(configuration)? {
+        let named = trust.policy.iter().flat_map(|policy| policy.identities());
+        for signer in named.flat_map(|named| &named.keyless).filter(|signer| signer.instance == instance) {
+            // A star of the policy's own is a character like any other to a limit, whose star takes it in.
+            let subject = signer.subject.as_str().to_owned();
+            let (instance, issuer, kind) = (signer.instance.clone(), signer.issuer.clone(), signer.kind);
+            if !limits.believe(&Identity { instance, issuer, kind, subject }) {
+                let subject = signer.subject.as_str();
+                return Err(Failure::new(
+                    format!("the {source} names '{subject}', {}", settings::NOT_BELIEVED),
+                    "have the policy or the limits in your configuration changed",
+                ));
+            }
         }
     }
     let revocations = settings::ssh_revocations(world, configuration)?;
@@ -150,10 +158,12 @@ fn basis(
         decides.extend(instance.name().as_bytes());
         decides.extend(instance.digest());
     }
-    for path in policy.openpgp_certificates() {
-        decides.extend(sha256(&[&certificates(path)]));
+    for path in named_files(&policy).iter().filter_map(NamedFile::path) {
+        decides.extend(sha256(&[&beside(path)]));
     }
-    let verifier =
-        Verifier::new(trust.instances).with_openpgp(trust.openpgp).with_ssh_revocations(revocations);
+    let verifier = Verifier::new(trust.instances)
+        .with_openpgp(trust.openpgp)
+        .with_smime(trust.smime)
+        .with_ssh_revocations(revocations);
     Ok(Basis { policy, verifier, digest: sha256(&[&decides]) })
 }

@@ -7,6 +7,7 @@ mod arguments;
 mod basis;
 mod fetch;
 mod protect;
+mod trust;
 
 use std::{
     io::{self, BufRead as _, BufReader},
@@ -86,27 +87,12 @@ fn context<'w>(world: &'w World<'w>, configuration: &'w Configuration) -> Result
             "see to 'url.*.insteadOf' and the remote's address",
         ));
     }
-    let settings = match environment.text("GIT_CONFIG_COUNT") {
-        None => 0,
-        Some(count) => count.parse().map_err(|_| {
-            Failure::new("'GIT_CONFIG_COUNT' is no number", "see to the environment that git runs in")
-        })?,
-    };
     let alternates =
         environment.get("GIT_ALTERNATE_OBJECT_DIRECTORIES").map(std::ffi::OsStr::as_encoded_bytes);
     let alternates = parse_object_directories(alternates.unwrap_or_default(), &world.directory);
     let git_dir = environment.get("GIT_DIR").map(|git_dir| world.directory.join(git_dir));
     let is_diverted = environment.get("GIT_OBJECT_DIRECTORY").is_some();
 
-    let timeout = match configuration.text("countersign.remoteTimeout", Scopes::Protected) {
-        None => PATIENCE,
-        Some(text) => text.parse().ok().filter(|seconds| *seconds > 0).ok_or_else(|| {
-            Failure::new(
-                format!("'countersign.remoteTimeout' is '{text}', which is no number of seconds"),
-                "write it as a whole number above 0",
-            )
-        })?,
-    };
     let held_fails = match configuration.text("countersign.held", Scopes::Protected) {
         None | Some("hold") => false,
         Some("fail") => true,
@@ -120,13 +106,9 @@ fn context<'w>(world: &'w World<'w>, configuration: &'w Configuration) -> Result
     let store = store()?;
     let memory = store.load(address.key()).map_err(unusable)?;
     let origin = basis::origin(world, configuration, &address, &memory)?;
+    let transport = transport(world, configuration, address)?;
     Ok(Context {
-        transport: Transport {
-            address,
-            directory: world.directory.clone(),
-            settings,
-            timeout: Duration::from_secs(timeout),
-        },
+        transport,
         git_dir,
         is_diverted,
         is_partial: is_partial(configuration),
@@ -136,6 +118,31 @@ fn context<'w>(world: &'w World<'w>, configuration: &'w Configuration) -> Result
         held_fails,
         now: world.now,
     })
+}
+
+/// What starts git's own transports for `address`.
+fn transport(
+    world: &World<'_>,
+    configuration: &Configuration,
+    address: Address,
+) -> Result<Transport, Failure> {
+    let settings = match world.environment.text("GIT_CONFIG_COUNT") {
+        None => 0,
+        Some(count) => count.parse().map_err(|_| {
+            Failure::new("'GIT_CONFIG_COUNT' is no number", "see to the environment that git runs in")
+        })?,
+    };
+    let timeout = match configuration.text("countersign.remoteTimeout", Scopes::Protected) {
+        None => PATIENCE,
+        Some(text) => text.parse().ok().filter(|seconds| *seconds > 0).ok_or_else(|| {
+            Failure::new(
+                format!("'countersign.remoteTimeout' is '{text}', which is no number of seconds"),
+                "write it as a whole number above 0",
+            )
+        })?,
+    };
+    let directory = world.directory.clone();
+    Ok(Transport { address, directory, settings, timeout: Duration::from_secs(timeout) })
 }
 
 /// Whether objects are missing here on purpose (partial-clone).
@@ -193,6 +200,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &RemoteArguments) -> Outcome
             world.say(&format!("forgot what was known of '{}'\n", escape(reference.as_ref().unwrap_or(url))));
             Ok(exit::GOOD)
         }
+        RemoteCommand::Trust(arguments) => trust::run(world, arguments),
         RemoteCommand::AllowUnverified { url, undo } => {
             let address = plain(url)?;
             let change = |memory: &mut Memory| {

@@ -6,6 +6,8 @@ use super::{Answer, Line, Place};
 use crate::{
     cli::settings::Standing,
     object::HashKind,
+    policy::{Cause, Lapse},
+    sigstore::claims::Claims,
     verify::{Identity, ProvenTime},
 };
 
@@ -35,6 +37,13 @@ pub(super) fn object(line: &Line) -> Value {
     if line.place == Place::CutOff {
         value["cutOff"] = true.into();
     }
+    if let Answer::Good { standing, .. }
+    | Answer::Stated { standing, .. }
+    | Answer::TimeNotProven { standing, .. } = &line.answer
+        && let Some(reason) = refused_for(standing)
+    {
+        value["refusedFor"] = reason.into();
+    }
     if line.place == Place::Merged {
         value["tag"] = line.title.as_str().into();
     }
@@ -55,7 +64,7 @@ pub(super) fn object(line: &Line) -> Value {
     if let Answer::Good { proven, standing } = &line.answer {
         let identity = proven.identity();
         let entry = proven.entry();
-        value["identity"] = identity_object(identity);
+        value["identity"] = identity_object(identity, proven.claims());
         if let Standing::Named(name) = standing {
             value["name"] = name.as_str().into();
         }
@@ -81,7 +90,7 @@ pub(super) fn object(line: &Line) -> Value {
     }
     if let Answer::TimeNotProven { signed, standing } = &line.answer {
         value["timeNotProven"] = true.into();
-        value["identity"] = identity_object(signed.identity());
+        value["identity"] = identity_object(signed.identity(), signed.claims());
         if let Standing::Named(name) = standing {
             value["name"] = name.as_str().into();
         }
@@ -93,11 +102,32 @@ pub(super) fn object(line: &Line) -> Value {
     value
 }
 
-fn identity_object(identity: &Identity) -> Value {
-    json!({
+/// One word for why a signer is refused who is proven, or whose key made the signature.
+fn refused_for(standing: &Standing) -> Option<&'static str> {
+    match standing {
+        Standing::Named(_) | Standing::NoPolicy => None,
+        Standing::NotBelieved => Some("not-believed"),
+        Standing::Unnamed => Some("not-named"),
+        Standing::Refused(cause) => Some(match &**cause {
+            Cause::Ambiguous { .. } => "ambiguous",
+            Cause::Forge { .. } => "forge",
+            Cause::Lapsed { lapse: Lapse::Compromised(_), .. } => "compromised",
+            Cause::Lapsed { .. } => "window",
+            _ => "not-named",
+        }),
+    }
+}
+
+fn identity_object(identity: &Identity, claims: &Claims) -> Value {
+    let mut object = json!({
         "instance": identity.instance,
         "issuer": identity.issuer,
         "kind": identity.kind.name(),
         "subject": identity.subject,
-    })
+    });
+    if !claims.is_empty() {
+        let claims = claims.iter().map(|(claim, text)| (claim.name().to_owned(), text.into()));
+        object["claims"] = Value::Object(claims.collect());
+    }
+    object
 }

@@ -118,9 +118,9 @@ impl Line {
             | Answer::Stated { standing: Standing::NoPolicy, .. }
             | Answer::TimeNotProven { standing: Standing::Named(_) | Standing::NoPolicy, .. }
             | Answer::CannotTell(_) => exit::CANNOT_TELL,
-            Answer::TimeNotProven { standing: Standing::NotBelieved | Standing::Unnamed, .. }
-            | Answer::Good { standing: Standing::NotBelieved | Standing::Unnamed, .. }
-            | Answer::Stated { standing: Standing::NotBelieved | Standing::Unnamed, .. }
+            Answer::Good { .. }
+            | Answer::Stated { .. }
+            | Answer::TimeNotProven { .. }
             | Answer::Bad(_)
             | Answer::Unsigned
             | Answer::Misnamed { .. } => exit::BAD,
@@ -139,6 +139,11 @@ impl Line {
             }
             Answer::TimeNotProven { signed, standing: Standing::Named(_) | Standing::NoPolicy } => {
                 ("cannot-tell", Some(signed.to_string()))
+            }
+            Answer::Good { standing: Standing::Refused(cause), .. }
+            | Answer::Stated { standing: Standing::Refused(cause), .. }
+            | Answer::TimeNotProven { standing: Standing::Refused(cause), .. } => {
+                ("refused", Some(cause.to_string()))
             }
             Answer::Good { standing: Standing::NotBelieved, .. }
             | Answer::TimeNotProven { standing: Standing::NotBelieved, .. } => {
@@ -229,8 +234,15 @@ impl Tally {
         self.total += 1;
         self.worst = worse(self.worst, line.exit());
         self.unnamed |= status == "proven";
-        if let Answer::CannotTell(Unclear { hint: Some(hint), .. }) = &line.answer {
-            self.hints.insert(hint.clone());
+        match &line.answer {
+            Answer::CannotTell(Unclear { hint: Some(hint), .. }) => {
+                self.hints.insert(hint.clone());
+            }
+            Answer::Good { standing: Standing::Refused(cause), .. }
+            | Answer::Stated { standing: Standing::Refused(cause), .. } => {
+                self.hints.insert(cause.hint());
+            }
+            _ => {}
         }
         if matches!(line.answer, Answer::TimeNotProven { .. }) {
             self.hints.insert(FETCH_HINT.to_owned());

@@ -14,6 +14,7 @@ use crate::{
         settings::Trust,
     },
     object::{Commit, HashKind, Tag, object_id},
+    policy::Receipt,
     verify::Verifier,
     words,
 };
@@ -24,7 +25,8 @@ pub(in crate::cli) struct Asked<'a> {
     pub(in crate::cli) hash: HashKind,
     pub(in crate::cli) verifier: &'a Verifier,
     pub(in crate::cli) trust: &'a Trust,
-    pub(in crate::cli) now: i64,
+    /// Of the commit that holds them.
+    pub(in crate::cli) receipt: Receipt<'a>,
     pub(in crate::cli) kept: Kept<'a>,
 }
 
@@ -54,7 +56,7 @@ impl Asked<'_> {
                 let answer = if id.is_none() {
                     Answer::Bad("its bytes are made to collide with others".to_owned())
                 } else if is_parent {
-                    answer(&tag.signed, self.verifier, self.trust, self.now, self.kept)
+                    answer(&tag.signed, self.verifier, self.trust, &self.receipt, self.kept)
                 } else {
                     Answer::Bad(format!("it names '{}', which is no parent of the commit", tag.target))
                 };

@@ -1,18 +1,33 @@
 //! Why a policy file is refused.
 
 use super::spelling::did_you_mean;
-use crate::{policy::PatternError, signature::FormatError, verify::openpgp::KeyRingError};
+use crate::{
+    policy::PatternError,
+    signature::FormatError,
+    verify::{openpgp::KeyRingError, smime::AuthorityError},
+};
 
 /// Why a policy file is refused. One cause, one variant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
+    /// A signer of one identity that a pattern of another means as well.
+    #[error("the signer '{subject}' is meant by both '{}' and '{}'", names[0], names[1])]
+    Ambiguous {
+        /// The subject.
+        subject: String,
+        /// The two identities.
+        names: [String; 2],
+    },
     /// An anchor that is no full object id.
     #[error("the anchor of rule '{rule}' is not a full object id in lower case")]
     Anchor {
         /// The rule.
         rule: String,
     },
+    /// An `[[anchor]]` that is no full object id.
+    #[error("the anchor '{0}' is not a full object id in lower case")]
+    AnchorObject(String),
     /// A base that is no full ref name.
     #[error("the base '{base}' of rule '{rule}' is not the full name of a ref")]
     Base {
@@ -20,6 +35,14 @@ pub enum PolicyError {
         rule: String,
         /// What it names.
         base: String,
+    },
+    /// The file of a certificate authority cannot be used.
+    #[error("the certificate authority '{name}' cannot be used: {cause}")]
+    CertificateAuthority {
+        /// Its name.
+        name: String,
+        /// What is wrong with its file.
+        cause: AuthorityError,
     },
     /// Two identities with one signer, or the same signer twice.
     #[error("the signer '{subject}' is listed twice")]
@@ -43,6 +66,12 @@ pub enum PolicyError {
         /// Where it stands.
         place: String,
     },
+    /// A window that holds no moment.
+    #[error("a signer of {place} counts from a moment on that is not before the end")]
+    EmptyWindow {
+        /// Where it stands.
+        place: String,
+    },
     /// Not the fingerprint of an OpenPGP certificate.
     #[error(
         "'{fingerprint}' of {place} is not an OpenPGP fingerprint, which has 40 or 64 hexadecimal digits"
@@ -52,6 +81,18 @@ pub enum PolicyError {
         fingerprint: String,
         /// Where it stands.
         place: String,
+    },
+    /// A forge's key that is listed as somebody's.
+    #[error(
+        "identity '{identity}' has the key '{key}' of the forge '{forge}', which signs with it for whoever is logged in: it stands for no person"
+    )]
+    ForgeKey {
+        /// The identity.
+        identity: String,
+        /// The forge.
+        forge: String,
+        /// The key.
+        key: String,
     },
     /// A key that cannot be read.
     #[error("'{key}' of {place} is not a public key that is used here: {cause}")]
@@ -63,12 +104,38 @@ pub enum PolicyError {
         /// What is wrong with it.
         cause: FormatError,
     },
+    /// An identity by an issuer for CI that does not say whose builds are meant.
+    #[error(
+        "the signer '{subject}' of identity '{identity}' does not say its '{key}': builds of anybody's may have an identity of '{issuer}', so 'repository' and 'ref' are needed"
+    )]
+    MissingClaim {
+        /// The identity.
+        identity: String,
+        /// The subject.
+        subject: String,
+        /// The issuer.
+        issuer: String,
+        /// What is missing.
+        key: &'static str,
+    },
     /// The file says no version.
     #[error("the policy does not say 'version = 1'")]
     MissingVersion,
     /// The file does not say what happens to refs that no rule names.
     #[error("the policy does not say what happens to 'other_refs'")]
     MissingOtherRefs,
+    /// Not a moment in full.
+    #[error(
+        "'{key}' of {place} is '{text}', which is not a date and time of whole seconds with its offset, such as 2026-01-31T12:00:00Z"
+    )]
+    Moment {
+        /// The key.
+        key: &'static str,
+        /// What stands there.
+        text: String,
+        /// Where it stands.
+        place: String,
+    },
     /// An identity has an OpenPGP fingerprint whose certificate is in none of the files.
     #[error("no file of 'openpgp_certificates' holds the certificate {fingerprint} of identity '{identity}'")]
     NoCertificate {
@@ -116,8 +183,8 @@ pub enum PolicyError {
     /// A serial that nothing could come before.
     #[error("'serial' has to be a whole number from 1 on")]
     Serial,
-    /// A star in an issuer or a subject.
-    #[error("'{0}' holds a '*': issuers, subjects and principals are exact and know no patterns")]
+    /// A star where there are no patterns.
+    #[error("'{0}' holds a '*': there are patterns of subjects and of 'ref' alone")]
     SignerPattern(String),
     /// `commits` or `tags` is a word other than `unsigned`.
     #[error("'{key} = \"{word}\"' of rule '{rule}' is neither a list of identities nor \"unsigned\"")]
@@ -128,6 +195,16 @@ pub enum PolicyError {
         key: &'static str,
         /// The word.
         word: String,
+    },
+    /// More than one star.
+    #[error("'{key}' of {place} is '{text}', with more than one '*'")]
+    Stars {
+        /// The key.
+        key: &'static str,
+        /// What stands there.
+        text: String,
+        /// Where it stands.
+        place: String,
     },
     /// Not TOML, or a value of the wrong kind.
     #[error("line {line}: {message}")]
@@ -144,6 +221,16 @@ pub enum PolicyError {
         rule: String,
         /// The identity.
         name: String,
+        /// One that it might mean.
+        suggestion: Option<String>,
+    },
+    /// An identity names a certificate authority that the file does not have.
+    #[error("identity '{identity}' names the certificate authority '{authority}', which is not in the policy{}", did_you_mean(suggestion.as_deref()))]
+    UnknownAuthority {
+        /// The identity.
+        identity: String,
+        /// The authority.
+        authority: String,
         /// One that it might mean.
         suggestion: Option<String>,
     },
@@ -172,4 +259,12 @@ pub enum PolicyError {
     /// A version that this program does not know.
     #[error("the policy is of version {0}, and this program knows version 1")]
     UnknownVersion(String),
+    /// An entry of `x509` that is neither an address nor a certificate.
+    #[error(
+        "an entry of 'x509' of {place} has neither a 'subject', which is an e-mail address, nor a 'certificate', which is a SHA-256 fingerprint of 64 hexadecimal digits"
+    )]
+    X509Signer {
+        /// Where it stands.
+        place: String,
+    },
 }

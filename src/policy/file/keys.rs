@@ -2,14 +2,27 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::{PolicyError, identity, line_of, rule, spelling::nearest};
+use super::{PolicyError, forge, identity, line_of, moment::WINDOW_KEYS, rule, spelling::nearest};
 use crate::words::escape;
 
 /// The keys of each table; the first is the file itself.
-const KEYS: [&str; 8] =
-    ["version", "repository", "serial", "other_refs", "instance", "openpgp_certificates", "identity", "rule"];
-const INSTANCE_KEYS: [&str; 3] = ["name", "trusted_root", "issuers"];
+const KEYS: [&str; 11] = [
+    "version",
+    "repository",
+    "serial",
+    "other_refs",
+    "instance",
+    "openpgp_certificates",
+    "certificate_authority",
+    "forge",
+    "anchor",
+    "identity",
+    "rule",
+];
+const INSTANCE_KEYS: [&str; 4] = ["name", "trusted_root", "issuers", "ci_issuers"];
 const OPENPGP_CERTIFICATES_KEYS: [&str; 1] = ["file"];
+const CERTIFICATE_AUTHORITY_KEYS: [&str; 2] = ["name", "file"];
+
 /// Every key against the table that it stands in, with its line.
 pub(super) fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyError> {
     let check = |table: &DeTable<'_>, known: &[&str], place: &str| {
@@ -36,14 +49,24 @@ pub(super) fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyEr
     };
     tables(table.get("instance"), &INSTANCE_KEYS, "[[instance]]")?;
     tables(table.get("openpgp_certificates"), &OPENPGP_CERTIFICATES_KEYS, "[[openpgp_certificates]]")?;
+    tables(table.get("certificate_authority"), &CERTIFICATE_AUTHORITY_KEYS, "[[certificate_authority]]")?;
+    tables(table.get("forge"), &forge::KEYS, "[[forge]]")?;
+    tables(table.get("anchor"), &forge::ANCHOR_KEYS, "[[anchor]]")?;
     tables(table.get("rule"), &rule::KEYS, "[[rule]]")?;
     let identities = table.get("identity").and_then(|value| value.get_ref().as_table());
     for (name, identity) in identities.into_iter().flatten() {
         if let Some(identity) = identity.get_ref().as_table() {
             let place = format!("[identity.{}]", escape(name.get_ref()));
             check(identity, &identity::KEYS, &place)?;
-            tables(identity.get("keyless"), &identity::KEYLESS_KEYS, &place)?;
-            tables(identity.get("ssh_certificates"), &identity::SSH_CERTIFICATE_KEYS, &place)?;
+            for (key, known) in [
+                ("keyless", &identity::KEYLESS_KEYS[..]),
+                ("ssh", &identity::SSH_KEYS),
+                ("ssh_certificates", &identity::SSH_CERTIFICATE_KEYS),
+                ("openpgp", &identity::OPENPGP_KEYS),
+                ("x509", &identity::X509_KEYS),
+            ] {
+                tables(identity.get(key), &[known, &WINDOW_KEYS].concat(), &place)?;
+            }
         }
     }
     Ok(())

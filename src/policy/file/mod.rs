@@ -1,25 +1,32 @@
 //! The policy file: TOML, version 1, nothing unknown and nothing left to guess.
 
 mod error;
+mod forge;
 mod identity;
 mod keys;
+mod moment;
 mod rule;
 mod spelling;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use error::PolicyError;
 pub(super) use identity::kind_name;
 pub use identity::policy_entry;
+pub(super) use identity::quoted;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use self::{
+    forge::{AnchorText, ForgeText},
     identity::{IdentityText, named_identity},
     keys::check_keys,
     rule::{RuleText, UNSIGNED, named_rule},
 };
-use super::{BUILT_IN, InstanceEntry, LimitError, Limits, OpenPgp, OtherRefs, PUBLIC_GOOD, Policy, Rule};
+use super::{
+    AuthorityEntry, BUILT_IN, CertificateAuthorities, Directory, InstanceEntry, LimitError, Limits, OpenPgp,
+    OtherRefs, Policy, Rule,
+};
 use crate::words::escape;
 
 #[derive(Deserialize)]
@@ -35,6 +42,12 @@ struct Document {
     #[serde(default)]
     openpgp_certificates: Vec<OpenPgpCertificatesText>,
     #[serde(default)]
+    certificate_authority: Vec<CertificateAuthorityText>,
+    #[serde(default)]
+    forge: Vec<ForgeText>,
+    #[serde(default)]
+    anchor: Vec<AnchorText>,
+    #[serde(default)]
     identity: BTreeMap<String, IdentityText>,
     #[serde(default)]
     rule: Vec<RuleText>,
@@ -46,11 +59,20 @@ struct InstanceText {
     name: String,
     trusted_root: Option<String>,
     issuers: Option<Vec<String>>,
+    #[serde(default)]
+    ci_issuers: Vec<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OpenPgpCertificatesText {
+    file: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CertificateAuthorityText {
+    name: String,
     file: String,
 }
 
@@ -81,8 +103,6 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     if document.serial == Some(0) {
         return Err(PolicyError::Serial);
     }
-
-    let mut instance_names = BTreeSet::from([PUBLIC_GOOD.to_owned()]);
     let mut seen = BTreeSet::new();
     let mut instances = Vec::new();
     for text in document.instance {
@@ -90,7 +110,6 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         if !seen.insert(entry.name.clone()) {
             return Err(PolicyError::DuplicateName { what: "instances", name: entry.name });
         }
-        instance_names.insert(entry.name.clone());
         instances.push(entry);
     }
 
@@ -106,33 +125,27 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         openpgp_certificates.push(file);
     }
 
-    let mut identities = Vec::new();
-    let mut names = HashMap::new();
-    let mut key_names = HashMap::new();
-    for (name, identity) in document.identity {
-        let identity = named_identity(name, identity, &instance_names)?;
-        for signer in &identity.keyless {
-            let entry = instances.iter().find(|entry| entry.name == signer.instance);
-            if entry.is_some_and(|entry| !entry.limits.believe(signer)) {
-                return Err(PolicyError::NotBelieved {
-                    identity: identity.name,
-                    instance: signer.instance.clone(),
-                    issuer: escape(&signer.issuer),
-                });
-            }
+    let mut authorities: Vec<AuthorityEntry> = Vec::new();
+    for CertificateAuthorityText { name, file } in document.certificate_authority {
+        check_name(&name)?;
+        if name.contains('=') {
+            return Err(PolicyError::Name(name));
         }
-        for signer in &identity.keyless {
-            if names.insert(signer.clone(), identity.name.clone()).is_some() {
-                return Err(PolicyError::DuplicateSigner { subject: escape(&signer.subject) });
-            }
+        if file.is_empty() {
+            let place = format!("certificate authority '{name}'");
+            return Err(PolicyError::Empty { key: "file", place });
         }
-        for key in &identity.keys {
-            if key_names.insert(key.clone(), identity.name.clone()).is_some() {
-                return Err(PolicyError::DuplicateSigner { subject: escape(&key.to_string()) });
-            }
+        if authorities.iter().any(|entry| entry.name == name) {
+            return Err(PolicyError::DuplicateName { what: "certificate authorities", name });
         }
-        identities.push(identity);
+        authorities.push(AuthorityEntry { name, file });
     }
+
+    let mut identities = Vec::new();
+    for (name, identity) in document.identity {
+        identities.push(named_identity(name, identity, &instances, &authorities)?);
+    }
+    let directory = Directory::new(&identities, forge::forges(document.forge)?)?;
 
     let identity_names: Vec<&str> = identities.iter().map(|identity| identity.name.as_str()).collect();
     let mut rules: Vec<Rule> = Vec::new();
@@ -149,15 +162,16 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         instances,
         other_refs: document.other_refs,
         identities,
-        names,
-        key_names,
+        directory,
+        anchors: forge::anchors(document.anchor)?,
         rules,
         openpgp: OpenPgp::new(openpgp_certificates),
+        certificate_authorities: CertificateAuthorities::new(authorities),
     })
 }
 
 fn instance_entry(text: InstanceText) -> Result<InstanceEntry, PolicyError> {
-    let InstanceText { name, trusted_root, issuers } = text;
+    let InstanceText { name, trusted_root, issuers, ci_issuers } = text;
     check_name(&name)?;
     let place = || format!("instance '{name}'");
     let has_root = match &trusted_root {
@@ -175,7 +189,12 @@ fn instance_entry(text: InstanceText) -> Result<InstanceEntry, PolicyError> {
         LimitError::IssuerPattern(issuer) => PolicyError::SignerPattern(escape(&issuer)),
         _ => PolicyError::Empty { key: "issuers", place: place() },
     })?;
-    Ok(InstanceEntry { name, trusted_root, limits })
+    // Only their form is looked at: what vouches for builds need not be believed.
+    let ci = Limits::new(ci_issuers, Vec::new()).map_err(|error| match error {
+        LimitError::IssuerPattern(issuer) => PolicyError::SignerPattern(escape(&issuer)),
+        _ => PolicyError::Empty { key: "ci_issuers", place: place() },
+    })?;
+    Ok(InstanceEntry { name, trusted_root, limits, ci_issuers: ci.issuers().to_vec() })
 }
 
 /// Whether `text` may be the id of a repository: one word without anything that a terminal, a setting or a
@@ -279,6 +298,10 @@ mod tests {
             ("[[instance]]\nnam = 1", "[[instance]]"),
             ("[identity.a]\nkey = 1", "[identity.a]"),
             ("[identity.a]\nkeyless = [{ isuer = 1 }]", "[identity.a]"),
+            ("[identity.a]\nssh = [{ key = \"k\", untill = 1 }]", "[identity.a]"),
+            ("[identity.a]\nopenpgp = [{ key = \"k\" }]", "[identity.a]"),
+            ("[[forge]]\nkey = 1", "[[forge]]"),
+            ("[[anchor]]\ncommit = 1", "[[anchor]]"),
             ("[identity.a]\nssh_certificates = [{ autority = 1 }]", "[identity.a]"),
             ("[[rule]]\nzzzzzzz = 1", "[[rule]]"),
         ] {
@@ -357,7 +380,7 @@ mod tests {
             with("instance = \"sandbox\"", "instance = \"sandbx\""),
             PolicyError::UnknownInstance { suggestion: Some(name), .. } if name == "sandbox"
         ));
-        assert!(matches!(with("alice@example.com", "*@example.com"), PolicyError::SignerPattern(_)));
+        assert!(matches!(with("alice@example.com", "*@*"), PolicyError::Stars { key: "subject", .. }));
         assert!(matches!(with("https://j", "*"), PolicyError::SignerPattern(_)));
         assert!(matches!(with("commits = [\"alice\"]", "commits = []"), PolicyError::Empty { .. }));
         assert!(matches!(

@@ -133,7 +133,7 @@ fn issue(
     proof: Option<Proof<'_>>,
 ) -> Result<Vec<String>, Refusal> {
     let token = token.ok_or_else(|| Refusal::unauthenticated("an identity token is missing"))?;
-    let identity = authority.check_id_token(token).map_err(Refusal::unauthenticated)?;
+    let (identity, claims) = authority.check_build_token(token).map_err(Refusal::unauthenticated)?;
     let key = match proof {
         Some(Proof::Possession { key, signature }) => match STANDARD.decode(signature) {
             Ok(signature) => certificate_request::from_public_key(key, identity.as_str(), &signature),
@@ -146,7 +146,8 @@ fn issue(
         None => return Err(Refusal::wrong("expected either a public key or a certificate signing request")),
     };
     let key = key.map_err(Refusal::wrong)?;
-    let chain = authority.issue_certificate(identity, key.spki_der()).map_err(Refusal::internal)?;
+    let chain =
+        authority.issue_build_certificate(identity, claims, key.spki_der()).map_err(Refusal::internal)?;
     Ok(chain.iter().map(|der| pem::encode("CERTIFICATE", der)).collect())
 }
 
