@@ -150,6 +150,7 @@ fn at_a_terminal_the_repositorys_name_has_to_be_typed() {
         let run = world.run("script", &["-qec", &command, "/dev/null"]).input(answer);
         let outcome = run.any_status().any_stdout().any_stderr().check();
         assert_eq!(outcome.status == 0, is_pinned, "{}", outcome.text());
+        let key = key.replace("served.git", "served");
         let set = world.run("git", &["config", "--global", &key]).any_status().any_stdout().check();
         assert_eq!(set.status == 0, is_pinned);
     }
