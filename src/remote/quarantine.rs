@@ -8,6 +8,7 @@ use std::{
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::{object::HashKind, repository::Repository};
@@ -15,11 +16,17 @@ use crate::{object::HashKind, repository::Repository};
 /// `git gc` removes folders of this name once they are old.
 const PREFIX: &str = "tmp_objdir-countersign-";
 
+/// How long another process's change is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The quarantine of one fetch. It goes away with this value, and all that it holds.
 #[derive(Debug)]
 pub struct Quarantine {
     folder: tempfile::TempDir,
     into: PathBuf,
+    /// The repository's list of commits at which histories are cut off, and what stood there.
+    shallow: PathBuf,
+    before: Option<Vec<u8>>,
 }
 
 impl Quarantine {
@@ -46,7 +53,12 @@ impl Quarantine {
             }
         }
         config.write_all(b"\"\n[core]\n\tbare = true\n")?;
-        Ok(Self { folder, into })
+        let shallow = repository.common_dir().join("shallow");
+        let before = read_shallow(&shallow)?;
+        if let Some(before) = &before {
+            fs::write(git_dir.join("shallow"), before)?;
+        }
+        Ok(Self { folder, into, shallow, before })
     }
 
     /// The repository of the quarantine.
@@ -59,6 +71,12 @@ impl Quarantine {
     #[must_use]
     pub fn objects(&self) -> PathBuf {
         self.folder.path().join("objects")
+    }
+
+    /// Whether histories are cut off where they were.
+    #[must_use]
+    pub fn is_cut_off_as_before(&self) -> bool {
+        read_shallow(&self.folder.path().join("shallow")).is_ok_and(|now| now == self.before)
     }
 
     /// How many bytes have arrived so far, as a sign of life.
@@ -100,7 +118,37 @@ impl Quarantine {
                 }
             }
         }
-        Ok(())
+        self.migrate_shallow()
+    }
+
+    /// Have histories be cut off where they are in the quarantine, as git itself would: under its lock.
+    fn migrate_shallow(&self) -> io::Result<()> {
+        let now = read_shallow(&self.folder.path().join("shallow"))?;
+        if now == self.before {
+            return Ok(());
+        }
+        let wait = gix::lock::acquire::Fail::AfterDurationWithBackoff(PATIENCE);
+        let mut lock = gix::lock::File::acquire_to_update_resource(&self.shallow, wait, None, 0)
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        if read_shallow(&self.shallow)? != self.before {
+            return Err(io::Error::other("another fetch has changed where histories are cut off"));
+        }
+        match now {
+            Some(now) => {
+                lock.with_mut(|file| file.write_all(&now))?;
+                lock.commit().map(drop).map_err(|error| error.error)
+            }
+            None => fs::remove_file(&self.shallow),
+        }
+    }
+}
+
+/// A list of commits at which histories are cut off; `None` where nothing is.
+fn read_shallow(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(list) if list.is_empty() => Ok(None),
+        list => list.map(Some),
     }
 }
 

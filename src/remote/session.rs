@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ffi::OsString,
     io::{BufRead, Write},
     path::{Path, PathBuf},
     rc::Rc,
@@ -21,7 +22,7 @@ use crate::{
     hook::{Update, kept_proofs},
     object::ObjectId,
     policy::{Governing, Permission},
-    repository::{ObjectReader, Objects, Repository},
+    repository::{ObjectReader, Objects, Repository, Shallow},
     words::{Failure, escape_bytes},
 };
 
@@ -47,6 +48,43 @@ pub struct Context<'a> {
     pub now: i64,
 }
 
+/// Where git wants histories to be cut off.
+#[derive(Clone, Debug, Default)]
+struct Deepening {
+    depth: Option<BString>,
+    since: Option<BString>,
+    not: Vec<BString>,
+    is_relative: bool,
+}
+
+impl Deepening {
+    fn set(&mut self, name: &str, value: &BString) {
+        match name {
+            "depth" => self.depth = Some(value.clone()),
+            "deepen-since" => self.since = Some(value.clone()),
+            "deepen-not" => self.not.push(value.clone()),
+            _ => self.is_relative = value == "true",
+        }
+    }
+
+    /// The options of `git fetch` that say the same; none where nothing is to be cut off.
+    fn arguments(&self) -> Vec<OsString> {
+        let depth = if self.is_relative { "--deepen=" } else { "--depth=" };
+        let depth = self.depth.iter().map(|value| (depth, value));
+        let since = self.since.iter().map(|value| ("--shallow-since=", value));
+        let not = self.not.iter().map(|value| ("--shallow-exclude=", value));
+        let all = depth.chain(since).chain(not);
+        all.map(|(option, value)| [option.as_bytes(), value].concat().to_os_str_lossy().into_owned())
+            .collect()
+    }
+}
+
+/// Where histories end for a judgement, and whether it says anything of what lies behind.
+struct Reach {
+    shallow: Shallow,
+    is_whole: bool,
+}
+
 /// What git has said about what comes after.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Options {
@@ -54,6 +92,7 @@ pub(super) struct Options {
     pub(super) verbosity: i64,
     pub(super) object_format: bool,
     cloning: bool,
+    deepening: Deepening,
     pub(super) family: Option<&'static str>,
     pub(super) push: super::push::PushOptions,
 }
@@ -67,6 +106,8 @@ pub(super) struct Session<'a> {
     pub(super) memory: Memory,
     /// The value that was listed for each ref.
     pub(super) listed: HashMap<BString, ObjectId>,
+    /// What was accepted of histories that are cut off, which is not remembered: it says nothing of the rest.
+    vouched: HashMap<BString, Option<ObjectId>>,
     /// The ref whose value a detached `HEAD` has.
     head: Option<BString>,
     pub(super) words: &'a mut dyn Write,
@@ -81,7 +122,8 @@ pub fn run(
 ) -> u8 {
     let memory = Memory::new(context.transport.address.key());
     let (options, listed) = (Options::default(), HashMap::new());
-    let mut session = Session { context, basis: None, options, memory, listed, head: None, words };
+    let mut session =
+        Session { context, basis: None, options, memory, listed, vouched: HashMap::new(), head: None, words };
     match session.converse(input, output) {
         Ok(()) => 0,
         Err(failure) => {
@@ -105,7 +147,8 @@ pub fn fetch_policy(
 ) -> Result<(ObjectReader, ObjectId), Failure> {
     let memory = Memory::new(context.transport.address.key());
     let (options, listed) = (Options::default(), HashMap::new());
-    let mut session = Session { context, basis: None, options, memory, listed, head: None, words };
+    let mut session =
+        Session { context, basis: None, options, memory, listed, vouched: HashMap::new(), head: None, words };
     let advertised = session.advertisement()?;
     session.policy_in(reference, &advertised)
 }
@@ -153,10 +196,7 @@ impl Session<'_> {
             "followtags" => {}
             "cloning" => self.options.cloning = is_true,
             "depth" | "deepen-since" | "deepen-not" | "deepen-relative" => {
-                return Err(Failure::new(
-                    "a history that is cut off cannot be judged through 'verified::'",
-                    "leave out '--depth' and the other '--shallow' and '--deepen' options",
-                ));
+                self.options.deepening.set(name, value);
             }
             "filter" | "from-promisor" | "no-dependents" => {
                 return Err(Failure::new(
@@ -244,9 +284,6 @@ impl Session<'_> {
         let is_same_hash =
             |repository: &Repository| advertised.hash().is_none_or(|hash| hash == repository.hash());
         let repository = self.repository()?.filter(is_same_hash);
-        if let Some(repository) = &repository {
-            check_whole(repository)?;
-        }
         let objects = repository.as_ref().map(|repository| self.objects(repository, None)).transpose()?;
         let reader = objects.as_ref().map(Objects::reader);
         let has = |id: ObjectId| reader.as_ref().is_some_and(|reader| reader.kind(id).is_ok());
@@ -271,7 +308,8 @@ impl Session<'_> {
                 }
                 return Ok(sorted.listed);
             };
-            self.take(basis, repository, objects, sorted.to_judge, |_| ())?;
+            let reach = reach(repository)?;
+            self.take(basis, repository, objects, sorted.to_judge, reach, |_| ())?;
         }
     }
 
@@ -304,7 +342,7 @@ impl Session<'_> {
                 Governing::Rule(_) => {}
             }
             let held = self.memory.held.get(name);
-            if value == accepted {
+            if value == accepted || self.vouched.get(name) == Some(&value) {
                 sorted.list(name, value);
             } else if held.is_some_and(|held| held.value == value && held.digest == basis.digest) {
                 sorted.list(name, accepted);
@@ -329,11 +367,9 @@ impl Session<'_> {
         repository: &Repository,
         objects: &Objects,
         updates: Vec<Update>,
+        Reach { shallow, is_whole }: Reach,
         change: impl FnOnce(&mut Judged),
     ) -> Result<(), Failure> {
-        let shallow = repository
-            .shallow(None)
-            .map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
         let tips = self.context.store.tips(self.key());
         let standing = &Remembered { memory: &self.memory, tips: &tips };
         let proofs = kept_proofs(objects, &repository.references(), &updates);
@@ -344,6 +380,11 @@ impl Session<'_> {
         }
         judge::warn(&judged.warnings, self.words);
         change(&mut judged);
+        if !is_whole {
+            let vouched = judged.accepted.drain(..);
+            self.vouched.extend(vouched.map(|update| (update.reference.into(), update.wanted)));
+            judged.tips.clear();
+        }
         self.remember(basis, &judged)?;
         refusal(&judged.refused).map_or(Ok(()), Err)
     }
@@ -428,7 +469,6 @@ impl Session<'_> {
         let repository = self.repository()?.ok_or_else(|| {
             Failure::new("there is no repository to fetch into", "run git inside of a repository")
         })?;
-        check_whole(&repository)?;
         let updates = self.updates(wanted)?;
         let quarantine = Quarantine::new(&repository).map_err(|error| {
             Failure::new(
@@ -437,10 +477,17 @@ impl Session<'_> {
             )
         })?;
         let ids = wanted.iter().map(|(id, _)| *id).collect();
-        self.download(ids, quarantine.git_dir(), quarantine.objects())?;
+        let deepening = self.options.deepening.arguments();
+        let is_same = deepening.is_empty();
+        self.download(ids, quarantine.git_dir(), quarantine.objects(), deepening)?;
+        if is_same && !quarantine.is_cut_off_as_before() {
+            return Err(cut_off_over_there());
+        }
         if let Some(basis) = self.basis()? {
             let objects = self.objects(&repository, Some(&quarantine.objects()))?;
-            self.take(&basis, &repository, &objects, updates, |judged| {
+            let there = Repository::at(quarantine.git_dir());
+            let there = there.map_err(|error| Failure::new(error, "fetch again"))?;
+            self.take(&basis, &repository, &objects, updates, reach(&there)?, |judged| {
                 // Nothing is taken of a fetch of which something is refused, so nothing is accepted either.
                 if !judged.refused.is_empty() {
                     judged.accepted.clear();
@@ -527,7 +574,10 @@ impl Session<'_> {
         let open =
             || Objects::open(tip.kind(), std::slice::from_ref(&objects)).map_err(|error| unusable(&error));
         if open()?.reader().kind(tip).is_err() {
-            self.download(vec![tip], &git_dir, objects.clone())?;
+            self.download(vec![tip], &git_dir, objects.clone(), Vec::new())?;
+            if git_dir.join("shallow").exists() {
+                return Err(cut_off_over_there());
+            }
         }
         Ok((open()?.reader(), tip))
     }
@@ -538,6 +588,7 @@ impl Session<'_> {
         mut wanted: Vec<ObjectId>,
         git_dir: &Path,
         objects: PathBuf,
+        deepening: Vec<OsString>,
     ) -> Result<(), Failure> {
         wanted.sort();
         wanted.dedup();
@@ -557,7 +608,8 @@ impl Session<'_> {
                 "--stdin",
             ];
             let options = options.into_iter().chain(progress.iter().copied()).chain(family);
-            whole_packs.iter().copied().chain(options).chain(["--", name]).map(Into::into).collect()
+            let options = whole_packs.iter().copied().chain(options).map(OsString::from);
+            options.chain(deepening).chain(["--".into(), name.into()]).collect()
         };
         let work = Work {
             git_dir: Some(git_dir),
@@ -568,12 +620,6 @@ impl Session<'_> {
         };
         let answer = self.context.transport.run(arguments, work, self.words).map_err(unreachable)?;
         answer.good("fetch from").map_err(unreachable)?;
-        if git_dir.join("shallow").exists() {
-            return Err(Failure::new(
-                "the history on the remote is cut off, and cannot be judged",
-                "have whoever keeps the remote make it whole",
-            ));
-        }
         Ok(())
     }
 
@@ -631,14 +677,19 @@ impl Sorted {
     }
 }
 
-fn check_whole(repository: &Repository) -> Result<(), Failure> {
-    if !repository.common_dir().join("shallow").exists() {
-        return Ok(());
-    }
-    Err(Failure::new(
-        "the history of this clone is cut off, and cannot be judged through 'verified::'",
-        "make it whole with 'git fetch --unshallow' from the plain address, or clone anew",
-    ))
+/// How far the histories of `repository` reach: what is cut off is answered for as far as it is here.
+fn reach(repository: &Repository) -> Result<Reach, Failure> {
+    let shallow = repository
+        .shallow(None)
+        .map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
+    Ok(Reach { is_whole: shallow.is_empty(), shallow: shallow.as_end() })
+}
+
+fn cut_off_over_there() -> Failure {
+    Failure::new(
+        "the history on the remote is cut off, and cannot be judged",
+        "have whoever keeps the remote make it whole",
+    )
 }
 
 /// Why a fetch ends at refs that were refused just now, if any were.

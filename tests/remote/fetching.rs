@@ -90,13 +90,10 @@ fn progress_is_shown_as_git_shows_it() {
 fn what_cannot_be_judged_is_refused_in_words() {
     let world = stage(RULES);
     let address = address(&world);
-    for (option, words) in [
-        ("--depth=1", "error: a history that is cut off cannot be judged through 'verified::'\n"),
-        (
-            "--filter=blob:none",
-            "error: a clone without all of its objects cannot be judged through 'verified::'\n",
-        ),
-    ] {
+    for (option, words) in [(
+        "--filter=blob:none",
+        "error: a clone without all of its objects cannot be judged through 'verified::'\n",
+    )] {
         let run = world.run("git", &["clone", "-q", option, &address, "ours"]).status(128);
         run.stderr_holds(&[words]).check();
         assert!(!world.path("ours").exists());
@@ -157,4 +154,70 @@ fn a_repositorys_own_configuration_sets_no_policy() {
     upload(&author(&world), &["main"]);
     fetch(&clone, &[]).status(128).stderr_holds(&["it is not signed"]).check();
     assert!(!holds(&clone, &evil));
+}
+
+#[test]
+fn histories_that_are_cut_off_are_judged_as_far_as_they_are_here() {
+    let world = stage(RULES);
+    let author = author(&world);
+    let first = author.id("HEAD");
+    let evil = unsigned(&author, "unsigned");
+    for message in ["third", "fourth", "fifth"] {
+        author.commit(message);
+    }
+    upload(&author, &["main"]);
+    let address = address(&world);
+    let whole = |name: &str| world.run("git", &["clone", "-q", &address, name]);
+    whole("whole").status(128).stderr_holds(&["it is not signed"]).check();
+    world.countersign(&["remote", "forget", &address]).any_stdout().check();
+
+    world.run("git", &["clone", "-q", "--depth=1", &address, "ours"]).check();
+    let ours = Repository::at(&world, &world.path("ours"));
+    let count = || ours.git(&["rev-list", "--count", "HEAD"]).any_stdout().check().text();
+    assert_eq!((ours.id("origin/main"), count()), (author.id("main"), "1\n".to_owned()));
+    assert!(is_clean(&ours));
+    ours.git(&["fsck"]).any_stderr().check();
+    fetch(&ours, &[]).check();
+    fetch(&ours, &["--depth=2"]).check();
+    assert_eq!(count(), "2\n");
+    fetch(&ours, &["--deepen=1"]).check();
+    assert_eq!(count(), "3\n");
+    let sixth = author.commit("sixth");
+    upload(&author, &["main"]);
+    fetch(&ours, &[]).check();
+    assert_eq!(ours.id("origin/main"), sixth);
+
+    // What comes in from behind the cut is judged too, and nothing of it vouches for a whole clone.
+    fetch(&ours, &["--deepen=1"]).status(128).stderr_holds(&[&evil[..12], "it is not signed"]).check();
+    assert!(!holds(&ours, &evil) && !holds(&ours, &first) && is_clean(&ours));
+    world.countersign(&["remote", "forget", &address]).any_stdout().check();
+    fetch(&ours, &["--unshallow"]).status(128).stderr_holds(&["it is not signed"]).check();
+    assert_eq!(count(), "3\n");
+    world.countersign(&["remote", "forget", &address]).any_stdout().check();
+    whole("whole").status(128).stderr_holds(&["it is not signed"]).check();
+}
+
+#[test]
+fn a_history_that_was_cut_off_is_made_whole_and_counts_from_then_on() {
+    let world = stage(RULES);
+    let author = author(&world);
+    author.commit("second");
+    author.commit("third");
+    upload(&author, &["main"]);
+    world.run("git", &["clone", "-q", "--depth=1", &address(&world), "ours"]).check();
+    let ours = Repository::at(&world, &world.path("ours"));
+    world.countersign(&["remote", "status"]).stdout_holds(&["0 refs accepted"]).check();
+    fetch(&ours, &["--unshallow"]).check();
+    assert!(!ours.path.join(".git/shallow").exists());
+    assert_eq!(ours.git(&["rev-list", "--count", "HEAD"]).any_stdout().check().text(), "3\n");
+    world.countersign(&["remote", "status"]).stdout_holds(&["1 refs accepted"]).check();
+    let evil = unsigned(&author, "unsigned");
+    upload(&author, &["main"]);
+    world
+        .run("git", &["clone", "-q", "--depth=1", &address(&world), "again"])
+        .status(128)
+        .any_stderr()
+        .check();
+    fetch(&ours, &[]).stderr_holds(&["is held at"]).check();
+    assert!(!holds(&ours, &evil));
 }
