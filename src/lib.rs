@@ -25,6 +25,7 @@
 //! | [`identity`] | getting an identity token | certificates |
 //! | [`service`] | clients of the servers: Fulcio, Rekor v1 and v2, timestamp authority | git |
 //! | [`sign`] | payload in, signature out; what evidence to gather | which object is signed |
+//! | [`agent`] | keeps a short-lived key; builds and signs the signed attributes of objects that it has parsed, never a bare digest; the key never leaves it | the network of others |
 //! | [`hook`] | pre-receive and its installation | credentials |
 //! | [`remote`] | git's remote helper: what a remote serves, judged before any ref moves | credentials |
 //! | [`gpg`] | the command-line dialect and status lines that git and its friends speak | everything else |
@@ -35,6 +36,7 @@
 //! `object`, `signature`, `sigstore`, `verify` and `policy` read no clock, file, process, socket or
 //! environment; `tests/architecture.rs` checks that and the direction of the arrows.
 
+pub mod agent;
 pub mod cli;
 pub mod encoding;
 pub mod gpg;

@@ -15,16 +15,23 @@ fn main() -> ExitCode {
     start(cli::run)
 }
 
+/// The clock, in seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+fn clock() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    i64::try_from(since_epoch).unwrap_or(i64::MAX)
+}
+
 /// Run one of the programs that this one is, in the world as it is.
 #[expect(clippy::disallowed_methods, reason = "the one place where the world is read")]
 pub fn start(run: fn(&mut World<'_>) -> u8) -> ExitCode {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     let mut world = World {
         arguments: env::args_os().skip(1).collect(),
         environment: Environment::new(env::vars_os()),
         directory: env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
         program: env::current_exe().unwrap_or_else(|_| PathBuf::from("countersign")),
-        now: i64::try_from(since_epoch).unwrap_or(i64::MAX),
+        now: clock(),
+        clock,
         terminals: Terminals {
             stdin: io::stdin().is_terminal(),
             stdout: io::stdout().is_terminal(),

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Which rooms each room may name.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("words", &[]),
     ("encoding", &[]),
     ("object", &["encoding"]),
@@ -22,6 +22,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("service", &["encoding", "signature", "sigstore"]),
     ("identity", &["service"]),
     ("sign", &["encoding", "identity", "service", "signature", "sigstore"]),
+    ("agent", &["identity", "object", "service", "sign"]),
     ("trust", &["encoding", "object", "policy", "repository", "signature", "sigstore", "verify", "words"]),
     ("hook", &["object", "policy", "repository", "sigstore", "trust", "verify", "words"]),
     ("remote", &["encoding", "hook", "object", "policy", "repository", "verify", "words"]),
@@ -60,8 +61,8 @@ const IMPURE: [&str; 16] = [
 /// What opens sockets.
 const SOCKETS: [&str; 5] = ["std::net", "tokio::net", "ureq", "axum", "std::os::unix::net"];
 
-/// Rooms that open sockets: outward, for a login's answer, and the authority on loopback.
-const ON_THE_NETWORK: [&str; 3] = ["service", "identity", "sandbox"];
+/// Rooms that open sockets: outward, for a login's answer, the agent's own, and the authority on loopback.
+const ON_THE_NETWORK: [&str; 4] = ["service", "identity", "agent", "sandbox"];
 
 /// Macros that print.
 const PRINTING: [&str; 5] = ["print", "println", "eprint", "eprintln", "dbg"];
@@ -423,6 +424,21 @@ fn cve_2023_47122_no_key_comes_from_the_network() {
     for source in sources().iter().filter(|source| !ON_THE_NETWORK.contains(&source.room.as_str())) {
         for sockets in SOCKETS {
             assert!(!source.names(sockets), "{} names {sockets}", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn the_agent_listens_to_its_own_user_only() {
+    for source in sources().iter().filter(|source| source.room == "agent") {
+        for network in ["std::net", "tokio", "ureq", "rustls"] {
+            assert!(!source.names(network), "{} names {network}", source.path.display());
+        }
+        // What is said, what may be signed and who logs in can be tested without a socket.
+        if ["payload", "protocol", "state"].iter().any(|pure| source.path.ends_with(format!("{pure}.rs"))) {
+            for impure in IMPURE.iter().chain(&["rustix"]) {
+                assert!(!source.names(impure), "{} names {impure}", source.path.display());
+            }
         }
     }
 }

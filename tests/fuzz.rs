@@ -18,6 +18,10 @@ use std::{
 };
 
 use countersign::{
+    agent::{
+        payload::Signable,
+        protocol::{self, PREFIX_BYTES, Request},
+    },
     encoding::x509::Slices,
     object::{Commit, HashKind, Payload, PushCertificate, Tag},
     policy::{AllowedSigners, Policy},
@@ -64,6 +68,12 @@ fn is_taken(target: &str, seed: &[u8]) -> bool {
     let either = |parse: &dyn Fn(HashKind) -> bool| parse(HashKind::Sha1) || parse(HashKind::Sha256);
     let text = || std::str::from_utf8(seed).unwrap();
     match target {
+        "agent_message" => {
+            let head = u32::from_be_bytes(seed[..4].try_into().unwrap()) as usize;
+            let (head, body) = seed[PREFIX_BYTES..].split_at(head);
+            let request = protocol::decode::<Request>(head).unwrap();
+            matches!(request, Request::Open(_)) || Signable::parse(body).is_ok()
+        }
         "allowed_signers" => AllowedSigners::parse(text(), &TimeZone::UTC).is_ok(),
         "api_entry" => HashedRecordEntry::parse(seed).is_ok(),
         "armor" => armor::decode(seed).is_ok(),
@@ -204,6 +214,18 @@ fn write_seeds() {
         write("push_certificate", hash, pushed.as_bytes());
     }
     write("policy", "all", POLICY.as_bytes());
+    let plan = serde_json::json!({"fulcio": "https://f", "log": {"RekorV1": {"rekor": "https://r", "timestamp": null}}});
+    let source =
+        serde_json::json!({"login": {"issuer": "https://i", "client": "sigstore", "connector": null}});
+    let wanted = serde_json::json!({"instance": "a", "plan": plan, "source": source, "identity": SIGNER});
+    let demands = serde_json::json!({"identity": SIGNER, "committer": true});
+    for (name, token, body) in [("sign", None, payload.as_str()), ("open", Some("a.b.c"), "")] {
+        let ask = serde_json::json!({
+            "wanted": wanted, "demands": demands, "may_log_in": true, "token": token, "patience": 300,
+        });
+        let request: Request = serde_json::from_value(serde_json::json!({name: ask})).unwrap();
+        write("agent_message", name, &protocol::encode(&request, body.as_bytes()).unwrap());
+    }
 }
 
 #[test]

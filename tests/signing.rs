@@ -410,7 +410,7 @@ fn log_in(authority: &Running, login: Login, told: &Told) -> Result<Token, Ident
 }
 
 fn browser_login(opener: Opener, wait: Duration) -> Login {
-    Login::Browser(BrowserOptions { opener, redirect_url: None, wait })
+    Login::Browser(BrowserOptions { opener, wait, ..BrowserOptions::default() })
 }
 
 #[test]
@@ -448,6 +448,7 @@ fn a_redirect_url_of_ones_own_is_used_as_it_stands() {
         opener,
         redirect_url: Some(Url::parse("http://127.0.0.1:0/own/path").unwrap()),
         wait: Duration::from_secs(30),
+        ..BrowserOptions::default()
     });
     let told = Told::default();
     log_in(&authority, login, &told).unwrap();
@@ -461,6 +462,7 @@ fn a_redirect_url_of_ones_own_is_used_as_it_stands() {
             opener: Opener::None,
             redirect_url: Some(Url::parse(url).unwrap()),
             wait: Duration::from_secs(1),
+            ..BrowserOptions::default()
         });
         let result = log_in(&authority, login, &Told::default());
         assert!(matches!(result, Err(IdentityError::Login(LoginError::RedirectUrl(_)))), "{url} {result:?}");

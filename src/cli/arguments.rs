@@ -24,8 +24,13 @@ pub(super) enum Command {
     Verify(VerifyArguments),
     /// Tell what is in a signature, and why it does or does not verify
     Inspect(InspectArguments),
+    Doctor(super::doctor::DoctorArguments),
     /// Set git up to sign and verify with countersign
     Init(InitArguments),
+    Login(super::login::LoginArguments),
+    /// Forget every login that the agent keeps
+    Logout,
+    Agent(super::agent::AgentArguments),
     Hook(crate::hook::HookArguments),
     Policy(super::policy::PolicyArguments),
     Remote(super::remote::RemoteArguments),
@@ -134,13 +139,30 @@ pub(super) enum Scope {
     System,
 }
 
+impl Scope {
+    /// The same in git's configuration.
+    pub(super) fn of_git(self) -> crate::repository::Scope {
+        match self {
+            Self::Global => crate::repository::Scope::Global,
+            Self::Local => crate::repository::Scope::Local,
+            Self::System => crate::repository::Scope::System,
+        }
+    }
+}
+
 /// Set git up to sign and verify
 #[derive(Args, Debug)]
 pub(super) struct InitArguments {
     /// Whose configuration to write
     #[arg(long, value_enum, default_value = "global")]
     pub(super) scope: Scope,
-    /// The repository for '--scope local', if not the one around the current directory
+    /// For this repository alone; the same as '--scope local'
+    #[arg(long, conflicts_with = "scope")]
+    pub(super) local: bool,
+    /// Take this setting of the repository's own over as it is now; may be given several times
+    #[arg(long, value_name = "KEY", requires = "local")]
+    pub(super) allow: Vec<String>,
+    /// The repository for '--local', if not the one around the current directory
     #[arg(long, value_name = "DIR")]
     pub(super) repository: Option<PathBuf>,
     /// Sign with this instance

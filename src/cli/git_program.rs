@@ -10,10 +10,11 @@ use std::{
 };
 
 use super::{
-    World, exit, gnupg, gpgsm, kept,
+    World, exit, gitsign, gnupg, gpgsm, kept,
     settings::{self, Standing, Trust, Unclear},
     signing,
     trust::update,
+    unheard,
 };
 use crate::{
     gpg::{
@@ -59,21 +60,34 @@ fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
     if let Some(status) = pass_on(world) {
         return status;
     }
-    let signed = read_data(world, data).and_then(|payload| {
-        let configuration = settings::configuration(world)?;
-        refuse_openpgp(world, &configuration)?;
-        signing::sign(world, &configuration, &payload).map(|signed| (signed, configuration))
+    let payload = read_data(world, data);
+    let configuration = settings::configuration(world);
+    let signed = payload.and_then(|payload| {
+        let configuration = configuration.as_ref().map_err(Failure::clone)?;
+        refuse_openpgp(world, configuration)?;
+        signing::sign(world, configuration, &payload)
     });
-    let (signed, configuration) = match signed {
+    let configuration = configuration.unwrap_or_default();
+    let signed = match signed {
         Ok(signed) => signed,
         Err(failure) => {
+            let failure = unheard::remind(failure, &configuration);
+            gitsign::log(world, &configuration, &failure.to_string());
             world.complain(&failure.to_string());
             if git_hides_words() {
-                let _ = super::signing::tell_terminal(&failure.to_string());
+                let _ = super::login::tell_terminal(&failure.to_string());
             }
             return exit::COULD_NOT_RUN;
         }
     };
+    for warning in &signed.warnings {
+        // git throws away what a signing program that succeeded had to say.
+        let text = warning.to_string().replacen("error:", "warning:", 1);
+        world.complain(&text);
+        if !world.terminals.stderr {
+            let _ = super::login::tell_terminal(&text);
+        }
+    }
     let lines = gpg::signed(world.now, &signed.fingerprint);
     let written = world.stdout.write_all(&signed.armor).and_then(|()| world.stdout.flush());
     let written = written.and_then(|()| write_status(world, status, &lines));

@@ -15,9 +15,15 @@ use super::{Arguments, Outcome, World, exit};
 use crate::words::Failure;
 
 /// What clap does not know, by the name of the page.
-const SECTIONS: [(&str, &str); 34] = [
+const SECTIONS: [(&str, &str); 42] = [
     ("countersign", include_str!("manual/countersign.roff")),
+    ("countersign-agent", include_str!("manual/countersign-agent.roff")),
+    ("countersign-agent-lock", include_str!("manual/countersign-agent-lock.roff")),
+    ("countersign-agent-run", include_str!("manual/countersign-agent-run.roff")),
+    ("countersign-agent-status", include_str!("manual/countersign-agent-status.roff")),
+    ("countersign-agent-stop", include_str!("manual/countersign-agent-stop.roff")),
     ("countersign-completions", include_str!("manual/countersign-completions.roff")),
+    ("countersign-doctor", include_str!("manual/countersign-doctor.roff")),
     ("countersign-fetch", include_str!("manual/countersign-fetch.roff")),
     ("countersign-hook", include_str!("manual/countersign-hook.roff")),
     ("countersign-hook-install", include_str!("manual/countersign-hook-install.roff")),
@@ -26,6 +32,8 @@ const SECTIONS: [(&str, &str); 34] = [
     ("countersign-hook-uninstall", include_str!("manual/countersign-hook-uninstall.roff")),
     ("countersign-init", include_str!("manual/countersign-init.roff")),
     ("countersign-inspect", include_str!("manual/countersign-inspect.roff")),
+    ("countersign-login", include_str!("manual/countersign-login.roff")),
+    ("countersign-logout", include_str!("manual/countersign-logout.roff")),
     ("countersign-policy", include_str!("manual/countersign-policy.roff")),
     ("countersign-policy-check", include_str!("manual/countersign-policy-check.roff")),
     ("countersign-policy-init", include_str!("manual/countersign-policy-init.roff")),

@@ -3,13 +3,18 @@
 //! Responsible for what a user types and reads, and for handing the world (configuration, clock,
 //! environment) to the rooms below as values.
 
+mod agent;
 mod arguments;
+mod consent;
+mod doctor;
 mod git_program;
+mod gitsign;
 mod gnupg;
 mod gpgsm;
 mod init;
 mod inspect;
 mod kept;
+mod login;
 mod manual;
 mod policy;
 mod proof;
@@ -19,6 +24,7 @@ mod settings;
 mod signing;
 mod ssh_program;
 mod trust;
+mod unheard;
 mod verify;
 mod world;
 
@@ -72,7 +78,11 @@ pub fn run(world: &mut World<'_>) -> u8 {
     let outcome = match arguments.command {
         Command::Verify(arguments) => verify::run(world, &arguments),
         Command::Inspect(arguments) => inspect::run(world, &arguments),
+        Command::Doctor(arguments) => doctor::run(world, &arguments),
         Command::Init(arguments) => init::run(world, &arguments),
+        Command::Login(arguments) => login::run(world, &arguments),
+        Command::Logout => agent::lock(world),
+        Command::Agent(arguments) => agent::run(world, &arguments),
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
         Command::Policy(arguments) => policy::run(world, &arguments),
         Command::Remote(arguments) => remote::run(world, &arguments),

@@ -1,17 +1,17 @@
 //! Making one signature: from configuration to plan, from login to armor, checked before it is used.
 
-use std::{
-    ffi::OsStr,
-    fs,
-    io::{self, Write as _},
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{ffi::OsStr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{World, git_program::committer_address, settings, trust::roots};
+use super::{
+    World,
+    agent::{self, Through},
+    consent,
+    git_program::committer_address,
+    gitsign, login, settings,
+    trust::roots,
+};
 use crate::{
-    identity::{self, BrowserOptions, Claims, GitHubActions, Login, Notice, Opener, Prompter, Provider},
+    identity::{self, BrowserOptions, CHOICES, Claims, Demands, Login, Opener, Provider, Token, Variables},
     object::Payload,
     repository::{Configuration, Scopes},
     service::http::Http,
@@ -33,6 +33,29 @@ pub(super) struct Signed {
     pub(super) armor: Vec<u8>,
     /// Fingerprint of the certificate, upper-case hexadecimal.
     pub(super) fingerprint: String,
+    /// What the person should hear besides.
+    pub(super) warnings: Vec<Failure>,
+}
+
+/// Where to sign, and where and how to get an identity.
+pub(super) struct Access {
+    /// The instance's name.
+    pub(super) instance: String,
+    /// Its services.
+    pub(super) plan: SigningPlan,
+    /// The way to all of them.
+    pub(super) http: Arc<Http>,
+    /// Where to look for an identity, and how to log in.
+    pub(super) options: identity::Options,
+    /// What the environment says about identity.
+    pub(super) environment: identity::Environment,
+}
+
+impl Access {
+    /// An identity that is given or around, without asking anyone.
+    pub(super) fn find(&self, now: i64) -> Result<Option<Token>, Failure> {
+        identity::find(&self.http, &self.options, &self.environment, now).map_err(login::no_identity)
+    }
 }
 
 /// Sign `payload` as configured. Nothing is returned that has not been verified.
@@ -42,46 +65,85 @@ pub(super) fn sign(
     payload: &[u8],
 ) -> Result<Signed, Failure> {
     let settings = Settings { world, configuration };
-    let begun = Instant::now();
     let name = instance_name(configuration);
     let instance = settings.instance(name)?;
-    let (plan, issuer) = settings.plan(name)?;
-    let http = Arc::new(Http::default());
-    let options = settings.identity_options(issuer)?;
-    let token = identity::obtain(&http, &options, &settings.identity_environment(), &Terminal, world.now)
-        .map_err(|error| {
-            Failure::new(error, "log in where a browser can open, or give a token in 'SIGSTORE_ID_TOKEN'")
-        })?;
-
-    // A person may have taken minutes to log in.
-    let waited = i64::try_from(begun.elapsed().as_secs()).unwrap_or(i64::MAX);
-    let now = world.now.saturating_add(waited);
-    let signer = Signer::new(http, plan);
-    let admit = |claims: &Claims| settings.admit(claims, payload);
-    let session = signer.open(&token, &admit).map_err(sign_failure)?;
+    let mut access = settings.access(name)?;
+    let demands = settings.demands()?;
     let verifier = Verifier::new(vec![instance]);
-    let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {
-        match verifier.verify(&Payload::whole(payload), armor, now) {
-            Verdict::Good(proven) => is_who_logged_in(proven.identity(), session.claims()),
+    let check = |payload: &[u8], armor: &[u8], name: &str, email: Option<&str>| -> Result<_, Objection> {
+        match verifier.verify(&Payload::whole(payload), armor, (world.clock)()) {
+            Verdict::Good(proven) => {
+                is_who_logged_in(proven.identity(), name, email)?;
+                Ok((hex::encode_upper(proven.certificate_digest()), proven.time()))
+            }
             Verdict::Stated(_) | Verdict::TimeNotProven(_) => Err("it proves no time".into()),
             Verdict::Bad(bad) => Err(bad.to_string().into()),
             Verdict::CannotTell(cause) => Err(cause.to_string().into()),
         }
     };
-    let signature = signer.sign(&session, payload, now, &check).map_err(sign_failure)?;
-    let digest = crate::encoding::sha256(&[&session.certificate().leaf]);
-    Ok(Signed { armor: signature.armor, fingerprint: hex::encode_upper(digest) })
+
+    let found = access.find(world.now)?;
+    let address = committer_address(payload);
+    if let Some(token) = &found {
+        settings.consider(&access, &demands, token.claims(), Some(address.as_deref()))?;
+    }
+    let (token, warning) = match agent::sign(&settings, &mut access, &demands, found.as_ref(), payload)? {
+        Through::Signed { armor, holder } => {
+            let (fingerprint, time) = check(payload, &armor, holder.name(), holder.email.as_deref())
+                .map_err(|objection| sign_failure(SignError::Check(objection)))?;
+            let warnings = clock_warning(time, (world.clock)()).into_iter().collect();
+            return Ok(Signed { armor, fingerprint, warnings });
+        }
+        Through::Without { token, warning } => (found.or(token), warning),
+    };
+    let token = match token {
+        Some(token) => token,
+        None => {
+            let token = login::log_in(world, &mut access)?;
+            settings.consider(&access, &demands, token.claims(), Some(address.as_deref()))?;
+            token
+        }
+    };
+    let signer = Signer::new(Arc::clone(&access.http), access.plan.clone());
+    let admit = |claims: &Claims| Ok(demands.admit(claims, address.as_deref())?);
+    let session = signer.open(&token, &admit).map_err(sign_failure)?;
+    let claims = session.claims();
+    let proven = std::cell::OnceCell::new();
+    let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {
+        let found = check(payload, armor, claims.name(), claims.email.as_deref())?;
+        proven.set(found).map_err(|_| "it was made twice".into())
+    };
+    // A person may have taken minutes to log in.
+    let signature = signer.sign(&session, payload, (world.clock)(), &check).map_err(sign_failure)?;
+    let (fingerprint, time) = proven.into_inner().expect("what was signed has been checked");
+    let warnings = warning.into_iter().chain(clock_warning(time, (world.clock)())).collect();
+    Ok(Signed { armor: signature.armor, fingerprint, warnings })
+}
+
+/// How many seconds this machine's clock may be off before that is said.
+const CLOCK_TOLERANCE: i64 = 120;
+
+/// What is to be said of this machine's clock, which shows `now`, where others have proven `time` just now.
+fn clock_warning(time: i64, now: i64) -> Option<Failure> {
+    let off = now.saturating_sub(time);
+    let direction = if off > 0 { "ahead of" } else { "behind" };
+    (off.abs() > CLOCK_TOLERANCE).then(|| {
+        Failure::new(
+            format!("this machine's clock is {} seconds {direction} the one that proves the time", off.abs()),
+            "set it right: certificates last for minutes only",
+        )
+    })
 }
 
 /// Whether the certificate is for the e-mail address that the token is for. The authority was trusted with
 /// the token, not with the choice of whose signature this becomes; how it names workflows and machines is
 /// not known here.
-fn is_who_logged_in(identity: &Identity, claims: &Claims) -> Result<(), Objection> {
-    if identity.kind == SubjectKind::Email && claims.email.as_ref() != Some(&identity.subject) {
+fn is_who_logged_in(identity: &Identity, name: &str, email: Option<&str>) -> Result<(), Objection> {
+    if identity.kind == SubjectKind::Email && email != Some(&identity.subject) {
         return Err(format!(
             "it is by '{}', and the login is for '{}'",
             words::escape(&identity.subject),
-            words::escape(claims.name())
+            words::escape(name)
         )
         .into());
     }
@@ -127,7 +189,7 @@ pub(super) fn instance_name(configuration: &Configuration) -> &str {
     name.filter(|name| !name.is_empty()).unwrap_or(PUBLIC_GOOD)
 }
 
-fn sign_failure(error: SignError) -> Failure {
+pub(super) fn sign_failure(error: SignError) -> Failure {
     let hint = match &error {
         SignError::Identity(_) => {
             "log in as the committer, or set 'user.email' to the address you log in with"
@@ -142,13 +204,73 @@ fn sign_failure(error: SignError) -> Failure {
     Failure::new(error, hint)
 }
 
+/// What the environment says about identity.
+pub(super) fn identity_environment(world: &World<'_>) -> identity::Environment {
+    let environment = &world.environment;
+    let text = |name: &str| environment.text(name).map(str::to_owned);
+    let variables = environment.iter().filter_map(|(name, value)| name.to_str().zip(value.to_str()));
+    identity::Environment {
+        sigstore_id_token: text("SIGSTORE_ID_TOKEN"),
+        variables: Variables::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))),
+        browser: text("BROWSER"),
+    }
+}
+
 /// Configuration and environment, asked in gitsign's order: our key, then the environment, then gitsign's key.
-struct Settings<'a, 'w> {
-    world: &'a World<'w>,
-    configuration: &'a Configuration,
+pub(super) struct Settings<'a, 'w> {
+    pub(super) world: &'a World<'w>,
+    pub(super) configuration: &'a Configuration,
 }
 
 impl Settings<'_, '_> {
+    /// Where to sign with the instance `name`, and where and how to get an identity.
+    pub(super) fn access(&self, name: &str) -> Result<Access, Failure> {
+        gitsign::refuse(&self.world.environment, self.configuration)?;
+        let (plan, issuer) = self.plan(name)?;
+        Ok(Access {
+            instance: name.to_owned(),
+            plan,
+            http: Arc::new(Http::default()),
+            options: self.identity_options(issuer)?,
+            environment: identity_environment(self.world),
+        })
+    }
+
+    /// Whether to sign as who `claims` name, for a payload of the committer at `address`, or for none yet, and
+    /// whether what that publishes may be published. Asked before there is a certificate or a log entry,
+    /// whichever way the identity came and wherever it goes.
+    pub(super) fn consider(
+        &self,
+        access: &Access,
+        demands: &Demands,
+        claims: &Claims,
+        address: Option<Option<&[u8]>>,
+    ) -> Result<(), Failure> {
+        let mut demands = demands.clone();
+        // Where nothing is signed yet, nobody has committed anything.
+        demands.committer &= address.is_some();
+        let admitted = demands.admit(claims, address.flatten());
+        admitted.map_err(|error| sign_failure(SignError::Identity(error.into())))?;
+        if consent::is_public(&access.instance, &access.plan) {
+            consent::require(self.world, self.configuration, claims)?;
+        }
+        Ok(())
+    }
+
+    /// Whose signatures are wanted.
+    pub(super) fn demands(&self) -> Result<Demands, Failure> {
+        // Making the check stricter is open to every scope; taking it back is not.
+        let mut committer = false;
+        for key in ["countersign.matchCommitter", "gitsign.matchCommitter"] {
+            for scopes in [Scopes::Protected, Scopes::Any] {
+                let value = self.configuration.boolean(key, scopes);
+                let value = value.map_err(|error| Failure::new(error, "set it to true or false"))?;
+                committer |= value.unwrap_or(false);
+            }
+        }
+        Ok(Demands { identity: self.setting("countersign.identity", &[]), committer })
+    }
+
     /// The value of our own `key`, else of the first of `variables`, else of the first of `keys`.
     fn either(&self, key: &str, variables: &[&str], keys: &[&str]) -> Option<String> {
         let configured = |key: &str| {
@@ -161,7 +283,7 @@ impl Settings<'_, '_> {
             .or_else(|| keys.iter().find_map(|key| configured(key)))
     }
 
-    fn setting(&self, key: &str, keys: &[&str]) -> Option<String> {
+    pub(super) fn setting(&self, key: &str, keys: &[&str]) -> Option<String> {
         self.either(key, &[], keys)
     }
 
@@ -290,18 +412,6 @@ impl Settings<'_, '_> {
         })
     }
 
-    fn identity_environment(&self) -> identity::Environment {
-        let environment = &self.world.environment;
-        let text = |name: &str| environment.text(name).map(str::to_owned);
-        identity::Environment {
-            sigstore_id_token: text("SIGSTORE_ID_TOKEN"),
-            github_actions: text("ACTIONS_ID_TOKEN_REQUEST_URL")
-                .zip(text("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
-                .map(|(request_url, request_token)| GitHubActions { request_url, request_token }),
-            browser: text("BROWSER"),
-        }
-    }
-
     fn identity_options(&self, issuer: Option<String>) -> Result<identity::Options, Failure> {
         let mut provider = Provider::new(issuer.clone().unwrap_or_default());
         if let Some(client) = self.either(
@@ -311,7 +421,15 @@ impl Settings<'_, '_> {
         ) {
             provider.client_id = client;
         }
-        if let Some(file) = self.file("countersign.clientSecretFile", &["gitsign.clientSecretFile"])? {
+        let secret_file = match self.file("countersign.clientSecretFile", &[])? {
+            Some(file) => Some(file),
+            None => ["GITSIGN_OIDC_CLIENT_SECRET_FILE", "SIGSTORE_OIDC_CLIENT_SECRET_FILE"]
+                .iter()
+                .find_map(|name| self.world.environment.get(name))
+                .map(|file| self.world.directory.join(file))
+                .map_or_else(|| self.file("gitsign.clientSecretFile", &[]), |file| Ok(Some(file)))?,
+        };
+        if let Some(file) = secret_file {
             let secret = settings::read(&file, "client secret")?;
             provider.client_secret = Some(secret.trim().to_owned().into());
         }
@@ -323,8 +441,51 @@ impl Settings<'_, '_> {
         provider.login_hint = self.setting("countersign.identity", &[]);
         let mut options = identity::Options::new(provider);
         options.token_file = self.file("countersign.tokenFile", &[])?;
+        let choice = self.setting("countersign.ambient", &[]);
+        if let Some(choice) = choice.or(self.token_provider()?.map(|provider| provider.ambient.to_owned())) {
+            options.ambient = choice.parse().map_err(|error| {
+                Failure::new(format!("'countersign.ambient': {error}"), format!("set it to {CHOICES}"))
+            })?;
+        }
+        if let Some(audience) = self.setting("countersign.audience", &[]) {
+            options.audience = audience;
+        }
         options.login = if issuer.is_some() { self.login()? } else { None };
         Ok(options)
+    }
+
+    /// What gitsign's choice of a provider comes to, where it has been made.
+    fn token_provider(&self) -> Result<Option<gitsign::TokenProvider>, Failure> {
+        let variables = ["GITSIGN_TOKEN_PROVIDER", "SIGSTORE_TOKEN_PROVIDER"];
+        let variable = variables.iter().find_map(|name| self.world.environment.text(name).map(str::to_owned));
+        let chosen = variable.or_else(|| self.setting("gitsign.tokenProvider", &[]));
+        chosen.map(|chosen| gitsign::token_provider(&chosen)).transpose()
+    }
+
+    /// After how long the page at the end of a login closes itself.
+    fn close_after(&self) -> Result<Option<Duration>, Failure> {
+        let closes = self.either(
+            "countersign.autoclose",
+            &["GITSIGN_AUTOCLOSE", "SIGSTORE_AUTOCLOSE"],
+            &["gitsign.autoclose"],
+        );
+        if closes.is_some_and(|closes| ["false", "no", "off", "0"].contains(&closes.to_lowercase().as_str()))
+        {
+            return Ok(None);
+        }
+        let seconds = self.either(
+            "countersign.autocloseTimeout",
+            &["GITSIGN_AUTOCLOSE_TIMEOUT", "SIGSTORE_AUTOCLOSE_TIMEOUT"],
+            &["gitsign.autocloseTimeout"],
+        );
+        let Some(seconds) = seconds else { return Ok(BrowserOptions::default().close_after) };
+        let wait = seconds.parse::<u16>().ok().filter(|seconds| *seconds > 0).ok_or_else(|| {
+            Failure::new(
+                format!("'countersign.autocloseTimeout' or gitsign's is '{seconds}'"),
+                "set it to a number of seconds, or 'countersign.autoclose' to false",
+            )
+        })?;
+        Ok(Some(Duration::from_secs(wait.into())))
     }
 
     /// How a person would log in here, if one is here.
@@ -335,7 +496,11 @@ impl Settings<'_, '_> {
             &["gitsign.urlOpener"],
         );
         let browser = |opener: Opener| -> Result<Option<Login>, Failure> {
-            let mut options = BrowserOptions { opener, ..BrowserOptions::default() };
+            let close_after = self.close_after()?;
+            // Whoever has not asked for a browser gets a device code where none comes up.
+            let may_be_opened_by_hand = self.setting("countersign.login", &[]).is_some();
+            let mut options =
+                BrowserOptions { opener, close_after, may_be_opened_by_hand, ..BrowserOptions::default() };
             if let Some(url) = self.either(
                 "countersign.redirectURL",
                 &["GITSIGN_OIDC_REDIRECT_URL", "SIGSTORE_OIDC_REDIRECT_URL"],
@@ -352,7 +517,10 @@ impl Settings<'_, '_> {
             Ok(Some(Login::Browser(options)))
         };
         let device = Login::Device { wait: Duration::from_secs(300) };
-        match self.setting("countersign.login", &[]).as_deref() {
+        // A provider that is not a person is the only one that gitsign would ask.
+        let named = self.setting("countersign.login", &[]);
+        let theirs = self.token_provider()?.map(|provider| provider.login.to_owned());
+        match named.or(theirs).as_deref() {
             Some("none") => return Ok(None),
             Some("device") => return Ok(Some(device)),
             None | Some("browser") => {}
@@ -373,74 +541,6 @@ impl Settings<'_, '_> {
             || ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"]
                 .iter()
                 .any(|name| self.world.environment.get(name).is_some_and(|value| value != OsStr::new("")));
-        if has_desktop { browser(Opener::Desktop) } else { Ok(Terminal::open().is_ok().then_some(device)) }
-    }
-
-    /// Whether the identity about to be used is the wanted one; asked before anything exists of it.
-    fn admit(&self, claims: &Claims, payload: &[u8]) -> Result<(), Objection> {
-        if let Some(wanted) = self.setting("countersign.identity", &[])
-            && wanted != claims.name()
-        {
-            return Err(format!(
-                "the login is for '{}', and 'countersign.identity' is '{wanted}'",
-                words::escape(claims.name())
-            )
-            .into());
-        }
-        // Making the check stricter is open to every scope; taking it back is not.
-        let mut match_committer = false;
-        for key in ["countersign.matchCommitter", "gitsign.matchCommitter"] {
-            for scopes in [Scopes::Protected, Scopes::Any] {
-                match_committer |= self.configuration.boolean(key, scopes)?.unwrap_or(false);
-            }
-        }
-        if match_committer {
-            let committer = committer_address(payload).unwrap_or_default();
-            if committer != claims.name().as_bytes() {
-                return Err(format!(
-                    "the login is for '{}', and the committer is '{}'",
-                    words::escape(claims.name()),
-                    words::escape_bytes(&committer)
-                )
-                .into());
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The person's own terminal: git reads both of our output streams.
-struct Terminal;
-
-impl Terminal {
-    fn open() -> io::Result<fs::File> {
-        fs::OpenOptions::new().write(true).open("/dev/tty")
-    }
-}
-
-/// Tell the person at the terminal something that nobody else would.
-pub(super) fn tell_terminal(text: &str) -> io::Result<()> {
-    Terminal::open()?.write_all(text.as_bytes())
-}
-
-impl Prompter for Terminal {
-    fn show(&self, notice: Notice<'_>) -> io::Result<()> {
-        let text = match notice {
-            Notice::Browser { url } => {
-                format!(
-                    "countersign: log in with your browser; if none opens, go to\n  {}\n",
-                    words::escape(url.as_str())
-                )
-            }
-            Notice::Device { url, code, complete } => {
-                let link = complete.map(|link| format!(" (or {})", words::escape(link))).unwrap_or_default();
-                format!(
-                    "countersign: to log in, go to\n  {}{link}\nand enter the code {}\n",
-                    words::escape(url),
-                    words::escape(code)
-                )
-            }
-        };
-        Self::open()?.write_all(text.as_bytes())
+        if has_desktop { browser(Opener::Desktop) } else { Ok(login::has_terminal().then_some(device)) }
     }
 }

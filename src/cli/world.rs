@@ -58,8 +58,10 @@ pub struct World<'a> {
     pub directory: PathBuf,
     /// This program's own path, as well as it is known.
     pub program: PathBuf,
-    /// The clock, in seconds since 1970.
+    /// When the run began, in seconds since 1970.
     pub now: i64,
+    /// The clock itself, for what takes its time.
+    pub clock: fn() -> i64,
     /// What the outputs are connected to.
     pub terminals: Terminals,
     /// Standard input.

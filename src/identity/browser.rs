@@ -28,11 +28,21 @@ pub struct BrowserOptions {
     pub redirect_url: Option<Url>,
     /// How long to wait for the person.
     pub wait: Duration,
+    /// After how long the last page closes itself, where the browser lets it; `None` for never.
+    pub close_after: Option<Duration>,
+    /// Whether the person may open the page by hand where no browser comes up.
+    pub may_be_opened_by_hand: bool,
 }
 
 impl Default for BrowserOptions {
     fn default() -> Self {
-        Self { opener: Opener::Desktop, redirect_url: None, wait: Duration::from_secs(120) }
+        Self {
+            opener: Opener::Desktop,
+            redirect_url: None,
+            wait: Duration::from_secs(120),
+            close_after: Some(Duration::from_secs(6)),
+            may_be_opened_by_hand: true,
+        }
     }
 }
 
@@ -71,7 +81,9 @@ pub(super) fn log_in(
 
     // Told even when a browser comes up: it may be the wrong one, or on another machine.
     let told = prompter.show(Notice::Browser { url: &url });
-    if let (Err(error), Err(_)) = (options.opener.open(&url, browser), told) {
+    if let Err(error) = options.opener.open(&url, browser)
+        && (told.is_err() || !options.may_be_opened_by_hand)
+    {
         return Err(LoginError::NoWayToAsk(error));
     }
     let callback = listener.wait(state.secret(), &provider.issuer, options.wait)?;
@@ -94,8 +106,10 @@ pub(super) fn log_in(
         }
     };
     let outcome = exchange();
-    callback
-        .finish(&outcome.as_ref().map_or_else(|_| page::failed(), |token| page::signed_in(token.claims())));
+    callback.finish(&match &outcome {
+        Ok(token) => page::signed_in(token.claims(), options.close_after),
+        Err(_) => page::failed(),
+    });
     outcome
 }
 

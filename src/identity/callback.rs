@@ -18,7 +18,10 @@ use std::{
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use url::Url;
 
-use super::{page, provider::LoginError};
+use super::{
+    page::{self, Page},
+    provider::LoginError,
+};
 
 /// The longest request that is read, in bytes.
 const MAXIMUM_REQUEST: usize = 16 * 1024;
@@ -127,7 +130,7 @@ impl Listener {
 
 impl Callback {
     /// Shows `page` in the browser. That it cannot be shown changes nothing about the login.
-    pub(super) fn finish(mut self, page: &str) {
+    pub(super) fn finish(mut self, page: &Page) {
         let _ = respond(&mut self.stream, 200, page);
     }
 }
@@ -211,16 +214,17 @@ fn judge(head: &[u8], expected: &Expected) -> Visit {
     }
 }
 
-fn respond(stream: &mut TcpStream, status: u16, page: &str) -> io::Result<()> {
+fn respond(stream: &mut TcpStream, status: u16, page: &Page) -> io::Result<()> {
+    let Page { html, policy } = page;
     let reason = if status == 200 { "OK" } else { "No" };
     let head = format!(
         "HTTP/1.1 {status} {reason}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\
-         Content-Security-Policy: default-src 'none'\r\nCache-Control: no-store\r\n\
+         Content-Security-Policy: {policy}\r\nCache-Control: no-store\r\n\
          Referrer-Policy: no-referrer\r\nConnection: close\r\n\r\n",
-        page.len(),
+        html.len(),
     );
     stream.write_all(head.as_bytes())?;
-    stream.write_all(page.as_bytes())?;
+    stream.write_all(html.as_bytes())?;
     stream.flush()
 }
 

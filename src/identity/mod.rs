@@ -7,20 +7,21 @@
 mod ambient;
 mod browser;
 mod callback;
+mod demands;
 mod device;
 mod opener;
 mod page;
 mod provider;
 mod token;
 
-use std::{fmt, fs, io, io::Read as _, path::PathBuf, time::Duration};
+use std::{fmt, io, path::PathBuf, time::Duration};
 
 use url::Url;
-use zeroize::Zeroizing;
 
 pub use self::{
-    ambient::{AmbientError, GitHubActions},
+    ambient::{AmbientError, CHOICES, Choice, ChoiceError, Kind, Source, VARIABLES, Variables, missing},
     browser::BrowserOptions,
+    demands::{DemandError, Demands},
     opener::{OpenFunction, Opener, OpenerError},
     provider::{LoginError, Provider},
     token::{Claims, MAXIMUM_TOKEN_BYTES, Token, TokenError},
@@ -35,7 +36,7 @@ pub const SIGSTORE: &str = "sigstore";
 #[non_exhaustive]
 pub enum IdentityError {
     /// The surroundings promised a token and did not give one.
-    #[error("no identity token from the workflow: {0}")]
+    #[error("no identity token from the surroundings: {0}")]
     Ambient(#[from] AmbientError),
     /// The login did not end well.
     #[error("login failed: {0}")]
@@ -61,8 +62,8 @@ pub enum IdentityError {
 pub struct Environment {
     /// `SIGSTORE_ID_TOKEN`.
     pub sigstore_id_token: Option<String>,
-    /// `ACTIONS_ID_TOKEN_REQUEST_URL` and `ACTIONS_ID_TOKEN_REQUEST_TOKEN`, where both are set.
-    pub github_actions: Option<GitHubActions>,
+    /// Everything else that a provider of identities may have set.
+    pub variables: Variables,
     /// `BROWSER`, which the default opener honours.
     pub browser: Option<String>,
 }
@@ -72,7 +73,7 @@ impl fmt::Debug for Environment {
         formatter
             .debug_struct("Environment")
             .field("sigstore_id_token", &self.sigstore_id_token.is_some())
-            .field("github_actions", &self.github_actions)
+            .field("variables", &self.variables)
             .field("browser", &self.browser)
             .finish()
     }
@@ -85,8 +86,8 @@ pub struct Options {
     pub token_file: Option<PathBuf>,
     /// The audience that a token found must have; `sigstore` by default.
     pub audience: String,
-    /// Whether to use what a workflow runner offers.
-    pub ambient: bool,
+    /// Which of the surroundings to ask: a workflow runner, a cloud's metadata server, a file.
+    pub ambient: Choice,
     /// How to ask a person, if one may be asked.
     pub login: Option<Login>,
     /// Who is asked to say who that person is.
@@ -94,10 +95,16 @@ pub struct Options {
 }
 
 impl Options {
-    /// Nothing given, ambient tokens allowed, nobody asked, and `provider` for a login.
+    /// Nothing given, a workflow runner's token where there is one, nobody asked, and `provider` for a login.
     #[must_use]
     pub fn new(provider: Provider) -> Self {
-        Self { token_file: None, audience: SIGSTORE.to_owned(), ambient: true, login: None, provider }
+        Self {
+            token_file: None,
+            audience: SIGSTORE.to_owned(),
+            ambient: Choice::Detect,
+            login: None,
+            provider,
+        }
     }
 }
 
@@ -141,8 +148,8 @@ pub trait Prompter: Sync {
     fn show(&self, notice: Notice<'_>) -> io::Result<()>;
 }
 
-/// Finds or obtains a token: from the token file, else `SIGSTORE_ID_TOKEN`, else the workflow runner, else
-/// by logging in. What is there and of no use is an error, not a reason to go on. `now` in seconds since
+/// Finds or obtains a token: from the token file, else `SIGSTORE_ID_TOKEN`, else the surroundings, else by
+/// logging in. What is there and of no use is an error, not a reason to go on. `now` in seconds since
 /// 1970.
 ///
 /// # Errors
@@ -154,10 +161,40 @@ pub fn obtain(
     prompter: &dyn Prompter,
     now: i64,
 ) -> Result<Token, IdentityError> {
-    if let Some(token) = find(http, options, environment)? {
-        token.check(&options.audience, now)?;
-        return Ok(token);
+    match find(http, options, environment, now)? {
+        Some(token) => Ok(token),
+        None => log_in(http, options, environment, prompter, now),
     }
+}
+
+/// [`obtain`] without asking anyone: a token that is given or around, for the audience and still good.
+///
+/// # Errors
+/// What is there is of no use.
+pub fn find(
+    http: &Http,
+    options: &Options,
+    environment: &Environment,
+    now: i64,
+) -> Result<Option<Token>, IdentityError> {
+    let token = look(http, options, environment)?;
+    if let Some(token) = &token {
+        token.check(&options.audience, now)?;
+    }
+    Ok(token)
+}
+
+/// [`obtain`] by asking a person, whatever is around.
+///
+/// # Errors
+/// Nobody may be asked, or nobody logged in.
+pub fn log_in(
+    http: &Http,
+    options: &Options,
+    environment: &Environment,
+    prompter: &dyn Prompter,
+    now: i64,
+) -> Result<Token, IdentityError> {
     let token = match &options.login {
         Some(Login::Browser(browser)) => {
             browser::log_in(http, &options.provider, browser, environment.browser.as_deref(), prompter)?
@@ -169,27 +206,17 @@ pub fn obtain(
     Ok(token)
 }
 
-fn find(http: &Http, options: &Options, environment: &Environment) -> Result<Option<Token>, IdentityError> {
+fn look(http: &Http, options: &Options, environment: &Environment) -> Result<Option<Token>, IdentityError> {
     if let Some(path) = &options.token_file {
-        let text = read_token_file(path)
+        let text = ambient::read_token_file(path)
             .map_err(|reason| IdentityError::TokenFile { path: path.clone(), reason })?;
         return Ok(Some(Token::parse(text)?));
     }
     if let Some(token) = environment.sigstore_id_token.as_ref().filter(|token| !token.trim().is_empty()) {
         return Ok(Some(Token::parse(token.clone())?));
     }
-    match &environment.github_actions {
-        Some(runner) if options.ambient => Ok(Some(runner.token(http, &options.audience)?)),
-        _ => Ok(None),
-    }
-}
-
-fn read_token_file(path: &PathBuf) -> io::Result<String> {
-    let mut text = Zeroizing::new(String::new());
-    // One byte more than a token may have, so that a longer one is refused rather than cut.
-    let limit = MAXIMUM_TOKEN_BYTES as u64 + 1;
-    fs::File::open(path)?.take(limit).read_to_string(&mut text)?;
-    Ok(std::mem::take(&mut text))
+    let source = Source::select(&options.ambient, &environment.variables, &options.audience)?;
+    Ok(source.map(|source| source.token(http, &options.audience)).transpose()?)
 }
 
 #[cfg(test)]

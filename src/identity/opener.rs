@@ -28,6 +28,9 @@ pub enum OpenerError {
     /// The opener command has a quote without its partner.
     #[error("the opener command has an unbalanced quote")]
     Quote,
+    /// A template with more in it than the URL, or with the URL as the program.
+    #[error("of templates only '{{{{.URL}}}}' is known, and it cannot be the program")]
+    Template,
     /// A text browser would write to our stdout.
     #[error("'{0}' is a text browser: it would write into our output")]
     TextBrowser(String),
@@ -42,7 +45,8 @@ pub enum Opener {
     /// The desktop's own browser, or what `BROWSER` says.
     #[default]
     Desktop,
-    /// A program with its arguments; the URL is added as the last one. No shell takes part.
+    /// A program with its arguments; the URL takes the place of each `{{.URL}}` in them, or is added as the
+    /// last one. No shell takes part.
     Command(Vec<OsString>),
     /// A function.
     Function(Box<OpenFunction>),
@@ -87,8 +91,16 @@ impl Opener {
             return Err(OpenerError::Quote);
         }
         words.extend(word.map(OsString::from));
+        for word in &mut words {
+            // Go's templates may be written with spaces.
+            *word = word.to_string_lossy().replace("{{ .URL }}", URL).into();
+        }
         if words.first().is_none_or(|program| program.is_empty()) {
             return Err(OpenerError::Empty);
+        }
+        let is_template = |word: &OsString| word.to_string_lossy().replace(URL, "").contains("{{");
+        if words.iter().any(is_template) || words[0].to_string_lossy().contains(URL) {
+            return Err(OpenerError::Template);
         }
         Ok(Self::Command(words))
     }
@@ -106,8 +118,7 @@ impl Opener {
             Self::Command(words) => {
                 let (program, arguments) = words.split_first().ok_or(OpenerError::Empty)?;
                 let mut child = Command::new(program)
-                    .args(arguments)
-                    .arg(url.as_str())
+                    .args(with_url(arguments, url))
                     .stdin(Stdio::null())
                     .stdout(Stdio::null())
                     .stderr(Stdio::null())
@@ -121,6 +132,28 @@ impl Opener {
         }
     }
 }
+
+/// The arguments with `url` where gitsign's template has it, else behind them.
+fn with_url(arguments: &[OsString], url: &Url) -> Vec<OsString> {
+    let mut placed = false;
+    let mut words: Vec<OsString> = arguments
+        .iter()
+        .map(|word| match word.to_str() {
+            Some(text) if text.contains(URL) => {
+                placed = true;
+                text.replace(URL, url.as_str()).into()
+            }
+            _ => word.clone(),
+        })
+        .collect();
+    if !placed {
+        words.push(url.as_str().into());
+    }
+    words
+}
+
+/// Where gitsign's template of a command has the URL.
+const URL: &str = "{{.URL}}";
 
 /// The desktop's opener runs these in the foreground with our own stdout.
 fn refuse_text_browser(browser: Option<&str>) -> Result<(), OpenerError> {
@@ -151,7 +184,7 @@ const TEXT_BROWSERS: [&str; 12] = [
 
 #[cfg(test)]
 mod tests {
-    use super::{Opener, OpenerError, refuse_text_browser};
+    use super::{Opener, OpenerError, refuse_text_browser, with_url};
 
     fn words(line: &str) -> Vec<String> {
         let Ok(Opener::Command(words)) = Opener::command(line) else { panic!("{line}") };
@@ -167,6 +200,25 @@ mod tests {
         assert!(matches!(Opener::command("x 'y"), Err(OpenerError::Quote)));
         for line in ["", "  ", "''", "'' x"] {
             assert!(matches!(Opener::command(line), Err(OpenerError::Empty)), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_url_stands_where_the_template_has_it_or_last() {
+        let url = url::Url::parse("https://issuer.example/auth?a=1&b=2").unwrap();
+        let run = |line: &str| {
+            let Ok(Opener::Command(words)) = Opener::command(line) else { panic!("{line}") };
+            with_url(&words[1..], &url)
+                .into_iter()
+                .map(|word| word.into_string().unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(run("firefox --new-tab {{.URL}} -x"), ["--new-tab", url.as_str(), "-x"]);
+        assert_eq!(run("open '--url={{.URL}}'"), [format!("--url={url}")]);
+        assert_eq!(run("open -a x"), ["-a", "x", url.as_str()]);
+        assert_eq!(run("open '{{ .URL }}'"), [url.as_str()]);
+        for line in ["{{.URL}}", "x {{.Other}}", "x {{ .URL }}", "x {{printf `id`}}"] {
+            assert!(matches!(Opener::command(line), Err(OpenerError::Template)), "{line}");
         }
     }
 

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    AmbientError, BrowserOptions, Environment, GitHubActions, IdentityError, Login, LoginError, Notice,
-    Opener, Options, Prompter, Provider, Token, TokenError, obtain, token::tests::token,
+    AmbientError, BrowserOptions, Choice, Environment, IdentityError, Login, LoginError, Notice, Opener,
+    Options, Prompter, Provider, Token, TokenError, Variables, obtain, token::tests::token,
 };
 use crate::service::test_server::{Answer, TestServer, quick_http};
 
@@ -24,6 +24,11 @@ const NOW: i64 = 1000;
 
 fn token_of(subject: &str, audience: &str, expires: i64) -> String {
     token(&serde_json::json!({"iss": "i", "sub": subject, "aud": audience, "exp": expires}))
+}
+
+fn runner(url: &str, token: &str) -> Variables {
+    let set = [("ACTIONS_ID_TOKEN_REQUEST_URL", url), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", token)];
+    Variables::new(set.map(|(name, value)| (name.to_owned(), value.to_owned())))
 }
 
 fn options() -> Options {
@@ -44,10 +49,7 @@ fn file_then_variable_then_runner_then_nobody() {
     fs::write(&path, format!("{}\n", token_of("file", "sigstore", 2000))).unwrap();
     let mut environment = Environment {
         sigstore_id_token: Some(token_of("variable", "sigstore", 2000)),
-        github_actions: Some(GitHubActions {
-            request_url: format!("{}/token?api-version=2.0", server.url),
-            request_token: "runner-secret".to_owned(),
-        }),
+        variables: runner(&format!("{}/token?api-version=2.0", server.url), "runner-secret"),
         browser: None,
     };
     let mut options = options();
@@ -61,7 +63,7 @@ fn file_then_variable_then_runner_then_nobody() {
     let request = &server.received()[0];
     assert_eq!(request.path, "/token?api-version=2.0&audience=sigstore");
     assert_eq!(request.header("authorization"), Some("Bearer runner-secret"));
-    options.ambient = false;
+    options.ambient = Choice::Nothing;
     assert!(matches!(ask(&options, &environment), Err(IdentityError::NoSource)));
     let shown = format!("{environment:?}");
     assert!(!shown.contains("runner-secret") && !shown.contains("ey"), "{shown}");
@@ -98,12 +100,12 @@ fn a_token_file_is_read_within_bounds() {
 
 #[test]
 fn a_runner_that_does_not_deliver_is_an_error() {
-    let ask_runner = |url: String| {
-        let github_actions = Some(GitHubActions { request_url: url, request_token: "t".to_owned() });
-        match ask(&options(), &Environment { github_actions, ..Environment::default() }) {
-            Err(IdentityError::Ambient(error)) => error,
-            other => panic!("{other:?}"),
-        }
+    let ask_runner = |url: String| match ask(
+        &options(),
+        &Environment { variables: runner(&url, "t"), ..Environment::default() },
+    ) {
+        Err(IdentityError::Ambient(error)) => error,
+        other => panic!("{other:?}"),
     };
     let refusing = TestServer::new(|_, _| Answer::html(403));
     assert!(matches!(ask_runner(refusing.url), AmbientError::Refused(_)));
@@ -157,7 +159,8 @@ fn log_in(
 fn an_issuer_cannot_have_anything_but_a_web_page_opened() {
     for page in ["file:///etc/passwd", "ssh://-oProxyCommand=x/", "vscode://x", "http://elsewhere.example/"] {
         let opener = Opener::Function(Box::new(|url| panic!("{url} was opened")));
-        let options = BrowserOptions { opener, redirect_url: None, wait: Duration::from_millis(100) };
+        let options =
+            BrowserOptions { opener, wait: Duration::from_millis(100), ..BrowserOptions::default() };
         let further = serde_json::json!({"authorization_endpoint": page});
         let result = log_in(Login::Browser(options), &further, |_| Answer::html(404));
         assert!(

@@ -190,6 +190,12 @@ impl Configuration {
             .ok_or_else(|| ConfigurationError::NotABoolean { key: key.to_owned(), value: value.clone() })
     }
 
+    /// Every setting with its scope, in the order in which git reads them; section and name in lower case,
+    /// as git lists them.
+    pub fn settings(&self) -> impl Iterator<Item = (Scope, &BStr, &BStr)> {
+        self.entries.iter().map(|entry| (entry.scope, entry.key.as_bstr(), entry.text()))
+    }
+
     /// The sub-sections of `section` that have a value of the wanted scopes, each once, in order.
     #[must_use]
     pub fn subsections(&self, section: &str, scopes: Scopes) -> Vec<&BStr> {

@@ -1,10 +1,11 @@
 //! The one way out to the network: HTTP requests with bounds on time, size and attempts.
 //!
-//! Plain http is spoken to loopback hosts only. Redirects are not followed: none of the servers asked
-//! here needs one, and a followed redirect could carry a token to someone else.
+//! Plain http is spoken to loopback hosts only, and to the metadata server of the machine that this runs
+//! on. Redirects are not followed: none of the servers asked here needs one, and a followed redirect could
+//! carry a token to someone else.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, OnceLock},
     thread,
     time::Duration,
@@ -146,11 +147,11 @@ impl Http {
 
     /// [`Http::send`] with a bound of its own, in bytes, on the response's body.
     fn send_within(&self, request: &Request, repeat: Repeat, limit: u64) -> Result<Response, HttpError> {
-        let host = check_url(request.uri())?;
+        let host = check_url(request.uri(), is_loopback)?;
         let mut pause = self.bounds.backoff;
         let mut attempt = 1;
         loop {
-            let outcome = self.attempt(request, &host, limit);
+            let outcome = self.attempt(request, &host, limit, None);
             let again = match &outcome {
                 Ok(response) => is_passing(response.status().as_u16()),
                 Err(HttpError::Connect { .. }) => true,
@@ -163,6 +164,29 @@ impl Http {
             pause = pause.saturating_mul(2);
             attempt += 1;
         }
+    }
+
+    /// Sends `request` to a metadata server: a host on this machine or on its link (RFC 3927), to which plain
+    /// http is spoken and no proxy leads. Once, and for seconds only: elsewhere than in a cloud nobody
+    /// answers at such an address.
+    ///
+    /// # Errors
+    /// There is no response within the bounds.
+    pub fn send_to_machine(&self, request: &Request) -> Result<Response, HttpError> {
+        let host = check_url(request.uri(), is_on_the_machine)?;
+        self.attempt(request, &host, self.bounds.body, Some(MACHINE_PATIENCE))
+    }
+
+    /// GETs `url`, whatever comes of it, for the server's own clock in its `Date` (RFC 9110 §6.6.1): seconds
+    /// since 1970, or `None` where it does not say.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub fn clock(&self, url: &str) -> Result<Option<i64>, HttpError> {
+        let response = self.send(&request(Method::GET, url, "*/*", Vec::new())?, Repeat::Unheard)?;
+        let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        Ok(date.map(|date| date.timestamp().as_second()))
     }
 
     /// GETs `url`, accepting JSON.
@@ -193,9 +217,17 @@ impl Http {
         self.send(&request, repeat)
     }
 
-    fn attempt(&self, request: &Request, host: &str, limit: u64) -> Result<Response, HttpError> {
+    /// One exchange; with `patience` a host of this machine or its link is given less time.
+    fn attempt(
+        &self,
+        request: &Request,
+        host: &str,
+        limit: u64,
+        patience: Option<Duration>,
+    ) -> Result<Response, HttpError> {
         let agent = self.agent.get_or_init(|| build(self.bounds));
-        let local = is_loopback(host);
+        let local = is_loopback(host) || patience.is_some();
+        let whole = patience.unwrap_or(self.bounds.attempt).min(self.bounds.attempt);
         let failed = |error| describe(error, host, limit);
         let response = if request.method() == Method::GET {
             let (parts, _) = request.clone().into_parts();
@@ -203,13 +235,13 @@ impl Http {
             if local {
                 config = config.proxy(None);
             }
-            agent.run(config.build())
+            agent.run(config.timeout_global(Some(whole)).build())
         } else {
             let mut config = agent.configure_request(request.clone());
             if local {
                 config = config.proxy(None);
             }
-            agent.run(config.build())
+            agent.run(config.timeout_global(Some(whole)).build())
         };
         let (parts, mut body) = response.map_err(failed)?.into_parts();
         // The library's limit must not be reached; the bound here may be.
@@ -217,6 +249,9 @@ impl Http {
         Ok(Response::from_parts(parts, bytes))
     }
 }
+
+/// How long a metadata server may take.
+const MACHINE_PATIENCE: Duration = Duration::from_secs(5);
 
 fn describe(error: ureq::Error, host: &str, limit: u64) -> HttpError {
     use ureq::Error;
@@ -270,11 +305,17 @@ pub fn is_passing(status: u16) -> bool {
     matches!(status, 429 | 500 | 502 | 503 | 504)
 }
 
-fn check_url(url: &Uri) -> Result<String, HttpError> {
+/// Whether `host` is this machine or an IPv4 address of its link, which no router passes on.
+fn is_on_the_machine(host: &str) -> bool {
+    is_loopback(host) || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_link_local())
+}
+
+/// The host of `url`; plain http is for hosts that `is_near` only.
+fn check_url(url: &Uri, is_near: impl Fn(&str) -> bool) -> Result<String, HttpError> {
     let host = url.host().filter(|host| !host.is_empty()).ok_or_else(|| HttpError::Url(url.to_string()))?;
     match url.scheme_str() {
         Some("https") => Ok(host.to_owned()),
-        Some("http") if is_loopback(host) => Ok(host.to_owned()),
+        Some("http") if is_near(host) => Ok(host.to_owned()),
         Some("http") => Err(HttpError::PlainHttp { host: host.to_owned() }),
         _ => Err(HttpError::Url(url.to_string())),
     }

@@ -2,8 +2,10 @@
 
 use std::{net::TcpListener, time::Duration};
 
+use ureq::http::Method;
+
 use super::{
-    http::{Http, HttpError, Repeat, is_loopback, join},
+    http::{Http, HttpError, Repeat, is_loopback, join, request},
     test_server::{Answer, TestServer, quick_http},
 };
 
@@ -106,4 +108,33 @@ fn a_peer_that_does_not_speak_tls_is_an_error_of_its_own() {
     let url = server.url.replace("http:", "https:");
     let error = quick_http().get(&url).unwrap_err();
     assert!(matches!(error, HttpError::Tls { .. } | HttpError::Protocol { .. }), "{error}");
+}
+
+#[test]
+fn a_servers_clock_is_read_from_whatever_it_answers() {
+    let dated = |date: &'static str| {
+        TestServer::new(move |_, _| Answer::Full(404, format!("Date: {date}\r\n"), Vec::new()))
+    };
+    let server = dated("Sun, 06 Nov 1994 08:49:37 GMT");
+    assert_eq!(quick_http().clock(&server.url).unwrap(), Some(784_111_777));
+    assert_eq!(quick_http().clock(&dated("yesterday").url).unwrap(), None);
+    let silent = TestServer::new(|_, _| Answer::Full(200, String::new(), Vec::new()));
+    assert_eq!(quick_http().clock(&silent.url).unwrap(), None);
+}
+
+#[test]
+fn plain_http_to_the_machines_link_is_for_metadata_alone() {
+    let ask = |url: &str| request(Method::GET, url, "*/*", Vec::new()).unwrap();
+    let refused = quick_http().get("http://169.254.169.254/").unwrap_err();
+    assert!(matches!(refused, HttpError::PlainHttp { .. }), "{refused}");
+    for url in
+        ["http://metadata.google.internal/", "http://169.255.0.1/", "http://10.0.0.1/", "http://example.org/"]
+    {
+        let refused = quick_http().send_to_machine(&ask(url)).unwrap_err();
+        assert!(matches!(refused, HttpError::PlainHttp { .. }), "{url}: {refused}");
+    }
+    // Once only, whatever it is.
+    let busy = TestServer::new(|_, _| Answer::html(503));
+    assert_eq!(quick_http().send_to_machine(&ask(&busy.url)).unwrap().status().as_u16(), 503);
+    assert_eq!(busy.received().len(), 1);
 }

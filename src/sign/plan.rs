@@ -1,9 +1,11 @@
 //! Which services a signature is made with: from explicit URLs, or from Sigstore's signing config (v0.2).
 
+use serde::{Deserialize, Serialize};
 use sigstore_trust_root::{ServiceConfiguration, ServiceEndpoint, ServiceSelector, SigningConfig};
 
 /// The services that one signature is made with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct SigningPlan {
     /// Base URL of the certificate authority.
     pub fulcio: String,
@@ -12,7 +14,8 @@ pub struct SigningPlan {
 }
 
 /// The log, and what proves the time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub enum LogPlan {
     /// Rekor v1: its signed entry timestamp proves the time; a timestamp token may be added.
     RekorV1 {

@@ -114,14 +114,16 @@ fn every_setting_and_variable_is_described() {
             let is_setting = ["countersign.", "gitsign."]
                 .iter()
                 .any(|section| literal.strip_prefix(section).is_some_and(is_name));
-            let is_variable =
-                ["GITSIGN_", "SIGSTORE_ID", "ACTIONS_"].iter().any(|prefix| literal.starts_with(prefix));
+            let is_variable = ["GITSIGN_", "SIGSTORE_ID", "ACTIONS_", "CIRCLE"]
+                .iter()
+                .any(|prefix| literal.starts_with(prefix));
             if is_setting || is_variable && is_name(literal) {
                 used.insert(literal.to_owned());
             }
         }
     }
-    assert!(used.len() > 35, "{used:?}");
+    used.extend(countersign::identity::VARIABLES.iter().map(|name| (*name).to_owned()));
+    assert!(used.len() > 60, "{used:?}");
     for name in &used {
         assert!(page.contains(name.as_str()), "'{name}' is not in countersign(1)");
     }
@@ -130,6 +132,38 @@ fn every_setting_and_variable_is_described() {
     for name in described.filter(|word| word.starts_with("gitsign.") || word.starts_with("countersign.")) {
         let read = used.contains(name) || name == "countersign.";
         assert!(read, "'{name}' is described and not read");
+    }
+}
+
+#[test]
+fn every_key_of_the_doctors_json_is_described() {
+    let page = read("man/countersign-doctor.1");
+    let described = page.split(".SH JSON OUTPUT").nth(1).unwrap();
+    let source = read("src/cli/doctor/mod.rs");
+    let json = source.split("fn json(").nth(1).unwrap();
+    let keys: BTreeSet<&str> =
+        json.split('"').skip(1).step_by(2).filter(|text| !text.contains('{')).collect();
+    assert_eq!(
+        keys.into_iter().collect::<Vec<_>>(),
+        ["check", "checks", "hints", "said", "state", "version"]
+    );
+    for key in ["check", "checks", "hints", "said", "state", "version"] {
+        assert!(described.contains(&format!(".B {key}\n")), "'{key}' is not described");
+    }
+}
+
+#[test]
+fn every_choice_of_an_ambient_identity_is_described() {
+    let page = read("man/countersign.1").replace("\\-", "-");
+    let described = page.split(".SH AMBIENT IDENTITIES").nth(1).unwrap().split(".SH ").next().unwrap();
+    for choice in countersign::identity::CHOICES.split([',', ' ']).filter(|word| !["", "or"].contains(word)) {
+        let name = choice.split([':', '[']).next().unwrap();
+        assert!(
+            described.contains(&format!(".B {name}\n"))
+                || described.contains(&format!("{name}:"))
+                || described.contains(&format!(".BR {name} ")),
+            "'{choice}' is not described"
+        );
     }
 }
 

@@ -6,6 +6,10 @@
 use std::sync::LazyLock;
 
 use countersign::{
+    agent::{
+        payload::Signable,
+        protocol::{self, Answer, PREFIX_BYTES, Prefix, Request},
+    },
     encoding::x509::Slices,
     object::{Commit, HashKind, Payload, PushCertificate, Tag},
     policy::{AllowedSigners, Policy},
@@ -57,7 +61,8 @@ pub const NOW: i64 = 1_790_086_400;
 const HASHES: [HashKind; 2] = [HashKind::Sha1, HashKind::Sha256];
 
 /// Each target with its name.
-pub const TARGETS: [(&str, fn(&[u8])); 19] = [
+pub const TARGETS: [(&str, fn(&[u8])); 20] = [
+    ("agent_message", agent_message),
     ("allowed_signers", allowed_signers),
     ("api_entry", api_entry),
     ("armor", armor),
@@ -78,6 +83,30 @@ pub const TARGETS: [(&str, fn(&[u8])); 19] = [
     ("tag", tag),
     ("timestamp", timestamp),
 ];
+
+/// A message that is read says the same when it is written again, and a payload that is taken is an object of
+/// git's that nobody has signed.
+pub fn agent_message(data: &[u8]) {
+    let Some((prefix, rest)) = data.split_first_chunk::<PREFIX_BYTES>() else { return };
+    let Ok(prefix) = Prefix::parse(*prefix) else { return };
+    let Some((head, rest)) = rest.split_at_checked(prefix.head) else { return };
+    let Some(body) = rest.get(..prefix.body) else { return };
+    if let Ok(request) = protocol::decode::<Request>(head) {
+        let again = protocol::encode(&request, body).expect("what was read fits");
+        let head = &again[PREFIX_BYTES..again.len() - body.len()];
+        assert_eq!(protocol::decode::<Request>(head).expect("it was written here"), request);
+    }
+    let _ = protocol::decode::<Answer>(head);
+    if let Ok(signable) = Signable::parse(body) {
+        assert!(!body.is_empty() && signable.about.len() <= 600);
+        let is_signed = |hash| {
+            let commit = Commit::parse(hash, body).is_ok_and(|commit| commit.signed.signature.is_some());
+            let tag = Tag::parse(hash, body).is_ok_and(|tag| tag.signed.signature.is_some());
+            commit || tag
+        };
+        assert!(!HASHES.into_iter().any(is_signed), "it has a signature already");
+    }
+}
 
 /// Lines of allowed signers that are read name somebody, and only whom they name.
 pub fn allowed_signers(data: &[u8]) {

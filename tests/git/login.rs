@@ -6,7 +6,7 @@ use crate::support::{ALICE, World, skipped};
 use countersign::sandbox::{Identity, Options};
 
 /// A browser that follows redirects, talks on both of its outputs, and keeps what it was given.
-const BROWSER: &str = r#"#!/bin/bash
+pub(super) const BROWSER: &str = r#"#!/bin/bash
 echo "Opening in existing browser session."
 echo "noise" >&2
 url="$1"

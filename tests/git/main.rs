@@ -4,9 +4,14 @@
 #![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
 
 mod advisories;
+mod ambient;
 mod command;
 mod configuration;
+mod consent;
 mod demonstration;
+mod doctor;
+mod gitsign;
+mod init;
 mod login;
 mod merged_tags;
 mod objects;

@@ -230,8 +230,13 @@ impl Workshop {
             let old = ["-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES", "-macalg", "sha1"];
             let fixed = ["pkcs12", "-export", "-passout", "pass:x", "-out", "key.p12"];
             let rest = ["-in", &certificate, "-inkey", &key];
-            self.run("openssl", &[&fixed[..], &rest, &old].concat());
-            self.bytes("gpgsm", &["--batch", "--quiet", "--import", "key.p12"]);
+            // gpgsm 2.2 misreads one such file in a few dozen; another one, with other salts, will do.
+            let is_imported = (0..8).any(|_| {
+                self.run("openssl", &[&fixed[..], &rest, &old].concat());
+                let import = ["--batch", "--quiet", "--import", "key.p12"];
+                self.command("gpgsm").args(import).output().unwrap().status.success()
+            });
+            assert!(is_imported, "gpgsm takes no key of {name}");
         }
     }
 

@@ -70,7 +70,7 @@ impl World {
             "[user]\n name = Alice\n email = {ALICE}\n[init]\n defaultBranch = main\n\
              [advice]\n detachedHead = false\n[commit]\n gpgSign = true\n[tag]\n gpgSign = true\n\
              [gpg]\n format = x509\n[gpg \"x509\"]\n program = {PROGRAM}\n\
-             [countersign]\n instance = sandbox\n\
+             [countersign]\n instance = sandbox\n agent = off\n\
              [countersign \"sandbox\"]\n trustedRoot = {}\n signingConfig = {}\n",
             world.path("authority/trusted_root.json").display(),
             world.path("authority/signing_config.json").display(),

@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     io::{Read, Write as _},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
 };
 
@@ -27,6 +27,17 @@ pub struct Run<'w> {
     status: Option<i32>,
     stdout: Expected,
     stderr: Expected,
+}
+
+/// A command that runs.
+pub struct Started(Option<Child>);
+
+impl Started {
+    /// Waits for its end.
+    pub fn finish(&mut self) -> Outcome {
+        let output = self.0.take().expect("it is waited for once").wait_with_output().unwrap();
+        Outcome { status: output.status.code().unwrap_or(-1), stdout: output.stdout, stderr: output.stderr }
+    }
 }
 
 /// How a command ended.
@@ -151,6 +162,27 @@ impl<'w> Run<'w> {
     pub fn any_stderr(mut self) -> Self {
         self.stderr = Expected::Anything;
         self
+    }
+
+    /// Starts it, with nothing to read and nobody who reads; the test looks at how it ends.
+    pub fn start(mut self) -> Child {
+        self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command))
+    }
+
+    /// [`Run::start`] as the head of a process group of its own.
+    #[cfg(unix)]
+    pub fn start_in_group(mut self) -> Child {
+        std::os::unix::process::CommandExt::process_group(&mut self.command, 0);
+        self.start()
+    }
+
+    /// Starts it; what it says is read when [`Started::finish`] is called.
+    pub fn start_piped(mut self) -> Started {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
+        child.stdin.take().expect("the pipe was asked for").write_all(&self.input).unwrap();
+        Started(Some(child))
     }
 
     /// Runs it, and panics where anything is not as expected.

@@ -40,6 +40,7 @@ pub fn run_helper(world: &mut World<'_>) -> u8 {
         directory: world.directory.clone(),
         program: world.program.clone(),
         now: world.now,
+        clock: world.clock,
         terminals: world.terminals,
         stdin: &mut nothing,
         stdout: &mut nowhere,

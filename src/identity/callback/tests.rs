@@ -9,7 +9,7 @@ use std::{
 
 use url::Url;
 
-use super::{Answer, Expected, Listener, LoginError, MAXIMUM_REQUEST, Visit, judge};
+use super::{Answer, Expected, Listener, LoginError, MAXIMUM_REQUEST, Page, Visit, judge};
 
 const STATE: &str = "secret-state";
 
@@ -121,7 +121,7 @@ fn silent_slow_and_stray_visitors_do_not_keep_the_browser_out() {
     let callback = listener.wait(STATE, "https://issuer.example", Duration::from_secs(20)).unwrap();
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     assert_eq!(callback.answer, Answer::Code("abc".to_owned()));
-    callback.finish("<p>page</p>");
+    callback.finish(&Page { html: "<p>page</p>".to_owned(), policy: "default-src 'none'".to_owned() });
     let answer = visitors.join().unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n<p>page</p>"), "{answer}");
     assert!(answer.contains("Content-Security-Policy: default-src 'none'\r\n"), "{answer}");

@@ -1,0 +1,189 @@
+//! The agent's client: it makes sure with whom it talks, and that no wait is without end.
+
+use std::{
+    io,
+    os::unix::net::UnixStream,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketType},
+};
+use zeroize::Zeroizing;
+
+use super::{
+    peer,
+    place::{Place, PlaceError},
+    protocol::{Answer, MessageError, Request, Secret},
+    wire::Wire,
+};
+use crate::identity::Token;
+
+pub use super::wire::WireError;
+
+/// How long a connection may take to be taken up.
+const CONNECTION: Duration = Duration::from_secs(2);
+/// How long the agent may take to say that it has heard.
+const HEARING: Duration = Duration::from_secs(10);
+/// How long it may take to sign: as long as the services may take to answer.
+const WORK: Duration = Duration::from_secs(300);
+
+/// How many answers there may be to one request: one for each login that is waited for, and a few more.
+const MAXIMUM_ANSWERS: usize = 64;
+
+/// Why the agent is of no use. One cause, one variant.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The place is not one to talk at, or nobody is there.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// Whoever listens is somebody else.
+    #[error("the agent belongs to the user {0}")]
+    Stranger(u32),
+    /// It was gone before it had heard anything.
+    #[error("the agent has gone")]
+    Unheard,
+    /// It answers something else than was asked.
+    #[error("the agent's answer makes no sense")]
+    Unexpected,
+    /// It speaks another version.
+    #[error("the agent is of another version of countersign")]
+    Version,
+    /// The conversation broke off.
+    #[error("the agent: {0}")]
+    Wire(WireError),
+}
+
+impl ClientError {
+    /// Whether no agent runs.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Place(PlaceError::Absent))
+    }
+}
+
+impl From<WireError> for ClientError {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::Message(MessageError::Version(_)) => Self::Version,
+            other => Self::Wire(other),
+        }
+    }
+}
+
+/// What whoever asks can do when the agent asks back.
+pub trait Guest {
+    /// Somebody else (this process, where it is known) is logging in, and that is waited for.
+    fn waiting(&mut self, process: Option<u32>);
+
+    /// Log in; `remaining` is how many seconds the old key has, if there is one.
+    ///
+    /// # Errors
+    /// It came to nothing, for this reason.
+    fn log_in(&mut self, remaining: Option<i64>) -> Result<Token, String>;
+}
+
+/// One conversation with the agent.
+pub struct Client {
+    wire: Wire,
+}
+
+impl Client {
+    /// Talks to the agent at `place`, if it is this user's and nobody else can be in its place.
+    ///
+    /// # Errors
+    /// [`ClientError::is_absent`] where none runs; else what is wrong with it.
+    pub fn connect(place: &Place) -> Result<Self, ClientError> {
+        place.check()?;
+        let stream = connect(place)?;
+        match peer::check(&stream).map_err(WireError::Socket)? {
+            Ok(_) => Ok(Self { wire: Wire::new(stream)? }),
+            Err(user) => Err(ClientError::Stranger(user)),
+        }
+    }
+
+    /// Asks something that is answered at once.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn manage(mut self, request: &Request) -> Result<Answer, ClientError> {
+        self.wire.send(request, &[])?;
+        match self.wire.receive(HEARING)? {
+            (Answer::Unsupported { .. }, _) => Err(ClientError::Version),
+            (answer, _) => Ok(answer),
+        }
+    }
+
+    /// Asks something that may take a login: [`Request::Sign`] with a payload, or [`Request::Open`]. The answer
+    /// is the last one, with its body.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn ask(
+        mut self,
+        request: &Request,
+        payload: &[u8],
+        patience: Duration,
+        guest: &mut dyn Guest,
+    ) -> Result<(Answer, Vec<u8>), ClientError> {
+        let unheard = |error| match error {
+            WireError::Closed => ClientError::Unheard,
+            other => other.into(),
+        };
+        self.wire.send(request, payload).map_err(unheard)?;
+        let mut received = self.wire.receive(HEARING).map_err(unheard)?;
+        for _ in 0..MAXIMUM_ANSWERS {
+            let next = match received {
+                (Answer::Unsupported { .. }, _) => return Err(ClientError::Version),
+                (Answer::Working {}, _) => WORK,
+                (Answer::Waiting { process }, _) => {
+                    guest.waiting(process);
+                    patience + WORK
+                }
+                (Answer::LogIn { remaining }, _) => {
+                    let answer = match guest.log_in(remaining) {
+                        Ok(token) => {
+                            Request::Token { token: Secret(Zeroizing::new(token.secret().to_owned())) }
+                        }
+                        Err(reason) => Request::Failed { reason },
+                    };
+                    self.wire.send(&answer, &[])?;
+                    WORK
+                }
+                (answer, body) => return Ok((answer, body)),
+            };
+            received = self.wire.receive(next)?;
+        }
+        Err(ClientError::Unexpected)
+    }
+}
+
+/// Connects without waiting for long: an agent that is stopped takes up nothing.
+fn connect(place: &Place) -> Result<UnixStream, ClientError> {
+    let socket = place.socket();
+    let system = |error: Errno| match error {
+        Errno::NOENT | Errno::CONNREFUSED => PlaceError::Absent,
+        other => PlaceError::System { path: socket.clone(), reason: other.into() },
+    };
+    let address = SocketAddrUnix::new(&socket).map_err(system)?;
+    let stream: UnixStream =
+        rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).map_err(system)?.into();
+    rustix::io::fcntl_setfd(&stream, rustix::io::FdFlags::CLOEXEC).map_err(system)?;
+    stream.set_nonblocking(true).map_err(WireError::Socket)?;
+    let deadline = Instant::now() + CONNECTION;
+    loop {
+        match rustix::net::connect(&stream, &address) {
+            Ok(()) => return Ok(stream),
+            Err(Errno::AGAIN | Errno::INTR) if Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(Errno::AGAIN) => {
+                return Err(WireError::Socket(io::Error::from(io::ErrorKind::TimedOut)).into());
+            }
+            Err(error) => return Err(system(error).into()),
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! One connection to the agent: one request, and what it takes to answer it.
+
+use std::{
+    io::Write as _,
+    os::unix::net::UnixStream,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    payload::Signable,
+    peer::Peer,
+    protocol::{
+        Answer, Ask, Cause, Holder, MAXIMUM_HEAD_BYTES, MessageError, Record, Request, Secret, Status,
+    },
+    state::{Held, Outcome, State, Step, Visitor},
+    wire::{Wire, WireError},
+};
+use crate::{
+    identity::{Claims, Token},
+    service::http::Http,
+    sign::{Objection, Session, SignError, Signer},
+};
+
+/// How long a request may take to come.
+const REQUEST: Duration = Duration::from_secs(10);
+/// How long a login may take; whoever logs in has tighter bounds of its own.
+const LOGIN: Duration = Duration::from_secs(330);
+/// How long the end of the agent is waited for before it is announced.
+const END: Duration = Duration::from_secs(2);
+/// How often someone who waits is looked after.
+const LOOK: Duration = Duration::from_millis(500);
+/// The longest name that is kept in a record, in characters.
+const MAXIMUM_NAME: usize = 200;
+
+/// What may be asked for on a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Access {
+    /// To bring a login or a token.
+    pub(super) may_log_in: bool,
+    /// To see what is kept, to lock and to stop.
+    pub(super) may_manage: bool,
+}
+
+impl Access {
+    /// Everything: the user's own socket.
+    pub(super) const OWNER: Self = Self { may_log_in: true, may_manage: true };
+}
+
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) state: Mutex<State<Session>>,
+    pub(super) changed: Condvar,
+    pub(super) http: Arc<Http>,
+    pub(super) clock: fn() -> i64,
+    pub(super) since: i64,
+    pub(super) host: String,
+    /// When something was last asked, in seconds since 1970.
+    pub(super) heard: AtomicI64,
+    pub(super) is_stopping: AtomicBool,
+    /// Whether nobody can reach the agent any more.
+    pub(super) is_withdrawn: AtomicBool,
+    /// Wakes whoever listens.
+    pub(super) bell: UnixStream,
+}
+
+/// Why there is no signature.
+enum Stop {
+    /// Nobody is there any more to hear of it.
+    Gone,
+    Refused(Cause, String),
+}
+
+impl From<WireError> for Stop {
+    fn from(_: WireError) -> Self {
+        Self::Gone
+    }
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State<Session>> {
+        // What is kept stays whole between two statements; a thread that panicked has not torn it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> i64 {
+        (self.clock)()
+    }
+
+    /// Take one request and answer it.
+    pub(super) fn converse(&self, wire: &mut Wire, peer: Peer, access: Access) {
+        let (request, body) = match wire.receive::<Request>(REQUEST) {
+            Ok(received) => received,
+            Err(WireError::Message(error)) => {
+                let _ = match error {
+                    MessageError::Version(_) => {
+                        wire.send(&Answer::Unsupported { versions: vec![super::protocol::VERSION] }, &[])
+                    }
+                    other => wire.send(&refused(Cause::Malformed, other), &[]),
+                };
+                return;
+            }
+            Err(_) => return,
+        };
+        let outcome = match request {
+            Request::Sign(ask) => self.sign(wire, peer, access, ask, &body),
+            Request::Open(ask) => self.open(wire, peer, access, ask),
+            Request::Failed { .. } | Request::Token { .. } => {
+                Err(Stop::Refused(Cause::Malformed, "no login was asked for".to_owned()))
+            }
+            Request::Lock {} | Request::Status {} | Request::Stop {} if !access.may_manage => {
+                Err(Stop::Refused(Cause::Restricted, "this socket is for signing only".to_owned()))
+            }
+            Request::Status {} => wire.send(&self.status(), &[]).map_err(Stop::from),
+            Request::Lock {} => wire.send(&self.lock(), &[]).map_err(Stop::from),
+            Request::Stop {} => wire.send(&self.stop(), &[]).map_err(Stop::from),
+        };
+        if let Err(Stop::Refused(cause, reason)) = outcome {
+            let _ = wire.send(&Answer::Refused { cause, reason }, &[]);
+        }
+        self.heard.store(self.now(), Ordering::SeqCst);
+    }
+
+    /// Forgets everything, and answers when the next agent can be started.
+    fn stop(&self) -> Answer {
+        self.is_stopping.store(true, Ordering::SeqCst);
+        let answer = self.lock();
+        self.changed.notify_all();
+        self.ring();
+        let deadline = Instant::now() + END;
+        while !self.is_withdrawn.load(Ordering::SeqCst) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
+        answer
+    }
+
+    /// Wake whoever listens.
+    pub(super) fn ring(&self) {
+        let _ = (&self.bell).write(&[1]);
+    }
+
+    fn lock(&self) -> Answer {
+        let forgotten = self.state().lock();
+        Answer::Done { forgotten: u32::try_from(forgotten).unwrap_or(u32::MAX) }
+    }
+
+    fn status(&self) -> Answer {
+        let mut state = self.state();
+        state.forget_ended(self.now());
+        let (signatures, mut signed) = state.records();
+        let keys = state.keys();
+        drop(state);
+        loop {
+            let status = Status {
+                process: std::process::id(),
+                host: self.host.clone(),
+                since: self.since,
+                keys: keys.clone(),
+                signatures,
+                signed: signed.clone(),
+            };
+            let answer = Answer::Status(Box::new(status));
+            // Names may be long; the latest signatures are what is asked for.
+            let fits = serde_json::to_vec(&answer).is_ok_and(|json| json.len() + 64 < MAXIMUM_HEAD_BYTES);
+            if fits || signed.is_empty() {
+                return answer;
+            }
+            signed.drain(..signed.len().div_ceil(2));
+        }
+    }
+
+    fn sign(
+        &self,
+        wire: &mut Wire,
+        peer: Peer,
+        access: Access,
+        ask: Ask,
+        payload: &[u8],
+    ) -> Result<(), Stop> {
+        let signable =
+            Signable::parse(payload).map_err(|error| Stop::Refused(Cause::Payload, error.to_string()))?;
+        wire.send(&Answer::Working {}, &[])?;
+        let signer = Signer::new(Arc::clone(&self.http), ask.wanted.plan.clone());
+        let visit =
+            Visit { shared: self, peer, access, signer: &signer, ask: &ask, address: Some(&signable) };
+        let (mut held, mut announce) = visit.key(wire, false)?;
+        let mut retried = false;
+        let signature = loop {
+            ask.demands
+                .admit(held.key.claims(), signable.address)
+                .map_err(|error| Stop::Refused(Cause::Identity, error.to_string()))?;
+            match signer.sign(&held.key, payload, self.now(), &|_, _| Ok(())) {
+                Err(SignError::Expired) if !retried => {
+                    retried = true;
+                    (held, announce) = visit.key(wire, false)?;
+                }
+                outcome => break outcome.map_err(|error| Stop::Refused(cause(&error), error.to_string()))?,
+            }
+        };
+        let name: String = held.holder.name().chars().take(MAXIMUM_NAME).collect();
+        let record = Record {
+            time: self.now(),
+            kind: signable.kind,
+            about: signable.about,
+            identity: name,
+            instance: ask.wanted.instance.chars().take(MAXIMUM_NAME).collect(),
+            host: self.host.clone(),
+            process: peer.process,
+        };
+        self.state().note(&ask.wanted, record);
+        Ok(wire.send(&Answer::Signed { holder: held.holder, announce }, &signature.armor)?)
+    }
+
+    fn open(&self, wire: &mut Wire, peer: Peer, access: Access, ask: Ask) -> Result<(), Stop> {
+        wire.send(&Answer::Working {}, &[])?;
+        let signer = Signer::new(Arc::clone(&self.http), ask.wanted.plan.clone());
+        let visit = Visit { shared: self, peer, access, signer: &signer, ask: &ask, address: None };
+        let (held, _) = visit.key(wire, true)?;
+        Ok(wire.send(&Answer::Opened(held.holder), &[])?)
+    }
+}
+
+/// Someone who wants a key.
+struct Visit<'a> {
+    shared: &'a Shared,
+    peer: Peer,
+    access: Access,
+    signer: &'a Signer,
+    ask: &'a Ask,
+    address: Option<&'a Signable<'a>>,
+}
+
+impl Visit<'_> {
+    /// A key for what is wanted, `anew` or one that is kept; and whether its end is to be announced.
+    fn key(&self, wire: &mut Wire, anew: bool) -> Result<(Held<Session>, bool), Stop> {
+        let patience = Duration::from_secs(self.ask.patience.into()).min(LOGIN);
+        let deadline = Instant::now() + patience;
+        let mut visitor = Visitor {
+            process: self.peer.process,
+            may_log_in: self.access.may_log_in && self.ask.may_log_in,
+            has_token: self.access.may_log_in && self.ask.token.is_some(),
+            awaited: None,
+        };
+        loop {
+            if self.shared.is_stopping.load(Ordering::SeqCst) {
+                return Err(Stop::Refused(Cause::Unavailable, "the agent is ending".to_owned()));
+            }
+            let step = {
+                let mut state = self.shared.state();
+                let may = visitor.may_log_in || visitor.has_token;
+                // Once another login has been waited for, its key is as new as any.
+                let begun = if anew && may && visitor.awaited.is_none() {
+                    state.begin_anew(&self.ask.wanted, visitor.process)
+                } else {
+                    None
+                };
+                match begun {
+                    Some(number) => Step::LogIn { number, instead: None },
+                    None => state.step(&self.ask.wanted, visitor, self.shared.now()),
+                }
+            };
+            match step {
+                Step::Use { held, announce } => return Ok((held, announce)),
+                Step::Failed(reason) => return Err(Stop::Refused(Cause::Login, reason)),
+                Step::NoKey => return Err(Stop::Refused(Cause::NoKey, "there is no key".to_owned())),
+                Step::LogIn { number, instead } => {
+                    let flight = Flight { shared: self.shared, number };
+                    let remaining = instead.as_ref().map(|(_, remaining)| *remaining);
+                    return match (self.log_in(wire, flight, remaining), instead) {
+                        (Ok(held), _) => Ok((held, false)),
+                        (Err(Stop::Refused(..)), Some((held, _))) => Ok((held, false)),
+                        (Err(stop), _) => Err(stop),
+                    };
+                }
+                Step::Wait { number, process } => {
+                    if visitor.awaited != Some(number) {
+                        wire.send(&Answer::Waiting { process }, &[])?;
+                        visitor.awaited = Some(number);
+                    }
+                    self.wait(wire, number, deadline, patience)?;
+                }
+            }
+        }
+    }
+
+    /// Waits until the login `number` has ended.
+    fn wait(&self, wire: &Wire, number: u64, deadline: Instant, patience: Duration) -> Result<(), Stop> {
+        let mut state = self.shared.state();
+        while state.is_running(number) && !self.shared.is_stopping.load(Ordering::SeqCst) {
+            if Instant::now() >= deadline {
+                let reason = format!("nobody logged in within {} seconds", patience.as_secs());
+                return Err(Stop::Refused(Cause::Login, reason));
+            }
+            if wire.is_closed() {
+                return Err(Stop::Gone);
+            }
+            let waited = self.shared.changed.wait_timeout(state, LOOK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(())
+    }
+
+    /// Gets a key with the token that was brought, or with one that is asked for.
+    fn log_in(
+        &self,
+        wire: &mut Wire,
+        flight: Flight<'_>,
+        remaining: Option<i64>,
+    ) -> Result<Held<Session>, Stop> {
+        let token = match &self.ask.token {
+            Some(token) => token.clone(),
+            None => {
+                wire.send(&Answer::LogIn { remaining }, &[])?;
+                match wire.receive::<Request>(LOGIN)? {
+                    (Request::Token { token }, _) => token,
+                    (Request::Failed { reason }, _) => {
+                        return Err(flight.failed(Cause::Login, reason));
+                    }
+                    _ => return Err(Stop::Refused(Cause::Malformed, "a login was asked for".to_owned())),
+                }
+            }
+        };
+        match self.certify(token) {
+            Ok(held) => {
+                flight.end(Outcome::Opened(held.clone()));
+                Ok(held)
+            }
+            Err((cause, reason)) => Err(flight.failed(cause, reason)),
+        }
+    }
+
+    fn certify(&self, Secret(token): Secret) -> Result<Held<Session>, (Cause, String)> {
+        let token = Token::parse((*token).clone()).map_err(|error| (Cause::Login, error.to_string()))?;
+        let address = self.address.and_then(|signable| signable.address);
+        let admit = |claims: &Claims| -> Result<(), Objection> {
+            // Where nothing is signed yet, nobody has committed anything.
+            let mut demands = self.ask.demands.clone();
+            demands.committer &= self.address.is_some();
+            Ok(demands.admit(claims, address)?)
+        };
+        let session = self.signer.open(&token, &admit).map_err(|error| (cause(&error), error.to_string()))?;
+        let holder = Holder::new(session.claims(), session.certificate().not_after);
+        Ok(Held { key: Arc::new(session), holder })
+    }
+}
+
+/// A login that somebody has to end; it is abandoned if nobody does.
+struct Flight<'a> {
+    shared: &'a Shared,
+    number: u64,
+}
+
+impl Flight<'_> {
+    fn end(&self, outcome: Outcome<Session>) {
+        self.shared.state().end_login(self.number, outcome);
+        self.shared.changed.notify_all();
+    }
+
+    fn failed(&self, cause: Cause, reason: String) -> Stop {
+        self.end(Outcome::Failed(reason.clone()));
+        Stop::Refused(cause, reason)
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        // Of one that has ended nothing is known any more.
+        self.end(Outcome::Abandoned);
+    }
+}
+
+fn refused(cause: Cause, reason: impl ToString) -> Answer {
+    Answer::Refused { cause, reason: reason.to_string() }
+}
+
+fn cause(error: &SignError) -> Cause {
+    match error {
+        SignError::Identity(_) => Cause::Identity,
+        SignError::Expired => Cause::Expired,
+        _ if error.retryable() => Cause::ServicesPassing,
+        _ => Cause::Services,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! What may be signed: commits, tags and push certificates, parsed strictly, and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::object::{Commit, HashKind, ObjectError, PushCertificate, Tag, person_address};
+
+/// The longest name of a ref that is kept, in bytes.
+const MAXIMUM_NAME_BYTES: usize = 200;
+
+/// A kind of object that git has signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A commit.
+    Commit,
+    /// An annotated tag.
+    Tag,
+    /// A push certificate.
+    PushCertificate,
+}
+
+impl Kind {
+    /// What people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Tag => "tag",
+            Self::PushCertificate => "push certificate",
+        }
+    }
+}
+
+/// Why a payload is not signed. One cause, one variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// It begins like nothing that git has signed; a digest does.
+    #[error("this is no commit, tag or push certificate")]
+    NoObject,
+    /// It begins like one, and is not.
+    #[error("this is no {}: {reason}", .kind.name())]
+    Malformed {
+        /// What it begins like.
+        kind: Kind,
+        /// What is wrong with it.
+        reason: ObjectError,
+    },
+    /// There is a signature in it already.
+    #[error("a signature stands in this {} already", .0.name())]
+    Signed(Kind),
+}
+
+/// What a payload is, as far as the agent has to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signable<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// What it is about: the tree of a commit, the name of a tag, the first ref of a push. Hostile text.
+    pub about: String,
+    /// The address of its committer, tagger or pusher.
+    pub address: Option<&'a [u8]>,
+}
+
+impl<'a> Signable<'a> {
+    /// Parse `payload` as git hands it to its signing program, in a repository of either hash.
+    ///
+    /// # Errors
+    /// It is nothing that git has signed.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, PayloadError> {
+        let either = |parse: &dyn Fn(HashKind) -> Result<Self, PayloadError>| {
+            parse(HashKind::Sha1).or_else(|first| parse(HashKind::Sha256).map_err(|_| first))
+        };
+        if payload.starts_with(b"tree ") {
+            either(&|hash| {
+                let commit = Commit::parse(hash, payload).map_err(malformed(Kind::Commit))?;
+                unsigned(Kind::Commit, commit.signed.signature.is_some())?;
+                let address = person_address(commit.committer);
+                Ok(Self { kind: Kind::Commit, about: commit.tree.to_string(), address })
+            })
+        } else if payload.starts_with(b"object ") {
+            either(&|hash| {
+                let tag = Tag::parse(hash, payload).map_err(malformed(Kind::Tag))?;
+                unsigned(Kind::Tag, tag.signed.signature.is_some())?;
+                let address = tag.tagger.and_then(person_address);
+                Ok(Self { kind: Kind::Tag, about: name(tag.name), address })
+            })
+        } else if payload.starts_with(b"certificate ") {
+            either(&|hash| {
+                let kind = Kind::PushCertificate;
+                let certificate = PushCertificate::parse(hash, payload).map_err(malformed(kind))?;
+                unsigned(kind, certificate.signed.signature.is_some())?;
+                let about = certificate.commands.first().map(|command| name(command.reference));
+                let address = person_address(certificate.pusher);
+                Ok(Self { kind, about: about.unwrap_or_default(), address })
+            })
+        } else {
+            Err(PayloadError::NoObject)
+        }
+    }
+}
+
+fn malformed(kind: Kind) -> impl Fn(ObjectError) -> PayloadError {
+    move |reason| PayloadError::Malformed { kind, reason }
+}
+
+fn unsigned(kind: Kind, is_signed: bool) -> Result<(), PayloadError> {
+    if is_signed { Err(PayloadError::Signed(kind)) } else { Ok(()) }
+}
+
+fn name(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(MAXIMUM_NAME_BYTES)]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, PayloadError, Signable};
+    use crate::object::ObjectError;
+
+    const PEOPLE: &str = "author A <a@b.c> 1 +0000\ncommitter C <c@b.c> 1 +0000\n";
+
+    fn commit(tree: &str, more: &str) -> String {
+        format!("tree {tree}\n{PEOPLE}{more}\nmessage\n")
+    }
+
+    fn error(payload: &str) -> PayloadError {
+        Signable::parse(payload.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn what_git_has_signed_is_told_apart_with_either_hash() {
+        for tree in ["4".repeat(40), "4".repeat(64)] {
+            let payload = commit(&tree, "");
+            let signable = Signable::parse(payload.as_bytes()).unwrap();
+            assert_eq!((signable.kind, signable.about.as_str()), (Kind::Commit, tree.as_str()));
+            assert_eq!(signable.address, Some(&b"c@b.c"[..]));
+
+            let tag = format!("object {tree}\ntype commit\ntag v1\ntagger T <t@b.c> 1 +0000\n\nmessage\n");
+            let signable = Signable::parse(tag.as_bytes()).unwrap();
+            assert_eq!((signable.kind, signable.about.as_str()), (Kind::Tag, "v1"));
+            assert_eq!(signable.address, Some(&b"t@b.c"[..]));
+
+            let push = format!(
+                "certificate version 0.1\npusher P <p@b.c> 1 +0000\nnonce 1\n\n{tree} {tree} refs/heads/main\n"
+            );
+            let signable = Signable::parse(push.as_bytes()).unwrap();
+            assert_eq!((signable.kind, signable.about.as_str()), (Kind::PushCertificate, "refs/heads/main"));
+            assert_eq!(signable.address, Some(&b"p@b.c"[..]));
+        }
+    }
+
+    #[test]
+    fn a_digest_and_what_is_no_object_are_not_signable() {
+        let digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+        for payload in ["", "anything", digest, "blob 3\0abc", "treeless\n"] {
+            assert_eq!(error(payload), PayloadError::NoObject, "{payload:?}");
+        }
+        assert!(Signable::parse(&[7; 32]).is_err());
+        let reason = ObjectError::MalformedObjectId("tree");
+        assert_eq!(
+            error(&format!("tree {digest}0\n{PEOPLE}\nm")),
+            PayloadError::Malformed { kind: Kind::Commit, reason }
+        );
+    }
+
+    #[test]
+    fn what_is_signed_already_is_not_signed_again() {
+        let payload = commit(&"4".repeat(40), "gpgsig x\n");
+        assert_eq!(error(&payload), PayloadError::Signed(Kind::Commit));
+        let tag = format!(
+            "object {}\ntype commit\ntag v1\ntagger T <t@b.c> 1 +0000\n\nm\n-----BEGIN SIGNED MESSAGE-----\n",
+            "4".repeat(40)
+        );
+        assert_eq!(error(&tag), PayloadError::Signed(Kind::Tag));
+    }
+}

@@ -1,0 +1,109 @@
+//! Where the agent is, and starting it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::DEFAULT_IDLE;
+use crate::{
+    agent::{
+        client::{Client, ClientError},
+        place::Place,
+    },
+    cli::{Environment, World, signing::Settings},
+    repository::Scopes,
+    words::Failure,
+};
+
+/// How long an agent may take to start.
+const START: Duration = Duration::from_secs(10);
+
+/// What an agent takes over from the environment of whoever starts it: where it lies, and the way to the servers.
+/// No token, and nothing of the session or job in which it happens to be started.
+const INHERITED: [&str; 14] = [
+    "HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_CACHE_HOME",
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "TMPDIR",
+];
+
+/// The user's runtime folder where the system has made one, else the cache folder.
+pub(super) fn place(environment: &Environment) -> Result<Place, Failure> {
+    let runtime = environment.get("XDG_RUNTIME_DIR").map(Path::new).filter(|path| path.is_absolute());
+    let folder = match runtime.filter(|path| path.is_dir()) {
+        Some(runtime) => runtime.join("countersign"),
+        None => cache(environment).ok_or_else(|| {
+            Failure::new("there is no folder for the agent's socket", "set 'XDG_RUNTIME_DIR' or 'HOME'")
+        })?,
+    };
+    Ok(Place::new(folder))
+}
+
+fn cache(environment: &Environment) -> Option<PathBuf> {
+    let named = |name: &str| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = named("XDG_CACHE_HOME").or_else(|| {
+        let home = named("HOME");
+        home.or_else(|| directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned()))
+            .map(|home| home.join(".cache"))
+    })?;
+    Some(cache.join("countersign/agent"))
+}
+
+/// Talk to the agent, and where none runs `start` one.
+pub(super) fn connect(
+    settings: &Settings<'_, '_>,
+    place: &Place,
+    start: bool,
+) -> Result<Client, ClientError> {
+    let first = Client::connect(place);
+    match &first {
+        Err(error) if error.is_absent() && start => {}
+        _ => return first,
+    }
+    let Ok(mut agent) = command(settings).spawn() else { return first };
+    let deadline = Instant::now() + START;
+    loop {
+        // One that ends well has found another agent, which may be about to listen.
+        let has_failed = match agent.try_wait() {
+            Ok(status) => status.is_some_and(|status| !status.success()),
+            Err(_) => true,
+        };
+        let outcome = Client::connect(place);
+        match &outcome {
+            Err(error) if error.is_absent() && !has_failed && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            _ => return outcome,
+        }
+    }
+}
+
+/// An agent in a process of its own, which holds nothing of ours: git reads our outputs to their end.
+fn command(settings: &Settings<'_, '_>) -> Command {
+    let world: &World<'_> = settings.world;
+    let idle = settings.configuration.text("countersign.agentIdle", Scopes::Protected);
+    let idle = idle.and_then(|text| text.parse::<u64>().ok()).unwrap_or(DEFAULT_IDLE);
+    let mut command = Command::new(&world.program);
+    command.args(["agent", "run", "--idle", &idle.to_string()]);
+    command.env_clear();
+    for name in INHERITED {
+        if let Some(value) = world.environment.get(name) {
+            command.env(name, value);
+        }
+    }
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}

@@ -1,0 +1,50 @@
+//! Where there is no agent: it needs sockets that belong to one user, and knows those of Unix only.
+
+use super::{Opened, Through};
+use crate::{
+    cli::{
+        Outcome, World,
+        signing::{Access, Settings},
+    },
+    identity::{Demands, Token},
+    words::Failure,
+};
+
+/// What is said of it.
+pub(super) fn failure() -> Failure {
+    Failure::new(
+        "there is no agent on this system",
+        "each signature logs in by itself; a token in 'SIGSTORE_ID_TOKEN' serves several",
+    )
+}
+
+/// Signs nothing.
+pub(in crate::cli) fn sign(
+    _: &Settings<'_, '_>,
+    _: &mut Access,
+    _: &Demands,
+    _: Option<&Token>,
+    _: &[u8],
+) -> Result<Through, Failure> {
+    Ok(Through::Without { token: None, warning: None })
+}
+
+/// Keeps nothing.
+pub(in crate::cli) fn open(
+    _: &Settings<'_, '_>,
+    _: &mut Access,
+    _: &Demands,
+    _: Option<&Token>,
+) -> Result<Opened, Failure> {
+    Err(failure())
+}
+
+/// Has nothing to forget.
+pub(in crate::cli) fn lock(_: &mut World<'_>) -> Outcome {
+    Err(failure())
+}
+
+/// Keeps no logins.
+pub(in crate::cli) fn kept(_: &World<'_>) -> Result<Option<usize>, Failure> {
+    Ok(None)
+}

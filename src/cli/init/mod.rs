@@ -1,0 +1,141 @@
+//! `countersign init`: the git configuration that makes git sign and verify with this program.
+//!
+//! Everything that is going to be set is known before the first thing is set.
+
+mod import;
+mod place;
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    Outcome, World,
+    arguments::{InitArguments, Scope},
+    exit, settings,
+};
+use crate::{
+    repository::{Configuration, Scopes},
+    words::{self, Failure},
+};
+use place::Place;
+
+/// One setting to be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Change {
+    key: String,
+    value: String,
+    /// In the place for what decides about trust; else in the one that was asked for.
+    is_trusted: bool,
+}
+
+impl Change {
+    fn new(key: &str, value: &str) -> Self {
+        Self { key: key.to_owned(), value: value.to_owned(), is_trusted: false }
+    }
+
+    fn trusted(key: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { key: key.into(), value: value.into(), is_trusted: true }
+    }
+}
+
+/// Set, or with `--dry-run` print, each setting.
+pub(super) fn run(world: &mut World<'_>, arguments: &InitArguments) -> Outcome {
+    let scope = if arguments.local { Scope::Local } else { arguments.scope };
+    let directory = match &arguments.repository {
+        Some(repository) => world.directory.join(repository),
+        None => world.directory.clone(),
+    };
+    let git_dir = if arguments.repository.is_none() { world.environment.get("GIT_DIR") } else { None };
+    let configuration = Configuration::read(&directory, git_dir.map(Path::new))
+        .map_err(|error| Failure::new(error, "run 'git config --list' here to see what is wrong with it"))?;
+
+    let mut changes = of_git(world)?;
+    changes.extend(of_arguments(world, arguments)?);
+    let (imported, notes) = import::import(&world.environment, &configuration, scope.of_git());
+    // What is said on the command line goes before what gitsign was told.
+    let is_said = |change: &Change| changes.iter().any(|said| said.key == change.key);
+    let imported: Vec<Change> = imported.into_iter().filter(|change| !is_said(change)).collect();
+    changes.extend(imported);
+    if scope == Scope::Local {
+        changes.extend(import::allowed(world, &configuration, &arguments.allow)?);
+    }
+
+    let asked_for = Place::of_scope(scope);
+    let trusted = if scope == Scope::Local && changes.iter().any(|change| change.is_trusted) {
+        Place::of_repository(world, &settings::repository(world, arguments.repository.as_deref())?)?
+    } else {
+        asked_for.clone()
+    };
+    for change in trusted.announcement(&configuration) {
+        place::set(world, &directory, &Place::of_scope(Scope::Global), &change, arguments.dry_run)?;
+    }
+    for change in &changes {
+        let place = if change.is_trusted { &trusted } else { &asked_for };
+        place::set(world, &directory, place, change, arguments.dry_run)?;
+    }
+    for note in notes.into_iter().chain(overridden(world, scope, &configuration)) {
+        world.complain(&format!("{}\n", words::escape(&note)));
+    }
+    Ok(exit::GOOD)
+}
+
+/// What git has to be told.
+fn of_git(world: &World<'_>) -> Result<Vec<Change>, Failure> {
+    let program = world.program.to_str().ok_or_else(|| {
+        Failure::new("the path of this program is not UTF-8", "install countersign under a plain path")
+    })?;
+    let settings = [
+        ("gpg.format", "x509"),
+        ("gpg.x509.program", program),
+        ("commit.gpgSign", "true"),
+        ("tag.gpgSign", "true"),
+    ];
+    Ok(settings.iter().map(|(key, value)| Change::new(key, value)).collect())
+}
+
+/// What was typed: it decides about trust.
+fn of_arguments(world: &World<'_>, arguments: &InitArguments) -> Result<Vec<Change>, Failure> {
+    let mut changes = Vec::new();
+    if let Some(instance) = &arguments.instance {
+        changes.push(Change::trusted("countersign.instance", instance));
+        for (name, file) in
+            [("trustedRoot", &arguments.trusted_root), ("signingConfig", &arguments.signing_config)]
+        {
+            if let Some(file) = file {
+                let file = absolute(&world.directory, file)?;
+                changes.push(Change::trusted(format!("countersign.{instance}.{name}"), file));
+            }
+        }
+    }
+    if let Some(policy) = &arguments.policy {
+        changes.push(Change::trusted("countersign.policy", absolute(&world.directory, policy)?));
+    }
+    Ok(changes)
+}
+
+/// What the repository at hand sets otherwise, and goes before what was just set for all of them.
+fn overridden(world: &World<'_>, scope: Scope, configuration: &Configuration) -> Vec<String> {
+    let mut notes = Vec::new();
+    if scope == Scope::Local {
+        return notes;
+    }
+    let program = world.program.to_string_lossy();
+    for (key, wanted) in [("gpg.format", "x509"), ("gpg.x509.program", &*program)] {
+        let own = configuration.get_all(key, Scopes::Any);
+        let own = own.last().filter(|(scope, value)| !scope.is_protected() && *value != wanted);
+        if let Some((_, value)) = own {
+            notes.push(format!("warning: in this repository '{key}' is '{value}', which goes before"));
+            notes.push("hint: run 'countersign init --local' here".to_owned());
+        }
+    }
+    notes
+}
+
+fn absolute(directory: &Path, file: &Path) -> Result<String, Failure> {
+    let path: PathBuf = directory.join(file);
+    if !path.is_file() {
+        return Err(Failure::new(format!("there is no file '{}'", path.display()), "check the path"));
+    }
+    path.canonicalize().ok().and_then(|path| path.to_str().map(str::to_owned)).ok_or_else(|| {
+        Failure::new(format!("the path '{}' is not UTF-8", path.display()), "move the file to a plain path")
+    })
+}
