@@ -140,3 +140,22 @@ fn many_fetches_at_once_agree() {
     assert_eq!(ours.id("origin/main"), next);
     world.countersign(&["remote", "status"]).stdout("file://[DIR]/served: 1 refs accepted\n").check();
 }
+
+#[test]
+fn the_doctor_looks_at_remotes_behind_the_helper() {
+    let world = stage(RULES);
+    let ours = clone(&world, "ours");
+    let doctor = || ours.countersign(&["doctor", "--offline"]).any_status().any_stderr();
+    doctor()
+        .stdout_holds(&[
+            "well     remote: what '[DIR]/served.git' serves is judged\n",
+            "protocol.verified.allow",
+        ])
+        .check();
+    unsigned(&author(&world), "unsigned");
+    upload(&author(&world), &["main"]);
+    fetch(&ours, &[]).status(128).any_stderr().check();
+    doctor().stdout_holds(&["warning  remote: 1 refs of '[DIR]/served.git' are held"]).check();
+    let without = doctor().env("PATH", "/usr/bin:/bin");
+    without.stdout_holds(&["broken   remote: git finds no program 'git-remote-verified'\n"]).check();
+}

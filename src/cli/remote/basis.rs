@@ -30,12 +30,12 @@ pub(super) enum Named {
 }
 
 /// What `address` is judged by.
-pub(super) fn origin<'w>(
-    world: &'w World<'w>,
-    configuration: &'w Configuration,
+pub(super) fn origin<'r>(
+    world: &'r World<'_>,
+    configuration: &'r Configuration,
     address: &Address,
     memory: &Memory,
-) -> Result<Origin<'w>, Failure> {
+) -> Result<Origin<'r>, Failure> {
     let file = match named(world, configuration, address)? {
         Some(Named::Pin(scope, pin)) => return Ok(in_ref(world, configuration, scope, pin)),
         Some(Named::File(file)) => file,
@@ -64,7 +64,7 @@ pub(super) fn origin<'w>(
 }
 
 /// What the remote keeps in the ref of `pin`.
-fn in_ref<'w>(world: &'w World<'w>, configuration: &'w Configuration, scope: Scope, pin: Pin) -> Origin<'w> {
+fn in_ref<'r>(world: &'r World<'_>, configuration: &'r Configuration, scope: Scope, pin: Pin) -> Origin<'r> {
     let reference = pin.reference.as_str().into();
     let read = move |reader: &ObjectReader, tip: ObjectId| {
         let (followed, source) = followed_to(world, configuration, reader, (scope, &pin), tip)?;

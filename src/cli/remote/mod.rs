@@ -72,7 +72,7 @@ pub fn run_helper(world: &mut World<'_>) -> u8 {
     }
 }
 
-fn context<'w>(world: &'w World<'w>, configuration: &'w Configuration) -> Result<Context<'w>, Failure> {
+fn context<'r>(world: &'r World<'_>, configuration: &'r Configuration) -> Result<Context<'r>, Failure> {
     let [_, url] = world.arguments.as_slice() else {
         return Err(Failure::new(
             "this program is for git, which calls it with a remote and an address",
@@ -153,6 +153,57 @@ fn is_partial(configuration: &Configuration) -> bool {
             .subsections("remote", Scopes::Any)
             .iter()
             .any(|remote| configuration.get(&format!("remote.{remote}.promisor"), Scopes::Any).is_some())
+}
+
+/// What is to be said of the remotes at hand that go through the helper.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// git finds the helper.
+    pub(super) is_installed: bool,
+    /// git would take it in submodules.
+    pub(super) in_submodules: bool,
+    /// The remotes.
+    pub(super) remotes: Vec<LookedAt>,
+}
+
+/// What is to be said of one remote.
+#[derive(Debug)]
+pub(super) struct LookedAt {
+    /// Its address without `verified::`.
+    pub(super) address: String,
+    /// Whether a policy judges it, or why nothing can be taken from it.
+    pub(super) is_judged: Result<bool, Failure>,
+    /// How many refs are held.
+    pub(super) held: usize,
+}
+
+/// Look at the remotes of `configuration`; nothing where none goes through the helper. No remote is asked.
+pub(super) fn look(world: &World<'_>, configuration: &Configuration) -> Option<Looked> {
+    let urls = configuration.subsections("remote", Scopes::Any).into_iter().flat_map(|remote| {
+        let values = configuration.get_all(&format!("remote.{remote}.url"), Scopes::Any);
+        values.into_iter().map(|(_, url)| protect::whole(configuration, &url.to_string()))
+    });
+    let look_at = |url: &str| {
+        let mut held = 0;
+        let mut judge = || {
+            let address = address(url)?;
+            let memory = store()?.load(address.key()).map_err(unusable)?;
+            held = memory.held.len();
+            let origin = basis::origin(world, configuration, &address, &memory)?;
+            Ok(!matches!(origin, Origin::Nobody))
+        };
+        let is_judged = judge();
+        LookedAt { address: url.to_owned(), is_judged, held }
+    };
+    let remotes: Vec<LookedAt> = urls.filter_map(|url| url.strip_prefix(PREFIX).map(look_at)).collect();
+    if remotes.is_empty() {
+        return None;
+    }
+    let path = world.environment.get("PATH").unwrap_or_default();
+    let program = format!("git-remote-verified{}", std::env::consts::EXE_SUFFIX);
+    let is_installed = std::env::split_paths(path).any(|folder| folder.join(&program).is_file());
+    let in_submodules = configuration.text("protocol.verified.allow", Scopes::Any) == Some("always");
+    Some(Looked { is_installed, in_submodules, remotes })
 }
 
 /// Read an address, with or without `verified::`.
