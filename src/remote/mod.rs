@@ -10,12 +10,15 @@
 
 mod address;
 mod advertisement;
+mod fetch;
 mod judge;
+mod listing;
 mod memory;
 mod protocol;
 mod push;
 mod quarantine;
 mod session;
+mod taking;
 mod transport;
 
 pub use address::{Address, AddressError, AddressPattern, PREFIX};
