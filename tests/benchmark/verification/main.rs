@@ -1,5 +1,6 @@
 //! Verification throughput on commits of each kind (real ones, but for S/MIME), as a ratio to the bare cryptography of that kind,
-//! and to `git log --format=%G?` with gpg and with ssh-keygen in the same run.
+//! and to `git log --format=%G?` in the same run: with gpg and ssh-keygen over commits of their kinds, and with
+//! countersign over the keyless ones.
 //!
 //! What bare means is said in `bare.rs`. Run with `cargo bench --bench verification`. The corpus lies beside
 //! the project.
@@ -50,6 +51,7 @@ fn main() {
     let git = [
         ("gpg", git::with_gpg(&corpus, &openpgp), openpgp.len()),
         ("ssh-keygen", git::with_ssh_keygen(&corpus, &ssh), ssh.len()),
+        ("countersign", Some(git::with_countersign(&corpus, &keyless)), keyless.len()),
     ];
     let git: Vec<(&str, f64)> = git
         .into_iter()

@@ -70,6 +70,10 @@ pub fn make() -> Option<Made> {
         let id = String::from_utf8(run(folder, "git", &store, object.as_bytes())).unwrap();
         ids.push(ObjectId::from_hex(id.trim().as_bytes()).unwrap());
     }
+    // In one pack, as the corpus is.
+    let list: String = ids.iter().map(|id| format!("{id}\n")).collect();
+    run(folder, "git", &["-C", "repository.git", "pack-objects", "-q", "objects/pack/pack"], list.as_bytes());
+    run(folder, "git", &["-C", "repository.git", "prune-packed", "-q"], b"");
     let objects = Objects::open(HashKind::Sha1, &[folder.join("repository.git/objects")]).unwrap();
     let root = fs::read(folder.join("root.pem")).unwrap();
     Some(Made { objects, ids, root, directory })
