@@ -27,6 +27,7 @@
 //! | [`sign`] | payload in, signature out; what evidence to gather | which object is signed |
 //! | [`agent`] | keeps a short-lived key; builds and signs the signed attributes of objects that it has parsed, never a bare digest; the key never leaves it | the network of others |
 //! | [`hook`] | pre-receive and its installation | credentials |
+//! | [`remote`] | git's remote helper: what a remote serves, judged before any ref moves | credentials |
 //! | [`gpg`] | the command-line dialect and status lines that git and its friends speak | everything else |
 //! | [`cli`] | arguments, words for people, JSON, exit codes | |
 //! | [`sandbox`] | an embedded Sigstore on loopback, for trials and tests | production, and any other room |
@@ -44,6 +45,7 @@ pub mod identity;
 pub mod manual;
 pub mod object;
 pub mod policy;
+pub mod remote;
 pub mod repository;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

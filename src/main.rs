@@ -11,6 +11,10 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use countersign::cli::{self, Environment, Terminals, World};
 
+fn main() -> ExitCode {
+    start(cli::run)
+}
+
 /// The clock, in seconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
 fn clock() -> i64 {
@@ -18,8 +22,9 @@ fn clock() -> i64 {
     i64::try_from(since_epoch).unwrap_or(i64::MAX)
 }
 
+/// Run one of the programs that this one is, in the world as it is.
 #[expect(clippy::disallowed_methods, reason = "the one place where the world is read")]
-fn main() -> ExitCode {
+pub fn start(run: fn(&mut World<'_>) -> u8) -> ExitCode {
     let mut world = World {
         arguments: env::args_os().skip(1).collect(),
         environment: Environment::new(env::vars_os()),
@@ -38,5 +43,5 @@ fn main() -> ExitCode {
         stdout: &mut io::stdout().lock(),
         stderr: &mut io::stderr().lock(),
     };
-    cli::exit_code(cli::run(&mut world))
+    cli::exit_code(run(&mut world))
 }

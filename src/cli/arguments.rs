@@ -33,6 +33,9 @@ pub(super) enum Command {
     Agent(super::agent::AgentArguments),
     Hook(crate::hook::HookArguments),
     Policy(super::policy::PolicyArguments),
+    Remote(super::remote::RemoteArguments),
+    Fetch(super::remote::FetchArguments),
+    Protect(super::remote::ProtectArguments),
     Trust(super::trust::TrustArguments),
     Proof(super::proof::ProofArguments),
     /// Print a completion script

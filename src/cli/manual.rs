@@ -15,7 +15,7 @@ use super::{Arguments, Outcome, World, exit};
 use crate::words::Failure;
 
 /// What clap does not know, by the name of the page.
-const SECTIONS: [(&str, &str); 35] = [
+const SECTIONS: [(&str, &str); 42] = [
     ("countersign", include_str!("manual/countersign.roff")),
     ("countersign-agent", include_str!("manual/countersign-agent.roff")),
     ("countersign-agent-lock", include_str!("manual/countersign-agent-lock.roff")),
@@ -24,6 +24,7 @@ const SECTIONS: [(&str, &str); 35] = [
     ("countersign-agent-stop", include_str!("manual/countersign-agent-stop.roff")),
     ("countersign-completions", include_str!("manual/countersign-completions.roff")),
     ("countersign-doctor", include_str!("manual/countersign-doctor.roff")),
+    ("countersign-fetch", include_str!("manual/countersign-fetch.roff")),
     ("countersign-hook", include_str!("manual/countersign-hook.roff")),
     ("countersign-hook-install", include_str!("manual/countersign-hook-install.roff")),
     ("countersign-hook-pre-receive", include_str!("manual/countersign-hook-pre-receive.roff")),
@@ -36,6 +37,12 @@ const SECTIONS: [(&str, &str); 35] = [
     ("countersign-policy", include_str!("manual/countersign-policy.roff")),
     ("countersign-policy-check", include_str!("manual/countersign-policy-check.roff")),
     ("countersign-policy-init", include_str!("manual/countersign-policy-init.roff")),
+    ("countersign-protect", include_str!("manual/countersign-protect.roff")),
+    ("countersign-remote", include_str!("manual/countersign-remote.roff")),
+    ("countersign-remote-allow-unverified", include_str!("manual/countersign-remote-allow-unverified.roff")),
+    ("countersign-remote-forget", include_str!("manual/countersign-remote-forget.roff")),
+    ("countersign-remote-trust", include_str!("manual/countersign-remote-trust.roff")),
+    ("countersign-remote-status", include_str!("manual/countersign-remote-status.roff")),
     ("countersign-proof", include_str!("manual/countersign-proof.roff")),
     ("countersign-proof-fetch", include_str!("manual/countersign-proof-fetch.roff")),
     ("countersign-proof-merge", include_str!("manual/countersign-proof-merge.roff")),
@@ -53,6 +60,9 @@ const SECTIONS: [(&str, &str); 35] = [
     ("countersign-verify", include_str!("manual/countersign-verify.roff")),
 ];
 
+/// The page of the program that git starts by its own name, whole.
+const HELPER: &str = include_str!("manual/git-remote-verified.roff");
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How a page is told what an apostrophe is.
@@ -62,7 +72,10 @@ const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 pub(super) fn write(_world: &mut World<'_>, directory: &Path) -> Outcome {
     let mut command = without_help(Arguments::command());
     command.build();
-    write_page(&command, directory).map_err(|(path, error)| {
+    let helper = directory.join("git-remote-verified.1");
+    let page = [PREAMBLE, &title("git-remote-verified"), HELPER].concat();
+    let written = fs::write(&helper, page).map_err(|error| (helper, error));
+    written.and_then(|()| write_page(&command, directory)).map_err(|(path, error)| {
         Failure::new(
             format!("the manual page '{}' cannot be written: {error}", path.display()),
             "name a directory that you can write to",
@@ -108,10 +121,12 @@ fn page(command: &Command, name: &str) -> io::Result<String> {
     if name != "countersign" {
         page.extend(b".SH SEE ALSO\n\\fBcountersign\\fR(1), \\fBcountersign\\-policy\\fR(5)\n");
     }
-    let title =
-        format!(".TH {} 1 \"\" \"countersign {VERSION}\" \"countersign manual\"\n", name.to_uppercase());
     // Each section that clap_mangen renders brings the preamble; one is enough.
     let body = String::from_utf8_lossy(&page).replace(PREAMBLE, "");
-    let page = [PREAMBLE, &title, &body].concat();
+    let page = [PREAMBLE, &title(name), &body].concat();
     Ok(page)
+}
+
+fn title(name: &str) -> String {
+    format!(".TH {} 1 \"\" \"countersign {VERSION}\" \"countersign manual\"\n", name.to_uppercase())
 }

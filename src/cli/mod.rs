@@ -19,6 +19,7 @@ mod login;
 mod manual;
 mod policy;
 mod proof;
+mod remote;
 mod report;
 mod settings;
 mod signing;
@@ -33,6 +34,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 pub use arguments::Arguments;
+pub use remote::run_helper;
 pub use world::{Environment, Terminals, World};
 
 use crate::{gpg, hook, words::Failure};
@@ -84,6 +86,9 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Agent(arguments) => agent::run(world, &arguments),
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
         Command::Policy(arguments) => policy::run(world, &arguments),
+        Command::Remote(arguments) => remote::run(world, &arguments),
+        Command::Fetch(arguments) => remote::fetch(world, &arguments),
+        Command::Protect(arguments) => remote::protect(world, &arguments),
         Command::Trust(arguments) => trust::run(world, &arguments),
         Command::Proof(arguments) => proof::run(world, &arguments),
         Command::Completions { shell } => {

@@ -335,7 +335,8 @@ pub(super) fn policy_trust(
     by_policy(world, configuration, snapshot, source)
 }
 
-fn by_policy(
+/// What verification goes by, as the policy of `snapshot` says.
+pub(super) fn by_policy(
     world: &World<'_>,
     configuration: &Configuration,
     snapshot: Snapshot,

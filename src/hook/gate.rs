@@ -11,7 +11,7 @@ use std::{
     io::Write,
 };
 
-use gix::bstr::ByteSlice;
+use gix::bstr::{BStr, ByteSlice};
 
 use super::{
     AcceptedTips, Update,
@@ -22,41 +22,79 @@ use crate::{
     object::ObjectId,
     policy::{Cause, Covered, Event, Governing, Policy, Receipt, Refusal, Rule, Signers, Subject},
     repository::{
-        Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, References, Shallow,
-        new_commits,
+        Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError,
+        ReferenceValue, References, Shallow, new_commits,
     },
     verify::Verifier,
 };
 
-/// Everything that the gate looks at, read before it begins.
-pub(super) struct Gate<'a> {
-    pub(super) policy: &'a Policy,
-    pub(super) verifier: &'a Verifier,
-    pub(super) objects: &'a Objects,
+/// What stands before the updates, as whoever judges them knows it.
+pub trait Standing {
+    /// The value of the ref with this full name, and the names that symbolic refs behind it stand for.
+    ///
+    /// # Errors
+    /// The name is invalid, or what is there cannot be read.
+    fn value(&self, name: &BStr) -> Result<ReferenceValue, ReferenceError>;
+
+    /// Whether `commit` was accepted as a ref's value under the rule with this digest.
+    fn is_accepted(&self, digest: &[u8; 32], commit: ObjectId) -> bool;
+
+    /// Whether somebody creates a ref of this name that has no value yet: whoever looks at a repository
+    /// for the first time meets refs that are merely there.
+    fn is_created(&self, _name: &[u8]) -> bool {
+        true
+    }
+}
+
+/// What stands in the server's own repository.
+pub(super) struct Server<'a> {
     pub(super) references: &'a References,
-    pub(super) shallow: &'a Shallow,
     pub(super) accepted: &'a AcceptedTips,
+}
+
+impl Standing for Server<'_> {
+    fn value(&self, name: &BStr) -> Result<ReferenceValue, ReferenceError> {
+        self.references.read(name)
+    }
+
+    fn is_accepted(&self, digest: &[u8; 32], commit: ObjectId) -> bool {
+        self.accepted.contains(digest, commit)
+    }
+}
+
+/// Everything that the gate looks at, read before it begins.
+pub struct Gate<'a> {
+    /// What is asked for.
+    pub policy: &'a Policy,
+    /// Says who vouches for an object.
+    pub verifier: &'a Verifier,
+    /// Where objects are read from, those that are judged among them.
+    pub objects: &'a Objects,
+    /// What stands.
+    pub standing: &'a dyn Standing,
+    /// Where history is cut off.
+    pub shallow: &'a Shallow,
     /// Entries of the log that are kept here, or brought by the push.
-    pub(super) proofs: &'a Proofs,
+    pub proofs: &'a Proofs,
     /// The time of receipt, in seconds since 1970.
-    pub(super) now: i64,
+    pub now: i64,
     /// [`MAXIMUM_LISTED`], or less in a test.
-    pub(super) maximum_listed: usize,
+    pub maximum_listed: usize,
 }
 
 /// The most commits that are listed for the refs that a push updates, each ref by itself: many refs that
 /// all take in one long history would have it walked and kept once for each.
-pub(super) const MAXIMUM_LISTED: usize = 8_000_000;
+pub const MAXIMUM_LISTED: usize = 8_000_000;
 
 /// What the gate has found.
 #[derive(Debug, Default)]
-pub(super) struct Finding {
+pub struct Finding {
     /// Why the push is refused; empty if it is not.
-    pub(super) refusals: Vec<Refusal>,
+    pub refusals: Vec<Refusal>,
     /// What rules in warning mode would have refused.
-    pub(super) warnings: Vec<Refusal>,
+    pub warnings: Vec<Refusal>,
     /// Which tips may be written down as accepted, once the whole push is.
-    pub(super) tips: Vec<([u8; 32], ObjectId)>,
+    pub tips: Vec<([u8; 32], ObjectId)>,
     /// How many refs are refused because their history cannot be walked.
     broken: usize,
 }
@@ -74,7 +112,7 @@ struct Task<'a> {
 
 impl<'a> Gate<'a> {
     /// Judge a whole push, telling `progress` when it takes long.
-    pub(super) fn judge(&self, updates: &[Update], progress: &mut dyn Write) -> Finding {
+    pub fn judge(&self, updates: &[Update], progress: &mut dyn Write) -> Finding {
         let reader = self.objects.reader();
         let mut finding = Finding::default();
         let mut bases = HashMap::new();
@@ -140,7 +178,7 @@ impl<'a> Gate<'a> {
         if !name.starts_with(b"refs/") {
             return Err(Cause::Unexpected("a ref's name has to begin with 'refs/'".to_owned()));
         }
-        let value = self.references.read(name).map_err(|error| Cause::Unexpected(error.to_string()))?;
+        let value = self.standing.value(name).map_err(|error| Cause::Unexpected(error.to_string()))?;
         if value.id != update.claimed {
             return Err(Cause::Stale { server: value.id, claimed: update.claimed });
         }
@@ -151,14 +189,14 @@ impl<'a> Gate<'a> {
     fn bases(&self, reader: &ObjectReader, rule: &Rule) -> Vec<ObjectId> {
         let Some(digest) = self.digest(rule) else { return Vec::new() };
         let tip = |base: &String| {
-            let value = self.references.read(base.as_str().into()).ok()?;
+            let value = self.standing.value(base.as_str().into()).ok()?;
             let same = value.names.iter().all(|name| {
                 self.policy
                     .rule_for(name)
                     .is_some_and(|other| other.is_enforced() && self.digest(other) == Some(digest))
             });
             let commit = plan::commit_behind(reader, value.id?)?;
-            (same && self.accepted.contains(&digest, commit)).then_some(commit)
+            (same && self.standing.is_accepted(&digest, commit)).then_some(commit)
         };
         rule.bases.iter().filter_map(tip).collect()
     }
@@ -190,11 +228,11 @@ impl<'a> Gate<'a> {
             return None;
         };
         match update.claimed {
-            None => event(Subject::Reference, Event::Create),
+            None if self.standing.is_created(name) => event(Subject::Reference, Event::Create),
             Some(current) if current != wanted && plan::is_tag(name) => {
                 event(Subject::Reference, Event::ReplaceTag);
             }
-            Some(_) => {}
+            Some(_) | None => {}
         }
         let target = match plan::target(reader, name, wanted) {
             Ok(target) => target,
@@ -473,9 +511,11 @@ mod tests {
                 policy: &policy,
                 verifier: &Verifier::new(Vec::new()),
                 objects: &repository.objects().unwrap(),
-                references: &repository.references(),
+                standing: &Server {
+                    references: &repository.references(),
+                    accepted: &AcceptedTips::new(state.path()),
+                },
                 shallow: &repository.shallow(None).unwrap(),
-                accepted: &AcceptedTips::new(state.path()),
                 proofs: &Proofs::default(),
                 now: 0,
                 maximum_listed,

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     AcceptedTips, PushEnvironment,
-    gate::{Finding, Gate, MAXIMUM_LISTED},
+    gate::{Finding, Gate, MAXIMUM_LISTED, Server},
     parse_updates, proofs,
 };
 use crate::{
@@ -146,9 +146,8 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         policy: &trust.policy,
         verifier: &Verifier::new(instances).with_openpgp(trust.openpgp).with_smime(trust.smime),
         objects: &objects,
-        references: &references,
+        standing: &Server { references: &references, accepted: &AcceptedTips::new(&context.state) },
         shallow: &shallow,
-        accepted: &AcceptedTips::new(&context.state),
         proofs: &proofs,
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
@@ -157,7 +156,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
 }
 
 /// What is wrong with an anchor that no commit of `repository` can be, if one is.
-pub(super) fn foreign_anchor(policy: &Policy, repository: &Repository) -> Option<String> {
+pub fn foreign_anchor(policy: &Policy, repository: &Repository) -> Option<String> {
     let foreign = |anchor: &ObjectId| anchor.kind() != repository.hash();
     let rule = policy.rules().iter().find(|rule| rule.anchor.as_ref().is_some_and(foreign))?;
     Some(format!("the anchor of rule '{}' is of another hash than the repository's", rule.name))

@@ -20,8 +20,9 @@ use crate::{
 /// How many faults of one update are told.
 const MAXIMUM_TOLD: usize = 16;
 
-/// What the repository keeps, and what the push would have it keep.
-pub(super) fn kept(objects: &Objects, references: &References, updates: &[Update]) -> Proofs {
+/// The answers of logs that a repository keeps, and those that `updates` would have it keep.
+#[must_use]
+pub fn kept(objects: &Objects, references: &References, updates: &[Update]) -> Proofs {
     let own = references.read(PROOFS.into()).ok().and_then(|value| value.id);
     let pushed = updates.iter().filter(|update| update.reference == PROOFS.as_bytes());
     let tips: Vec<ObjectId> = own.into_iter().chain(pushed.filter_map(|update| update.wanted)).collect();
@@ -46,9 +47,9 @@ pub(super) fn faults(gate: &Gate<'_>, reader: &ObjectReader, update: &Update) ->
         }
     }
     if faults.is_empty() {
-        let judge =
-            |reader: &mut ObjectReader, name: &ProofName| check(reader, gate.verifier, gate.now, *name).err();
-        faults = added.par_iter().map_init(|| gate.objects.reader(), judge).flatten().collect();
+        let &Gate { verifier, objects, now, .. } = gate;
+        let judge = |reader: &mut ObjectReader, name: &ProofName| check(reader, verifier, now, *name).err();
+        faults = added.par_iter().map_init(|| objects.reader(), judge).flatten().collect();
     }
     faults.truncate(MAXIMUM_TOLD);
     faults.into_iter().map(Cause::Proof).collect()

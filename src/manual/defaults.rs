@@ -37,3 +37,8 @@
 //!   nobody could verify is worse than an error now.
 //! * **The sandbox is part of the default build**, because trying comes before trusting; packages for
 //!   servers leave it out (`--no-default-features`).
+//! * **A refused ref is held, and the others move.** A fetch that fails for good because of one branch would
+//!   soon be made without verification. The first refusal fails, each later fetch says which refs are held,
+//!   and `countersign.held` can make it fail every time.
+//! * **What was accepted from a remote once stays accepted**, as in a repository with a hook: a policy that
+//!   names somebody no longer does not undo what they signed while it did.

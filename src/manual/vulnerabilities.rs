@@ -112,3 +112,34 @@
 //! * Replace refs, grafts, and refs of tools change what other objects mean.
 //!   Tests: `replace_refs_and_notes_are_refused_whatever_else_is_accepted`,
 //!   `grafts_and_replace_refs_of_the_server_hide_nothing`, `reserved_namespaces_need_to_be_named`.
+//!
+//! # The remote helper
+//!
+//! * gittuf's helper verified nothing when it fetched: the check was commented out. Here nothing is carried
+//!   out of the quarantine before it is judged, and what git could take without asking is judged before it
+//!   is listed.
+//!   Tests: `an_unsigned_commit_is_refused_once_and_held_from_then_on`,
+//!   `an_unsigned_commit_under_a_signed_merge_is_refused`,
+//!   `going_back_is_refused_although_git_would_ask_for_no_object`,
+//!   `objects_that_are_here_already_vouch_for_nothing`.
+//! * **gittuf #505, #634, #657**: the helper hung on remotes that knew nothing of it, and on answers that
+//!   came in other pieces than expected. Here git's own transports speak with the remote, and nobody is
+//!   waited for without end.
+//!   Tests: `a_server_that_stalls_dies_or_answers_nonsense_ends_in_an_error`,
+//!   `a_server_that_ends_or_talks_on_during_a_fetch_leaves_nothing`,
+//!   `a_child_that_stalls_talks_without_end_or_fails_is_an_error`.
+//! * A server serves what it likes to whom it likes: an old value, another history, a moved tag, no tag at
+//!   all. Here what was accepted once is remembered outside of the clone, for every clone of the address.
+//!   Tests: `another_history_is_refused_and_a_permitted_rewind_is_not`,
+//!   `a_moved_a_renamed_and_a_lightweight_tag_are_refused`,
+//!   `a_ref_that_may_not_be_deleted_stays_when_git_prunes`,
+//!   `a_policy_that_goes_back_goes_away_or_is_another_one_ends_everything`.
+//! * **CVE-2017-1000117** of git and its kin: an address whose host begins with a dash is an option to ssh;
+//!   and a helper in a helper's address is a way around `protocol.ext.allow`.
+//!   Tests: `hostile_addresses_start_nothing`, `the_inner_transport_is_held_to_gits_own_rules`,
+//!   `submodules_go_by_the_same_rules`.
+//! * `url.*.insteadOf` applied to the inner address led back to the helper, or elsewhere.
+//!   Tests: `instead_of_leads_to_the_helper_once`, `the_address_is_replaced_once_and_by_nothing_else`,
+//!   `no_setting_of_the_repository_leads_a_push_elsewhere`.
+//! * What one pushes onto something that nobody judged would have vouched for it.
+//!   Test: `what_is_pushed_onto_something_that_was_never_accepted_vouches_for_nothing`.

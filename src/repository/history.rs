@@ -20,7 +20,10 @@ const SLOP: usize = 64;
 
 /// The commits at which a repository's history is cut off (gitformat-shallow).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shallow(HashSet<ObjectId>);
+pub struct Shallow {
+    commits: HashSet<ObjectId>,
+    is_end: bool,
+}
 
 /// What a walk has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,17 +90,30 @@ impl Shallow {
                 _ => Err(HistoryError::ShallowList("it holds something that is no object id".to_owned())),
             })
             .collect::<Result<_, _>>()
-            .map(Self)
+            .map(|commits| Self { commits, is_end: false })
     }
 
     /// Whether history is cut off at `id`.
     pub(super) fn contains(&self, id: ObjectId) -> bool {
-        self.0.contains(&id)
+        self.commits.contains(&id)
     }
 
     /// Add what another list names.
     pub(super) fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
+        self.commits.extend(other.commits);
+    }
+
+    /// The same for somebody who answers only for what is here: a history ends where it is cut off, and
+    /// that is no error.
+    #[must_use]
+    pub fn as_end(self) -> Self {
+        Self { is_end: true, ..self }
+    }
+
+    /// Whether nothing is cut off.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.commits.is_empty()
     }
 }
 
@@ -116,7 +132,8 @@ pub fn new_commits(
     shallow: &Shallow,
 ) -> Result<History, HistoryError> {
     let mut survey = survey(objects, tips, hidden, anchor, shallow);
-    if let Some(id) = survey.history.commits.iter().find(|id| survey.cut_off.contains(*id)) {
+    let mut cut_off = survey.history.commits.iter().filter(|id| survey.cut_off.contains(*id));
+    if let Some(id) = cut_off.next().filter(|_| !shallow.is_end) {
         return Err(HistoryError::Shallow(*id));
     }
     match survey.failures.drain(..).next() {

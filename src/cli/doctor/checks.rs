@@ -7,6 +7,7 @@ use crate::{
     cli::{
         consent,
         gitsign::{Fate, Found},
+        remote::Looked,
         unheard::Unheard,
     },
     repository::{Configuration, Scopes},
@@ -309,6 +310,40 @@ pub(super) fn consent(facts: &Facts) -> Vec<Finding> {
         Finding::new("consent", State::Note, said)
             .hint(format!("where nobody can be asked, run '{}' before", consent::command(address))),
     ]
+}
+
+/// Remotes whose addresses begin with `verified::`.
+pub(super) fn remotes(looked: Option<&Looked>) -> Vec<Finding> {
+    let Some(Looked { is_installed, in_submodules, remotes }) = looked else { return Vec::new() };
+    let mut findings = Vec::new();
+    if !is_installed {
+        let said = "git finds no program 'git-remote-verified'";
+        let hint = "install it beside countersign, and have its folder in PATH";
+        findings.push(Finding::new("remote", State::Broken, said).hint(hint));
+    }
+    for remote in remotes {
+        let address = &remote.address;
+        findings.push(match &remote.is_judged {
+            Err(failure) => Finding::failure("remote", failure),
+            Ok(false) => {
+                let said = format!("nothing that '{address}' serves is verified");
+                Finding::new("remote", State::Warning, said)
+                    .hint("run 'countersign remote trust' or set a policy for it")
+            }
+            Ok(true) if remote.held > 0 => {
+                let said = format!("{} refs of '{address}' are held at what was accepted last", remote.held);
+                Finding::new("remote", State::Warning, said).hint("'countersign remote status' says why")
+            }
+            Ok(true) => Finding::new("remote", State::Well, format!("what '{address}' serves is judged")),
+        });
+    }
+    if !in_submodules {
+        let said = "git takes no address with 'verified::' from submodules";
+        let hint = "if you want it to, run 'git config --global protocol.verified.allow always'; \
+                    what stands behind 'verified::' is still held to git's rules";
+        findings.push(Finding::new("remote", State::Note, said).hint(hint));
+    }
+    findings
 }
 
 pub(super) fn agent(kept: &Result<Option<usize>, Failure>) -> Vec<Finding> {

@@ -6,7 +6,7 @@ use crate::{
     cli::{
         World, agent,
         gitsign::{self, Found},
-        settings,
+        remote, settings,
         signing::{self, Settings},
         trust::roots,
         unheard::{self, Unheard},
@@ -52,6 +52,8 @@ pub(super) struct Facts {
     pub(super) identity: Result<Origin, Failure>,
     /// How many logins the agent keeps, if one runs.
     pub(super) agent: Result<Option<usize>, Failure>,
+    /// The remotes that go through the helper, where there are any.
+    pub(super) remotes: Option<remote::Looked>,
     /// What a job that has no identity is missing.
     pub(super) missing: Option<&'static str>,
     /// The address that git would write as the committer's.
@@ -124,6 +126,7 @@ pub(super) fn gather(world: &World<'_>, offline: bool) -> Facts {
         plan,
         identity,
         agent: agent::kept(world),
+        remotes: remote::look(world, known),
         missing: identity::missing(&environment.variables),
         committer,
         probes: (!offline).then(|| probe(servers, world.now)),

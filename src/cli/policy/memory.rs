@@ -55,12 +55,15 @@ impl Memory {
         })
     }
 
-    /// Note that the policy of `pin` was seen at `commit`, and used for the repository in `folder`, as well as
-    /// that can be done.
-    pub(super) fn note(&self, pin: &Pin, commit: ObjectId, folder: &Path) {
+    /// Note that the policy of `pin` was seen at `commit`, as well as that can be done.
+    pub(super) fn note(&self, pin: &Pin, commit: ObjectId) {
         if !matches!(self.recall(pin), Ok(Some(seen)) if seen == commit) {
             let _ = write(self.path(pin), &commit.to_string());
         }
+    }
+
+    /// Note that the repository in `folder` was judged by the policy of `pin`, as well as that can be done.
+    pub(super) fn note_repository(&self, folder: &Path, pin: &Pin) {
         if !matches!(self.recall_repository(folder), Ok(Some(seen)) if seen == pin.repository) {
             let _ = write(self.path_of(folder), &pin.repository);
         }

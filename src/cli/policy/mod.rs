@@ -10,6 +10,8 @@ mod show;
 pub(super) mod source;
 
 pub use arguments::PolicyArguments;
+pub(super) use pin::asked;
+pub(super) use show::describe;
 
 use super::{Outcome, World, exit, settings};
 use arguments::PolicyCommand;

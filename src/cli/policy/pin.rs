@@ -77,7 +77,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PinArguments) -> Outcome {
     }
     let memory = Memory::open();
     memory.forget(&pin)?;
-    memory.note(&pin, followed.commit(), repository.common_dir());
+    memory.note(&pin, followed.commit());
+    memory.note_repository(repository.common_dir(), &pin);
     if arguments.json {
         world.say(&format!("{}\n", as_json(&pin, Scope::Global, Some(&followed))));
     } else {
@@ -120,10 +121,16 @@ fn commit(repository: &Repository, revision: &str) -> Result<ObjectId, Failure> 
 
 /// Whether somebody at the terminal says yes.
 fn confirmed(world: &mut World<'_>) -> bool {
+    let question = "believe this policy, and whoever it lets change it, from now on? type 'yes': ";
+    asked(world, question).is_some_and(|answer| answer == b"yes")
+}
+
+/// What somebody at the terminal answers; `None` where there is none.
+pub(in crate::cli) fn asked(world: &mut World<'_>, question: &str) -> Option<Vec<u8>> {
     if !(world.terminals.stdin && world.terminals.stderr) {
-        return false;
+        return None;
     }
-    world.complain("believe this policy, and whoever it lets change it, from now on? type 'yes': ");
+    world.complain(question);
     let mut answer = Vec::new();
     let mut byte = [0];
     while answer.len() < MAXIMUM_ANSWER_BYTES
@@ -132,7 +139,7 @@ fn confirmed(world: &mut World<'_>) -> bool {
     {
         answer.push(byte[0]);
     }
-    answer.trim_ascii() == b"yes"
+    Some(answer.trim_ascii().to_vec())
 }
 
 fn of_repository(configuration: &Configuration, id: &str) -> Result<Vec<(Scope, Pin)>, Failure> {

@@ -129,7 +129,7 @@ fn rules(policy: &Policy) -> String {
 }
 
 /// What a policy that follows from `pin` is, a line each, escaped.
-pub(super) fn describe(followed: &Followed, pin: &Pin) -> String {
+pub(in crate::cli) fn describe(followed: &Followed, pin: &Pin) -> String {
     let signers = match followed.signers() {
         [] => "nobody".to_owned(),
         names => names.join(", "),

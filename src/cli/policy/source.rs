@@ -9,9 +9,11 @@ use crate::{
     cli::{World, settings, trust::roots},
     object::ObjectId,
     policy::Limits,
-    repository::{Configuration, OpenError, Repository, Scope, Scopes},
+    repository::{Configuration, ObjectReader, OpenError, Repository, Scope, Scopes},
     sigstore::trusted_root::Instance,
-    trust::{Followed, POLICY_REF, Pin, Reading, Trust as Snapshot, commits, find_pin, follow, tip},
+    trust::{
+        ChainError, Followed, POLICY_REF, Pin, Reading, Trust as Snapshot, commits, find_pin, follow, tip,
+    },
     verify::Identity,
     words::{Failure, escape},
 };
@@ -216,7 +218,8 @@ pub(in crate::cli) fn here(
         let followed = with_reading(world, configuration, |reading| {
             Ok(follow(&reader, &references, pin, seen, reading)?)
         })?;
-        memory.note(pin, followed.commit(), repository.common_dir());
+        memory.note(pin, followed.commit());
+        memory.note_repository(repository.common_dir(), pin);
         let scope = pins.iter().find(|(_, other)| other == pin).map_or("unknown", |(scope, _)| scope.name());
         let source = Source::followed(&followed, scope, pin);
         return Ok(Here::Pinned(Box::new((followed, source))));
@@ -240,6 +243,28 @@ fn refuse_another(memory: &Memory, repository: &Repository, pin: &Pin, pins: &[P
         )),
         _ => Ok(()),
     }
+}
+
+/// The policy that follows from `pin` where its ref is at `tip`, in whatever repository that is.
+pub(in crate::cli) fn followed_to(
+    world: &World<'_>,
+    configuration: &Configuration,
+    reader: &ObjectReader,
+    (scope, pin): (Scope, &Pin),
+    tip: ObjectId,
+) -> Result<(Followed, Source), Failure> {
+    let memory = Memory::open();
+    let seen = memory.recall(pin)?;
+    let followed = with_reading(world, configuration, |reading| {
+        let chain = commits(reader, tip, Some(pin.root))?;
+        if let Some(seen) = seen.filter(|seen| !chain.contains(seen)) {
+            return Err(ChainError::Rewound { reference: pin.reference.clone(), seen }.into());
+        }
+        Ok(Followed::begin(reader, pin)?.advance_to(reader, tip, reading)?)
+    })?;
+    memory.note(pin, followed.commit());
+    let source = Source::followed(&followed, scope.name(), pin);
+    Ok((followed, source))
 }
 
 impl Unpinned {
@@ -268,7 +293,7 @@ impl Unpinned {
 }
 
 /// Call `run` with what the user's own configuration brings to judging the steps of a policy.
-pub(super) fn with_reading<T>(
+pub(in crate::cli) fn with_reading<T>(
     world: &World<'_>,
     configuration: &Configuration,
     run: impl FnOnce(&Reading<'_>) -> Result<T, Failure>,

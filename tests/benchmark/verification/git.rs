@@ -53,6 +53,13 @@ pub fn with_ssh_keygen(corpus: &Corpus, ids: &[ObjectId]) -> Option<Duration> {
     Some(log(corpus, home.path(), &["-c", &setting], ids))
 }
 
+/// How long git takes over `ids` with countersign in gpg's place.
+pub fn with_countersign(corpus: &Corpus, ids: &[ObjectId]) -> Duration {
+    let home = tempfile::tempdir().unwrap();
+    let setting = format!("gpg.x509.program={}", env!("CARGO_BIN_EXE_countersign"));
+    log(corpus, home.path(), &["-c", &setting], ids)
+}
+
 fn log(corpus: &Corpus, home: &std::path::Path, options: &[&str], ids: &[ObjectId]) -> Duration {
     let repository = home.join("corpus.git");
     let git = |arguments: &[&str]| {

@@ -1,5 +1,6 @@
-//! Verification throughput on real commits of each kind, as a ratio to the bare cryptography of that kind,
-//! and to `git log --format=%G?` with gpg and with ssh-keygen in the same run.
+//! Verification throughput on commits of each kind (real ones, but for S/MIME), as a ratio to the bare cryptography of that kind,
+//! and to `git log --format=%G?` in the same run: with gpg and ssh-keygen over commits of their kinds, and with
+//! countersign over the keyless ones.
 //!
 //! What bare means is said in `bare.rs`. Run with `cargo bench --bench verification`. The corpus lies beside
 //! the project.
@@ -13,9 +14,10 @@ mod corpus;
 mod git;
 mod keyless;
 mod openpgp;
+mod smime;
 mod ssh;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bare::{Bare, compare, thread_counts};
 use corpus::{Corpus, NOW};
@@ -23,7 +25,11 @@ use countersign::{
     object::{Commit, HashKind, ObjectId},
     repository::Objects,
     sigstore::trusted_root::Instance,
-    verify::{Verdict, Verifier, openpgp::KeyRing},
+    verify::{
+        Verdict, Verifier,
+        openpgp::KeyRing,
+        smime::{Authorities, CertificateAuthority},
+    },
 };
 use rayon::prelude::*;
 
@@ -45,6 +51,7 @@ fn main() {
     let git = [
         ("gpg", git::with_gpg(&corpus, &openpgp), openpgp.len()),
         ("ssh-keygen", git::with_ssh_keygen(&corpus, &ssh), ssh.len()),
+        ("countersign", Some(git::with_countersign(&corpus, &keyless)), keyless.len()),
     ];
     let git: Vec<(&str, f64)> = git
         .into_iter()
@@ -56,25 +63,38 @@ fn main() {
         println!("git log --format=%G? with {name}: {rate:.0}/s");
     }
 
-    let measure = |name: &str, ids: &[ObjectId], bare: &[Bare], verifier: &(dyn Fn() -> Verifier + Sync)| {
+    let measure = |name: &str,
+                   objects: &Objects,
+                   ids: &[ObjectId],
+                   bare: &[Bare],
+                   verifier: &(dyn Fn() -> Verifier + Sync)| {
         for threads in thread_counts() {
             print!("{name}, {} commits, ", ids.len());
-            let rate = compare(threads, bare, || verify(&objects, ids, &verifier()));
+            let rate = compare(threads, bare, || verify(objects, ids, &verifier()));
             for (program, git) in &git {
                 println!("  {:.0} times git with {program}", rate / git);
             }
         }
     };
     let bare = keyless::bare(&objects, &keyless);
-    measure("keyless", &keyless, &bare, &|| Verifier::new(vec![Instance::public_good().unwrap()]));
+    measure("keyless", &objects, &keyless, &bare, &|| Verifier::new(vec![Instance::public_good().unwrap()]));
     let bare = ssh::bare(&objects, &ssh);
-    measure("ssh", &ssh, &bare, &|| Verifier::new(Vec::new()));
+    measure("ssh", &objects, &ssh, &bare, &|| Verifier::new(Vec::new()));
     let bare = openpgp::bare(&objects, &openpgp, &keys);
-    measure("openpgp", &openpgp, &bare, &|| Verifier::new(Vec::new()).with_openpgp(ring()));
+    measure("openpgp", &objects, &openpgp, &bare, &|| Verifier::new(Vec::new()).with_openpgp(ring()));
+    if let Some(made) = smime::make() {
+        let authorities =
+            || Authorities::new(vec![CertificateAuthority::from_pem("corp", &made.root).unwrap()]);
+        measure("s/mime", &made.objects, &made.ids, &made.bare(), &|| {
+            Verifier::new(Vec::new()).with_smime(authorities())
+        });
+    }
 }
 
 /// From the pack to the verdict, with a verifier that has seen nothing yet.
 fn verify(objects: &Objects, ids: &[ObjectId], verifier: &Verifier) {
+    // Some were made just now.
+    let made = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap();
     let vouched = ids
         .par_iter()
         .map_init(
@@ -83,7 +103,7 @@ fn verify(objects: &Objects, ids: &[ObjectId], verifier: &Verifier) {
                 let object = reader.read(*id).unwrap();
                 let commit = Commit::parse(HashKind::Sha1, &object.bytes).unwrap();
                 let armor = commit.signed.signature.as_deref().unwrap();
-                let verdict = verifier.verify(&commit.signed.payload, armor, NOW);
+                let verdict = verifier.verify(&commit.signed.payload, armor, NOW.max(made));
                 matches!(verdict, Verdict::Good(_) | Verdict::Stated(_))
             },
         )

@@ -1,0 +1,103 @@
+//! `countersign protect`: the remotes of a clone go through the helper from now on, or no longer.
+
+use std::path::Path;
+
+use super::{Failure, Outcome, PREFIX, ProtectArguments, World, address, exit};
+use crate::{
+    cli::settings,
+    repository::{Configuration, Scopes},
+    words::escape,
+};
+
+/// Change the addresses of remotes.
+pub(in crate::cli) fn run(world: &mut World<'_>, arguments: &ProtectArguments) -> Outcome {
+    let repository = settings::repository(world, arguments.repository.as_deref())?;
+    let configuration = Configuration::read(&world.directory, Some(repository.git_dir()))
+        .map_err(|error| Failure::new(error, "run 'git config --list' there to see what is wrong with it"))?;
+    let mut remotes = arguments.remotes.clone();
+    if remotes.is_empty() {
+        remotes = configuration.subsections("remote", Scopes::Any).iter().map(ToString::to_string).collect();
+        remotes.retain(|remote| configuration.get(&format!("remote.{remote}.url"), Scopes::Any).is_some());
+    }
+    if remotes.is_empty() {
+        return Err(Failure::new("the repository has no remote", "add one with 'git remote add'"));
+    }
+    let mut changes = Vec::new();
+    for remote in &remotes {
+        let mut found = false;
+        for name in ["url", "pushurl"] {
+            let key = format!("remote.{remote}.{name}");
+            let values = configuration.get_all(&key, Scopes::Any);
+            let [(_, value)] = values.as_slice() else {
+                if values.is_empty() {
+                    continue;
+                }
+                return Err(Failure::new(
+                    format!("the remote '{remote}' has several addresses"),
+                    "leave it one, or change them by hand",
+                ));
+            };
+            found = true;
+            let value = whole(&configuration, &value.to_string());
+            changes.extend(change(&value, arguments.undo, repository.git_dir())?.map(|value| (key, value)));
+        }
+        if !found {
+            return Err(Failure::new(
+                format!("there is no remote '{remote}'"),
+                "'git remote' lists those that there are",
+            ));
+        }
+    }
+    for (key, value) in &changes {
+        let git = ["config", key, value];
+        let mut command = std::process::Command::new("git");
+        let output = command.arg("--git-dir").arg(repository.git_dir()).args(git).output();
+        let output = output.map_err(|error| {
+            Failure::new(format!("git cannot be run: {error}"), "install git, or put it into PATH")
+        })?;
+        if !output.status.success() {
+            let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(Failure::new(
+                format!("git cannot set '{key}': {words}"),
+                "see to the repository's configuration",
+            ));
+        }
+        world.say(&format!("{}: {}\n", escape(key), escape(value)));
+    }
+    if changes.is_empty() {
+        world.say("nothing to change\n");
+    }
+    Ok(exit::GOOD)
+}
+
+/// `value` as git goes to it (git-config, `url.<base>.insteadOf`): the longest beginning is replaced.
+pub(super) fn whole(configuration: &Configuration, value: &str) -> String {
+    let mut best: Option<(String, String)> = None;
+    for base in configuration.subsections("url", Scopes::Any) {
+        for (_, beginning) in configuration.get_all(&format!("url.{base}.insteadOf"), Scopes::Any) {
+            let beginning = beginning.to_string();
+            let is_longer = best.as_ref().is_none_or(|(longest, _)| beginning.len() > longest.len());
+            if value.starts_with(&beginning) && is_longer {
+                best = Some((beginning, base.to_string()));
+            }
+        }
+    }
+    best.map_or_else(|| value.to_owned(), |(beginning, base)| base + &value[beginning.len()..])
+}
+
+/// The other form of an address, where it does not have it already.
+fn change(value: &str, undo: bool, git_dir: &Path) -> Result<Option<String>, Failure> {
+    match value.strip_prefix(PREFIX) {
+        Some(plain) => Ok(undo.then(|| plain.to_owned())),
+        None if undo => Ok(None),
+        None => {
+            let is_relative = !value.starts_with('/') && !value.contains(':');
+            // git takes a relative path from the work tree, or from a bare repository itself.
+            let base = if git_dir.ends_with(".git") { git_dir.parent().unwrap_or(git_dir) } else { git_dir };
+            let whole = base.join(value).canonicalize().ok().filter(|_| is_relative);
+            let whole = whole.and_then(|path| path.to_str().map(str::to_owned));
+            let plain = whole.unwrap_or_else(|| value.to_owned());
+            Ok(Some(format!("{PREFIX}{}", address(&plain)?)))
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What a remote says of its refs, judged by the gate against what is remembered of it.
+
+use std::{collections::BTreeMap, io::Write, rc::Rc};
+
+use gix::bstr::{BStr, BString, ByteSlice as _};
+
+use super::Memory;
+use crate::{
+    hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Standing, Update},
+    object::ObjectId,
+    policy::{Cause, Event, Policy, Refusal, Subject},
+    repository::{ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits},
+    verify::Verifier,
+    words::{Failure, escape_bytes},
+};
+
+/// How often what is left is judged again without the refs that were refused.
+const MAXIMUM_ROUNDS: usize = 64;
+
+/// How many refusals are told in full.
+const MAXIMUM_TOLD: usize = 20;
+
+/// What a remote is judged by.
+pub struct Basis {
+    /// What is asked for.
+    pub policy: Policy,
+    /// Says who vouches for an object.
+    pub verifier: Verifier,
+    /// SHA-256 over all that decides: a refusal is remembered only as long as it would be made again.
+    pub digest: [u8; 32],
+}
+
+/// Where what a remote is judged by comes from.
+pub enum Origin<'a> {
+    /// It is at hand.
+    Given(Rc<Basis>),
+    /// The remote itself keeps it in a ref, and something else vouches for that.
+    InRef(PolicyInRef<'a>),
+    /// The user takes whatever the remote serves.
+    Nobody,
+}
+
+/// A policy that a remote keeps in a ref.
+pub struct PolicyInRef<'a> {
+    /// The full name of the ref.
+    pub reference: BString,
+    /// Reads the policy of a commit, if it is believed: the objects behind the commit can be read.
+    pub read: ReadPolicy<'a>,
+}
+
+/// See [`PolicyInRef::read`].
+pub type ReadPolicy<'a> = Box<dyn Fn(&ObjectReader, ObjectId) -> Result<Basis, Failure> + 'a>;
+
+/// A ref that is refused, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RefusedRef {
+    pub(super) update: Update,
+    pub(super) refusals: Vec<Refusal>,
+}
+
+/// What became of a number of updates.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// Those that may be taken.
+    pub(super) accepted: Vec<Update>,
+    /// Those that may not, by their names.
+    pub(super) refused: BTreeMap<BString, RefusedRef>,
+    /// What rules in warning mode would have refused.
+    pub(super) warnings: Vec<Refusal>,
+    /// Which tips count as bases from now on.
+    pub(super) tips: Vec<([u8; 32], ObjectId)>,
+}
+
+/// Everything that the judgement looks at.
+pub(super) struct Judge<'a> {
+    pub(super) basis: &'a Basis,
+    pub(super) objects: &'a Objects,
+    pub(super) standing: &'a dyn Standing,
+    pub(super) shallow: Shallow,
+    pub(super) proofs: Proofs,
+    pub(super) now: i64,
+}
+
+/// What was accepted of a remote.
+pub(super) struct Remembered<'a> {
+    pub(super) memory: &'a Memory,
+    pub(super) tips: &'a AcceptedTips,
+}
+
+impl Standing for Remembered<'_> {
+    fn value(&self, name: &BStr) -> Result<ReferenceValue, ReferenceError> {
+        Ok(ReferenceValue { names: vec![name.to_owned()], id: self.memory.accepted.get(name).copied() })
+    }
+
+    fn is_accepted(&self, digest: &[u8; 32], commit: ObjectId) -> bool {
+        self.tips.contains(digest, commit)
+    }
+
+    fn is_created(&self, name: &[u8]) -> bool {
+        self.memory.is_created(&name.into())
+    }
+}
+
+impl Judge<'_> {
+    /// Part `updates` into those that may be taken and those that may not. What is shared by several refs
+    /// is refused for one of them only, so whatever is left is judged again until nothing more is refused.
+    pub(super) fn part(&self, updates: Vec<Update>, progress: &mut dyn Write) -> Judged {
+        let mut judged = Judged { accepted: updates, ..Judged::default() };
+        for _ in 0..MAXIMUM_ROUNDS {
+            if judged.accepted.is_empty() {
+                return judged;
+            }
+            let gate = Gate {
+                policy: &self.basis.policy,
+                verifier: &self.basis.verifier,
+                objects: self.objects,
+                standing: self.standing,
+                shallow: &self.shallow,
+                proofs: &self.proofs,
+                now: self.now,
+                maximum_listed: MAXIMUM_LISTED,
+            };
+            let finding = gate.judge(&judged.accepted, progress);
+            if finding.refusals.is_empty() {
+                judged.warnings = finding.warnings;
+                judged.tips = finding.tips;
+                return judged;
+            }
+            for refusal in finding.refusals {
+                let at = judged.accepted.iter().position(|update| update.reference == refusal.reference);
+                if let Some(at) = at {
+                    let update = judged.accepted.remove(at);
+                    let refused = RefusedRef { update, refusals: Vec::new() };
+                    judged.refused.insert(refusal.reference.clone().into(), refused);
+                }
+                if let Some(refused) = judged.refused.get_mut(refusal.reference.as_bstr()) {
+                    refused.refusals.push(refusal);
+                }
+            }
+        }
+        for update in std::mem::take(&mut judged.accepted) {
+            let refusals = vec![Refusal {
+                reference: update.reference.clone(),
+                subject: Subject::Reference,
+                rule: None,
+                cause: Cause::Unexpected("too many other refs are refused".to_owned()),
+            }];
+            judged.refused.insert(update.reference.clone().into(), RefusedRef { update, refusals });
+        }
+        judged
+    }
+
+    /// Both values of a ref that would not simply go on, and in which way it does not.
+    pub(super) fn move_of(&self, refused: &RefusedRef) -> Option<String> {
+        let is_move = |refusal: &Refusal| {
+            let events = [Event::Rewind, Event::ReplaceTag, Event::Delete];
+            matches!(&refusal.cause, Cause::Event(event) if events.contains(event))
+        };
+        let before = refused.update.claimed.filter(|_| refused.refusals.iter().any(is_move))?;
+        let name = escape_bytes(&refused.update.reference);
+        let Some(after) = refused.update.wanted else {
+            return Some(format!("'{name}' was accepted at {before}, and the remote says that it is gone"));
+        };
+        let reader = self.objects.reader();
+        let walked = new_commits(&reader, &[before], &[after], None, &self.shallow);
+        let way = match walked {
+            _ if refused.update.reference.starts_with(b"refs/tags/") => "the tag was moved",
+            Ok(history) if history.reached.contains(&after) => "it goes back in its own history",
+            Ok(_) => "its history was replaced",
+            Err(_) => "its history does not go on from there",
+        };
+        Some(format!("'{name}' was accepted at {before}, and the remote says {after}: {way}"))
+    }
+
+    /// The refusals in words, each with what to do.
+    pub(super) fn tell(&self, refused: &BTreeMap<BString, RefusedRef>, words: &mut dyn Write) {
+        let mut text = String::new();
+        let mut last = String::new();
+        let all: Vec<&Refusal> = refused.values().flat_map(|refused| &refused.refusals).collect();
+        for refusal in all.iter().take(MAXIMUM_TOLD) {
+            let hint = refusal.hint();
+            if !last.is_empty() && hint != last {
+                text += &format!("hint: where it was made: {last}\n");
+            }
+            text += &format!("error: {refusal}\n");
+            last = hint;
+        }
+        if all.len() > MAXIMUM_TOLD {
+            text += &format!("error: and {} more\n", all.len() - MAXIMUM_TOLD);
+        }
+        if !last.is_empty() {
+            text += &format!("hint: where it was made: {last}\n");
+        }
+        for moved in refused.values().take(MAXIMUM_TOLD).filter_map(|refused| self.move_of(refused)) {
+            text += &format!("error: {moved}\n");
+        }
+        // Whoever does not listen changes nothing.
+        let _ = words.write_all(text.as_bytes());
+    }
+}
+
+/// What rules in warning mode would have refused, in words.
+pub(super) fn warn(warnings: &[Refusal], words: &mut dyn Write) {
+    for warning in warnings.iter().take(MAXIMUM_TOLD) {
+        let _ = writeln!(words, "warning: {warning}");
+    }
+    if warnings.len() > MAXIMUM_TOLD {
+        let _ = writeln!(words, "warning: and {} more", warnings.len() - MAXIMUM_TOLD);
+    }
+}

@@ -1,0 +1,191 @@
+//! Which refs git hears of: those that may be taken, and the held ones at what was accepted last.
+//!
+//! git moves a ref without asking for objects where it has them already (fetch-pack's "quickfetch"), so
+//! whatever could be taken that way is judged before it is listed.
+
+use std::collections::HashMap;
+
+use gix::bstr::BString;
+
+use super::{
+    Advertisement, Basis, Memory,
+    session::{Session, forgettable},
+    taking::reach,
+};
+use crate::{
+    hook::Update,
+    object::ObjectId,
+    policy::{Governing, Permission},
+    repository::{Objects, Repository},
+    words::{Failure, escape_bytes},
+};
+
+/// Refs by what git may hear of them.
+#[derive(Default)]
+struct Sorted {
+    /// What git hears.
+    listed: HashMap<BString, ObjectId>,
+    /// What was refused before; git hears what was accepted last.
+    held: Vec<BString>,
+    /// What may go, and is gone.
+    gone: Vec<BString>,
+    /// What git could take without asking.
+    to_judge: Vec<Update>,
+    /// How many refs git does not hear of.
+    left_out: usize,
+}
+
+impl Sorted {
+    fn list(&mut self, name: &BString, value: Option<ObjectId>) {
+        self.listed.extend(value.map(|value| (name.clone(), value)));
+    }
+}
+
+impl Session<'_> {
+    /// The value of each ref that git may hear of.
+    pub(super) fn choose(
+        &mut self,
+        basis: &Basis,
+        advertised: &Advertisement,
+    ) -> Result<HashMap<BString, ObjectId>, Failure> {
+        self.memory = self.context.store.load(self.key()).map_err(forgettable)?;
+        self.see(advertised)?;
+        let is_same_hash =
+            |repository: &Repository| advertised.hash().is_none_or(|hash| hash == repository.hash());
+        let repository = self.repository()?.filter(is_same_hash);
+        let objects = repository.as_ref().map(|repository| self.objects(repository, None)).transpose()?;
+        let reader = objects.as_ref().map(Objects::reader);
+        let has = |id: ObjectId| reader.as_ref().is_some_and(|reader| reader.kind(id).is_ok());
+
+        // Judging takes its time, and what was not here may have come meanwhile.
+        loop {
+            let sorted = self.sort(basis, advertised, &has);
+            let Some((repository, objects)) =
+                repository.as_ref().zip(objects.as_ref()).filter(|_| !sorted.to_judge.is_empty())
+            else {
+                if sorted.left_out > 0 && (self.options.verbosity > 1 || sorted.listed.is_empty()) {
+                    let left_out = sorted.left_out;
+                    let _ = writeln!(self.words, "note: {left_out} refs that no rule allows are left out");
+                }
+                self.tidy(&sorted, advertised)?;
+                self.tell_held(&sorted.held, advertised)?;
+                if sorted.listed.is_empty() && !sorted.held.is_empty() {
+                    return Err(Failure::new(
+                        "nothing that the remote has is accepted",
+                        "tell whoever keeps the remote; 'countersign remote status' shows what is held",
+                    ));
+                }
+                return Ok(sorted.listed);
+            };
+            let reach = reach(repository)?;
+            self.take(basis, repository, objects, sorted.to_judge, reach, |_| ())?;
+        }
+    }
+
+    /// Sort refs by what git may hear of them.
+    fn sort(&self, basis: &Basis, advertised: &Advertisement, has: &dyn Fn(ObjectId) -> bool) -> Sorted {
+        let mut sorted = Sorted { left_out: advertised.invalid.len(), ..Sorted::default() };
+        let gone = self.memory.accepted.keys().filter(|name| !advertised.refs.contains_key(*name));
+        let values = advertised.refs.iter().map(|(name, id)| (name, Some(*id)));
+        for (name, value) in values.chain(gone.map(|name| (name, None))) {
+            let accepted = self.memory.accepted.get(name).copied();
+            match basis.policy.governing(name) {
+                Governing::Accepted => {
+                    sorted.list(name, value);
+                    continue;
+                }
+                Governing::Refused | Governing::Reserved => {
+                    sorted.left_out += usize::from(value.is_some());
+                    continue;
+                }
+                // A ref that may go is gone, and so is one of which nothing is here.
+                Governing::Rule(rule) if value.is_none() => {
+                    if rule.permissions.delete == Permission::Allow {
+                        sorted.gone.push(name.clone());
+                        continue;
+                    }
+                    if !accepted.is_some_and(has) {
+                        continue;
+                    }
+                }
+                Governing::Rule(_) => {}
+            }
+            let held = self.memory.held.get(name);
+            if value == accepted || self.vouched.get(name) == Some(&value) {
+                sorted.list(name, value);
+            } else if held.is_some_and(|held| held.value == value && held.digest == basis.digest) {
+                sorted.list(name, accepted);
+                sorted.held.push(name.clone());
+            } else if value.is_none_or(has) {
+                let reference = name.to_vec();
+                sorted.to_judge.push(Update { claimed: accepted, wanted: value, reference });
+            } else {
+                sorted.list(name, value);
+            }
+        }
+        sorted
+    }
+
+    /// Take out of the memory what is over: refs that are gone with leave, and refusals of what the remote
+    /// does not say any more.
+    fn tidy(&mut self, sorted: &Sorted, advertised: &Advertisement) -> Result<(), Failure> {
+        let held = self.memory.held.keys();
+        let is_over = |name: &&BString| advertised.refs.get(*name) == self.memory.accepted.get(*name);
+        let over: Vec<BString> = held.filter(is_over).chain(&sorted.gone).cloned().collect();
+        if over.is_empty() {
+            return Ok(());
+        }
+        let before = self.memory.accepted.clone();
+        let change = |memory: &mut Memory| {
+            for name in &over {
+                memory.held.remove(name);
+                // Unless somebody has accepted another value in the meantime.
+                if sorted.gone.contains(name) && memory.accepted.get(name) == before.get(name) {
+                    memory.accepted.remove(name);
+                }
+            }
+            Ok(())
+        };
+        self.memory = self.context.store.update(self.key(), change).map_err(forgettable)?;
+        Ok(())
+    }
+
+    /// One line for each ref that is held.
+    fn tell_held(&mut self, held: &[BString], advertised: &Advertisement) -> Result<(), Failure> {
+        for name in held {
+            let short = |id: Option<&ObjectId>| {
+                id.map_or_else(|| "nothing".to_owned(), |id| id.to_hex_with_len(12).to_string())
+            };
+            let (here, there) = (short(self.memory.accepted.get(name)), short(advertised.refs.get(name)));
+            let why = self.memory.held.get(name).map_or("", |held| held.words.as_str());
+            let name = escape_bytes(name);
+            let _ =
+                writeln!(self.words, "warning: '{name}' is held at {here}, the remote says {there}: {why}");
+        }
+        if !held.is_empty() && self.context.held_fails {
+            return Err(Failure::new(
+                format!("{} refs are held, and 'countersign.held' is 'fail'", held.len()),
+                "run 'countersign remote status' to see what is refused and why",
+            ));
+        }
+        Ok(())
+    }
+
+    /// At first sight of a remote its refs are merely there; those that come later were created.
+    fn see(&mut self, advertised: &Advertisement) -> Result<(), Failure> {
+        if self.memory.is_known || advertised.refs.is_empty() {
+            return Ok(());
+        }
+        let seen = |memory: &mut Memory| {
+            if !memory.is_known {
+                memory.is_known = true;
+                let accepted = &memory.accepted;
+                let names = advertised.refs.keys().filter(|name| !accepted.contains_key(*name));
+                memory.seen = names.cloned().collect();
+            }
+            Ok(())
+        };
+        self.memory = self.context.store.update(self.key(), seen).map_err(forgettable)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,376 @@
+//! What is remembered of each remote, outside of any repository: what was accepted, what is held.
+//!
+//! ```text
+//! <state>/countersign/remotes/<sha-256 of the key>/memory      one line for each fact, replaced as a whole
+//!                                                  accepted/   tips that count as bases, as a hook keeps them
+//!                                                  policy-*/   the policy that the remote keeps itself
+//! ```
+//!
+//! The memory of a remote is the user's, not a clone's: what one clone was shown binds all of them.
+//! A memory that cannot be read is an error, never an empty one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use gix::bstr::{BString, ByteSlice as _};
+
+use super::quarantine::make_repository;
+use crate::{
+    encoding::sha256,
+    hook::AcceptedTips,
+    object::{HashKind, ObjectId},
+};
+
+/// The largest memory that is read, in bytes.
+const MAXIMUM_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// How long another process's change is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const FIRST_LINE: &str = "countersign remote 1";
+const FILE: &str = "memory";
+
+/// What is remembered of one remote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The key of its address.
+    pub key: String,
+    /// The user takes whatever it serves.
+    pub is_unverified: bool,
+    /// Its refs were seen once: those that come later were created since.
+    pub is_known: bool,
+    /// Refs that were there and of which nothing was accepted so far.
+    pub seen: BTreeSet<BString>,
+    /// The value of each ref that was accepted last.
+    pub accepted: BTreeMap<BString, ObjectId>,
+    /// What was refused.
+    pub held: BTreeMap<BString, Held>,
+}
+
+/// A value that was refused for a ref.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What the remote says; `None` where it says that there is no such ref.
+    pub value: Option<ObjectId>,
+    /// What it was judged by.
+    pub digest: [u8; 32],
+    /// Why, in words that are fit for a terminal.
+    pub words: String,
+}
+
+/// Where memories lie.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+/// Why a memory cannot be had. One cause, one variant.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MemoryError {
+    /// Another process changed what this one had decided by.
+    #[error("another fetch from '{0}' has changed what was accepted in the meantime")]
+    Changed(String),
+    /// A line that was not written by this program.
+    #[error("line {line} of the memory '{}' is not understood", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Which line.
+        line: usize,
+    },
+    /// It is being changed by another process, or one has died while changing it.
+    #[error("the memory '{}' is locked: {reason}", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        reason: String,
+    },
+    /// It cannot be read.
+    #[error("the memory '{}' cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It cannot be written.
+    #[error("the memory '{}' cannot be written: {source}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Memory {
+    /// The memory of a remote of which nothing is known.
+    #[must_use]
+    pub fn new(key: &str) -> Self {
+        Self { key: key.to_owned(), ..Self::default() }
+    }
+
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::new(&self.key)
+    }
+
+    /// Take `value` as what was accepted of `name`; `None` where the ref is gone.
+    pub fn accept(&mut self, name: &BString, value: Option<ObjectId>) {
+        self.held.remove(name);
+        self.seen.remove(name);
+        match value {
+            Some(value) => drop(self.accepted.insert(name.clone(), value)),
+            None => drop(self.accepted.remove(name)),
+        }
+    }
+
+    /// Whether a ref that was never accepted has come since the remote was first seen.
+    #[must_use]
+    pub fn is_created(&self, name: &BString) -> bool {
+        self.is_known && !self.seen.contains(name) && !self.accepted.contains_key(name)
+    }
+
+    fn parse(text: &[u8]) -> Result<Self, usize> {
+        let mut memory = Self::default();
+        let mut lines = text.strip_suffix(b"\n").ok_or(1_usize)?.split(|byte| *byte == b'\n').enumerate();
+        if lines.next().is_none_or(|(_, line)| line != FIRST_LINE.as_bytes()) {
+            return Err(1);
+        }
+        for (index, line) in lines {
+            memory.line(line).ok_or(index + 1)?;
+        }
+        Ok(memory)
+    }
+
+    fn line(&mut self, line: &[u8]) -> Option<()> {
+        let (word, rest) = line.split_once_str(" ").unwrap_or((line, b""));
+        match word {
+            b"key" => rest.to_str().ok()?.clone_into(&mut self.key),
+            b"unverified" => self.is_unverified = true,
+            b"known" => self.is_known = true,
+            b"seen" => drop(self.seen.insert(rest.into())),
+            b"accepted" => {
+                let (id, name) = rest.split_once_str(" ")?;
+                self.accepted.insert(name.into(), ObjectId::from_hex(id).ok()?);
+            }
+            b"held" => {
+                let mut fields = rest.splitn_str(4, " ");
+                let digest = hex::decode(fields.next()?).ok()?.try_into().ok()?;
+                let value = match fields.next()? {
+                    b"-" => None,
+                    id => Some(ObjectId::from_hex(id).ok()?),
+                };
+                let name = fields.next()?.into();
+                let words = fields.next()?.to_str().ok()?.to_owned();
+                self.held.insert(name, Held { value, digest, words });
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let mut text = format!("{FIRST_LINE}\nkey {}\n", self.key).into_bytes();
+        if self.is_unverified {
+            text.extend(b"unverified\n");
+        }
+        if self.is_known {
+            text.extend(b"known\n");
+        }
+        for name in &self.seen {
+            text.extend([b"seen ", name.as_slice(), b"\n"].concat());
+        }
+        for (name, id) in &self.accepted {
+            text.extend([format!("accepted {id} ").as_bytes(), name, b"\n"].concat());
+        }
+        for (name, Held { value, digest, words }) in &self.held {
+            let value = value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+            let start = format!("held {} {value} ", hex::encode(digest));
+            text.extend([start.as_bytes(), name, b" ", words.as_bytes(), b"\n"].concat());
+        }
+        text
+    }
+}
+
+impl Store {
+    /// The memories in `folder`, which need not exist.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// What is remembered under `key`.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn load(&self, key: &str) -> Result<Memory, MemoryError> {
+        let memory = read(&self.place(key).join(FILE))?;
+        Ok(memory.unwrap_or_else(|| Memory::new(key)))
+    }
+
+    /// Every memory, in the order of their keys.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn all(&self) -> Result<Vec<Memory>, MemoryError> {
+        let failed = |source| MemoryError::Unreadable { path: self.folder.clone(), source };
+        let listed = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            listed => listed.map_err(failed)?,
+        };
+        let mut memories = Vec::new();
+        for entry in listed {
+            memories.extend(read(&entry.map_err(failed)?.path().join(FILE))?);
+        }
+        memories.sort_by(|one, other| one.key.cmp(&other.key));
+        Ok(memories)
+    }
+
+    /// Change what is remembered under `key`, while nobody else does.
+    ///
+    /// # Errors
+    /// What `change` says, and then nothing is changed; or the memory cannot be read or written.
+    pub fn update(
+        &self,
+        key: &str,
+        change: impl FnOnce(&mut Memory) -> Result<(), MemoryError>,
+    ) -> Result<Memory, MemoryError> {
+        let folder = self.place(key);
+        let path = folder.join(FILE);
+        let unwritable = |source| MemoryError::Unwritable { path: path.clone(), source };
+        make_folder(&folder).map_err(unwritable)?;
+        let wait = gix::lock::acquire::Fail::AfterDurationWithBackoff(PATIENCE);
+        let mut lock = gix::lock::File::acquire_to_update_resource(&path, wait, None, 0)
+            .map_err(|error| MemoryError::Locked { path: path.clone(), reason: error.to_string() })?;
+        let before = self.load(key)?;
+        let mut memory = before.clone();
+        change(&mut memory)?;
+        if memory != before {
+            lock.with_mut(|file| file.write_all(&memory.text())).map_err(unwritable)?;
+            lock.commit().map_err(|error| unwritable(error.error))?;
+        }
+        Ok(memory)
+    }
+
+    /// Forget everything about `key`.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn forget(&self, key: &str) -> Result<(), MemoryError> {
+        let folder = self.place(key);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(MemoryError::Unwritable { path: folder, source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The tips that count as bases.
+    #[must_use]
+    pub fn tips(&self, key: &str) -> AcceptedTips {
+        AcceptedTips::new(&self.place(key))
+    }
+
+    /// A repository for the policy that the remote keeps itself; its objects are those of every policy
+    /// that it was seen with.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn policy_repository(&self, key: &str, hash: HashKind) -> io::Result<PathBuf> {
+        let folder = self.place(key);
+        make_folder(&folder)?;
+        let git_dir = folder.join(format!("policy-{hash}.git"));
+        if !git_dir.join("HEAD").exists() {
+            make_repository(&git_dir, hash)?;
+        }
+        Ok(git_dir)
+    }
+
+    fn place(&self, key: &str) -> PathBuf {
+        self.folder.join(hex::encode(sha256(&[key.as_bytes()])))
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Memory>, MemoryError> {
+    let unreadable = |source| MemoryError::Unreadable { path: path.to_owned(), source };
+    let file = match fs::File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(unreadable)?,
+    };
+    let mut text = Vec::new();
+    file.take(MAXIMUM_BYTES).read_to_end(&mut text).map_err(unreadable)?;
+    Memory::parse(&text).map(Some).map_err(|line| MemoryError::Line { path: path.to_owned(), line })
+}
+
+/// Make `folder` so that nobody else can look into it.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory() -> Memory {
+        let id = |digit: char| ObjectId::from_hex(digit.to_string().repeat(40).as_bytes()).unwrap();
+        let held = |value| Held { value, digest: [7; 32], words: "it is 'not' signed \\u{a}".to_owned() };
+        Memory {
+            key: "https://example.com/a b".to_owned(),
+            is_unverified: true,
+            is_known: true,
+            seen: ["refs/heads/s".into()].into(),
+            accepted: [("refs/heads/a".into(), id('a'))].into(),
+            held: [("refs/heads/a".into(), held(Some(id('b')))), ("refs/tags/g".into(), held(None))].into(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_nothing_else() {
+        assert_eq!(Memory::parse(&memory().text()), Ok(memory()));
+        for damage in ["", "countersign remote 2\n", "countersign remote 1\nwhat\n", "countersign remote 1"] {
+            assert!(Memory::parse(damage.as_bytes()).is_err(), "{damage:?}");
+        }
+        let text = String::from_utf8(memory().text()).unwrap();
+        assert_eq!(Memory::parse(text.replace("accepted a", "accepted x").as_bytes()), Err(6));
+    }
+
+    #[test]
+    fn a_change_is_whole_or_none_and_a_damaged_memory_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        assert!(store.load("k").unwrap().is_empty());
+        let known = |memory: &mut Memory| {
+            memory.is_known = true;
+            Ok(())
+        };
+        store.update("k", known).unwrap();
+        assert!(store.load("k").unwrap().is_known);
+        let refused = store.update("k", |memory| {
+            memory.is_unverified = true;
+            Err(MemoryError::Changed("k".to_owned()))
+        });
+        assert!(matches!(refused, Err(MemoryError::Changed(_))));
+        assert!(!store.load("k").unwrap().is_unverified);
+        assert_eq!(store.all().unwrap().len(), 1);
+        fs::write(store.place("k").join(FILE), "garbage").unwrap();
+        assert!(matches!(store.load("k"), Err(MemoryError::Line { .. })));
+        assert!(store.update("k", |_| Ok(())).is_err());
+        store.forget("k").unwrap();
+        assert!(store.load("k").unwrap().is_empty());
+        store.forget("k").unwrap();
+    }
+}

@@ -1,0 +1,31 @@
+//! The remote helper: what a remote serves reaches refs and objects only where the policy accepts it.
+//!
+//! git starts `git-remote-verified` for addresses that begin with `verified::`. Refs are listed as the
+//! remote says, but for those that are held at what was accepted last; what a fetch brings stays in a
+//! quarantine until all of it is judged; and a push that the policy refuses is not sent. The remote is the
+//! adversary here: nothing that it serves says what counts.
+//!
+//! Responsible for addresses, for the dialogue with git, for git's own transports as children, and for
+//! what is remembered of each remote. Not responsible for where a policy comes from.
+
+mod address;
+mod advertisement;
+mod fetch;
+mod judge;
+mod listing;
+mod memory;
+mod protocol;
+mod push;
+mod quarantine;
+mod session;
+mod taking;
+mod transport;
+
+pub use address::{Address, AddressError, AddressPattern, PREFIX};
+pub use advertisement::{Advertisement, AdvertisementError, Head};
+pub use judge::{Basis, Origin, PolicyInRef, ReadPolicy};
+pub use memory::{Held, Memory, MemoryError, Store};
+pub use protocol::{Command, ProtocolError, PushLine};
+pub use quarantine::Quarantine;
+pub use session::{Context, fetch_policy, run};
+pub use transport::{Answer, DEPTH, Transport, TransportError, Work};

@@ -1,0 +1,286 @@
+//! A push: judged here as the server's gate would judge it, and then sent by git itself.
+//!
+//! git's own `git push` does the sending, so that signed pushes, push options, leases, atomic pushes and
+//! what the server says work as they do without a helper. What is pushed are the object ids that were
+//! judged, whatever the names of their sources stand for by then.
+
+use std::collections::BTreeMap;
+
+use gix::bstr::{BStr, BString, ByteSlice as _};
+
+use super::{
+    PushLine, Work,
+    judge::{self, Judge, Judged, Remembered},
+    session::{Session, unreachable},
+};
+use crate::{
+    hook::{Standing, Update, kept_proofs},
+    object::ObjectId,
+    repository::{Objects, ReferenceError, ReferenceValue, Repository},
+    words::{Failure, escape_bytes},
+};
+
+/// What git asks of a push.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PushOptions {
+    dry_run: bool,
+    atomic: bool,
+    force_if_includes: bool,
+    signed: Option<String>,
+    options: Vec<BString>,
+    leases: Vec<BString>,
+}
+
+impl PushOptions {
+    /// Take an option; git's answer to it.
+    pub(super) fn set(&mut self, name: &str, value: &BString) -> &'static str {
+        let is_true = value == "true";
+        match name {
+            "dry-run" => self.dry_run = is_true,
+            "atomic" => self.atomic = is_true,
+            "force-if-includes" => self.force_if_includes = is_true,
+            "pushcert" if is_true || value == "if-asked" => self.signed = Some(value.to_string()),
+            "pushcert" => self.signed = None,
+            "push-option" => self.options.push(value.clone()),
+            "cas" => self.leases.push(value.clone()),
+            _ => return "unsupported\n",
+        }
+        "ok\n"
+    }
+}
+
+/// What the remote says that it has: the gate over there decides by its own refs, and counts them.
+struct OverThere<'a> {
+    refs: &'a std::collections::HashMap<BString, ObjectId>,
+}
+
+impl Standing for OverThere<'_> {
+    fn value(&self, name: &BStr) -> Result<ReferenceValue, ReferenceError> {
+        Ok(ReferenceValue { names: vec![name.to_owned()], id: self.refs.get(name).copied() })
+    }
+
+    fn is_accepted(&self, _digest: &[u8; 32], _commit: ObjectId) -> bool {
+        true
+    }
+}
+
+impl Session<'_> {
+    /// Judge a push, and have git send it; git's answer for each ref.
+    pub(super) fn push(&mut self, lines: &[PushLine]) -> Result<Vec<u8>, Failure> {
+        let repository = self.repository()?.ok_or_else(|| {
+            Failure::new("there is no repository to push from", "run git inside of a repository")
+        })?;
+        let objects = repository.objects_with(None, &self.context.alternates);
+        let objects = objects.map_err(|error| Failure::new(error, "see to the path and its permissions"))?;
+        let mut told = BTreeMap::new();
+        let mut sent = Vec::new();
+        for line in lines {
+            let update = self.update(&repository, line)?;
+            // Without the value over there nothing can be said of how the new one stands to it.
+            let has = |id| objects.reader().kind(id).is_ok();
+            if !line.force && update.wanted.is_some() && !update.claimed.is_none_or(has) {
+                told.insert(line.destination.clone(), Some("fetch first".to_owned()));
+            } else {
+                sent.push((line, update));
+            }
+        }
+        if self.options.push.atomic && !told.is_empty() {
+            let others = sent.drain(..);
+            told.extend(
+                others.map(|(line, _)| (line.destination.clone(), Some("atomic push failed".to_owned()))),
+            );
+        }
+        let (context, basis) = (self.context, self.basis()?);
+        let updates: Vec<Update> = sent.iter().map(|(_, update)| update.clone()).collect();
+        let mut judged = Judged { accepted: updates.clone(), ..Judged::default() };
+        if let Some(basis) = &basis {
+            let there = OverThere { refs: &self.listed };
+            let shallow = repository.shallow(None);
+            let shallow =
+                shallow.map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
+            let proofs = kept_proofs(&objects, &repository.references(), &updates);
+            let judge =
+                Judge { basis, objects: &objects, standing: &there, shallow, proofs, now: context.now };
+            judged = judge.part(updates, self.words);
+            judge::warn(&judged.warnings, self.words);
+            if !judged.refused.is_empty() {
+                judge.tell(&judged.refused, self.words);
+                // As a server's hook refuses a push: as a whole.
+                for (line, _) in sent.drain(..) {
+                    let why = match judged.refused.contains_key(&line.destination) {
+                        true => "refused by the policy",
+                        false => "not sent, for the policy refuses another ref",
+                    };
+                    told.insert(line.destination.clone(), Some(why.to_owned()));
+                }
+            }
+        }
+        if !sent.is_empty() {
+            told.append(&mut self.send(&sent)?);
+            if let Some(basis) = basis.as_ref().filter(|_| !self.options.push.dry_run) {
+                let is_pushed = |update: &Update| told.get(update.reference.as_bstr()) == Some(&None);
+                let pushed = judged.accepted.into_iter().filter(is_pushed).collect();
+                self.pushed(basis, &repository, &objects, pushed);
+            }
+        }
+        let mut answer = Vec::new();
+        for line in lines {
+            let name = line.destination.as_slice();
+            match told.get(&line.destination) {
+                Some(None) => answer.extend([b"ok ", name, b"\n"].concat()),
+                Some(Some(why)) => answer.extend([b"error ", name, b" ", why.as_bytes(), b"\n"].concat()),
+                None => answer.extend([b"error ", name, b" the remote said nothing of it\n"].concat()),
+            }
+        }
+        answer.push(b'\n');
+        Ok(answer)
+    }
+
+    fn update(&self, repository: &Repository, line: &PushLine) -> Result<Update, Failure> {
+        let unclear = |reason: String| -> Failure {
+            let source = escape_bytes(&line.source);
+            Failure::new(format!("'{source}' cannot be pushed: {reason}"), "push a branch or tag by its name")
+        };
+        let wanted = match line.source.as_slice() {
+            b"" => None,
+            source => match ObjectId::from_hex(source) {
+                Ok(id) if id.kind() == repository.hash() => Some(id),
+                // git itself says what it has read it as.
+                _ => Some(self.resolve(source).map_err(unclear)?),
+            },
+        };
+        let claimed = self.listed.get(&line.destination).copied();
+        Ok(Update { claimed, wanted, reference: line.destination.to_vec() })
+    }
+
+    /// What git takes `source` for.
+    fn resolve(&self, source: &[u8]) -> Result<ObjectId, String> {
+        let mut git = std::process::Command::new("git");
+        git.current_dir(&self.context.transport.directory);
+        git.args(["rev-parse", "--verify", "--quiet", "--end-of-options"]);
+        git.arg(source.to_os_str_lossy());
+        let answer = git.output().map_err(|error| format!("git cannot be run: {error}"))?;
+        let id = ObjectId::from_hex(answer.stdout.trim_ascii());
+        id.ok().filter(|_| answer.status.success()).ok_or_else(|| "it names no object".to_owned())
+    }
+
+    /// Have git push; for each ref nothing, or why it was not written.
+    fn send(&mut self, sent: &[(&PushLine, Update)]) -> Result<BTreeMap<BString, Option<String>>, Failure> {
+        let options = self.options.clone();
+        let asked = &options.push;
+        let mut arguments: Vec<BString> = ["-c", "push.pushOption=", "push", "--porcelain", "--no-verify"]
+            .into_iter()
+            .chain(["--no-follow-tags", "--no-recurse-submodules"])
+            .map(BString::from)
+            .collect();
+        let signed = asked.signed.as_deref().unwrap_or("false");
+        arguments.push(format!("--signed={signed}").into());
+        arguments.push(if options.progress { "--progress" } else { "--no-progress" }.into());
+        arguments.push(if asked.atomic { "--atomic" } else { "--no-atomic" }.into());
+        if asked.dry_run {
+            arguments.push("--dry-run".into());
+        }
+        if asked.force_if_includes {
+            arguments.push("--force-if-includes".into());
+        }
+        arguments.extend(options.family.map(BString::from));
+        arguments.extend(
+            asked.options.iter().map(|option| [b"--push-option=", option.as_slice()].concat().into()),
+        );
+        let lease = |lease: &BString| BString::from([b"--force-with-lease=", lease.as_slice()].concat());
+        arguments.extend(asked.leases.iter().map(lease));
+        let specs = sent.iter().map(|(line, update)| {
+            let force = if line.force { "+" } else { "" };
+            let source = update.wanted.map_or_else(String::new, |id| id.to_string());
+            BString::from([format!("{force}{source}:").as_bytes(), &update.reference].concat())
+        });
+        let specs: Vec<BString> = specs.collect();
+        let arguments = |name: &str| {
+            let all = arguments.into_iter().chain(["--".into(), name.into()]).chain(specs);
+            all.map(|argument| argument.to_os_str_lossy().into_owned()).collect()
+        };
+        let work = Work { unsaid: &["error: failed to push some refs to "], ..Work::default() };
+        let answer = self.context.transport.run(arguments, work, self.words).map_err(unreachable)?;
+        let (is_good, told) = (answer.is_good(), told(&answer.text));
+        // Where git could not even begin it tells of no ref.
+        if !is_good && told.is_empty() {
+            answer.good("push to").map_err(unreachable)?;
+        }
+        Ok(told)
+    }
+
+    /// What was pushed is what the remote is expected to have, as far as it would be accepted from there:
+    /// the push was judged by what the remote says that it had.
+    fn pushed(
+        &mut self,
+        basis: &super::Basis,
+        repository: &Repository,
+        objects: &Objects,
+        mut updates: Vec<Update>,
+    ) {
+        for update in &mut updates {
+            update.claimed = self.memory.accepted.get(update.reference.as_bstr()).copied();
+        }
+        updates.retain(|update| update.claimed != update.wanted);
+        let Ok(shallow) = repository.shallow(None) else { return };
+        let tips = self.context.store.tips(self.key());
+        let standing = &Remembered { memory: &self.memory, tips: &tips };
+        let proofs = kept_proofs(objects, &repository.references(), &updates);
+        let judge = Judge { basis, objects, standing, shallow, proofs, now: self.context.now };
+        let mut judged = judge.part(updates, &mut std::io::sink());
+        // Nobody has fetched it, so it is no refusal: whoever does has it judged again.
+        judged.refused.clear();
+        if let Err(failure) = self.remember(basis, &judged) {
+            let _ = write!(self.words, "{failure}");
+        }
+    }
+}
+
+/// What `git push --porcelain` says of each ref: nothing where it was written, or why not.
+fn told(text: &[u8]) -> BTreeMap<BString, Option<String>> {
+    let mut told = BTreeMap::new();
+    for line in text.lines() {
+        let mut fields = line.splitn_str(3, "\t");
+        let (Some(flag), Some(spec), Some(summary)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
+        let Some((_, name)) = spec.rsplit_once_str(":") else { continue };
+        let why = match flag {
+            b"!" => Some(reason(summary)),
+            b" " | b"+" | b"-" | b"*" | b"=" => None,
+            _ => continue,
+        };
+        told.insert(name.into(), why);
+    }
+    told
+}
+
+/// What stands in brackets behind `[rejected]` and its like, as git's helper protocol says it.
+fn reason(summary: &[u8]) -> String {
+    let inner = summary.split_once_str(" (").and_then(|(_, rest)| rest.strip_suffix(b")"));
+    match inner.unwrap_or(summary) {
+        b"non-fast-forward" => "non-fast forward".to_owned(),
+        other => escape_bytes(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_says_of_each_ref_is_understood() {
+        let text = "To /srv/r\n \tabc:refs/heads/a\t1..2\n*\tabc:refs/heads/b\t[new branch]\n\
+                    -\t:refs/heads/c\t[deleted]\n=\tabc:refs/heads/d\t[up to date]\n\
+                    !\tabc:refs/heads/e\t[rejected] (non-fast-forward)\n\
+                    !\tabc:refs/heads/f\t[remote rejected] (pre-receive hook declined)\nDone\n";
+        let told = told(text.as_bytes());
+        let why = |name: &str| told[BStr::new(name)].clone();
+        for name in ["refs/heads/a", "refs/heads/b", "refs/heads/c", "refs/heads/d"] {
+            assert_eq!(why(name), None);
+        }
+        assert_eq!(why("refs/heads/e").unwrap(), "non-fast forward");
+        assert_eq!(why("refs/heads/f").unwrap(), "pre-receive hook declined");
+        assert_eq!(told.len(), 6);
+    }
+}

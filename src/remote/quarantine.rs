@@ -1,0 +1,196 @@
+//! A repository of its own for what a fetch brings, until it is judged.
+//!
+//! It lies inside the object directory under a name that git takes for its own leftovers, borrows the
+//! objects that are there, and has no refs. Whatever git does while it fetches, it does here; only
+//! [`Quarantine::migrate`] carries objects over.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{object::HashKind, repository::Repository};
+
+/// `git gc` removes folders of this name once they are old.
+const PREFIX: &str = "tmp_objdir-countersign-";
+
+/// How long another process's change is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The quarantine of one fetch. It goes away with this value, and all that it holds.
+#[derive(Debug)]
+pub struct Quarantine {
+    folder: tempfile::TempDir,
+    into: PathBuf,
+    /// The repository's list of commits at which histories are cut off, and what stood there.
+    shallow: PathBuf,
+    before: Option<Vec<u8>>,
+}
+
+impl Quarantine {
+    /// Make one for `repository`, whose configuration counts in it as far as it concerns transports.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn new(repository: &Repository) -> io::Result<Self> {
+        let into = repository.common_dir().join("objects");
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&into)?;
+        let git_dir = folder.path();
+        make_repository(git_dir, repository.hash())?;
+        // Relative to the quarantine's own objects; no quoting is needed for whatever lies above.
+        fs::write(git_dir.join("objects/info/alternates"), "../..\n")?;
+        let mut config = fs::OpenOptions::new().append(true).open(git_dir.join("config"))?;
+        config.write_all(b"[include]\n\tpath = \"")?;
+        let path = gix::path::into_bstr(repository.common_dir().join("config"))
+            .map_err(|_| io::Error::other("the path of the repository is no text"))?;
+        for byte in path.iter() {
+            match byte {
+                b'"' | b'\\' => config.write_all(&[b'\\', *byte])?,
+                b'\n' => config.write_all(b"\\n")?,
+                other => config.write_all(&[*other])?,
+            }
+        }
+        config.write_all(b"\"\n[core]\n\tbare = true\n")?;
+        let shallow = repository.common_dir().join("shallow");
+        let before = read_shallow(&shallow)?;
+        if let Some(before) = &before {
+            fs::write(git_dir.join("shallow"), before)?;
+        }
+        Ok(Self { folder, into, shallow, before })
+    }
+
+    /// The repository of the quarantine.
+    #[must_use]
+    pub fn git_dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where its own objects are.
+    #[must_use]
+    pub fn objects(&self) -> PathBuf {
+        self.folder.path().join("objects")
+    }
+
+    /// Whether histories are cut off where they were.
+    #[must_use]
+    pub fn is_cut_off_as_before(&self) -> bool {
+        read_shallow(&self.folder.path().join("shallow")).is_ok_and(|now| now == self.before)
+    }
+
+    /// How many bytes have arrived so far, as a sign of life.
+    #[must_use]
+    pub fn size(folder: &Path) -> u64 {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .map(|entry| match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => 1 + Self::size(&entry.path()),
+                Ok(metadata) => metadata.len(),
+                Err(_) => 0,
+            })
+            .sum()
+    }
+
+    /// Carry every object over to the repository, as git's own quarantine does (tmp-objdir.c): packs
+    /// before their indexes, and nothing that is there already is replaced.
+    ///
+    /// # Errors
+    /// A file cannot be moved; what was moved until then is whole and harms nothing.
+    pub fn migrate(self) -> io::Result<()> {
+        for entry in fs::read_dir(self.objects())? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let is_fanout = name.len() == 2;
+            if !is_fanout && name != "pack" {
+                continue;
+            }
+            let into = self.into.join(&name);
+            fs::create_dir_all(&into)?;
+            let mut files: Vec<PathBuf> = fs::read_dir(entry.path())?
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<Result<_, _>>()?;
+            files.sort_by_key(|path| path.extension().is_some_and(|extension| extension == "idx"));
+            for file in files {
+                let target = into.join(file.file_name().expect("it was listed in a folder"));
+                if !target.exists() {
+                    fs::rename(file, target)?;
+                }
+            }
+        }
+        self.migrate_shallow()
+    }
+
+    /// Have histories be cut off where they are in the quarantine, as git itself would: under its lock.
+    fn migrate_shallow(&self) -> io::Result<()> {
+        let now = read_shallow(&self.folder.path().join("shallow"))?;
+        if now == self.before {
+            return Ok(());
+        }
+        let wait = gix::lock::acquire::Fail::AfterDurationWithBackoff(PATIENCE);
+        let mut lock = gix::lock::File::acquire_to_update_resource(&self.shallow, wait, None, 0)
+            .map_err(|error| io::Error::other(error.to_string()))?;
+        if read_shallow(&self.shallow)? != self.before {
+            return Err(io::Error::other("another fetch has changed where histories are cut off"));
+        }
+        match now {
+            Some(now) => {
+                lock.with_mut(|file| file.write_all(&now))?;
+                lock.commit().map(drop).map_err(|error| error.error)
+            }
+            None => fs::remove_file(&self.shallow),
+        }
+    }
+}
+
+/// A list of commits at which histories are cut off; `None` where nothing is.
+fn read_shallow(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(list) if list.is_empty() => Ok(None),
+        list => list.map(Some),
+    }
+}
+
+/// Make a bare repository without refs in the folder `git_dir`.
+///
+/// # Errors
+/// A file cannot be written.
+pub(super) fn make_repository(git_dir: &Path, hash: HashKind) -> io::Result<()> {
+    for name in ["objects/info", "objects/pack", "refs"] {
+        fs::create_dir_all(git_dir.join(name))?;
+    }
+    let format = match hash {
+        HashKind::Sha256 => "[core]\n\trepositoryFormatVersion = 1\n[extensions]\n\tobjectFormat = sha256\n",
+        _ => "[core]\n\trepositoryFormatVersion = 0\n",
+    };
+    fs::write(git_dir.join("config"), format!("{format}[core]\n\tbare = true\n"))?;
+    // Only with this file is it a repository.
+    fs::write(git_dir.join("HEAD"), "ref: refs/heads/none\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::tests::Scratch;
+
+    #[test]
+    fn objects_stay_apart_until_they_are_carried_over() {
+        for format in ["sha1", "sha256"] {
+            let scratch = Scratch::new(&[&format!("--object-format={format}")]);
+            let one = scratch.commit("one");
+            let quarantine = Quarantine::new(&scratch.open()).unwrap();
+            let git_dir = quarantine.git_dir().to_str().unwrap().to_owned();
+            assert_eq!(scratch.git(&["--git-dir", &git_dir, "cat-file", "-t", &one.to_string()]), "commit");
+            let blob = scratch.git_with(&["--git-dir", &git_dir, "hash-object", "-w", "--stdin"], b"new");
+            let has = || scratch.git(&["cat-file", "--batch-all-objects", "--batch-check"]).contains(&blob);
+            assert!(!has());
+            assert!(Quarantine::size(quarantine.git_dir()) > 0);
+            quarantine.migrate().unwrap();
+            assert!(has());
+            assert!(!Path::new(&git_dir).exists());
+            let dropped = Quarantine::new(&scratch.open()).unwrap().git_dir().to_owned();
+            assert!(!dropped.exists());
+        }
+    }
+}

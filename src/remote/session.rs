@@ -1,0 +1,315 @@
+//! The dialogue with git: what is listed, what is fetched, and what is refused.
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, Write},
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use gix::bstr::{BString, ByteSlice as _};
+
+use super::{
+    Advertisement, Basis, Head, Memory, MemoryError, Store, Transport, Work,
+    fetch::{Deepening, cut_off_over_there},
+    judge::Origin,
+    protocol::{self, Command},
+};
+use crate::{
+    object::ObjectId,
+    repository::{ObjectReader, Objects, Repository},
+    words::{Failure, escape_bytes},
+};
+
+/// Everything that the helper acts on, as values.
+pub struct Context<'a> {
+    /// What starts git's own transports.
+    pub transport: Transport,
+    /// `GIT_DIR`; `ls-remote` may have none.
+    pub git_dir: Option<PathBuf>,
+    /// `GIT_OBJECT_DIRECTORY` is set.
+    pub is_diverted: bool,
+    /// The configuration says that objects are missing here on purpose.
+    pub is_partial: bool,
+    /// `GIT_ALTERNATE_OBJECT_DIRECTORIES`.
+    pub alternates: Vec<PathBuf>,
+    /// What the remote is judged by.
+    pub origin: Origin<'a>,
+    /// What is remembered.
+    pub store: Store,
+    /// A held ref ends every fetch.
+    pub held_fails: bool,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+/// What git has said about what comes after.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Options {
+    pub(super) progress: bool,
+    pub(super) verbosity: i64,
+    pub(super) object_format: bool,
+    pub(super) cloning: bool,
+    pub(super) deepening: Deepening,
+    pub(super) family: Option<&'static str>,
+    pub(super) push: super::push::PushOptions,
+}
+
+/// One run of the helper.
+pub(super) struct Session<'a> {
+    pub(super) context: &'a Context<'a>,
+    /// What the remote is judged by, once that is known.
+    basis: Option<Rc<Basis>>,
+    pub(super) options: Options,
+    pub(super) memory: Memory,
+    /// The value that was listed for each ref.
+    pub(super) listed: HashMap<BString, ObjectId>,
+    /// What was accepted of histories that are cut off, which is not remembered: it says nothing of the rest.
+    pub(super) vouched: HashMap<BString, Option<ObjectId>>,
+    /// The ref whose value a detached `HEAD` has.
+    pub(super) head: Option<BString>,
+    pub(super) words: &'a mut dyn Write,
+}
+
+/// Answer git's commands until it has no more; the exit status.
+pub fn run(
+    context: &Context<'_>,
+    input: &mut dyn BufRead,
+    output: &mut dyn Write,
+    words: &mut dyn Write,
+) -> u8 {
+    let memory = Memory::new(context.transport.address.key());
+    let (options, listed) = (Options::default(), HashMap::new());
+    let mut session =
+        Session { context, basis: None, options, memory, listed, vouched: HashMap::new(), head: None, words };
+    match session.converse(input, output) {
+        Ok(()) => 0,
+        Err(failure) => {
+            let _ = write!(session.words, "{failure}");
+            let _ = session.words.flush();
+            // As git's own programs end when they die.
+            128
+        }
+    }
+}
+
+/// Get the policy that the remote keeps in `reference`, which is not judged: its commit, and a reader that
+/// has it.
+///
+/// # Errors
+/// The remote cannot be had, or has no such ref.
+pub fn fetch_policy(
+    context: &Context<'_>,
+    reference: &BString,
+    words: &mut dyn Write,
+) -> Result<(ObjectReader, ObjectId), Failure> {
+    let memory = Memory::new(context.transport.address.key());
+    let (options, listed) = (Options::default(), HashMap::new());
+    let mut session =
+        Session { context, basis: None, options, memory, listed, vouched: HashMap::new(), head: None, words };
+    let advertised = session.advertisement()?;
+    session.policy_in(reference, &advertised)
+}
+
+impl Session<'_> {
+    fn converse(&mut self, input: &mut dyn BufRead, output: &mut dyn Write) -> Result<(), Failure> {
+        self.memory = self.context.store.load(self.key()).map_err(forgettable)?;
+        loop {
+            let command = protocol::next(input).map_err(|error| {
+                Failure::new(error, "the version of git at hand may be too new or too old for this program")
+            })?;
+            let answer = match command {
+                None => return Ok(()),
+                Some(Command::Capabilities) => protocol::CAPABILITIES.as_bytes().to_vec(),
+                Some(Command::Option { name, value }) => self.option(&name, &value)?.as_bytes().to_vec(),
+                Some(Command::List(for_push)) => self.list(for_push)?,
+                Some(Command::Fetch(wanted)) => {
+                    self.fetch(&wanted)?;
+                    b"\n".to_vec()
+                }
+                Some(Command::Push(lines)) => self.push(&lines)?,
+            };
+            output.write_all(&answer).and_then(|()| output.flush()).map_err(|error| {
+                Failure::new(format!("git cannot be answered: {error}"), "see what has ended git")
+            })?;
+        }
+    }
+
+    pub(super) fn key(&self) -> &str {
+        self.context.transport.address.key()
+    }
+
+    fn option(&mut self, name: &str, value: &BString) -> Result<&'static str, Failure> {
+        let is_true = value == "true";
+        match name {
+            "progress" => self.options.progress = is_true,
+            "verbosity" => {
+                self.options.verbosity = value.to_str().ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+            }
+            "object-format" => self.options.object_format = is_true,
+            "family" if value == "ipv4" => self.options.family = Some("--ipv4"),
+            "family" if value == "ipv6" => self.options.family = Some("--ipv6"),
+            "family" if value == "all" => self.options.family = None,
+            // Tags are asked for by name where git wants them.
+            "followtags" => {}
+            "cloning" => self.options.cloning = is_true,
+            "depth" | "deepen-since" | "deepen-not" | "deepen-relative" => {
+                self.options.deepening.set(name, value);
+            }
+            "filter" | "from-promisor" | "no-dependents" => {
+                return Err(Failure::new(
+                    "a clone without all of its objects cannot be judged through 'verified::'",
+                    "leave out '--filter'",
+                ));
+            }
+            _ => return Ok(self.options.push.set(name, value)),
+        }
+        Ok("ok\n")
+    }
+
+    /// The repository at hand.
+    pub(super) fn repository(&self) -> Result<Option<Repository>, Failure> {
+        let Some(git_dir) = &self.context.git_dir else { return Ok(None) };
+        Repository::at(git_dir).map(Some).map_err(|error| {
+            Failure::new(
+                error,
+                "through 'verified::' only repositories that can be read whole are fetched into",
+            )
+        })
+    }
+
+    /// What the remote says of its refs.
+    fn advertisement(&mut self) -> Result<Advertisement, Failure> {
+        let family = self.options.family;
+        let arguments = |name: &str| {
+            let options = ["ls-remote", "-q", "--symref"].into_iter().chain(family);
+            options.chain(["--", name]).map(Into::into).collect()
+        };
+        let answer =
+            self.context.transport.run(arguments, Work::default(), self.words).map_err(unreachable)?;
+        let text = answer.good("read the refs of").map_err(unreachable)?;
+        Advertisement::parse(&text)
+            .map_err(|error| Failure::new(error, "see whether the address names a git repository"))
+    }
+
+    fn list(&mut self, for_push: bool) -> Result<Vec<u8>, Failure> {
+        let advertised = self.advertisement()?;
+        let hash = advertised.hash();
+        self.basis = self.read_basis(&advertised)?;
+        self.listed = match self.basis.clone() {
+            Some(basis) if !for_push => self.choose(&basis, &advertised)?,
+            _ => advertised.refs.iter().map(|(name, id)| (name.clone(), *id)).collect(),
+        };
+        let mut answer = Vec::new();
+        if let Some(hash) = hash.filter(|_| self.options.object_format) {
+            answer.extend(format!(":object-format {hash}\n").into_bytes());
+        }
+        let mut listed: Vec<(&BString, &ObjectId)> = self.listed.iter().collect();
+        listed.sort();
+        self.head = None;
+        match &advertised.head {
+            Some(Head::Symbolic(target)) if self.listed.contains_key(target) => {
+                answer.extend([b"@", target.as_slice(), b" HEAD\n"].concat());
+            }
+            Some(Head::Detached(id)) => {
+                // No rule can name it; it is what a ref is, or nothing.
+                if let Some((name, _)) = listed.iter().find(|(_, value)| *value == id) {
+                    self.head = Some((*name).clone());
+                    answer.extend(format!("{id} HEAD\n").into_bytes());
+                }
+            }
+            _ => {}
+        }
+        for (name, id) in listed {
+            answer.extend([format!("{id} ").as_bytes(), name, b"\n"].concat());
+            let is_as_advertised = advertised.refs.get(name) == Some(id);
+            if let Some(peeled) = advertised.peeled.get(name).filter(|_| is_as_advertised) {
+                answer.extend([format!("{peeled} ").as_bytes(), name, b"^{}\n"].concat());
+            }
+        }
+        answer.push(b'\n');
+        Ok(answer)
+    }
+
+    pub(super) fn objects(
+        &self,
+        repository: &Repository,
+        quarantine: Option<&Path>,
+    ) -> Result<Objects, Failure> {
+        repository
+            .objects_with(quarantine, &self.context.alternates)
+            .map_err(|error| Failure::new(error, "see to the path and its permissions"))
+    }
+
+    /// What the remote is judged by; nothing where the user takes whatever it serves.
+    pub(super) fn basis(&self) -> Result<Option<Rc<Basis>>, Failure> {
+        match (&self.context.origin, &self.basis) {
+            (Origin::Nobody, _) => Ok(None),
+            (_, Some(basis)) => Ok(Some(Rc::clone(basis))),
+            (_, None) => Err(Failure::new(
+                "git has not asked for the refs before it takes or sends any",
+                "the version of git at hand may be too new or too old for this program",
+            )),
+        }
+    }
+
+    /// What the remote is judged by, got from the remote where it is kept there.
+    fn read_basis(&mut self, advertised: &Advertisement) -> Result<Option<Rc<Basis>>, Failure> {
+        let kept = match &self.context.origin {
+            Origin::Nobody => return Ok(None),
+            Origin::Given(basis) => return Ok(Some(Rc::clone(basis))),
+            Origin::InRef(kept) => kept,
+        };
+        let (reader, tip) = self.policy_in(&kept.reference, advertised)?;
+        (kept.read)(&reader, tip).map(|basis| Some(Rc::new(basis)))
+    }
+
+    /// The commit that the remote keeps its policy in, and a reader that has it.
+    fn policy_in(
+        &mut self,
+        reference: &BString,
+        advertised: &Advertisement,
+    ) -> Result<(ObjectReader, ObjectId), Failure> {
+        let tip = *advertised.refs.get(reference).ok_or_else(|| {
+            Failure::new(
+                format!("the remote has no ref '{}', where its policy has to be", escape_bytes(reference)),
+                "ask whoever keeps the remote; nothing is taken without its policy",
+            )
+        })?;
+        let unusable = |error: &dyn std::fmt::Display| {
+            let hint = "see to the state folder and its permissions";
+            Failure::new(format!("the policy of the remote cannot be kept: {error}"), hint)
+        };
+        let made = self.context.store.policy_repository(self.key(), tip.kind());
+        let git_dir = made.map_err(|error| unusable(&error))?;
+        let objects = git_dir.join("objects");
+        let open =
+            || Objects::open(tip.kind(), std::slice::from_ref(&objects)).map_err(|error| unusable(&error));
+        if open()?.reader().kind(tip).is_err() {
+            self.download(vec![tip], &git_dir, objects.clone(), Vec::new())?;
+            if git_dir.join("shallow").exists() {
+                return Err(cut_off_over_there());
+            }
+        }
+        Ok((open()?.reader(), tip))
+    }
+}
+
+/// What to do where the remote cannot be had.
+pub(super) fn unreachable(error: super::TransportError) -> Failure {
+    Failure::new(error, "see what git says above, and whether the plain address works")
+}
+
+/// What to do where the memory cannot be had.
+pub(super) fn forgettable(error: MemoryError) -> Failure {
+    let hint = match error {
+        MemoryError::Changed(_) => "fetch again",
+        MemoryError::Locked { .. } => {
+            "wait for the other fetch; if there is none, remove the '.lock' file beside it"
+        }
+        _ => {
+            "see to the file; 'countersign remote forget' begins anew, and takes what the remote then says as first sight"
+        }
+    };
+    Failure::new(error, hint)
+}

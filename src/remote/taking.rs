@@ -1,0 +1,110 @@
+//! What is accepted and what is refused, and how it is remembered.
+
+use std::collections::BTreeMap;
+
+use gix::bstr::{BString, ByteSlice as _};
+
+use super::{
+    Basis, Held, Memory, MemoryError,
+    judge::{self, Judge, Judged, RefusedRef, Remembered},
+    session::{Session, forgettable},
+};
+use crate::{
+    hook::{Update, kept_proofs},
+    repository::{Objects, Repository, Shallow},
+    words::{Failure, escape_bytes},
+};
+
+/// Where histories end for a judgement, and whether it says anything of what lies behind.
+pub(super) struct Reach {
+    pub(super) shallow: Shallow,
+    pub(super) is_whole: bool,
+}
+
+impl Session<'_> {
+    /// Judge `updates`, let `change` have its say, and write down what came of it.
+    ///
+    /// # Errors
+    /// Something is refused.
+    pub(super) fn take(
+        &mut self,
+        basis: &Basis,
+        repository: &Repository,
+        objects: &Objects,
+        updates: Vec<Update>,
+        Reach { shallow, is_whole }: Reach,
+        change: impl FnOnce(&mut Judged),
+    ) -> Result<(), Failure> {
+        let tips = self.context.store.tips(self.key());
+        let standing = &Remembered { memory: &self.memory, tips: &tips };
+        let proofs = kept_proofs(objects, &repository.references(), &updates);
+        let judge = Judge { basis, objects, standing, shallow, proofs, now: self.context.now };
+        let mut judged = judge.part(updates, self.words);
+        if !judged.refused.is_empty() {
+            judge.tell(&judged.refused, self.words);
+        }
+        judge::warn(&judged.warnings, self.words);
+        change(&mut judged);
+        if !is_whole {
+            let vouched = judged.accepted.drain(..);
+            self.vouched.extend(vouched.map(|update| (update.reference.into(), update.wanted)));
+            judged.tips.clear();
+        }
+        self.remember(basis, &judged)?;
+        refusal(&judged.refused).map_or(Ok(()), Err)
+    }
+
+    /// Write down what was judged, if what it was judged by still stands.
+    pub(super) fn remember(&mut self, basis: &Basis, judged: &Judged) -> Result<(), Failure> {
+        let tips = self.context.store.tips(self.key());
+        let key = self.key().to_owned();
+        let change = |memory: &mut Memory| {
+            let both = judged.accepted.iter().chain(judged.refused.values().map(|refused| &refused.update));
+            for update in both {
+                let now = memory.accepted.get(update.reference.as_bstr()).copied();
+                if now != update.claimed && now != update.wanted {
+                    return Err(MemoryError::Changed(key));
+                }
+            }
+            for update in &judged.accepted {
+                memory.accept(&update.reference.clone().into(), update.wanted);
+            }
+            for (name, refused) in &judged.refused {
+                let words = refused.refusals.first().map(ToString::to_string).unwrap_or_default();
+                let held = Held { value: refused.update.wanted, digest: basis.digest, words };
+                memory.held.insert(name.clone(), held);
+            }
+            Ok(())
+        };
+        self.memory = self.context.store.update(self.key(), change).map_err(forgettable)?;
+        for (digest, tip) in &judged.tips {
+            if let Err(error) = tips.insert(digest, *tip) {
+                let _ = writeln!(self.words, "warning: what was accepted cannot be noted: {error}");
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far the histories of `repository` reach: what is cut off is answered for as far as it is here.
+pub(super) fn reach(repository: &Repository) -> Result<Reach, Failure> {
+    let shallow = repository
+        .shallow(None)
+        .map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
+    Ok(Reach { is_whole: shallow.is_empty(), shallow: shallow.as_end() })
+}
+
+/// Why a fetch ends at refs that were refused just now, if any were.
+fn refusal(refused: &BTreeMap<BString, RefusedRef>) -> Option<Failure> {
+    let names: Vec<String> = refused.keys().take(3).map(|name| format!("'{}'", escape_bytes(name))).collect();
+    let more = refused.len() - names.len();
+    let names = names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!refused.is_empty()).then(|| {
+        Failure::new(
+            format!("nothing was taken: the policy refuses {names}"),
+            "fetch again to take the rest, with these held at what was accepted last",
+        )
+        .hint("tell whoever keeps the remote; 'countersign remote status' shows what is held")
+    })
+}

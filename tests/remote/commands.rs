@@ -1,0 +1,161 @@
+//! `countersign remote` and `countersign protect`.
+
+use super::{RULES, address, author, clone, fetch, served, stage, support::Repository, unsigned, upload};
+
+#[test]
+fn a_clone_is_protected_and_set_free_again() {
+    let world = stage(RULES);
+    world.run("git", &["clone", "-q", "served.git", "ours"]).check();
+    let ours = Repository::at(&world, &world.path("ours"));
+    let plain = ours.git(&["config", "remote.origin.url"]).any_stdout().check().text().trim_end().to_owned();
+    let shown = world.redact(&plain);
+    ours.countersign(&["protect"]).stdout(format!("remote.origin.url: verified::{shown}\n")).check();
+    ours.countersign(&["protect", "origin"]).stdout("nothing to change\n").check();
+    fetch(&ours, &[]).check();
+    let evil = unsigned(&author(&world), "unsigned");
+    upload(&author(&world), &["main"]);
+    fetch(&ours, &[]).status(128).stderr_holds(&["it is not signed"]).check();
+    assert!(!super::holds(&ours, &evil));
+    ours.countersign(&["protect", "--undo"]).stdout(format!("remote.origin.url: {shown}\n")).check();
+    fetch(&ours, &[]).check();
+    assert_eq!(ours.id("origin/main"), evil);
+    ours.countersign(&["protect", "nowhere"])
+        .status(3)
+        .stderr_holds(&["there is no remote 'nowhere'"])
+        .check();
+}
+
+#[test]
+fn a_protected_clone_answers_for_what_it_has() {
+    let world = stage(RULES);
+    unsigned(&author(&world), "unsigned");
+    upload(&author(&world), &["main"]);
+    world.run("git", &["clone", "-q", "served.git", "ours"]).check();
+    let ours = Repository::at(&world, &world.path("ours"));
+    ours.countersign(&["protect"]).any_stdout().check();
+    fetch(&ours, &[]).status(128).stderr_holds(&["it is not signed"]).check();
+}
+
+#[test]
+fn what_is_remembered_is_told_and_forgotten() {
+    let world = stage(RULES);
+    let address = address(&world);
+    world.countersign(&["remote", "status"]).check();
+    clone(&world, "ours");
+    world.countersign(&["remote", "status"]).stdout("file://[DIR]/served: 1 refs accepted\n").check();
+    world
+        .countersign(&["remote", "status", &format!("{address}/")])
+        .stdout_holds(&["1 refs accepted"])
+        .check();
+    world.countersign(&["remote", "forget", &address, "refs/heads/none"]).status(3).any_stderr().check();
+    world.countersign(&["remote", "forget", &address]).any_stdout().check();
+    world.countersign(&["remote", "status"]).check();
+    world.countersign(&["remote", "allow-unverified", &address]).any_stdout().check();
+    world.countersign(&["remote", "status"]).stdout_holds(&["taken unverified"]).check();
+    world.countersign(&["remote", "allow-unverified", "--undo", &address]).any_stdout().check();
+    world
+        .countersign(&["remote", "forget", "ext::x"])
+        .status(3)
+        .stderr_holds(&["names another remote helper"])
+        .check();
+    drop(served(&world));
+}
+
+#[test]
+fn the_memory_is_private_and_a_damaged_one_ends_the_fetch() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = stage(RULES);
+    let ours = clone(&world, "ours");
+    let folder = world.path("home/.local/state/countersign/remotes");
+    let entry = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(std::fs::metadata(&entry).unwrap().permissions().mode() & 0o077, 0);
+    std::fs::write(entry.join("memory"), "garbage\n").unwrap();
+    fetch(&ours, &[]).status(128).stderr_holds(&["is not understood", "hint: "]).check();
+}
+
+#[test]
+fn the_helper_is_for_git() {
+    let world = stage(RULES);
+    world.run(super::HELPER, &[]).status(128).stderr_holds(&["this program is for git"]).check();
+    let nonsense = world.run(super::HELPER, &["origin", "/x"]).input("make me a sandwich\n");
+    nonsense
+        .status(128)
+        .stderr_holds(&["error: git said 'make me a sandwich', which is not understood"])
+        .check();
+}
+
+#[test]
+fn fetching_twice_takes_the_rest_and_says_that_something_is_held() {
+    let world = stage(RULES);
+    let ours = clone(&world, "ours");
+    ours.countersign(&["fetch", "-q"]).check();
+    let author = author(&world);
+    let first = author.id("HEAD");
+    unsigned(&author, "unsigned");
+    upload(&author, &["main", &format!("{first}:refs/heads/topic")]);
+    ours.countersign(&["fetch", "-q"]).status(1).stderr_holds(&["it is not signed", "is held at"]).check();
+    assert!(ours.has("origin/topic"));
+    ours.countersign(&["fetch", "-q", "origin", "main"]).status(1).stderr_holds(&["is held at"]).check();
+    ours.countersign(&["fetch", "-q", "nowhere"]).status(3).any_stderr().check();
+}
+
+#[test]
+fn many_fetches_at_once_agree() {
+    let world = stage(RULES);
+    let (address, next) = (address(&world), {
+        clone(&world, "ours");
+        let next = author(&world).commit("next");
+        upload(&author(&world), &["main"]);
+        next
+    });
+    let ours = Repository::at(&world, &world.path("ours"));
+    // The environment of a run is taken here; the runs themselves go on side by side.
+    let path = std::env::var("PATH").unwrap();
+    let folder = std::path::Path::new(super::HELPER).parent().unwrap().display().to_string();
+    let children: Vec<_> = (0..6)
+        .map(|number| {
+            let mut command = std::process::Command::new("git");
+            match number % 2 {
+                0 => command.args(["-C", ours.path.to_str().unwrap(), "fetch", "-q"]),
+                _ => command.args([
+                    "clone",
+                    "-q",
+                    &address,
+                    world.path(&format!("c{number}")).to_str().unwrap(),
+                ]),
+            };
+            command.env_clear().env("PATH", format!("{folder}:{path}")).env("HOME", world.path("home"));
+            command.env("GIT_CONFIG_NOSYSTEM", "1").stderr(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let mut good = 0;
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        // git itself lets only one of several fetches write a ref.
+        assert!(output.status.success() || words.contains("cannot lock ref"), "{words}");
+        good += usize::from(output.status.success());
+    }
+    assert!(good >= 4);
+    assert_eq!(ours.id("origin/main"), next);
+    world.countersign(&["remote", "status"]).stdout("file://[DIR]/served: 1 refs accepted\n").check();
+}
+
+#[test]
+fn the_doctor_looks_at_remotes_behind_the_helper() {
+    let world = stage(RULES);
+    let ours = clone(&world, "ours");
+    let doctor = || ours.countersign(&["doctor", "--offline"]).any_status().any_stderr();
+    doctor()
+        .stdout_holds(&[
+            "well     remote: what '[DIR]/served.git' serves is judged\n",
+            "protocol.verified.allow",
+        ])
+        .check();
+    unsigned(&author(&world), "unsigned");
+    upload(&author(&world), &["main"]);
+    fetch(&ours, &[]).status(128).any_stderr().check();
+    doctor().stdout_holds(&["warning  remote: 1 refs of '[DIR]/served.git' are held"]).check();
+    let without = doctor().env("PATH", "/usr/bin:/bin");
+    without.stdout_holds(&["broken   remote: git finds no program 'git-remote-verified'\n"]).check();
+}

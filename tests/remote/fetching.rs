@@ -1,0 +1,219 @@
+//! What passes: clones, fetches, tags, pruning, mirrors, both hashes.
+
+use super::{
+    RULES, address, author, clone, fetch, holds, is_clean, served, stage, stage_of, support::Repository,
+    unsigned, upload,
+};
+
+#[test]
+fn a_clone_is_what_git_itself_would_have_made() {
+    for format in ["sha1", "sha256"] {
+        let world = stage_of(RULES, format);
+        let author = author(&world);
+        author.commit("second");
+        author.git(&["tag", "-m", "one", "v1"]).check();
+        upload(&author, &["main", "main:topic", "v1"]);
+        let ours = clone(&world, "ours");
+        let plain = world.path("served.git");
+        world.run("git", &["clone", "-q", plain.to_str().unwrap(), "plain"]).check();
+        let theirs = Repository::at(&world, &world.path("plain"));
+        let refs = |clone: &Repository<'_>| {
+            clone
+                .git(&["for-each-ref", "--format=%(refname) %(objectname) %(symref)"])
+                .any_stdout()
+                .check()
+                .text()
+        };
+        assert_eq!(refs(&ours), refs(&theirs));
+        assert!(refs(&ours).contains("refs/tags/v1"), "{}", refs(&ours));
+        ours.git(&["fsck", "--strict"]).any_stderr().check();
+        assert!(is_clean(&ours));
+
+        let third = author.commit("third");
+        author.git(&["tag", "-m", "two", "v2"]).check();
+        upload(&author, &["main", "v2"]);
+        fetch(&ours, &[]).check();
+        assert_eq!((ours.id("origin/main"), ours.id("v2^{}")), (third.clone(), third));
+        fetch(&ours, &[]).check();
+        assert!(is_clean(&ours));
+    }
+}
+
+#[test]
+fn a_second_clone_a_single_branch_a_mirror_and_a_pull() {
+    let world = stage(&RULES.replace("create =", "delete = \"allow\"\ncreate ="));
+    let author = author(&world);
+    upload(&author, &["main:topic"]);
+    clone(&world, "one");
+    clone(&world, "two");
+    let address = address(&world);
+    world.run("git", &["clone", "-q", "--single-branch", "-b", "topic", &address, "single"]).check();
+    let single = Repository::at(&world, &world.path("single"));
+    assert!(single.has("origin/topic") && !single.has("origin/main"));
+    world.run("git", &["clone", "-q", "--mirror", &address, "mirror.git"]).check();
+    let mirror = Repository::at(&world, &world.path("mirror.git"));
+    assert!(mirror.has("refs/heads/topic"));
+    let next = author.commit("next");
+    upload(&author, &["main", ":topic"]);
+    let two = Repository::at(&world, &world.path("two"));
+    two.git(&["pull", "-q", "--ff-only"]).check();
+    assert_eq!(two.id("HEAD"), next);
+    two.git(&["pull", "-q", "--ff-only", &address]).check();
+}
+
+#[test]
+fn ls_remote_downloads_nothing_and_needs_no_repository() {
+    let world = stage(RULES);
+    let run = world.run("git", &["ls-remote", "--symref", &address(&world)]).any_stdout().check();
+    let main = served(&world).id("main");
+    assert_eq!(run.text(), format!("ref: refs/heads/main\tHEAD\n{main}\tHEAD\n{main}\trefs/heads/main\n"));
+    let clone = clone(&world, "ours");
+    let next = author(&world).commit("next");
+    upload(&author(&world), &["main"]);
+    let run = clone.git(&["ls-remote", "origin", "main"]).any_stdout().check();
+    assert_eq!(run.text(), format!("{next}\trefs/heads/main\n"));
+    assert!(!holds(&clone, &next));
+}
+
+#[test]
+fn progress_is_shown_as_git_shows_it() {
+    let world = stage(RULES);
+    let run = world.run("git", &["clone", "--progress", &address(&world), "ours"]).any_stderr().check();
+    let words = run.words();
+    for part in ["remote: Enumerating objects: ", "remote: Total ", "Receiving objects: 100%"] {
+        assert!(words.contains(part), "{words}");
+    }
+    assert!(!words.contains("FETCH_HEAD") && !words.contains("countersign-"), "{words}");
+}
+
+#[test]
+fn what_cannot_be_judged_is_refused_in_words() {
+    let world = stage(RULES);
+    let address = address(&world);
+    let run = world.run("git", &["clone", "-q", "--filter=blob:none", &address, "ours"]).status(128);
+    run.stderr_holds(&["error: a clone without all of its objects cannot be judged through 'verified::'\n"])
+        .check();
+    assert!(!world.path("ours").exists());
+    let clone = clone(&world, "ours");
+    let next = author(&world).commit("next");
+    upload(&author(&world), &["main"]);
+    fetch(&clone, &["origin", &next]).status(128).stderr_holds(&["is asked for by no ref"]).check();
+    assert!(!holds(&clone, &next));
+}
+
+#[test]
+fn without_a_policy_nothing_is_taken_and_both_ways_on_are_said() {
+    let world = stage(RULES);
+    let address = address(&world);
+    let home = std::fs::read_to_string(world.path("home/.gitconfig")).unwrap();
+    let without: String =
+        home.lines().filter(|line| !line.starts_with(" policy =")).map(|line| format!("{line}\n")).collect();
+    world.write("home/.gitconfig", &without);
+    let clone = || world.run("git", &["clone", "-q", &address, "ours"]);
+    clone()
+        .status(128)
+        .stderr(
+            "error: no policy says who may change what in '[DIR]/served.git'\n\
+             hint: name a file with 'git config --global \"countersign.file://[DIR]/served.policy\" FILE', which \
+             'countersign policy init' writes\n\
+             hint: or look at the policy that the remote keeps, with 'countersign remote trust verified::[DIR]/served.git'\n\
+             hint: or take whatever it serves, with 'countersign remote allow-unverified verified::[DIR]/served.git'\n",
+        )
+        .check();
+    let policy = world.path("policy.toml");
+    let pattern =
+        format!("countersign.file://{}.policy", world.path("").to_str().unwrap().trim_end_matches('/'));
+    world.run("git", &["config", "--global", &pattern, policy.to_str().unwrap()]).check();
+    unsigned(&author(&world), "unsigned");
+    upload(&author(&world), &["main"]);
+    clone().status(128).stderr_holds(&["it is not signed, where 'alice' has to sign"]).check();
+    assert!(!world.path("ours").exists());
+    world.run("git", &["config", "--global", "--unset", &pattern]).check();
+    world
+        .countersign(&["remote", "allow-unverified", &address])
+        .stdout(format!("whatever '{}' serves is taken unverified\n", world.redact(&address)))
+        .check();
+    clone().stderr("warning: nothing that '[DIR]/served.git' serves is verified\n").check();
+}
+
+#[test]
+fn a_repositorys_own_configuration_sets_no_policy() {
+    let world = stage(RULES);
+    let clone = clone(&world, "ours");
+    let loose = world.write("loose.toml", "version = 1\nother_refs = \"accept\"\n");
+    for key in
+        ["countersign.policy", &format!("countersign.file://{}/served.policy", world.path("").display())]
+    {
+        clone.git(&["config", key, loose.to_str().unwrap()]).check();
+    }
+    let evil = unsigned(&author(&world), "unsigned");
+    upload(&author(&world), &["main"]);
+    fetch(&clone, &[]).status(128).stderr_holds(&["it is not signed"]).check();
+    assert!(!holds(&clone, &evil));
+}
+
+#[test]
+fn histories_that_are_cut_off_are_judged_as_far_as_they_are_here() {
+    let world = stage(RULES);
+    let author = author(&world);
+    let first = author.id("HEAD");
+    let evil = unsigned(&author, "unsigned");
+    for message in ["third", "fourth", "fifth"] {
+        author.commit(message);
+    }
+    upload(&author, &["main"]);
+    let address = address(&world);
+    let whole = |name: &str| world.run("git", &["clone", "-q", &address, name]);
+    whole("whole").status(128).stderr_holds(&["it is not signed"]).check();
+    world.countersign(&["remote", "forget", &address]).any_stdout().check();
+
+    world.run("git", &["clone", "-q", "--depth=1", &address, "ours"]).check();
+    let ours = Repository::at(&world, &world.path("ours"));
+    let count = || ours.git(&["rev-list", "--count", "HEAD"]).any_stdout().check().text();
+    assert_eq!((ours.id("origin/main"), count()), (author.id("main"), "1\n".to_owned()));
+    assert!(is_clean(&ours));
+    ours.git(&["fsck"]).any_stderr().check();
+    fetch(&ours, &[]).check();
+    fetch(&ours, &["--depth=2"]).check();
+    assert_eq!(count(), "2\n");
+    fetch(&ours, &["--deepen=1"]).check();
+    assert_eq!(count(), "3\n");
+    let sixth = author.commit("sixth");
+    upload(&author, &["main"]);
+    fetch(&ours, &[]).check();
+    assert_eq!(ours.id("origin/main"), sixth);
+
+    // What comes in from behind the cut is judged too, and nothing of it vouches for a whole clone.
+    fetch(&ours, &["--deepen=1"]).status(128).stderr_holds(&[&evil[..12], "it is not signed"]).check();
+    assert!(!holds(&ours, &evil) && !holds(&ours, &first) && is_clean(&ours));
+    world.countersign(&["remote", "forget", &address]).any_stdout().check();
+    fetch(&ours, &["--unshallow"]).status(128).stderr_holds(&["it is not signed"]).check();
+    assert_eq!(count(), "3\n");
+    world.countersign(&["remote", "forget", &address]).any_stdout().check();
+    whole("whole").status(128).stderr_holds(&["it is not signed"]).check();
+}
+
+#[test]
+fn a_history_that_was_cut_off_is_made_whole_and_counts_from_then_on() {
+    let world = stage(RULES);
+    let author = author(&world);
+    author.commit("second");
+    author.commit("third");
+    upload(&author, &["main"]);
+    world.run("git", &["clone", "-q", "--depth=1", &address(&world), "ours"]).check();
+    let ours = Repository::at(&world, &world.path("ours"));
+    world.countersign(&["remote", "status"]).stdout_holds(&["0 refs accepted"]).check();
+    fetch(&ours, &["--unshallow"]).check();
+    assert!(!ours.path.join(".git/shallow").exists());
+    assert_eq!(ours.git(&["rev-list", "--count", "HEAD"]).any_stdout().check().text(), "3\n");
+    world.countersign(&["remote", "status"]).stdout_holds(&["1 refs accepted"]).check();
+    let evil = unsigned(&author, "unsigned");
+    upload(&author, &["main"]);
+    world
+        .run("git", &["clone", "-q", "--depth=1", &address(&world), "again"])
+        .status(128)
+        .any_stderr()
+        .check();
+    fetch(&ours, &[]).stderr_holds(&["is held at"]).check();
+    assert!(!holds(&ours, &evil));
+}

@@ -1,0 +1,256 @@
+//! Servers on loopback: `git daemon`, `git http-backend`, ssh by a stand-in; and servers that stall, die
+//! or answer nonsense.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    RULES, author, fetch, holds, served, stage,
+    support::{Repository, World},
+    unsigned, upload,
+};
+
+/// A program that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `git daemon` over the world's folder; its address.
+fn daemon(world: &World) -> (Running, String) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let core = world.run("git", &["--exec-path"]).any_stdout().check().text();
+    let child = Command::new(Path::new(core.trim_end()).join("git-daemon"))
+        .args(["--export-all", "--reuseaddr", "--listen=127.0.0.1", &format!("--port={port}")])
+        .arg("--enable=receive-pack")
+        .arg(format!("--base-path={}", world.path("").display()))
+        .env("HOME", world.path("home"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let running = Running(child);
+    let begun = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "git daemon does not answer");
+        thread::sleep(Duration::from_millis(20));
+    }
+    (running, format!("git://127.0.0.1:{port}"))
+}
+
+/// `git http-backend` behind as little of a web server as it needs; its address.
+fn web(world: &World) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (root, home) = (world.path(""), world.path("home"));
+    let core = world.run("git", &["--exec-path"]).any_stdout().check().text();
+    let backend = Path::new(core.trim_end()).join("git-http-backend");
+    // It ends with the process of the tests.
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (root, home, backend) = (root.clone(), home.clone(), backend.clone());
+            thread::spawn(move || answer(stream, &root, &home, &backend));
+        }
+    });
+    address
+}
+
+/// One request by the rules of CGI (RFC 3875), one connection each.
+fn answer(stream: TcpStream, root: &Path, home: &Path, backend: &PathBuf) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split_whitespace();
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let mut command = Command::new(backend);
+    command.env("GIT_PROJECT_ROOT", root).env("GIT_HTTP_EXPORT_ALL", "1").env("HOME", home);
+    command.env("REQUEST_METHOD", &method).env("PATH_INFO", path).env("QUERY_STRING", query);
+    command.env("REMOTE_USER", "somebody").env("REMOTE_ADDR", "127.0.0.1");
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.parse().ok()?,
+            "content-type" => drop(command.env("CONTENT_TYPE", value)),
+            "content-encoding" => drop(command.env("HTTP_CONTENT_ENCODING", value)),
+            "git-protocol" => drop(command.env("GIT_PROTOCOL", value)),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    command.env("CONTENT_LENGTH", length.to_string());
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+    let mut stdin = child.stdin.take()?;
+    thread::spawn(move || drop(stdin.write_all(&body)));
+    let output = child.wait_with_output().ok()?.stdout;
+    let text = String::from_utf8_lossy(&output);
+    let status = text.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK").to_owned();
+    let mut stream = stream;
+    stream.write_all(format!("HTTP/1.0 {status}\r\nConnection: close\r\n").as_bytes()).ok()?;
+    stream.write_all(&output).ok()
+}
+
+/// A stand-in for ssh that runs the command here; what it was called with stands in `ssh.log`.
+fn ssh(world: &World) {
+    let path = world.path("ssh");
+    let log = world.path("ssh.log");
+    let text =
+        format!("#!/bin/sh\necho \"$@\" >>'{}'\nfor last; do :; done\neval \"$last\"\n", log.display());
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    world.set("GIT_SSH", path.to_str().unwrap());
+    world.set("GIT_SSH_VARIANT", "ssh");
+}
+
+/// The whole work over one transport: clone, fetch, refusal, hold, push.
+fn work_over(world: &World, address: &str) {
+    let author = author(world);
+    world.run("git", &["clone", "-q", &format!("verified::{address}"), "ours"]).check();
+    let ours = Repository::at(world, &world.path("ours"));
+    assert_eq!(ours.id("origin/main"), author.id("main"));
+    author.git(&["tag", "-m", "one", "v1"]).check();
+    let second = author.commit("second");
+    upload(&author, &["main", "v1"]);
+    fetch(&ours, &[]).check();
+    assert_eq!((ours.id("origin/main"), ours.has("v1")), (second.clone(), true));
+    let evil = unsigned(&author, "unsigned");
+    upload(&author, &["main"]);
+    fetch(&ours, &[]).status(128).stderr_holds(&["it is not signed"]).check();
+    fetch(&ours, &[]).stderr_holds(&["is held at"]).check();
+    assert!(!holds(&ours, &evil));
+    upload(&author, &[&format!("{second}:main")]);
+    ours.git(&["reset", "-q", "--hard", "origin/main"]).check();
+    let third = ours.commit("third");
+    ours.git(&["push", "-q", "--atomic", "origin", "main", "main:topic"]).check();
+    assert_eq!((served(world).id("main"), served(world).id("topic")), (third.clone(), third));
+}
+
+#[test]
+fn over_git_daemon() {
+    let world = stage(RULES);
+    let (_running, address) = daemon(&world);
+    work_over(&world, &format!("{address}/served.git"));
+}
+
+#[test]
+fn over_http() {
+    let world = stage(RULES);
+    let address = web(&world);
+    work_over(&world, &format!("{address}/served.git"));
+}
+
+#[test]
+fn over_ssh_in_both_ways_of_writing_it() {
+    let world = stage(RULES);
+    ssh(&world);
+    let path = world.path("served.git").display().to_string();
+    work_over(&world, &format!("somebody@example.com:{path}"));
+    let other = format!("verified::ssh://example.com:22{path}");
+    world.run("git", &["clone", "-q", &other, "again"]).check();
+    let log = fs::read_to_string(world.path("ssh.log")).unwrap();
+    assert!(log.contains("somebody@example.com git-upload-pack '"), "{log}");
+    assert!(log.contains("git-receive-pack '") && log.contains("-p 22 example.com"), "{log}");
+    world
+        .countersign(&["remote", "status"])
+        .stdout(format!(
+            "ssh://example.com{}: 3 refs accepted\n",
+            world.redact(path.trim_end_matches(".git"))
+        ))
+        .check();
+}
+
+/// A server that does `serve` with each connection; its address.
+fn hostile(serve: fn(TcpStream)) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || serve(stream));
+        }
+    });
+    format!("git://{address}/r")
+}
+
+#[test]
+fn a_server_that_stalls_dies_or_answers_nonsense_ends_in_an_error() {
+    let world = stage(RULES);
+    world.configure("[countersign]\n remoteTimeout = 2");
+    let list = |address: &str| {
+        let begun = Instant::now();
+        let run = world.run("git", &["ls-remote", &format!("verified::{address}")]).status(128).any_stderr();
+        let words = run.check().words();
+        assert!(begun.elapsed() < Duration::from_secs(15), "{words}");
+        words
+    };
+    let stalling = hostile(|stream| {
+        thread::sleep(Duration::from_secs(60));
+        drop(stream);
+    });
+    assert!(list(&stalling).contains("' for 2 seconds\n"), "{}", list(&stalling));
+    for serve in [
+        |stream: TcpStream| drop(stream),
+        |mut stream: TcpStream| drop(stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello")),
+        |mut stream: TcpStream| drop(stream.write_all(b"0100")),
+        |mut stream: TcpStream| {
+            drop(stream.write_all(b"003f1111111111111111111111111111111111111111 refs/heads/main\0x\n"))
+        },
+    ] {
+        let words = list(&hostile(serve));
+        assert!(words.contains("error: git cannot read the refs of 'git://127.0.0.1"), "{words}");
+    }
+}
+
+#[test]
+fn a_server_that_ends_or_talks_on_during_a_fetch_leaves_nothing() {
+    let world = stage(RULES);
+    ssh(&world);
+    world.configure("[countersign]\n remoteTimeout = 3");
+    let path = world.path("served.git").display().to_string();
+    world.run("git", &["clone", "-q", &format!("verified::host:{path}"), "ours"]).check();
+    let ours = Repository::at(&world, &world.path("ours"));
+    let author = author(&world);
+    author.git(&["commit", "-q", "--allow-empty", "-F", "-"]).input("long ".repeat(20_000)).check();
+    let next = author.id("HEAD");
+    upload(&author, &["main"]);
+    // The refs are listed in full; what comes after them is cut off, stalls or is changed.
+    let full = fs::read_to_string(world.path("ssh")).unwrap();
+    for (what, ending) in [
+        ("cut off", "eval \"$last\" | head -c 1500"),
+        ("stall", "eval \"$last\" | { head -c 1500; sleep 30; }"),
+        ("changed", "eval \"$last\" | LC_ALL=C sed 's/PACK/PICK/'"),
+    ] {
+        let script = full.replace(
+            "eval \"$last\"",
+            &format!(
+                "if [ -e '{0}' ]; then {ending}; else touch '{0}'; eval \"$last\"; fi",
+                world.path("listed").display()
+            ),
+        );
+        fs::write(world.path("ssh"), script).unwrap();
+        let _ = fs::remove_file(world.path("listed"));
+        let begun = Instant::now();
+        fetch(&ours, &[]).status(128).any_stderr().check();
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+        assert!(!holds(&ours, &next) && super::is_clean(&ours), "{what}");
+    }
+    fs::write(world.path("ssh"), full).unwrap();
+    fetch(&ours, &[]).check();
+    assert_eq!(ours.id("origin/main"), next);
+}
