@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    World, exit, gitsign, gnupg, gpgsm, kept,
+    World, anchored, exit, gitsign, gnupg, gpgsm, kept,
     settings::{self, Standing, Trust, Unclear},
     signing,
     trust::update,
@@ -22,7 +22,6 @@ use crate::{
         openpgp::{Claims, KeyAnswer, KeySigner, Level, Outcome},
     },
     object::{Commit, HashKind, MAXIMUM_OBJECT_BYTES, Payload, PushCertificate, Tag, person_address},
-    policy::{Cause, Receipt},
     repository::{Configuration, Scopes},
     signature::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
@@ -215,13 +214,13 @@ fn judge(
     Ok(match kept::judge(world, &verifier, payload, signature) {
         Verdict::Good(proven) => match trust.stale(&proven, world.now) {
             Some(stale) => unclear(&stale),
-            None => good(&trust, &proven, payload, world.now),
+            None => good(world, &trust, &proven, payload, signature),
         },
         Verdict::TimeNotProven(signed) => match trust.stale_for(signed.identity(), world.now) {
             Some(stale) => unclear(&stale),
             None => time_not_proven(&signed),
         },
-        Verdict::Stated(stated) => stated_answer(&trust, &stated, world.now),
+        Verdict::Stated(stated) => stated_answer(world, &trust, &stated, payload, signature),
         Verdict::Bad(bad) => (Answer::Bad, format!("countersign: bad signature: {bad}\n")),
         Verdict::CannotTell(cause) => unclear(&trust.unclear(&cause, world.now)),
     })
@@ -268,11 +267,9 @@ fn judge_openpgp(
         Verdict::Stated(stated) => {
             let (standing, level) = match &trust.policy {
                 Some(_) => (
-                    trust.standing_of_keys(
-                        stated.keys(),
-                        stated.time(),
-                        &Receipt::without_anchors(world.now),
-                    ),
+                    anchored::standing(world, trust, payload, signature, |receipt| {
+                        trust.standing_of_keys(stated.keys(), stated.time(), receipt)
+                    }),
                     Level::Fully,
                 ),
                 None => {
@@ -291,7 +288,7 @@ fn judge_openpgp(
                 Standing::NoPolicy => {
                     (outcome, format!("good signature by {by}; {}{expired}", trust.nobody()))
                 }
-                Standing::Refused(cause) => (Outcome::NotNamed, refused(&cause)),
+                Standing::Refused(cause) => (Outcome::NotNamed, cause.to_string()),
                 // A key belongs to no instance, so its limits cannot be what is wrong.
                 Standing::Unnamed | Standing::NotBelieved => {
                     (Outcome::NotNamed, format!("signed by {by}, whom the policy does not name"))
@@ -344,7 +341,13 @@ fn time_not_proven(signed: &TimeNotProven) -> (Answer, String) {
     (Answer::Unknown, note)
 }
 
-fn good(trust: &Trust, proven: &Proven, payload: &[u8], now: i64) -> (Answer, String) {
+fn good(
+    world: &World<'_>,
+    trust: &Trust,
+    proven: &Proven,
+    payload: &[u8],
+    signature: &[u8],
+) -> (Answer, String) {
     let signer = settings::signer(proven);
     let identity = proven.identity();
     let by =
@@ -355,7 +358,7 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8], now: i64) -> (Answer, St
             words::escape(&identity.instance),
             words::time(proven.time()),
         ) + if proven.entry().embedded { "" } else { " (by the log's entry in 'refs/countersign/proofs')" };
-    match trust.standing(proven, &Receipt::without_anchors(now)) {
+    match anchored::standing(world, trust, payload, signature, |receipt| trust.standing(proven, receipt)) {
         Standing::Named(name) => {
             let name = words::escape(&name);
             (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
@@ -367,7 +370,7 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8], now: i64) -> (Answer, St
                 format!("countersign: good signature {by}; {}{remark}\n", trust.nobody()),
             )
         }
-        Standing::Refused(cause) => (Answer::Unnamed(signer), format!("countersign: {}\n", refused(&cause))),
+        Standing::Refused(cause) => (Answer::Unnamed(signer), format!("countersign: {cause}\n")),
         Standing::NotBelieved => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, {}\n", settings::NOT_BELIEVED))
         }
@@ -377,20 +380,19 @@ fn good(trust: &Trust, proven: &Proven, payload: &[u8], now: i64) -> (Answer, St
     }
 }
 
-/// What is said of a signer who does not count for an object. git tells content and signature and not which
-/// object it is, so whether an anchor covers it is not known here.
-pub(super) fn refused(cause: &Cause) -> String {
-    let anchors = match cause {
-        Cause::Lapsed { .. } => " ('countersign verify' sees anchors, and git's question does not)",
-        _ => "",
-    };
-    format!("{cause}{anchors}")
-}
-
-fn stated_answer(trust: &Trust, stated: &Stated, now: i64) -> (Answer, String) {
+fn stated_answer(
+    world: &World<'_>,
+    trust: &Trust,
+    stated: &Stated,
+    payload: &[u8],
+    signature: &[u8],
+) -> (Answer, String) {
     let signer = settings::key_signer(stated);
     let by = format!("by {}", words::escape(&signer.name));
-    match trust.standing_of_keys(stated.keys(), stated.time(), &Receipt::without_anchors(now)) {
+    let standing = anchored::standing(world, trust, payload, signature, |receipt| {
+        trust.standing_of_keys(stated.keys(), stated.time(), receipt)
+    });
+    match standing {
         Standing::Named(name) => {
             let name = words::escape(&name);
             (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))
@@ -398,7 +400,7 @@ fn stated_answer(trust: &Trust, stated: &Stated, now: i64) -> (Answer, String) {
         Standing::NoPolicy => {
             (Answer::Undefined(signer), format!("countersign: good signature {by}; {}\n", trust.nobody()))
         }
-        Standing::Refused(cause) => (Answer::Unnamed(signer), format!("countersign: {}\n", refused(&cause))),
+        Standing::Refused(cause) => (Answer::Unnamed(signer), format!("countersign: {cause}\n")),
         Standing::NotBelieved | Standing::Unnamed => {
             (Answer::Unnamed(signer), format!("countersign: signed {by}, whom the policy does not name\n"))
         }

@@ -9,7 +9,7 @@ use std::path::Path;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
-    World, git_program, gnupg,
+    World, anchored, gnupg,
     settings::{Standing, Trust},
 };
 use crate::{
@@ -19,7 +19,6 @@ use crate::{
         gpgsm::{self, CertificateAnswer, CertificateSigner, Outcome},
     },
     object::Payload,
-    policy::Receipt,
     signature::{
         armor,
         smime::{self, Smime},
@@ -128,9 +127,9 @@ pub(super) fn judge(
         Verdict::Stated(stated) => {
             let since = if stated.key_expired() { "; the certificate has expired since" } else { "" };
             let standing = match &trust.policy {
-                Some(_) => {
-                    trust.standing_of_keys(stated.keys(), stated.time(), &Receipt::without_anchors(world.now))
-                }
+                Some(_) => anchored::standing(world, trust, payload, signature, |receipt| {
+                    trust.standing_of_keys(stated.keys(), stated.time(), receipt)
+                }),
                 None => Standing::NoPolicy,
             };
             let good = |is_trusted| match stated.key_expired() {
@@ -151,7 +150,7 @@ pub(super) fn judge(
                         "good signature by {by}, under a root that GnuPG trusts; not asked whether it is revoked{since}"
                     ),
                 ),
-                Standing::Refused(cause) => (Outcome::Refused, git_program::refused(&cause)),
+                Standing::Refused(cause) => (Outcome::Refused, cause.to_string()),
                 Standing::NotBelieved | Standing::Unnamed => {
                     (Outcome::Refused, format!("signed by {by}, whom the policy does not name"))
                 }

@@ -4,6 +4,7 @@
 //! environment) to the rooms below as values.
 
 mod agent;
+mod anchored;
 mod arguments;
 mod consent;
 mod doctor;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    Cause, NamedIdentity, Policy, PolicyError, Receipt, SubjectPattern, WantedClaims, Window, file,
+    Cause, Lapse, NamedIdentity, Policy, PolicyError, Receipt, SubjectPattern, WantedClaims, Window, file,
     window::Times,
 };
 use crate::{
@@ -242,15 +242,25 @@ impl Policy {
             let names = names.into_iter().collect();
             return Err(Cause::Ambiguous { identity: Box::new(identity.clone()), names });
         }
-        let mut lapse = None;
+        let lapsed = |lapse| Cause::Lapsed {
+            name: (*name).to_owned(),
+            signer: super::decision::person(identity),
+            lapse,
+        };
+        // Whatever else means the signer, what is compromised does not count.
         for (_, signer) in &meant {
+            signer.window.admit_safe(receipt).map_err(lapsed)?;
+        }
+        // What is said of this very subject goes before what is said of many.
+        let is_exact = meant.iter().any(|(_, signer)| signer.subject.is_exact());
+        let mut lapse = None;
+        for (_, signer) in meant.iter().filter(|(_, signer)| signer.subject.is_exact() == is_exact) {
             match signer.window.admit(Times::Proven(times), receipt) {
                 Ok(()) => return Ok(vec![name]),
                 Err(cause) => lapse = lapse.or(Some(cause)),
             }
         }
-        let lapse = lapse.expect("there is one signer at least, and none counts");
-        Err(Cause::Lapsed { name: (*name).to_owned(), signer: super::decision::person(identity), lapse })
+        Err(lapsed(lapse.expect("there is one signer at least, and none counts")))
     }
 
     /// A certificate for several principals counts under each that the policy names.
@@ -264,20 +274,35 @@ impl Policy {
         if let Some((key, forge)) = forge {
             return Err(Cause::Forge { forge: forge.clone(), key: key.clone() });
         }
+        let signers: Vec<(&str, &KeySigner)> = keys
+            .iter()
+            .filter_map(|key| self.directory.keys.get(key))
+            .map(|(index, place)| (&self.identities[*index], *place))
+            .map(|(identity, place)| (identity.name.as_str(), &identity.keys[place]))
+            .collect();
+        let cause = |(name, lapse): (&str, Lapse)| Cause::Lapsed {
+            name: name.to_owned(),
+            signer: super::decision::key_list(keys),
+            lapse,
+        };
+        // Whatever else means the signer, what is compromised does not count.
+        for (name, signer) in &signers {
+            signer.window.admit_safe(receipt).map_err(|lapse| cause((name, lapse)))?;
+        }
+        // What is said of this very certificate goes before what is said of its addresses.
+        let is_one = |signer: &KeySigner| matches!(signer.key, Key::X509Certificate { .. });
+        let has_one = signers.iter().any(|(_, signer)| is_one(signer));
         let mut names = Vec::new();
         let mut lapsed = None;
-        for (index, place) in keys.iter().filter_map(|key| self.directory.keys.get(key)) {
-            let identity = &self.identities[*index];
-            match identity.keys[*place].window.admit(Times::Stated(time), receipt) {
-                Ok(()) => names.push(identity.name.as_str()),
-                Err(lapse) => lapsed = lapsed.or(Some((identity.name.clone(), lapse))),
+        for (name, signer) in signers.into_iter().filter(|(_, signer)| is_one(signer) == has_one) {
+            match signer.window.admit(Times::Stated(time), receipt) {
+                Ok(()) => names.push(name),
+                Err(lapse) => lapsed = lapsed.or(Some((name, lapse))),
             }
         }
         match lapsed {
             _ if !names.is_empty() => Ok(names),
-            Some((name, lapse)) => {
-                Err(Cause::Lapsed { name, signer: super::decision::key_list(keys), lapse })
-            }
+            Some(lapsed) => Err(cause(lapsed)),
             None => Err(Cause::KeyNotInThePolicy(keys.to_vec())),
         }
     }
@@ -302,7 +327,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{policy::Lapse, sigstore::claims::Claim};
+    use crate::sigstore::claims::Claim;
 
     const GITHUB_ACTIONS: &str = "https://token.actions.githubusercontent.com";
     const SUBJECT: &str = "https://github.com/o/r/.github/workflows/release.yml@refs/heads/main";
@@ -502,6 +527,53 @@ mod tests {
             "A".repeat(40)
         );
         assert_eq!(cause.to_string(), words);
+    }
+
+    #[test]
+    fn what_is_said_of_one_goes_before_what_is_said_of_many() {
+        let lapsed = |judged: Result<Vec<&str>, Cause>| match judged {
+            Err(Cause::Lapsed { lapse, .. }) => Some(lapse),
+            Ok(_) => None,
+            Err(other) => panic!("{other}"),
+        };
+        let compromised = ", compromised = 1970-01-01T00:00:40Z";
+        let ended = ", until = 1970-01-01T00:00:40Z";
+        let mail = |subject: &str, more: &str| keyless("https://i", "email", subject, more);
+        let lapse = |signers: [String; 2], subject: &str| {
+            let policy = parse(&format!("[identity.a]\nkeyless = [{}]\n", signers.join(", "))).unwrap();
+            let identity = identity("https://i", SubjectKind::Email, subject);
+            let (claims, times) = (Claims::default(), [ProvenTime::Log(50)]);
+            let signer = SignedBy::Proven { identity: &identity, claims: &claims, times: &times };
+            lapsed(policy.names(signer, &Receipt::without_anchors(100)))
+        };
+        let all = || mail("*@a", "");
+        assert_eq!(lapse([all(), mail("bob@a", ended)], "eve@a"), None);
+        assert!(matches!(lapse([all(), mail("bob@a", ended)], "bob@a"), Some(Lapse::Over { .. })));
+        assert_eq!(lapse([all(), mail("bob@a", compromised)], "bob@a"), Some(Lapse::Compromised(40)));
+        assert_eq!(
+            lapse([mail("*@a", compromised), mail("bob@a", "")], "bob@a"),
+            Some(Lapse::Compromised(40))
+        );
+        assert_eq!(lapse([mail("*@a", ended), mail("bob@a", "")], "bob@a"), None, "bob has stayed");
+
+        let authority = "[[certificate_authority]]\nname = \"ca\"\nfile = \"ca.pem\"\n";
+        let lapse = |more: &str| {
+            let fingerprint = "A".repeat(64);
+            let policy = parse(&format!(
+                "{authority}[identity.a]\nx509 = [{{ authority = \"ca\", subject = \"bob@a\" }}, \
+                 {{ authority = \"ca\", certificate = \"{fingerprint}\"{more} }}]\n"
+            ));
+            let authority = || "ca".to_owned();
+            let keys = [
+                Key::X509 { authority: authority(), subject: "bob@a".to_owned() },
+                Key::X509Certificate { authority: authority(), fingerprint },
+            ];
+            let signer = SignedBy::Stated { keys: &keys, time: Some(10) };
+            lapsed(policy.unwrap().names(signer, &Receipt::without_anchors(100)))
+        };
+        assert_eq!(lapse(""), None);
+        assert_eq!(lapse(compromised), Some(Lapse::Compromised(40)), "a stolen certificate");
+        assert!(matches!(lapse(ended), Some(Lapse::Over { .. })));
     }
 
     #[test]

@@ -144,15 +144,19 @@ impl Window {
         [moment(self.from), moment(self.until), moment(self.compromised)].concat()
     }
 
+    /// Whether an object was there before others may have held the key.
+    pub(super) fn admit_safe(&self, receipt: &Receipt<'_>) -> Result<(), Lapse> {
+        let Some(since) = self.compromised else { return Ok(()) };
+        match (receipt.covered)(since) {
+            Covered::Yes => Ok(()),
+            Covered::No => Err(Lapse::Compromised(since)),
+            Covered::Unknown => Err(Lapse::Unclear(since)),
+        }
+    }
+
     /// Whether an object with these `times` counts.
     pub(super) fn admit(&self, times: Times<'_>, receipt: &Receipt<'_>) -> Result<(), Lapse> {
-        if let Some(since) = self.compromised {
-            match (receipt.covered)(since) {
-                Covered::Yes => {}
-                Covered::No => return Err(Lapse::Compromised(since)),
-                Covered::Unknown => return Err(Lapse::Unclear(since)),
-            }
-        }
+        self.admit_safe(receipt)?;
         match times {
             Times::Proven([]) => self.admit_received(receipt),
             Times::Proven(times) => {

@@ -183,3 +183,29 @@ fn outside_of_a_repository_a_pin_is_nothing() {
         .stderr_holds(&["warning: no policy counts here"])
         .check();
 }
+
+#[test]
+fn the_policy_of_another_pinned_repository_is_not_slipped_in() {
+    let world = world();
+    let repository = published(&world, "sha1");
+    pin(&repository);
+    let own = repository.id(REF);
+    let other = world.repository("other", "sha1");
+    let theirs =
+        Draft { repository: "example.com/other", owners: &["bob"], signers: &["bob"], ..Draft::FIRST };
+    theirs.publish(&other, BOB);
+    pin(&other);
+    assert_eq!(verified(&repository).0, 0);
+    let source = format!("file://{}", other.path.display());
+    repository.git(&["fetch", "-q", &source, &format!("+{REF}:{REF}")]).check();
+    refused(&repository, "was judged by the policy of 'example.com/project'");
+    repository.git(&["update-ref", REF, &own]).check();
+    assert_eq!(verified(&repository).0, 0);
+    // Another repository has taken its place, and somebody says so.
+    repository.git(&["fetch", "-q", &source, &format!("+{REF}:{REF}")]).check();
+    repository.countersign(&["policy", "pin", "--yes"]).any_stdout().check();
+    assert_eq!(verified(&repository).0, 1, "their policy does not name alice");
+    repository.git(&["update-ref", REF, &own]).check();
+    world.countersign(&["policy", "pin", "--remove", "example.com/other"]).any_stdout().check();
+    assert_eq!(verified(&repository).0, 0, "what is not pinned any more is no rival");
+}

@@ -119,6 +119,19 @@ fn git_never_sees_a_good_signature_of_one_who_is_retired() {
         };
         assert!(!["G", "Y"].contains(&grade(&late).as_str()), "{}: {}", kind.name, grade(&late));
         assert_eq!(grade(&early) == "G", kind.proves_time, "{}: {}", kind.name, grade(&early));
+        for key in ["retired", "compromised"] {
+            let identity = format!("{key} = {}", moment(end));
+            stage.policy("", &identity, &[(&early, end)]);
+            // git asks whose an SSH key is without the content, so no anchor helps there.
+            let is_asked = !kind.name.starts_with("ssh");
+            assert_eq!(grade(&early) == "G", is_asked, "{}: an anchor shows it", kind.name);
+            assert!(!["G", "Y"].contains(&grade(&late).as_str()), "{}: {}", kind.name, grade(&late));
+            for anchors in [&[(early.as_str(), end + 1)][..], &[("1".repeat(40).as_str(), end)]] {
+                stage.policy("", &identity, anchors);
+                let good = kind.proves_time && key == "retired";
+                assert_eq!(grade(&early) == "G", good, "{}: {anchors:?}", kind.name);
+            }
+        }
         stage.policy("", "", &[]);
         assert_eq!(grade(&late), "G", "{}: counted again", kind.name);
         repository.git(&["verify-commit", &late]).any_stderr().check();

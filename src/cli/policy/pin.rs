@@ -78,6 +78,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PinArguments) -> Outcome {
     let memory = Memory::open();
     memory.forget(&pin)?;
     memory.note(&pin, followed.commit());
+    memory.note_repository(repository.common_dir(), &pin);
     if arguments.json {
         world.say(&format!("{}\n", as_json(&pin, Scope::Global, Some(&followed))));
     } else {

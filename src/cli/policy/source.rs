@@ -213,17 +213,36 @@ pub(in crate::cli) fn here(
     let plain: Vec<Pin> = pins.iter().map(|(_, pin)| pin.clone()).collect();
     if let Some(pin) = find_pin(&reader, &references, &plain)? {
         let memory = Memory::open();
+        refuse_another(&memory, &repository, pin, &plain)?;
         let seen = memory.recall(pin)?;
         let followed = with_reading(world, configuration, |reading| {
             Ok(follow(&reader, &references, pin, seen, reading)?)
         })?;
         memory.note(pin, followed.commit());
+        memory.note_repository(repository.common_dir(), pin);
         let scope = pins.iter().find(|(_, other)| other == pin).map_or("unknown", |(scope, _)| scope.name());
         let source = Source::followed(&followed, scope, pin);
         return Ok(Here::Pinned(Box::new((followed, source))));
     }
     let found = references.read(POLICY_REF.into()).is_ok_and(|value| value.id.is_some());
     Ok(if found { Here::Unpinned(Unpinned { reference: POLICY_REF }) } else { Here::Nothing })
+}
+
+/// Refuse `pin` where `repository` was judged by the policy of another one that is pinned still: whoever can
+/// move its ref must not choose among policies that are believed elsewhere.
+fn refuse_another(memory: &Memory, repository: &Repository, pin: &Pin, pins: &[Pin]) -> Result<(), Failure> {
+    let before = memory.recall_repository(repository.common_dir())?;
+    match before.filter(|before| *before != pin.repository) {
+        Some(before) if pins.iter().any(|other| other.repository == before) => Err(Failure::new(
+            format!(
+                "this repository was judged by the policy of '{before}', and '{}' holds that of '{}' now",
+                escape(&pin.reference),
+                pin.repository
+            ),
+            "fetch the right policy; if another repository has taken this place, run 'countersign policy pin'",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The policy that follows from `pin` where its ref is at `tip`, in whatever repository that is.
