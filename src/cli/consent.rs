@@ -5,15 +5,15 @@
 //! Private instances and identities without an address need none.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{self, BufRead as _, Write as _},
-    process::Command,
     sync::mpsc,
     thread,
     time::Duration,
 };
 
-use super::World;
+use super::{World, git_config};
 use crate::{
     identity::Claims,
     repository::{Configuration, Scopes},
@@ -78,19 +78,13 @@ pub(super) fn command(address: &str) -> String {
 }
 
 fn record(world: &World<'_>, address: &str) -> Result<(), Failure> {
-    let output = Command::new("git")
-        .current_dir(&world.directory)
-        .args(["config", "--global", "--add", KEY, address])
-        .output()
-        .map_err(|error| Failure::new(format!("git cannot be run: {error}"), "install git"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Failure::new(
-        format!("the consent cannot be recorded: {reason}"),
-        format!("set '{KEY}' to '{address}' by hand"),
-    ))
+    let arguments = ["config", "--global", "--add", KEY, address].map(OsStr::new);
+    git_config::write(world, &world.directory, &arguments, |reason| {
+        Failure::new(
+            format!("the consent cannot be recorded: {reason}"),
+            format!("set '{KEY}' to '{address}' by hand"),
+        )
+    })
 }
 
 /// Ask the person at the terminal, whatever the streams of this program are; yes only in so many words.

@@ -8,6 +8,7 @@ mod anchored;
 mod arguments;
 mod consent;
 mod doctor;
+mod git_config;
 mod git_program;
 mod gitsign;
 mod gnupg;

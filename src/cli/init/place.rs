@@ -4,14 +4,14 @@
 //! a file of its own there, which `includeIf.gitdir:` (git-config, "Conditional includes") brings in.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use super::{Change, Scope};
 use crate::{
-    cli::World,
+    cli::{World, git_config},
     encoding::sha256,
     repository::{Configuration, Repository, Scopes},
     words::{self, Failure},
@@ -119,17 +119,9 @@ pub(super) fn set(
     {
         fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
     }
-    let output = Command::new("git")
-        .current_dir(directory)
-        .arg("config")
-        .args(place)
-        .args([key, value])
-        .output()
-        .map_err(|error| Failure::new(format!("git cannot be run: {error}"), "install git"))?;
-    if !output.status.success() {
-        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
-    }
-    Ok(())
+    let arguments = [&["config"], &place[..], &[key, value]].concat();
+    let arguments: Vec<&OsStr> = arguments.into_iter().map(OsStr::new).collect();
+    git_config::write(world, directory, &arguments, failed)
 }
 
 /// `value` as a word for a shell.

@@ -1,10 +1,10 @@
 //! `countersign protect`: the remotes of a clone go through the helper from now on, or no longer.
 
-use std::path::Path;
+use std::{ffi::OsStr, path::Path};
 
 use super::{Failure, Outcome, PREFIX, ProtectArguments, World, address, exit};
 use crate::{
-    cli::settings,
+    cli::{git_config, settings},
     repository::{Configuration, Scopes},
     words::escape,
 };
@@ -49,19 +49,12 @@ pub(in crate::cli) fn run(world: &mut World<'_>, arguments: &ProtectArguments) -
         }
     }
     for (key, value) in &changes {
-        let git = ["config", key, value];
-        let mut command = std::process::Command::new("git");
-        let output = command.arg("--git-dir").arg(repository.git_dir()).args(git).output();
-        let output = output.map_err(|error| {
-            Failure::new(format!("git cannot be run: {error}"), "install git, or put it into PATH")
+        let [option, config] = ["--git-dir", "config"].map(OsStr::new);
+        let arguments =
+            [option, repository.git_dir().as_os_str(), config, OsStr::new(key), OsStr::new(value)];
+        git_config::write(world, &world.directory, &arguments, |words| {
+            Failure::new(format!("git cannot set '{key}': {words}"), "see to the repository's configuration")
         })?;
-        if !output.status.success() {
-            let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(Failure::new(
-                format!("git cannot set '{key}': {words}"),
-                "see to the repository's configuration",
-            ));
-        }
         world.say(&format!("{}: {}\n", escape(key), escape(value)));
     }
     if changes.is_empty() {

@@ -1,11 +1,12 @@
 //! `countersign remote trust`: the policy that a remote keeps, believed from the first time on that
 //! somebody has looked at it.
 
-use std::process::Command;
+use std::ffi::OsStr;
 
 use super::{Context, Failure, Outcome, PREFIX, World, address, basis, exit, store, transport};
 use crate::{
     cli::{
+        git_config,
         policy::{asked, describe, source::with_reading},
         remote::arguments::TrustArguments,
         settings,
@@ -46,19 +47,11 @@ pub(super) fn run(world: &mut World<'_>, arguments: &TrustArguments) -> Outcome 
         }
     }
     let key = format!("countersign.{}.policyPin", address.key());
-    let mut git = Command::new("git");
-    git.current_dir(&world.directory).env_clear().envs(world.environment.iter());
-    let output = git.args(["config", "--global", &key, &pin.to_string()]).output();
-    let output = output.map_err(|error| {
-        Failure::new(format!("git cannot be run: {error}"), "install git, or put it into PATH")
+    let pin = pin.to_string();
+    let arguments = ["config", "--global", &key, &pin].map(OsStr::new);
+    git_config::write(world, &world.directory, &arguments, |words| {
+        Failure::new(format!("git cannot set '{key}': {words}"), "see to your own configuration")
     })?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Failure::new(
-            format!("git cannot set '{key}': {words}"),
-            "see to your own configuration",
-        ));
-    }
     world.say(&format!("pinned for '{}'\n", escape(address.key())));
     Ok(exit::GOOD)
 }
