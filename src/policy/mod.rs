@@ -52,7 +52,7 @@ pub const NO_ENTRY: &str = "a policy takes a '*' in a name for a pattern, and ne
 
 /// Stands in every rule digest: raised when the meaning of a rule changes, so that nothing accepted
 /// under the old meaning counts.
-const RULE_MEANING: &[u8] = b"countersign commit rule 3";
+const RULE_MEANING: &[u8] = b"countersign commit rule 4";
 
 /// A policy file that was read strictly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -332,15 +332,15 @@ impl Policy {
             Signers::Unsigned => field(b"unsigned"),
             Signers::Named(names) => {
                 field(b"signed");
-                let named = || self.identities.iter().filter(|identity| names.contains(&identity.name));
-                let mut signers = Vec::new();
-                for signer in named().flat_map(|identity| &identity.keyless) {
+                let (named, others): (Vec<_>, Vec<_>) =
+                    self.identities.iter().partition(|identity| names.contains(&identity.name));
+                let keyless = |signer: &KeylessSigner| -> Option<Vec<Vec<u8>>> {
                     let root = root_digest(&signer.instance)?.to_vec();
                     let limits = self.canonical_limits(&signer.instance);
                     let parts = [signer.instance.clone().into_bytes(), root, limits];
-                    signers.push(parts.into_iter().chain(signer.canonical()).collect());
-                }
-                for signer in named().flat_map(|identity| &identity.keys) {
+                    Some(parts.into_iter().chain(signer.canonical()).collect())
+                };
+                let key = |signer: &KeySigner| -> Option<Vec<Vec<u8>>> {
                     let key = signer.key.to_string().into_bytes();
                     let mut parts: Vec<Vec<u8>> = vec![b"key".to_vec(), key, signer.window.canonical()];
                     match &signer.key {
@@ -349,19 +349,47 @@ impl Policy {
                         }
                         Key::Ssh { .. } | Key::SshCertificate { .. } => {}
                     }
-                    signers.push(parts);
+                    Some(parts)
+                };
+                let mut groups: Vec<Vec<Vec<Vec<u8>>>> = Vec::new();
+                for identity in &named {
+                    let all = identity.keyless.iter().map(keyless).chain(identity.keys.iter().map(key));
+                    groups.push(all.collect::<Option<_>>()?);
                 }
-                // Anchors only help whoever counts for a time alone.
-                if named().any(NamedIdentity::is_limited) {
-                    for Anchor { object, received } in &self.anchors {
-                        let object = object.as_slice().to_vec();
-                        signers.push(vec![b"anchor".to_vec(), object, received.to_be_bytes().to_vec()]);
+                // Whom the rule does not name may be who a signer is as well, or know of a key that it is lost.
+                let mut rivals: Vec<Vec<Vec<u8>>> = Vec::new();
+                let mut is_limited = named.iter().any(|identity| identity.is_limited());
+                for signer in others.iter().flat_map(|other| &other.keyless) {
+                    if named.iter().flat_map(|identity| &identity.keyless).any(|own| own.overlaps(signer)) {
+                        rivals.push(keyless(signer)?);
+                        is_limited |= !signer.window.is_unlimited();
                     }
                 }
-                signers.sort();
-                for parts in signers {
-                    field(&(parts.len() as u64).to_be_bytes());
-                    parts.iter().for_each(|part| field(part));
+                for signer in others.iter().flat_map(|other| &other.keys) {
+                    if named.iter().flat_map(|identity| &identity.keys).any(|own| own.overlaps(signer)) {
+                        rivals.push(key(signer)?);
+                        is_limited |= !signer.window.is_unlimited();
+                    }
+                }
+                let mut anchors: Vec<Vec<Vec<u8>>> = Vec::new();
+                // Anchors only help whoever counts for a time alone.
+                if is_limited {
+                    for Anchor { object, received } in &self.anchors {
+                        anchors.push(vec![object.as_slice().to_vec(), received.to_be_bytes().to_vec()]);
+                    }
+                }
+                groups.iter_mut().for_each(|group| group.sort());
+                groups.sort();
+                for mut group in [rivals, anchors] {
+                    group.sort();
+                    groups.push(group);
+                }
+                for group in groups {
+                    field(&(group.len() as u64).to_be_bytes());
+                    for parts in group {
+                        field(&(parts.len() as u64).to_be_bytes());
+                        parts.iter().for_each(|part| field(part));
+                    }
                 }
             }
         }
@@ -486,6 +514,38 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_somebody_else_knows_to_be_lost_is_in_the_digest() {
+        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH";
+        let digest = |identities: &str, commits: &str| {
+            let rule = "[[rule]]\nname = \"r\"\nrefs = [\"refs/**\"]\n";
+            let text =
+                format!("version = 1\nother_refs = \"refuse\"\n{identities}{rule}commits = [{commits}]\n");
+            let policy = Policy::parse(&text).unwrap();
+            policy.commit_rule_digest(&policy.rules()[0], |_| None).unwrap()
+        };
+        let of = |name: &str, principal: &str, window: &str| {
+            format!(
+                "[identity.{name}]\nssh_certificates = \
+                 [{{ authority = \"{key}\", principal = \"{principal}\"{window} }}]\n"
+            )
+        };
+        let lost = ", compromised = 2026-01-01T00:00:00Z";
+        let alice = of("a", "alice", "");
+        let both = |window| format!("{alice}{}", of("b", "bob", window));
+        assert_ne!(digest(&both(lost), "\"a\""), digest(&both(""), "\"a\""));
+        // Whose a signer is matters where both are named.
+        let [one, two] = ["alice", "bob"]
+            .map(|principal| format!("{{ authority = \"{key}\", principal = \"{principal}\" }}"));
+        let plain = format!("ssh = [\"{key}\"]\n");
+        let first = format!("[identity.a]\nssh_certificates = [{one}, {two}]\n[identity.b]\n{plain}");
+        let second = format!(
+            "[identity.a]\nssh_certificates = [{one}]\n[identity.b]\nssh_certificates = [{two}]\n{plain}"
+        );
+        let named = "\"a\", \"b\"";
+        assert_ne!(digest(&first, named), digest(&second, named));
+    }
+
+    #[test]
     fn the_digest_covers_what_decides_about_commits_and_nothing_else() {
         let digest_with = |text: &str, root: u8| {
             let policy = Policy::parse(text).unwrap();
@@ -531,6 +591,18 @@ mod tests {
             assert_ne!(digest(&other), base, "{other}");
         }
         assert_ne!(digest_with(POLICY, 2), base, "another trusted root");
+        // Whom the rule does not name decides too where a signer may be both.
+        let issuer = "instance = \"sandbox\", issuer = \"https://i\", kind = \"email\"";
+        let other = |subject: &str, window: &str| {
+            let pattern = POLICY.replace("alice@example.com", "*@example.com");
+            let table =
+                format!("[identity.other]\nkeyless = [{{ {issuer}, subject = \"{subject}\"{window} }}]\n");
+            digest(&pattern.replace("[identity.bob]", &format!("{table}[identity.bob]")))
+        };
+        let pattern = digest(&POLICY.replace("alice@example.com", "*@example.com"));
+        assert_ne!(other("b*@example.com", ""), pattern);
+        let lost = ", compromised = 2026-01-01T00:00:00Z";
+        assert_ne!(other("b*@example.com", lost), other("b*@example.com", ""));
         let policy = Policy::parse(POLICY).unwrap();
         assert_eq!(policy.commit_rule_digest(&policy.rules()[0], |_| None), None);
     }

@@ -93,6 +93,15 @@ impl KeylessSigner {
             && self.subject.matches(&identity.subject)
     }
 
+    /// Whether one certificate may be for both.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let is_pattern = !(self.subject.is_exact() && other.subject.is_exact());
+        self.instance == other.instance
+            && self.issuer == other.issuer
+            && self.kind == other.kind
+            && (is_pattern || self.subject == other.subject)
+    }
+
     /// Each part of it in order, for a digest.
     pub(super) fn canonical(&self) -> Vec<Vec<u8>> {
         let mut parts = vec![
@@ -105,6 +114,22 @@ impl KeylessSigner {
             parts.extend([b"claim".to_vec(), claim.name().into(), pattern.as_str().into()]);
         }
         parts
+    }
+}
+
+impl KeySigner {
+    /// Whether one certificate may be for both: principals and addresses stand side by side.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        fn authority(key: &Key) -> Option<(bool, &str)> {
+            match key {
+                Key::SshCertificate { authority, .. } => Some((true, authority)),
+                Key::X509 { authority, .. } | Key::X509Certificate { authority, .. } => {
+                    Some((false, authority))
+                }
+                Key::OpenPgp { .. } | Key::Ssh { .. } => None,
+            }
+        }
+        authority(&self.key).is_some_and(|own| authority(&other.key) == Some(own))
     }
 }
 
