@@ -52,7 +52,7 @@ pub const NO_ENTRY: &str = "a policy takes a '*' in a name for a pattern, and ne
 
 /// Stands in every rule digest: raised when the meaning of a rule changes, so that nothing accepted
 /// under the old meaning counts.
-const RULE_MEANING: &[u8] = b"countersign commit rule 4";
+const RULE_MEANING: &[u8] = b"countersign commit rule 5";
 
 /// A policy file that was read strictly.
 #[derive(Clone, Debug, PartialEq, Eq)]
