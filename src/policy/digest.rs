@@ -5,7 +5,7 @@ use crate::{encoding::sha256, verify::Key};
 
 /// Stands in every rule digest: raised when the meaning of a rule changes, so that nothing accepted
 /// under the old meaning counts.
-const RULE_MEANING: &[u8] = b"countersign commit rule 4";
+const RULE_MEANING: &[u8] = b"countersign commit rule 5";
 
 impl Policy {
     /// SHA-256 over everything that decides about the commits of a rule: who may sign, with all that

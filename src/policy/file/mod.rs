@@ -179,6 +179,10 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
 fn instance_entry(text: InstanceText) -> Result<InstanceEntry, PolicyError> {
     let InstanceText { name, trusted_root, issuers, ci_issuers } = text;
     check_name(&name)?;
+    // The hook is told where the root of each lies by 'name=path'.
+    if name.contains('=') {
+        return Err(PolicyError::Name(name));
+    }
     let place = || format!("instance '{name}'");
     let has_root = match &trusted_root {
         Some(path) => !path.is_empty(),

@@ -226,10 +226,10 @@ fn what_is_said_of_one_goes_before_what_is_said_of_many() {
     assert_eq!(lapse([mail("*@a", ended), mail("bob@a", "")], "bob@a"), None, "bob has stayed");
 
     let authority = "[[certificate_authority]]\nname = \"ca\"\nfile = \"ca.pem\"\n";
-    let lapse = |more: &str| {
+    let lapse = |address: &str, more: &str| {
         let fingerprint = "A".repeat(64);
         let policy = parse(&format!(
-            "{authority}[identity.a]\nx509 = [{{ authority = \"ca\", subject = \"bob@a\" }}, \
+            "{authority}[identity.a]\nx509 = [{{ authority = \"ca\", subject = \"bob@a\"{address} }}, \
              {{ authority = \"ca\", certificate = \"{fingerprint}\"{more} }}]\n"
         ));
         let authority = || "ca".to_owned();
@@ -240,9 +240,33 @@ fn what_is_said_of_one_goes_before_what_is_said_of_many() {
         let signer = SignedBy::Stated { keys: &keys, time: Some(10) };
         lapsed(policy.unwrap().names(signer, &Receipt::without_anchors(100)))
     };
-    assert_eq!(lapse(""), None);
-    assert_eq!(lapse(compromised), Some(Lapse::Compromised(40)), "a stolen certificate");
-    assert!(matches!(lapse(ended), Some(Lapse::Over { .. })));
+    assert_eq!(lapse("", ""), None);
+    assert_eq!(lapse("", compromised), Some(Lapse::Compromised(40)), "a stolen certificate");
+    assert!(matches!(lapse("", ended), Some(Lapse::Over { .. })));
+    assert_eq!(lapse(compromised, ""), Some(Lapse::Compromised(40)), "whoever gets certificates for bob");
+    assert_eq!(lapse(ended, ""), None, "of this certificate more is said");
+}
+
+#[test]
+fn one_compromised_principal_spoils_the_certificate() {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH";
+    let judge = |more: &str| {
+        let policy = parse(&format!(
+            "[identity.a]\nssh_certificates = [{{ authority = \"{key}\", principal = \"one\"{more} }}, \
+             {{ authority = \"{key}\", principal = \"two\" }}]\n"
+        ));
+        let policy = policy.unwrap();
+        let keys: Vec<Key> = policy.identities()[0].keys.iter().map(|signer| signer.key.clone()).collect();
+        let signer = SignedBy::Stated { keys: &keys, time: Some(10) };
+        policy
+            .names(signer, &Receipt::without_anchors(100))
+            .map(|names| names.len())
+            .map_err(|cause| cause.to_string())
+    };
+    assert_eq!(judge(""), Ok(2));
+    assert_eq!(judge(", until = 1970-01-01T00:00:40Z"), Ok(1));
+    let refused = judge(", compromised = 1970-01-01T00:00:40Z").unwrap_err();
+    assert!(refused.contains("others may hold the key"), "{refused}");
 }
 
 #[test]
