@@ -22,7 +22,7 @@ pub use arguments::{HookArguments, Surroundings, run_hook};
 pub use environment::PushEnvironment;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
 pub use install::{InstallError, InstallOptions, Installed, Uninstalled, install, uninstall};
-pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive};
+pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive, tell};
 pub use proofs::kept as kept_proofs;
 pub use shim::{Shim, ShimError};
 pub use status::{Status, StatusFinding, status};
