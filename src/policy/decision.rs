@@ -6,7 +6,7 @@ use super::{Lapse, Permission, Policy, ProofFault, Receipt, Rule, SignedBy, Sign
 use crate::{
     object::{ObjectError, ObjectId},
     sigstore::claims::{Claim, Claims},
-    verify::{Bad, CannotTell, Identity, Key, TimeNotProven, Verdict},
+    verify::{Bad, CannotTell, Identity, Key, NotLogged, TimeNotProven, Verdict},
     words::{escape, escape_bytes},
 };
 
@@ -103,6 +103,8 @@ pub enum Cause {
     NoRule,
     /// The ref would name something that such refs cannot name.
     NotACommit(gix::objs::Kind),
+    /// Keyless, good and stamped, and in no log that it shows.
+    NotLogged(Box<NotLogged>),
     /// What is kept of a log may only grow, by what proves something.
     Proof(ProofFault),
     /// A ref in a reserved namespace that no rule names.
@@ -185,6 +187,10 @@ impl Policy {
             }
             Evidence::Signed(Verdict::Stated(stated)) => {
                 self.judge_signer(wanted, SignedBy::from(&**stated), receipt)
+            }
+            Evidence::Signed(Verdict::NotLogged(signed)) => {
+                self.judge_signer(wanted, SignedBy::from(&**signed), receipt)?;
+                Err(Cause::NotLogged(signed.clone()))
             }
             Evidence::Signed(Verdict::TimeNotProven(signed)) => {
                 self.judge_signer(wanted, SignedBy::from(&**signed), receipt)?;
@@ -308,6 +314,7 @@ impl Cause {
             Self::Ambiguous { identity, .. } => Some(person(identity)),
             Self::Forge { key, .. } => Some(key_list(std::slice::from_ref(key))),
             Self::KeyNotInThePolicy(keys) => Some(key_list(keys)),
+            Self::NotLogged(signed) => Some(person(signed.identity())),
             Self::TimeNotProven(signed) => Some(person(signed.identity())),
             Self::KeyNotInTheRule { name, keys, .. } => {
                 Some(format!("{} ('{}')", key_list(keys), escape(name)))
@@ -391,6 +398,10 @@ impl Cause {
                 "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
                     .to_owned()
             }
+            Self::NotLogged(_) => {
+                "sign it again where the transparency log answers, with 'countersign.log' at its default"
+                    .to_owned()
+            }
             Self::TimeNotProven(_) => {
                 "run 'countersign proof fetch' and push 'refs/countersign/proofs' too, or sign it again with countersign"
                     .to_owned()
@@ -444,6 +455,7 @@ impl fmt::Display for Cause {
             ),
             Self::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
             Self::Proof(fault) => write!(formatter, "{fault}"),
+            Self::NotLogged(signed) => write!(formatter, "signed by {signer}: {signed}"),
             Self::TimeNotProven(signed) => write!(formatter, "signed by {signer}: {signed}"),
             Self::TooManyCommits => write!(formatter, "the push adds too many commits to too many refs"),
             Self::TooManyNestedTags => write!(formatter, "too many tags name one another"),
