@@ -121,9 +121,10 @@ fn check_network(http: &Http, plan: &SigningPlan) -> Result<(), Failure> {
     let reached = std::thread::scope(|scope| {
         let asked: Vec<_> = logs.iter().map(|log| scope.spawn(|| reach(&log.url))).collect();
         let authority = reach(&plan.fulcio);
-        let joined = asked.into_iter().map(|asked| asked.join());
-        let logs: Result<(), HttpError> =
-            joined.map(|log| log.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect();
+        let answer = |asked: std::thread::ScopedJoinHandle<'_, _>| {
+            asked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        let logs: Result<(), HttpError> = asked.into_iter().try_for_each(answer);
         authority.and(logs)
     });
     reached.map_err(|error| {
