@@ -266,7 +266,8 @@ impl Tally {
             }
             Answer::Good { standing: Standing::Refused(cause), .. }
             | Answer::NotLogged { standing: Standing::Refused(cause), .. }
-            | Answer::Stated { standing: Standing::Refused(cause), .. } => {
+            | Answer::Stated { standing: Standing::Refused(cause), .. }
+            | Answer::TimeNotProven { standing: Standing::Refused(cause), .. } => {
                 self.hints.insert(cause.hint());
             }
             _ => {}
