@@ -28,8 +28,7 @@ use countersign::{
         rekor_v2,
     },
     sign::{
-        LogService, Logging, Objection, Preference, RekorVersion, Session, SignError, Signature, Signer,
-        SigningPlan,
+        LogService, Objection, Preference, RekorVersion, Session, SignError, Signature, Signer, SigningPlan,
     },
     signature::armor,
     sigstore::{

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cli::{gitsign, trust::roots};
+use crate::sign::{LogService, RekorVersion};
 
 fn configuration(answer: &[u8]) -> Configuration {
     Configuration::parse(answer).unwrap()
