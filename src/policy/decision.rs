@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Lapse, Permission, Policy, ProofFault, Receipt, Rule, SignedBy, Signers};
+use super::{Lapse, Permission, Policy, PolicyFault, ProofFault, Receipt, Rule, SignedBy, Signers};
 use crate::{
     object::{ObjectError, ObjectId},
     sigstore::claims::{Claim, Claims},
@@ -103,6 +103,8 @@ pub enum Cause {
     NoRule,
     /// The ref would name something that such refs cannot name.
     NotACommit(gix::objs::Kind),
+    /// The ref holds the policy itself, which changes only as the present one says.
+    PolicyChange(PolicyFault),
     /// What is kept of a log may only grow, by what proves something.
     Proof(ProofFault),
     /// A ref in a reserved namespace that no rule names.
@@ -146,6 +148,7 @@ impl Cause {
             Self::Malformed(_)
                 | Self::NoRule
                 | Self::NotACommit(_)
+                | Self::PolicyChange(_)
                 | Self::Proof(_)
                 | Self::Reserved
                 | Self::Stale { .. }
@@ -387,6 +390,7 @@ impl Cause {
             }
             Self::Event(_) => "the rule decides what may happen; ask the policy's owner".to_owned(),
             Self::Malformed(_) => "make the object again with git itself".to_owned(),
+            Self::PolicyChange(fault) => fault.hint().to_owned(),
             Self::Proof(_) => {
                 "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
                     .to_owned()
@@ -443,6 +447,7 @@ impl fmt::Display for Cause {
                 value(*claimed)
             ),
             Self::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
+            Self::PolicyChange(fault) => write!(formatter, "{fault}"),
             Self::Proof(fault) => write!(formatter, "{fault}"),
             Self::TimeNotProven(signed) => write!(formatter, "signed by {signer}: {signed}"),
             Self::TooManyCommits => write!(formatter, "the push adds too many commits to too many refs"),
