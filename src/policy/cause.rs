@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Lapse, ProofFault, Wanted};
+use super::{Lapse, PolicyFault, ProofFault, Wanted};
 use crate::{
     object::{ObjectError, ObjectId},
     sigstore::claims::{Claim, Claims},
@@ -94,6 +94,8 @@ pub enum Cause {
     NotACommit(gix::objs::Kind),
     /// Keyless, good and stamped, and in no log that it shows.
     NotLogged(Box<NotLogged>),
+    /// The ref holds the policy itself, which changes only as the present one says.
+    PolicyChange(PolicyFault),
     /// What is kept of a log may only grow, by what proves something.
     Proof(ProofFault),
     /// A ref in a reserved namespace that no rule names.
@@ -137,6 +139,7 @@ impl Cause {
             Self::Malformed(_)
                 | Self::NoRule
                 | Self::NotACommit(_)
+                | Self::PolicyChange(_)
                 | Self::Proof(_)
                 | Self::Reserved
                 | Self::Stale { .. }
@@ -236,6 +239,7 @@ impl Cause {
             }
             Self::Event(_) => "the rule decides what may happen; ask the policy's owner".to_owned(),
             Self::Malformed(_) => "make the object again with git itself".to_owned(),
+            Self::PolicyChange(fault) => fault.hint().to_owned(),
             Self::Proof(_) => {
                 "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
                     .to_owned()
@@ -296,6 +300,7 @@ impl fmt::Display for Cause {
                 value(*claimed)
             ),
             Self::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
+            Self::PolicyChange(fault) => write!(formatter, "{fault}"),
             Self::Proof(fault) => write!(formatter, "{fault}"),
             Self::NotLogged(signed) => write!(formatter, "signed by {signer}: {signed}"),
             Self::TimeNotProven(signed) => write!(formatter, "signed by {signer}: {signed}"),
