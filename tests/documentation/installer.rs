@@ -71,8 +71,7 @@ impl Place {
 #[cfg(target_os = "macos")]
 const UNITS: [&str; 1] = ["share/countersign/countersign.plist"];
 #[cfg(not(target_os = "macos"))]
-const UNITS: [&str; 2] =
-    ["share/systemd/user/countersign.socket", "share/systemd/user/countersign.service"];
+const UNITS: [&str; 2] = ["share/systemd/user/countersign.socket", "share/systemd/user/countersign.service"];
 
 fn expected(sandbox: bool) -> BTreeSet<String> {
     let mut files: BTreeSet<String> = files("man", "")
@@ -177,7 +176,8 @@ fn systemd_understands_the_units_wherever_the_program_is() {
 
 /// What a package of a distribution holds, by its table in Cargo.toml.
 fn packaged(table: &str) -> BTreeSet<String> {
-    let manifest: toml::Table = fs::read_to_string(Path::new(TREE).join("Cargo.toml")).unwrap().parse().unwrap();
+    let manifest: toml::Table =
+        fs::read_to_string(Path::new(TREE).join("Cargo.toml")).unwrap().parse().unwrap();
     let metadata = &manifest["package"]["metadata"][table]["assets"];
     let entries = metadata.as_array().unwrap().iter().map(|asset| {
         let source = asset.get(0).or_else(|| asset.get("source")).unwrap();
