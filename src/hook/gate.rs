@@ -95,6 +95,8 @@ pub struct Finding {
     pub warnings: Vec<Refusal>,
     /// Which tips may be written down as accepted, once the whole push is.
     pub tips: Vec<([u8; 32], ObjectId)>,
+    /// Every commit and tag that was looked at.
+    pub judged: Vec<ObjectId>,
     /// How many refs are refused because their history cannot be walked.
     broken: usize,
 }
@@ -167,6 +169,7 @@ impl<'a> Gate<'a> {
         let coverage = OnceCell::new();
         for task in &tasks {
             self.judge_task(&mut finding, task, &known, &names, &coverage);
+            finding.judged.extend(task.commits.iter().chain(&task.tags));
         }
         finding
     }
