@@ -10,6 +10,7 @@ mod environment;
 mod evidence;
 mod gate;
 mod install;
+mod paths;
 mod plan;
 mod pre_receive;
 mod proofs;
