@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::{Lapse, ProofFault, Wanted};
+use super::{Lapse, PolicyFault, ProofFault, Wanted};
 use crate::{
     object::{ObjectError, ObjectId},
     sigstore::claims::{Claim, Claims},
-    verify::{Bad, CannotTell, Identity, Key, TimeNotProven},
+    verify::{Bad, CannotTell, Identity, Key, NotLogged, TimeNotProven},
     words::{escape, escape_bytes},
 };
 
@@ -92,6 +92,10 @@ pub enum Cause {
     NoRule,
     /// The ref would name something that such refs cannot name.
     NotACommit(gix::objs::Kind),
+    /// Keyless, good and stamped, and in no log that it shows.
+    NotLogged(Box<NotLogged>),
+    /// The ref holds the policy itself, which changes only as the present one says.
+    PolicyChange(PolicyFault),
     /// It changes a path that only some may change.
     Path {
         /// A path for which that holds, as bytes; the beginning of a long one.
@@ -155,6 +159,7 @@ impl Cause {
             Self::Malformed(_)
                 | Self::NoRule
                 | Self::NotACommit(_)
+                | Self::PolicyChange(_)
                 | Self::Proof(_)
                 | Self::Reserved
                 | Self::Stale { .. }
@@ -174,6 +179,7 @@ impl Cause {
             Self::Ambiguous { identity, .. } => Some(person(identity)),
             Self::Forge { key, .. } => Some(key_list(std::slice::from_ref(key))),
             Self::KeyNotInThePolicy(keys) => Some(key_list(keys)),
+            Self::NotLogged(signed) => Some(person(signed.identity())),
             Self::TimeNotProven(signed) => Some(person(signed.identity())),
             Self::KeyNotInTheRule { name, keys, .. } => {
                 Some(format!("{} ('{}')", key_list(keys), escape(name)))
@@ -263,8 +269,13 @@ impl Cause {
                 "go on from the ref's current value, or have one of the path's signers commit the change on top".to_owned()
             }
             Self::Malformed(_) => "make the object again with git itself".to_owned(),
+            Self::PolicyChange(fault) => fault.hint().to_owned(),
             Self::Proof(_) => {
                 "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
+                    .to_owned()
+            }
+            Self::NotLogged(_) => {
+                "sign it again where the transparency log answers, with 'countersign.log' at its default"
                     .to_owned()
             }
             Self::TimeNotProven(_) => {
@@ -332,7 +343,9 @@ impl fmt::Display for Cause {
                 value(*claimed)
             ),
             Self::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
+            Self::PolicyChange(fault) => write!(formatter, "{fault}"),
             Self::Proof(fault) => write!(formatter, "{fault}"),
+            Self::NotLogged(signed) => write!(formatter, "signed by {signer}: {signed}"),
             Self::TimeNotProven(signed) => write!(formatter, "signed by {signer}: {signed}"),
             Self::TooManyCommits => write!(formatter, "the push adds too many commits to too many refs"),
             Self::TooManyNestedTags => write!(formatter, "too many tags name one another"),
