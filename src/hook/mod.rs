@@ -11,6 +11,7 @@ mod evidence;
 mod folding;
 mod gate;
 mod install;
+mod paths;
 mod plan;
 mod policy_ref;
 mod pre_receive;
