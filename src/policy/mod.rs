@@ -4,6 +4,7 @@
 //! refusal. Pure: it reads no file, clock or environment; trusted roots are only names and digests here.
 
 mod allowed_signers;
+mod approval_fault;
 mod certificate_authorities;
 mod check;
 mod ci;
@@ -14,8 +15,10 @@ mod openpgp;
 mod pattern;
 mod proof_fault;
 mod signer;
+mod vouching;
 mod window;
 
+pub use approval_fault::{ApprovalFault, Shortfall};
 pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
 use certificate_authorities::CertificateAuthorities;
 pub use certificate_authorities::{AuthorityEntry, x509_entry};
@@ -29,6 +32,7 @@ pub use pattern::{Pattern, PatternError};
 pub use proof_fault::ProofFault;
 use signer::Directory;
 pub use signer::{KeySigner, KeylessSigner, SignedBy};
+pub use vouching::Vouching;
 pub use window::{Covered, Known, Lapse, Receipt, Window};
 
 use crate::{encoding::sha256, object::ObjectId, verify::Key};
@@ -46,6 +50,9 @@ pub const PUBLIC_GOOD: &str = "public-good";
 /// Namespaces whose refs change what other objects mean or hold the gate's own records: a rule
 /// governs them only by a pattern that begins with exactly the namespace, whatever else matches.
 pub const RESERVED_NAMESPACES: [&str; 3] = ["refs/replace/", "refs/notes/", "refs/countersign/"];
+
+/// The ref in which approvals are kept.
+pub const APPROVALS: &str = "refs/countersign/approvals";
 
 /// Why there is no [`policy_entry`] for somebody.
 pub const NO_ENTRY: &str = "a policy takes a '*' in a name for a pattern, and needs repository and ref of builds, which not every certificate says";
@@ -184,6 +191,8 @@ pub struct Rule {
     pub time_not_proven: Permission,
     /// History up to this commit is taken as it is.
     pub anchor: Option<ObjectId>,
+    /// How many persons have to vouch, and what a forge may do.
+    pub vouching: Vouching,
     /// Whether it refuses or warns.
     pub mode: Mode,
 }
@@ -298,7 +307,7 @@ impl Policy {
         rule: &Rule,
         root_digest: impl Fn(&str) -> Option<[u8; 32]>,
     ) -> Option<[u8; 32]> {
-        self.rule_digest(rule, root_digest, |key| match key {
+        self.rule_digest(rule, &root_digest, &|key| match key {
             Key::OpenPgp { fingerprint } => self.openpgp.digest(fingerprint),
             Key::X509 { authority, .. } | Key::X509Certificate { authority, .. } => {
                 self.certificate_authorities.digest(authority)
@@ -310,8 +319,8 @@ impl Policy {
     fn rule_digest(
         &self,
         rule: &Rule,
-        root_digest: impl Fn(&str) -> Option<[u8; 32]>,
-        file_digest: impl Fn(&Key) -> Option<[u8; 32]>,
+        root_digest: &dyn Fn(&str) -> Option<[u8; 32]>,
+        file_digest: &dyn Fn(&Key) -> Option<[u8; 32]>,
     ) -> Option<[u8; 32]> {
         let mut canonical = Vec::new();
         // Each field behind its length: no two lists of fields have the same bytes.
@@ -325,6 +334,15 @@ impl Policy {
             Mode::Warn => b"warn",
         });
         field(rule.anchor.as_ref().map_or(&[], |anchor| anchor.as_slice()));
+        rule.vouching.canonical().iter().for_each(|part| field(part));
+        if rule.vouching.hears_approvals() {
+            // Who may approve decides about commits as those who may sign them do.
+            let approvers = Signers::Named(self.approvers(rule));
+            let as_signers =
+                Rule { commits: approvers, vouching: Vouching::default(), anchor: None, ..rule.clone() };
+            field(b"approvers");
+            field(&self.rule_digest(&as_signers, root_digest, file_digest)?);
+        }
         if rule.time_not_proven == Permission::Allow {
             field(b"time not proven");
         }

@@ -7,6 +7,7 @@ mod keys;
 mod moment;
 mod rule;
 mod spelling;
+mod vouching;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -149,8 +150,10 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
 
     let identity_names: Vec<&str> = identities.iter().map(|identity| identity.name.as_str()).collect();
     let mut rules: Vec<Rule> = Vec::new();
-    for rule in document.rule {
-        let rule = named_rule(rule, &identity_names)?;
+    for mut rule in document.rule {
+        let vouching =
+            vouching::vouching(&mut rule, &identity_names, &directory, document.repository.is_some())?;
+        let rule = Rule { vouching, ..named_rule(rule, &identity_names)? };
         if rules.iter().any(|other| other.name == rule.name) {
             return Err(PolicyError::DuplicateName { what: "rules", name: rule.name });
         }

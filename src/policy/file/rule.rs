@@ -5,12 +5,12 @@ use serde::Deserialize;
 use super::{PolicyError, check_name, spelling::nearest};
 use crate::{
     object::ObjectId,
-    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers},
+    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers, Vouching},
     words::escape,
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 20] = [
     "name",
     "refs",
     "commits",
@@ -26,6 +26,10 @@ pub(super) const KEYS: [&str; 16] = [
     "bases",
     "time_not_proven",
     "anchor",
+    "threshold",
+    "approvers",
+    "forge_merges",
+    "trust_forge",
     "mode",
 ];
 
@@ -67,11 +71,16 @@ pub(super) struct RuleText {
     #[serde(default)]
     pub(super) time_not_proven: Permission,
     pub(super) anchor: Option<String>,
+    pub(super) threshold: Option<u32>,
+    pub(super) approvers: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) forge_merges: Permission,
+    pub(super) trust_forge: Option<Vec<String>>,
     #[serde(default)]
     pub(super) mode: Mode,
 }
 
-/// The rule that the table describes.
+/// The rule that the table describes, but for what it says of persons and forges.
 pub(super) fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, PolicyError> {
     check_name(&text.name)?;
     let name = text.name;
@@ -122,11 +131,12 @@ pub(super) fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, Po
         bases: text.bases,
         time_not_proven: text.time_not_proven,
         anchor,
+        vouching: Vouching::default(),
         mode: text.mode,
     })
 }
 
-fn signers(
+pub(super) fn signers(
     rule: &str,
     key: &'static str,
     text: SignersText,
