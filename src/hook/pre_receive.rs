@@ -8,10 +8,10 @@ use std::{
 use super::{
     AcceptedTips, PushEnvironment,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
-    parse_updates, proofs,
+    kept_approvals, parse_updates, proofs,
 };
 use crate::{
-    object::ObjectId,
+    object::{APPROVALS, ObjectId},
     policy::{Policy, Refusal},
     repository::{PROOFS, Repository},
     trust::{Pinned, Trust},
@@ -142,6 +142,10 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         // Less is proven then, and a pusher who has gone does not change that.
         let _ = writeln!(output, "warning: what '{PROOFS}' keeps is not used: {}", escape(reason));
     }
+    let approvals = kept_approvals(&objects, &references, &updates);
+    for reason in approvals.trouble() {
+        let _ = writeln!(output, "warning: what '{APPROVALS}' keeps is not used: {}", escape(reason));
+    }
     let gate = Gate {
         policy: &trust.policy,
         verifier: &Verifier::new(instances).with_openpgp(trust.openpgp).with_smime(trust.smime),
@@ -149,6 +153,8 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         standing: &Server { references: &references, accepted: &AcceptedTips::new(&context.state) },
         shallow: &shallow,
         proofs: &proofs,
+        approvals: &approvals,
+        vouchers: &[],
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
     };

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{HashKind, ObjectId, Payload, object_id};
 
+/// The ref in which approvals are kept.
+pub const APPROVALS: &str = "refs/countersign/approvals";
 /// The type of what is in the envelope (in-toto attestation, envelope v1).
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// The type of the statement (in-toto attestation, statement v1).

@@ -14,7 +14,9 @@ mod logged;
 mod push_certificate;
 mod tag;
 
-pub use approval::{Approval, ApprovalError, Statement, parse_to_be_signed};
+pub use approval::{
+    APPROVALS, Approval, ApprovalError, MAXIMUM_APPROVAL_BYTES, Statement, parse_to_be_signed,
+};
 pub use commit::Commit;
 pub use logged::assemble;
 pub use push_certificate::{Command, PushCertificate};

@@ -88,7 +88,7 @@ impl ApprovalFault {
                 cause => cause.hint(),
             },
             Self::Removed(_) | Self::Strange(_) => {
-                "fetch the ref and add to it with 'countersign approve' or 'countersign approve --merge', and push again"
+                "fetch the ref and add to it with 'countersign approve --fetch', and push again"
                     .to_owned()
             }
             Self::TooMany => "push fewer approvals at a time".to_owned(),

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::{APPROVALS, KeySigner, Permission, Policy, Rule, Signers};
+use super::{KeySigner, Permission, Policy, Rule, Signers};
 use crate::{
+    object::APPROVALS,
     sigstore::claims::Claim,
     words::{escape, time},
 };

@@ -51,9 +51,6 @@ pub const PUBLIC_GOOD: &str = "public-good";
 /// governs them only by a pattern that begins with exactly the namespace, whatever else matches.
 pub const RESERVED_NAMESPACES: [&str; 3] = ["refs/replace/", "refs/notes/", "refs/countersign/"];
 
-/// The ref in which approvals are kept.
-pub const APPROVALS: &str = "refs/countersign/approvals";
-
 /// Why there is no [`policy_entry`] for somebody.
 pub const NO_ENTRY: &str = "a policy takes a '*' in a name for a pattern, and needs repository and ref of builds, which not every certificate says";
 

@@ -7,10 +7,12 @@
 //! Not responsible for what is inside a signature.
 
 mod alternates;
+mod approvals;
 mod configuration;
 mod coverage;
 mod format;
 mod history;
+mod merge;
 mod objects;
 mod proofs;
 mod proofs_add;
@@ -21,10 +23,12 @@ mod revision;
 use std::path::{Path, PathBuf};
 
 pub use alternates::parse_object_directories;
+pub use approvals::{Approvals, MAXIMUM_APPROVALS_OF_AN_UPDATE};
 pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use coverage::Coverage;
 pub use format::FormatError;
 pub use history::{History, HistoryError, Shallow, Survey, new_commits, survey};
+pub use merge::{MergeTreeError, merged_tree};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
 pub use proofs::{
     MAXIMUM_PROOFS_OF_AN_OBJECT, PROOFS, ProofChange, ProofName, Proofs, proof_changes, read_blob,

@@ -54,7 +54,10 @@ pub(super) fn vouching(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{APPROVALS, Finding, Permission, Policy};
+    use crate::{
+        object::APPROVALS,
+        policy::{Finding, Permission, Policy},
+    };
 
     /// A policy with Alice, Bob and a build, one forge, and a rule with `lines`.
     fn parse(lines: &str) -> Result<Policy, PolicyError> {
