@@ -15,7 +15,7 @@ use super::{Arguments, Outcome, World, exit};
 use crate::words::Failure;
 
 /// What clap does not know, by the name of the page.
-const SECTIONS: [(&str, &str); 42] = [
+const SECTIONS: &[(&str, &str)] = &[
     ("countersign", include_str!("manual/countersign.roff")),
     ("countersign-agent", include_str!("manual/countersign-agent.roff")),
     ("countersign-agent-lock", include_str!("manual/countersign-agent-lock.roff")),

@@ -5,12 +5,20 @@ use std::{
     io::{Read, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::{Args, Subcommand};
 
-use super::{Context, InstallOptions, PushEnvironment, Uninstalled, install, pre_receive, status, uninstall};
-use crate::words::{Failure, escape};
+use super::{
+    AuditSink, Context, InstallOptions, PolicyChoice, PolicyPlace, PushEnvironment, Settings, Uninstalled,
+    install, pre_receive, settings::parse_seconds, status, uninstall,
+};
+use crate::{
+    object::ObjectId,
+    trust::{POLICY_REF, Pin},
+    words::{Failure, escape},
+};
 
 /// What the commands of this room take from the world, as values.
 pub struct Surroundings<'a> {
@@ -45,8 +53,11 @@ enum HookCommand {
         #[arg(long, value_name = "DIR")]
         repository: PathBuf,
         /// The policy file
-        #[arg(long, value_name = "FILE")]
-        policy: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "policy_pin")]
+        policy: Option<PathBuf>,
+        /// The pin of a policy that the repository keeps in a ref: repository id, ref and commit
+        #[arg(long, value_name = "PIN", conflicts_with = "policy", value_parser = Pin::parse)]
+        policy_pin: Option<Pin>,
         /// The folder for what was accepted
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
@@ -59,6 +70,8 @@ enum HookCommand {
         /// The file of a certificate authority, by its name in the policy
         #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
         certificate_authorities: Vec<(String, PathBuf)>,
+        #[command(flatten)]
+        settings: SettingsArguments,
     },
     /// Install the pre-receive hook, keeping and chaining one that is there
     Install {
@@ -66,8 +79,14 @@ enum HookCommand {
         #[arg(long, value_name = "DIR", default_value = ".")]
         repository: PathBuf,
         /// The policy file, kept where pushers cannot write
-        #[arg(long, value_name = "FILE")]
-        policy: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "policy_root")]
+        policy: Option<PathBuf>,
+        /// Go by the policy that the repository keeps in a ref, from this commit on, which is believed as it is
+        #[arg(long, value_name = "COMMIT", conflicts_with = "policy", value_parser = parse_id)]
+        policy_root: Option<ObjectId>,
+        /// The ref that holds it
+        #[arg(long, value_name = "REF", requires = "policy_root", default_value = POLICY_REF)]
+        policy_ref: String,
         /// The folder for what was accepted [default: 'countersign' in the repository]
         #[arg(long, value_name = "DIR")]
         state: Option<PathBuf>,
@@ -83,6 +102,8 @@ enum HookCommand {
         /// The file of a certificate authority, instead of the one that the policy names
         #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
         certificate_authorities: Vec<(String, PathBuf)>,
+        #[command(flatten)]
+        settings: SettingsArguments,
     },
     /// Remove the hook, and restore the one that was there before
     Uninstall {
@@ -98,6 +119,27 @@ enum HookCommand {
     },
 }
 
+/// How the gate goes about its work.
+#[derive(Args, Debug)]
+struct SettingsArguments {
+    /// Refuse what cannot be judged in this time, such as 4 or 0.5
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    time_limit: Option<Duration>,
+    /// Where decisions are written down: 'state', 'off', 'syslog', 'syslog:SOCKET' or 'file:PATH'
+    #[arg(long, value_name = "WHERE", value_parser = audit_sink(), default_value = "state")]
+    audit: AuditSink,
+    /// Refuse a push whose decision cannot be written down
+    #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
+    audit_required: bool,
+}
+
+impl From<SettingsArguments> for Settings {
+    fn from(arguments: SettingsArguments) -> Self {
+        let SettingsArguments { time_limit, audit, audit_required } = arguments;
+        Self { time_limit, audit, audit_required }
+    }
+}
+
 /// Run `countersign hook …`; the exit status.
 pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -> u8 {
     let Surroundings { directory, .. } = &*surroundings;
@@ -109,13 +151,18 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
         HookCommand::PreReceive {
             repository,
             policy,
+            policy_pin,
             state,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
+            settings,
         } => {
             let context = Context {
-                policy: at(policy),
+                policy: match policy_pin {
+                    Some(pin) => PolicyPlace::Reference(pin),
+                    None => PolicyPlace::File(at(policy.unwrap_or_default())),
+                },
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
@@ -123,26 +170,35 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 repository: at(repository),
                 environment: PushEnvironment::from_variables(surroundings.variable, directory),
                 now: surroundings.now,
+                settings: settings.into(),
             };
             return pre_receive(&context, surroundings.stdin, surroundings.stderr).status();
         }
         HookCommand::Install {
             repository,
             policy,
+            policy_root,
+            policy_ref,
             state,
             program,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
+            settings,
         } => {
             let options = InstallOptions {
                 repository: at(repository),
-                policy: at(policy),
+                policy: match policy_root {
+                    Some(root) => PolicyChoice::Reference { reference: policy_ref, root },
+                    None => PolicyChoice::File(at(policy.unwrap_or_default())),
+                },
                 state: state.map(at),
                 program: program.map_or_else(|| surroundings.program.clone(), at),
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
+                settings: settings.into(),
+                now: surroundings.now,
             };
             install(&options).map_err(Failure::from).map(|installed| {
                 let shown = |path: &Path| escape(&path.display().to_string());
@@ -164,7 +220,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             })
         }
         HookCommand::Status { repository } => {
-            status(&at(repository)).map_err(Failure::from).map(|status| describe(&status))
+            status(&at(repository), surroundings.now).map_err(Failure::from).map(|status| describe(&status))
         }
     };
     finish(answer, surroundings)
@@ -191,30 +247,48 @@ fn finish(answer: Answer, surroundings: &mut Surroundings<'_>) -> u8 {
 fn describe(status: &super::Status) -> (String, u8) {
     let mut words = String::new();
     if let Some(shim) = &status.shim {
-        let mut line = |name: &str, path: &Path| {
-            words += &format!("{name}: {}\n", escape(&path.display().to_string()));
-        };
-        line("hook", &status.hook);
-        line("program", &shim.program);
-        line("policy", &shim.policy);
-        line("state", &shim.state);
+        let line = |name: &str, path: &Path| format!("{name}: {}\n", escape(&path.display().to_string()));
+        words += &line("hook", &status.hook);
+        words += &line("program", &shim.program);
+        words += &format!("policy: {}\n", shim.policy);
+        if let Some(followed) = &status.followed {
+            words += &format!("policy now: {}\n", escape(followed));
+        }
+        words += &line("state", &shim.state);
         for (name, path) in &shim.trusted_roots {
-            line(&format!("trusted root of '{name}'"), path);
+            words += &line(&format!("trusted root of '{name}'"), path);
         }
         for (name, path) in &shim.openpgp_certificates {
-            line(&format!("OpenPGP certificates '{name}'"), path);
+            words += &line(&format!("OpenPGP certificates '{name}'"), path);
         }
         for (name, path) in &shim.certificate_authorities {
-            line(&format!("certificate authority '{name}'"), path);
+            words += &line(&format!("certificate authority '{name}'"), path);
+        }
+        for (option, value) in shim.settings.options() {
+            let value = escape(&value.to_string_lossy());
+            words += &format!("{}: {value}\n", option.trim_start_matches("--").replace('-', " "));
         }
         if let Some(before) = &shim.before {
-            line("runs first", before);
+            words += &line("runs first", before);
         }
     }
     for finding in &status.findings {
         words += &format!("warning: {}\n", escape(&finding.to_string()));
     }
     (words, u8::from(!status.findings.is_empty()))
+}
+
+/// Reads what [`AuditSink::parse`] does.
+fn audit_sink() -> impl clap::builder::TypedValueParser<Value = AuditSink> {
+    use clap::builder::{OsStringValueParser, TypedValueParser as _};
+    OsStringValueParser::new().try_map(|text| AuditSink::parse(&text))
+}
+
+/// Reads the full id of an object.
+fn parse_id(text: &str) -> Result<ObjectId, &'static str> {
+    let lower = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let id = ObjectId::from_hex(text.as_bytes()).ok().filter(|id| lower && !id.is_null());
+    id.ok_or("it has to be a full object id in lower case")
 }
 
 /// Reads `NAME=FILE`.

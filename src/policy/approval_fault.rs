@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Cause, decision::list};
+use super::{Cause, cause::list};
 use crate::{
     object::{ApprovalError, ObjectId, Statement},
     words::{escape, escape_bytes},

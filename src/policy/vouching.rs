@@ -6,7 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cause, Evidence, NamedIdentity, Permission, Policy, Receipt, Rule, SignedBy, Signers};
+use super::{
+    Cause, Evidence, NamedIdentity, Permission, Policy, Receipt, Rule, SignedBy, Signers, Wanted, WantedName,
+};
 use crate::{sigstore::certificate::SubjectKind, verify::Verdict};
 
 /// What a rule asks for besides the signatures of commits and tags.
@@ -14,8 +16,8 @@ use crate::{sigstore::certificate::SubjectKind, verify::Verdict};
 pub struct Vouching {
     /// How many distinct persons have to vouch for each new commit and for each update of a ref.
     pub threshold: Option<usize>,
-    /// Who may approve, by their names in the policy; without it whoever may sign commits and is no machine.
-    pub approvers: Option<Vec<String>>,
+    /// Who may approve; without it whoever may sign commits. A machine only by its own name, not by a group's.
+    pub approvers: Option<Wanted>,
     /// Whether a forge's key may sign a merge of two parents whose tree is what merging them yields.
     pub forge_merges: Permission,
     /// Forges by whose own key a commit may be signed, whatever is in it.
@@ -64,10 +66,9 @@ impl Policy {
     /// Who may approve under `rule`, by their names, in the order of the policy's identities.
     #[must_use]
     pub fn approvers(&self, rule: &Rule) -> Vec<String> {
-        let counts = |identity: &&NamedIdentity| match (&rule.vouching.approvers, &rule.commits) {
-            (Some(names), _) => names.contains(&identity.name),
-            (None, Signers::Named(names)) => names.contains(&identity.name) && !identity.is_machine(),
-            (None, Signers::Unsigned) => false,
+        let counts = |identity: &&NamedIdentity| match &rule.vouching.approvers {
+            Some(approvers) => approves(approvers, identity),
+            None => rule.commits.wanted().is_some_and(|wanted| signs(wanted, identity)),
         };
         self.identities.iter().filter(counts).map(|identity| identity.name.clone()).collect()
     }
@@ -76,11 +77,10 @@ impl Policy {
     /// sign commits or tags unless it is a machine.
     #[must_use]
     pub fn counts_as_person(&self, rule: &Rule, name: &str) -> bool {
-        let names = |signers: &Signers| matches!(signers, Signers::Named(names) if names.iter().any(|other| other == name));
-        let signs = names(&rule.commits) || rule.tags.as_ref().is_some_and(names);
-        let is_machine = || self.identities.iter().any(|identity| identity.name == name && identity.is_machine());
-        let approves = rule.vouching.approvers.iter().flatten().any(|other| other == name);
-        approves || (signs && !is_machine())
+        let Some(identity) = self.identities.iter().find(|identity| identity.name == name) else { return false };
+        let signers = [Some(&rule.commits), rule.tags.as_ref()].into_iter().flatten();
+        rule.vouching.approvers.iter().any(|approvers| approves(approvers, identity))
+            || signers.filter_map(Signers::wanted).any(|wanted| signs(wanted, identity))
     }
 
     /// The person who has approved by a signature with this verdict.
@@ -90,7 +90,8 @@ impl Policy {
     pub fn approver(&self, rule: &Rule, verdict: Verdict, receipt: &Receipt<'_>) -> Result<String, Cause> {
         let approvers = self.approvers(rule);
         let evidence = Evidence::Signed(verdict);
-        self.judge(&Signers::Named(approvers.clone()), Permission::Refuse, &evidence, receipt)?;
+        let wanted = Signers::Named(approvers.iter().map(String::as_str).collect());
+        self.judge(&wanted, Permission::Refuse, &evidence, receipt)?;
         let names = self.names_behind(&evidence, receipt)?;
         one_person(names.into_iter().filter(|name| approvers.contains(name)))
     }
@@ -118,6 +119,18 @@ impl Policy {
     pub fn knows_forge(&self, name: &str) -> bool {
         self.directory.forge_names().contains(name)
     }
+}
+
+/// Whether `identity` is among those who may approve: a machine only by its own name.
+fn approves(approvers: &Wanted, identity: &NamedIdentity) -> bool {
+    let is_named =
+        |word: &WantedName| matches!(word, WantedName::Identity(name) if *name == identity.name);
+    approvers.contains(&identity.name) && (!identity.is_machine() || approvers.written().iter().any(is_named))
+}
+
+/// Whether `identity` is a person among those who may sign.
+fn signs(wanted: &Wanted, identity: &NamedIdentity) -> bool {
+    wanted.contains(&identity.name) && !identity.is_machine()
 }
 
 /// One signature is one person's: a certificate for several principals may be used by either of them.

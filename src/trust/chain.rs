@@ -139,7 +139,7 @@ impl Followed {
     #[must_use]
     pub fn signers(&self) -> &[String] {
         match self.state.trust.policy.rule_for(self.reference.as_bytes()).map(|rule| &rule.commits) {
-            Some(Signers::Named(names)) => names,
+            Some(Signers::Named(wanted)) => wanted.identities(),
             _ => &[],
         }
     }

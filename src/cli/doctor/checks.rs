@@ -98,7 +98,11 @@ pub(super) fn configuration(facts: &Facts) -> Vec<Finding> {
         Err(failure) => return vec![Finding::failure(CHECK, failure)],
     };
     let text = |key| configuration.text(key, Scopes::Any).filter(|value| !value.is_empty());
-    let is_us = |value: &str| Path::new(value).file_stem().is_some_and(|stem| *stem == *facts.program);
+    let is_us = |value: &str| {
+        let path = Path::new(value);
+        let is_there = path.components().count() == 1 || path.is_file();
+        is_there && path.file_stem().is_some_and(|stem| *stem == *facts.program)
+    };
     let format = text("gpg.format").unwrap_or("openpgp");
     let program = text("gpg.x509.program").unwrap_or("gpgsm");
     if format != "x509" {
@@ -273,10 +277,17 @@ pub(super) fn committer(facts: &Facts) -> Vec<Finding> {
             Finding::new(CHECK, State::Broken, said).hint("use a token for the wanted identity, or unset it"),
         ];
     }
-    let must_match = ["countersign.matchCommitter", "gitsign.matchCommitter"]
+    let must_match: Result<Vec<_>, _> = ["countersign.matchCommitter", "gitsign.matchCommitter"]
         .into_iter()
         .flat_map(|key| [Scopes::Protected, Scopes::Any].map(|scopes| configuration.boolean(key, scopes)))
-        .any(|value| value.ok().flatten() == Some(true));
+        .collect();
+    let must_match = match must_match {
+        Ok(values) => values.contains(&Some(true)),
+        Err(error) => {
+            let said = error.to_string();
+            return vec![Finding::new(CHECK, State::Broken, said).hint("say true or false there")];
+        }
+    };
     vec![match signer {
         Some(signer) if signer != committer && signer.contains('@') => {
             let state = if must_match { State::Broken } else { State::Warning };

@@ -239,7 +239,8 @@ impl Tally {
                 self.hints.insert(hint.clone());
             }
             Answer::Good { standing: Standing::Refused(cause), .. }
-            | Answer::Stated { standing: Standing::Refused(cause), .. } => {
+            | Answer::Stated { standing: Standing::Refused(cause), .. }
+            | Answer::TimeNotProven { standing: Standing::Refused(cause), .. } => {
                 self.hints.insert(cause.hint());
             }
             _ => {}

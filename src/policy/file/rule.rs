@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{PolicyError, check_name, spelling::nearest};
+use super::{PolicyError, check_name, group::Directory};
 use crate::{
     object::ObjectId,
-    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers, Vouching},
+    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers, Vouching, Wanted},
     words::escape,
 };
 
@@ -81,7 +81,7 @@ pub(super) struct RuleText {
 }
 
 /// The rule that the table describes, but for what it says of persons and forges.
-pub(super) fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, PolicyError> {
+pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Rule, PolicyError> {
     check_name(&text.name)?;
     let name = text.name;
     let place = || format!("rule '{name}'");
@@ -110,8 +110,8 @@ pub(super) fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, Po
             Some(id.ok_or_else(|| PolicyError::Anchor { rule: name.clone() })?)
         }
     };
-    let commits = signers(&name, "commits", text.commits, identities)?;
-    let tags = text.tags.map(|tags| signers(&name, "tags", tags, identities)).transpose()?;
+    let commits = signers(&name, "commits", text.commits, directory)?;
+    let tags = text.tags.map(|tags| signers(&name, "tags", tags, directory)).transpose()?;
     let permissions = Permissions {
         create: text.create,
         delete: text.delete,
@@ -140,7 +140,7 @@ pub(super) fn signers(
     rule: &str,
     key: &'static str,
     text: SignersText,
-    identities: &[&str],
+    directory: &Directory<'_>,
 ) -> Result<Signers, PolicyError> {
     match text {
         SignersText::Word(word) if word == UNSIGNED => Ok(Signers::Unsigned),
@@ -150,13 +150,18 @@ pub(super) fn signers(
         SignersText::Names(names) if names.is_empty() => {
             Err(PolicyError::Empty { key, place: format!("rule '{rule}'") })
         }
-        SignersText::Names(names) => match names.iter().find(|name| !identities.contains(&name.as_str())) {
-            None => Ok(Signers::Named(names)),
-            Some(name) => Err(PolicyError::UnknownIdentity {
-                rule: rule.to_owned(),
-                name: escape(name),
-                suggestion: nearest(name, identities.iter().copied()),
-            }),
-        },
+        SignersText::Names(names) => Ok(Signers::Named(wanted(rule, &names, directory)?)),
     }
+}
+
+/// Whom `names` stand for.
+fn wanted(rule: &str, names: &[String], directory: &Directory<'_>) -> Result<Wanted, PolicyError> {
+    let find = |name: &String| {
+        directory.find(name).map_err(|suggestion| PolicyError::UnknownIdentity {
+            rule: rule.to_owned(),
+            name: escape(name),
+            suggestion,
+        })
+    };
+    Ok(Wanted::new(names.iter().map(find).collect::<Result<_, _>>()?))
 }

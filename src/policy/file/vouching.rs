@@ -1,7 +1,7 @@
 //! What a `[[rule]]` says of persons and forges: `threshold`, `approvers`, `forge_merges`, `trust_forge`.
 
 use super::{
-    PolicyError,
+    PolicyError, group,
     rule::{RuleText, SignersText, signers},
     spelling::nearest,
 };
@@ -14,15 +14,15 @@ use crate::{
 /// policy says which repository it is for.
 pub(super) fn vouching(
     text: &mut RuleText,
-    identities: &[&str],
+    names: &group::Directory<'_>,
     directory: &Directory,
     has_repository: bool,
 ) -> Result<Vouching, PolicyError> {
     let rule = text.name.clone();
     let approvers = match text.approvers.take() {
         None => None,
-        Some(names) => match signers(&rule, "approvers", SignersText::Names(names), identities)? {
-            Signers::Named(names) => Some(names),
+        Some(written) => match signers(&rule, "approvers", SignersText::Names(written), names)? {
+            Signers::Named(wanted) => Some(wanted),
             Signers::Unsigned => None,
         },
     };
