@@ -196,7 +196,13 @@ impl<'a> Forge<'a> {
 
     /// Whether merging `theirs` into `ours` yields `tree`, and the ref's own line goes through `id`. What the
     /// parents bring is judged as all other commits are.
-    fn merged(&mut self, id: ObjectId, ours: ObjectId, theirs: ObjectId, tree: ObjectId) -> Result<(), String> {
+    fn merged(
+        &mut self,
+        id: ObjectId,
+        ours: ObjectId,
+        theirs: ObjectId,
+        tree: ObjectId,
+    ) -> Result<(), String> {
         if self.line.is_none() {
             self.line = Some(self.walk_line());
         }
@@ -226,7 +232,8 @@ impl<'a> Forge<'a> {
                 break;
             }
             let object = self.reader.read(id).ok();
-            let commit = object.as_ref().and_then(|object| Commit::parse(self.reader.hash(), &object.bytes).ok());
+            let commit =
+                object.as_ref().and_then(|object| Commit::parse(self.reader.hash(), &object.bytes).ok());
             current = commit.and_then(|commit| commit.parents.first().copied());
         }
         let before = self.task.base.and_then(|base| plan::commit_behind(self.reader, base));

@@ -252,10 +252,8 @@ mod tests {
 
     fn wrapped(json: &str) -> Vec<u8> {
         let payload = STANDARD.encode(json);
-        format!(
-            r#"{{"payloadType":"{PAYLOAD_TYPE}","payload":"{payload}","signatures":[{{"sig":"eA=="}}]}}"#
-        )
-        .into_bytes()
+        format!(r#"{{"payloadType":"{PAYLOAD_TYPE}","payload":"{payload}","signatures":[{{"sig":"eA=="}}]}}"#)
+            .into_bytes()
     }
 
     fn refused(json: &str) -> ApprovalError {
@@ -274,7 +272,10 @@ mod tests {
             assert_eq!(parse_to_be_signed(HashKind::Sha1, &signed).unwrap(), statement);
         }
         // The vector of the specification, with our type.
-        assert_eq!(pre_authentication(b"hello world"), b"DSSEv1 28 application/vnd.in-toto+json 11 hello world");
+        assert_eq!(
+            pre_authentication(b"hello world"),
+            b"DSSEv1 28 application/vnd.in-toto+json 11 hello world"
+        );
     }
 
     #[test]

@@ -77,7 +77,9 @@ impl Policy {
     /// sign commits or tags unless it is a machine.
     #[must_use]
     pub fn counts_as_person(&self, rule: &Rule, name: &str) -> bool {
-        let Some(identity) = self.identities.iter().find(|identity| identity.name == name) else { return false };
+        let Some(identity) = self.identities.iter().find(|identity| identity.name == name) else {
+            return false;
+        };
         let signers = [Some(&rule.commits), rule.tags.as_ref()].into_iter().flatten();
         rule.vouching.approvers.iter().any(|approvers| approves(approvers, identity))
             || signers.filter_map(Signers::wanted).any(|wanted| signs(wanted, identity))
@@ -123,8 +125,7 @@ impl Policy {
 
 /// Whether `identity` is among those who may approve: a machine only by its own name.
 fn approves(approvers: &Wanted, identity: &NamedIdentity) -> bool {
-    let is_named =
-        |word: &WantedName| matches!(word, WantedName::Identity(name) if *name == identity.name);
+    let is_named = |word: &WantedName| matches!(word, WantedName::Identity(name) if *name == identity.name);
     approvers.contains(&identity.name) && (!identity.is_machine() || approvers.written().iter().any(is_named))
 }
 

@@ -9,7 +9,9 @@ use crate::{
     hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Standing, Update},
     object::ObjectId,
     policy::{Cause, Event, Policy, Refusal, Subject},
-    repository::{Approvals, ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits},
+    repository::{
+        Approvals, ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits,
+    },
     verify::Verifier,
     words::{Failure, escape_bytes},
 };

@@ -94,7 +94,8 @@ mod tests {
             let reader = repository.objects().unwrap().reader();
             let approvals = Approvals::open(&reader, &[scratch.id(APPROVALS)]);
             let found = approvals.of(&reader, &main);
-            let mut armors: Vec<_> = found.iter().flatten().map(|approval| approval.signature.clone()).collect();
+            let mut armors: Vec<_> =
+                found.iter().flatten().map(|approval| approval.signature.clone()).collect();
             armors.sort();
             assert_eq!(armors, [b"a", b"b"]);
             assert_eq!(found.iter().filter(|approval| approval.is_err()).count(), 1);

@@ -167,11 +167,9 @@ mod tests {
     #[test]
     fn it_is_what_git_itself_yields() {
         for arguments in [&["--object-format=sha1"][..], &["--object-format=sha256"]] {
-            let forked = forked(
-                arguments,
-                &|repository| repository.write("b", "ours"),
-                &|repository| repository.write("c d/\u{e9}", "theirs"),
-            );
+            let forked = forked(arguments, &|repository| repository.write("b", "ours"), &|repository| {
+                repository.write("c d/\u{e9}", "theirs")
+            });
             let merged = forked.merged().unwrap();
             forked.scratch.git(&["checkout", "-q", "main"]);
             forked.scratch.git(&["merge", "-q", "--no-edit", "topic"]);
@@ -185,11 +183,9 @@ mod tests {
 
     #[test]
     fn nothing_that_the_repository_says_changes_it() {
-        let forked = forked(
-            &[],
-            &|repository| repository.write("dir/a", "ours\n"),
-            &|repository| repository.write("dir/a", "theirs\n"),
-        );
+        let forked = forked(&[], &|repository| repository.write("dir/a", "ours\n"), &|repository| {
+            repository.write("dir/a", "theirs\n")
+        });
         assert!(matches!(forked.merged(), Err(MergeTreeError::Conflict)));
         let scratch = &forked.scratch;
         for (key, value) in [
@@ -244,11 +240,9 @@ mod tests {
 
     #[test]
     fn a_folder_may_be_called_anything() {
-        let forked = forked(
-            &[],
-            &|repository| repository.write("b", "ours"),
-            &|repository| repository.write("c", "theirs"),
-        );
+        let forked = forked(&[], &|repository| repository.write("b", "ours"), &|repository| {
+            repository.write("c", "theirs")
+        });
         let odd = tempfile::tempdir().unwrap();
         let odd = odd.path().join("a \"b\\c:\u{e9}\n#");
         let git = forked.scratch.path().join(".git");

@@ -182,8 +182,7 @@ type Entries = BTreeMap<BString, tree::Entry>;
 fn commit(tree: ObjectId, parent: Option<ObjectId>, author: &Author, message: &str) -> Vec<u8> {
     let person = format!("{} <{}> {} +0000", author.name, author.email, author.time);
     let parent = parent.map(|parent| format!("parent {parent}\n")).unwrap_or_default();
-    format!("tree {tree}\n{parent}author {person}\ncommitter {person}\n\n{message}\n")
-        .into_bytes()
+    format!("tree {tree}\n{parent}author {person}\ncommitter {person}\n\n{message}\n").into_bytes()
 }
 
 #[cfg(test)]

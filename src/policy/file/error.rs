@@ -167,13 +167,17 @@ pub enum PolicyError {
         cause: KeyRingError,
     },
     /// Approvals are asked for and nobody may give one.
-    #[error("rule '{rule}' says 'threshold', and neither 'commits' nor 'approvers' names anybody who may approve")]
+    #[error(
+        "rule '{rule}' says 'threshold', and neither 'commits' nor 'approvers' names anybody who may approve"
+    )]
     NoApprovers {
         /// The rule.
         rule: String,
     },
     /// Approvals are asked for, and nothing says for which repository they have to be.
-    #[error("rule '{rule}' hears approvals, and the policy does not say for which 'repository' they have to be")]
+    #[error(
+        "rule '{rule}' hears approvals, and the policy does not say for which 'repository' they have to be"
+    )]
     NoRepository {
         /// The rule.
         rule: String,

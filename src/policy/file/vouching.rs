@@ -29,7 +29,9 @@ pub(super) fn vouching(
     let threshold = match text.threshold.take() {
         None => None,
         Some(0) => return Err(PolicyError::Threshold { rule }),
-        Some(number) => Some(usize::try_from(number).map_err(|_| PolicyError::Threshold { rule: rule.clone() })?),
+        Some(number) => {
+            Some(usize::try_from(number).map_err(|_| PolicyError::Threshold { rule: rule.clone() })?)
+        }
     };
     if threshold.is_some() && approvers.is_none() && matches!(text.commits, SignersText::Word(_)) {
         return Err(PolicyError::NoApprovers { rule });
@@ -111,18 +113,22 @@ mod tests {
             Policy::parse(&format!("{head}commits = \"unsigned\"\n{lines}")).unwrap_err()
         };
         assert_eq!(unsigned("threshold = 1"), PolicyError::NoApprovers { rule: rule() });
-        let named = "version = 1\nother_refs = \"refuse\"\n[identity.a]\nopenpgp = [{ fingerprint = \"A\" }]\n"
-            .replace("\"A\"", &format!("\"{}\"", "A".repeat(40)));
-        let lines = "[[rule]]\nname = \"main\"\nrefs = [\"refs/heads/a\"]\ncommits = [\"a\"]\nthreshold = 1\n";
+        let named =
+            "version = 1\nother_refs = \"refuse\"\n[identity.a]\nopenpgp = [{ fingerprint = \"A\" }]\n"
+                .replace("\"A\"", &format!("\"{}\"", "A".repeat(40)));
+        let lines =
+            "[[rule]]\nname = \"main\"\nrefs = [\"refs/heads/a\"]\ncommits = [\"a\"]\nthreshold = 1\n";
         let refused = Policy::parse(&(named + lines)).unwrap_err();
         assert_eq!(refused, PolicyError::NoRepository { rule: rule() });
     }
 
     #[test]
     fn what_is_probably_not_meant_is_found() {
-        let policy = parse("threshold = 3\ntrust_forge = [\"home\", \"github\"]\nforge_merges = \"allow\"").unwrap();
+        let policy =
+            parse("threshold = 3\ntrust_forge = [\"home\", \"github\"]\nforge_merges = \"allow\"").unwrap();
         assert_eq!(policy.rules()[0].vouching.forge_merges, Permission::Allow);
-        let trusted = |forge: &str| Finding::TrustedForge { rule: "main".to_owned(), forge: forge.to_owned() };
+        let trusted =
+            |forge: &str| Finding::TrustedForge { rule: "main".to_owned(), forge: forge.to_owned() };
         assert_eq!(
             policy.check(),
             [
