@@ -209,7 +209,7 @@ impl Policy {
             }
             // Trusted roots and certificates cannot differ inside one policy, so any digest will do for
             // comparing.
-            let digest = |rule: &Rule| self.rule_digest(rule, &|_| Some([0; 32]), &|_| Some([0; 32]));
+            let digest = |rule: &Rule| self.rule_digest(rule, |_| Some([0; 32]), |_| Some([0; 32]));
             for base in &rule.bases {
                 let counts = self
                     .rule_for(base.as_bytes())

@@ -50,6 +50,10 @@ impl Policy {
             Evidence::Signed(Verdict::Stated(stated)) => {
                 self.judge_signer(wanted, SignedBy::from(&**stated), receipt)
             }
+            Evidence::Signed(Verdict::NotLogged(signed)) => {
+                self.judge_signer(wanted, SignedBy::from(&**signed), receipt)?;
+                Err(Cause::NotLogged(signed.clone()))
+            }
             Evidence::Signed(Verdict::TimeNotProven(signed)) => {
                 self.judge_signer(wanted, SignedBy::from(&**signed), receipt)?;
                 match time_not_proven {

@@ -14,6 +14,7 @@ mod digest;
 mod file;
 mod limits;
 mod openpgp;
+mod path;
 mod pattern;
 mod policy_fault;
 mod proof_fault;
@@ -33,6 +34,7 @@ pub use decision::{Evidence, Refusal, Subject};
 pub use file::{PolicyError, is_repository_id, policy_entry};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
+pub use path::{PathPattern, PathPatternError, PathPlace, PathRule};
 pub use pattern::{Pattern, PatternError};
 pub use policy_fault::PolicyFault;
 pub use proof_fault::ProofFault;
@@ -196,6 +198,8 @@ pub struct Rule {
     pub vouching: Vouching,
     /// Whether it refuses or warns.
     pub mode: Mode,
+    /// Who may change what in the tree; all of them hold.
+    pub paths: Vec<PathRule>,
 }
 
 /// Which part of the policy decides about a ref.
@@ -330,7 +334,8 @@ impl Rule {
     /// Everybody whom it asks for anything.
     pub fn wanted(&self) -> impl Iterator<Item = &Wanted> {
         let signers = [Some(&self.commits), self.tags.as_ref()].into_iter().flatten();
-        signers.filter_map(Signers::wanted).chain(&self.vouching.approvers)
+        let paths = self.paths.iter().map(|path| &path.commits);
+        signers.filter_map(Signers::wanted).chain(paths).chain(&self.vouching.approvers)
     }
 
     /// Whether it asks for the identity called `name`, by itself or in a group.

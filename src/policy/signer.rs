@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     sigstore::{certificate::SubjectKind, claims::Claims},
-    verify::{Identity, Key, Proven, ProvenTime, Stated, TimeNotProven},
+    verify::{Identity, Key, NotLogged, Proven, ProvenTime, Stated, TimeNotProven},
     words::escape,
 };
 
@@ -136,6 +136,12 @@ impl KeySigner {
 impl<'a> From<&'a Proven> for SignedBy<'a> {
     fn from(proven: &'a Proven) -> Self {
         Self::Proven { identity: proven.identity(), claims: proven.claims(), times: proven.times() }
+    }
+}
+
+impl<'a> From<&'a NotLogged> for SignedBy<'a> {
+    fn from(signed: &'a NotLogged) -> Self {
+        Self::Proven { identity: signed.identity(), claims: signed.claims(), times: signed.times() }
     }
 }
 

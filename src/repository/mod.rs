@@ -8,22 +8,26 @@
 
 mod alternates;
 mod approvals;
+mod changes;
 mod configuration;
 mod coverage;
 mod format;
 mod history;
 mod merge;
+mod merge_base;
 mod objects;
 mod proofs;
 mod proofs_add;
 mod reachable;
 mod references;
 mod revision;
+mod tree;
 
 use std::path::{Path, PathBuf};
 
 pub use alternates::parse_object_directories;
 pub use approvals::{Approvals, MAXIMUM_APPROVALS_OF_AN_UPDATE};
+pub use changes::{Allowance, Changes, ChangesError, Interest};
 pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use coverage::Coverage;
 pub use format::FormatError;
@@ -37,6 +41,7 @@ pub use proofs_add::{AddProofsError, Author};
 pub use reachable::{Found, Reachable, tagged};
 pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};
+pub use tree::TreeError;
 
 use gix::bstr::BString;
 

@@ -324,6 +324,7 @@ impl State {
         };
         let identity = match &evidence {
             Evidence::Signed(Verdict::Good(proven)) => Some(proven.identity()),
+            Evidence::Signed(Verdict::NotLogged(signed)) => Some(signed.identity()),
             Evidence::Signed(Verdict::TimeNotProven(signed)) => Some(signed.identity()),
             _ => None,
         };

@@ -11,7 +11,7 @@ use crate::{
         unheard::Unheard,
     },
     repository::{Configuration, Scopes},
-    sign::{LogPlan, SigningPlan},
+    sign::{Logging, SigningPlan},
     words::Failure,
 };
 
@@ -215,13 +215,25 @@ pub(super) fn trusted_root(facts: &Facts) -> Vec<Finding> {
 pub(super) fn servers(plan: &Result<SigningPlan, Failure>) -> Vec<Finding> {
     vec![match plan {
         Err(failure) => Finding::failure("servers", failure),
-        Ok(SigningPlan { fulcio, log }) => {
-            let log = match log {
-                LogPlan::RekorV1 { rekor, timestamp: None } => format!("log '{rekor}'"),
-                LogPlan::RekorV1 { rekor, timestamp: Some(timestamp) }
-                | LogPlan::RekorV2 { rekor, timestamp } => format!("log '{rekor}', timestamps '{timestamp}'"),
-            };
-            Finding::new("servers", State::Well, format!("certificates '{fulcio}', {log}"))
+        Ok(SigningPlan { fulcio, logs, timestamps, logging }) => {
+            let mut said = format!("certificates '{fulcio}'");
+            let logs = logs.iter().map(|log| ("log", &log.url));
+            for (what, url) in logs.chain(timestamps.iter().map(|url| ("timestamps", url))) {
+                said.push_str(&format!(", {what} '{url}'"));
+            }
+            match logging {
+                Logging::Required => Finding::new("servers", State::Well, said),
+                Logging::WhereItAnswers | Logging::Never => {
+                    let weaker = match logging {
+                        Logging::Never => "signatures are in no log",
+                        _ => "where the log does not answer, signatures are in none",
+                    };
+                    Finding::new("servers", State::Warning, format!("{said}; {weaker}")).hint(
+                        "policies refuse such signatures unless they say otherwise; \
+                         unset 'countersign.log' to have every signature in a log",
+                    )
+                }
+            }
         }
     }]
 }

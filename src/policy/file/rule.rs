@@ -2,7 +2,11 @@
 
 use serde::Deserialize;
 
-use super::{PolicyError, check_name, group::Directory};
+use super::{
+    PolicyError, check_name,
+    group::Directory,
+    path::{PathText, path_rule},
+};
 use crate::{
     object::ObjectId,
     policy::{Mode, Pattern, Permission, Permissions, Rule, Signers, Vouching, Wanted},
@@ -10,7 +14,7 @@ use crate::{
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 21] = [
     "name",
     "refs",
     "commits",
@@ -31,6 +35,7 @@ pub(super) const KEYS: [&str; 20] = [
     "forge_merges",
     "trust_forge",
     "mode",
+    "path",
 ];
 
 /// The one word that stands for "no signature is asked for".
@@ -78,6 +83,8 @@ pub(super) struct RuleText {
     pub(super) trust_forge: Option<Vec<String>>,
     #[serde(default)]
     pub(super) mode: Mode,
+    #[serde(default)]
+    path: Vec<PathText>,
 }
 
 /// The rule that the table describes, but for what it says of persons and forges.
@@ -112,6 +119,8 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
     };
     let commits = signers(&name, "commits", text.commits, directory)?;
     let tags = text.tags.map(|tags| signers(&name, "tags", tags, directory)).transpose()?;
+    let paths =
+        text.path.into_iter().map(|text| path_rule(&name, text, directory)).collect::<Result<_, _>>()?;
     let permissions = Permissions {
         create: text.create,
         delete: text.delete,
@@ -133,6 +142,7 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
         anchor,
         vouching: Vouching::default(),
         mode: text.mode,
+        paths,
     })
 }
 
@@ -155,7 +165,7 @@ pub(super) fn signers(
 }
 
 /// Whom `names` stand for.
-fn wanted(rule: &str, names: &[String], directory: &Directory<'_>) -> Result<Wanted, PolicyError> {
+pub(super) fn wanted(rule: &str, names: &[String], directory: &Directory<'_>) -> Result<Wanted, PolicyError> {
     let find = |name: &String| {
         directory.find(name).map_err(|suggestion| PolicyError::UnknownIdentity {
             rule: rule.to_owned(),
