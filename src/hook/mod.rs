@@ -9,6 +9,7 @@ mod approvals;
 mod arguments;
 mod environment;
 mod evidence;
+mod folding;
 mod gate;
 mod install;
 mod paths;
