@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Lapse, PolicyFault, ProofFault, Wanted};
+use super::{ApprovalFault, Lapse, PolicyFault, ProofFault, Shortfall, Wanted};
 use crate::{
     object::{ObjectError, ObjectId},
     sigstore::claims::{Claim, Claims},
@@ -35,6 +35,8 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
+    /// An approval may only be added where it counts.
+    Approval(ApprovalFault),
     /// Proven, and the policy means several identities by it.
     Ambiguous {
         /// Who it is.
@@ -48,6 +50,14 @@ pub enum Cause {
     CannotTell(CannotTell),
     /// The rule forbids what happens to the ref.
     Event(Event),
+    /// A merge that a forge has signed, and whose tree is not what merging its parents yields, or of which that
+    /// cannot be told.
+    ForgeMerge {
+        /// The forge.
+        forge: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Signed with a forge's own key, which stands for no person.
     Forge {
         /// The forge.
@@ -90,12 +100,30 @@ pub enum Cause {
     },
     /// No rule names the ref, and those are refused.
     NoRule,
+    /// The file system does not tell the ref from this other one.
+    Alike(Vec<u8>),
+    /// The file system does not tell spellings apart, and another part of the policy decides by another one.
+    AlikeByTheRules,
     /// The ref would name something that such refs cannot name.
     NotACommit(gix::objs::Kind),
     /// Keyless, good and stamped, and in no log that it shows.
     NotLogged(Box<NotLogged>),
     /// The ref holds the policy itself, which changes only as the present one says.
     PolicyChange(PolicyFault),
+    /// It changes a path that only some may change.
+    Path {
+        /// A path for which that holds, as bytes; the beginning of a long one.
+        path: Vec<u8>,
+        /// Why it was not one of them.
+        cause: Box<Cause>,
+    },
+    /// Paths that only some may change would be as they were before, or otherwise, and no commit changes them.
+    PathTakenBack {
+        /// The first path, as bytes; the beginning of a long one.
+        path: Vec<u8>,
+        /// How many more there are.
+        more: usize,
+    },
     /// What is kept of a log may only grow, by what proves something.
     Proof(ProofFault),
     /// A ref in a reserved namespace that no rule names.
@@ -107,8 +135,13 @@ pub enum Cause {
         /// What the pusher says it holds.
         claimed: Option<ObjectId>,
     },
+    /// Its signature is by somebody who may be several of those who would count, and one signature is one
+    /// person's; by their names.
+    SeveralPersons(Vec<String>),
     /// The rule does not say who may sign tags.
     TagsNotNamed,
+    /// Too few persons vouch for it.
+    Threshold(Box<Shortfall>),
     /// The refs of a push take in more commits, all counted, than are judged at once.
     TooManyCommits,
     /// More tag objects in a row than are followed.
@@ -128,16 +161,25 @@ impl Cause {
     /// Whether it is only that not enough is at hand to tell.
     #[must_use]
     pub fn is_unclear(&self) -> bool {
-        matches!(self, Self::CannotTell(_) | Self::Lapsed { lapse: Lapse::Unclear(_), .. })
+        match self {
+            Self::Path { cause, .. } => cause.is_unclear(),
+            other => matches!(other, Self::CannotTell(_) | Self::Lapsed { lapse: Lapse::Unclear(_), .. }),
+        }
     }
 
     /// Whether a rule in warning mode may let it pass: only what the rule itself decides.
     #[must_use]
     pub fn is_for_the_rule_to_decide(&self) -> bool {
+        if let Self::Path { cause, .. } = self {
+            return cause.is_for_the_rule_to_decide();
+        }
         !matches!(
             self,
             Self::Malformed(_)
+                | Self::Approval(_)
                 | Self::NoRule
+                | Self::Alike(_)
+                | Self::AlikeByTheRules
                 | Self::NotACommit(_)
                 | Self::PolicyChange(_)
                 | Self::Proof(_)
@@ -165,6 +207,7 @@ impl Cause {
                 Some(format!("{} ('{}')", key_list(keys), escape(name)))
             }
             Self::Lapsed { name, signer, .. } => Some(format!("{signer} ('{}')", escape(name))),
+            Self::Path { cause, .. } => cause.signer(),
             Self::NotInTheRule { name, identity, .. } => {
                 Some(format!("{} ('{}')", person(identity), escape(name)))
             }
@@ -176,6 +219,13 @@ impl Cause {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
+            Self::Approval(fault) => fault.hint(),
+            Self::Threshold(shortfall) => shortfall.hint(),
+            Self::SeveralPersons(_) => "sign it with a key or certificate of one person alone".to_owned(),
+            Self::ForgeMerge { .. } => {
+                "merge with 'git merge -S' and push that, or have what it leads to approved with 'countersign approve'"
+                    .to_owned()
+            }
             Self::Ambiguous { .. } => "have the policy's owner make one of their patterns narrower".to_owned(),
             Self::Forge { .. } => {
                 "make the merge or change with git and sign it yourself, not with the forge's button".to_owned()
@@ -238,6 +288,15 @@ impl Cause {
                 "merge or rebase onto the ref's current value, and push again".to_owned()
             }
             Self::Event(_) => "the rule decides what may happen; ask the policy's owner".to_owned(),
+            Self::Path { cause, .. } => match **cause {
+                Self::KeyNotInTheRule { .. } | Self::NotInTheRule { .. } => {
+                    "have one of them make and sign the commits that change such paths, or leave the paths as they were".to_owned()
+                }
+                ref cause => cause.hint(),
+            },
+            Self::PathTakenBack { .. } => {
+                "go on from the ref's current value, or have one of the path's signers commit the change on top".to_owned()
+            }
             Self::Malformed(_) => "make the object again with git itself".to_owned(),
             Self::PolicyChange(fault) => fault.hint().to_owned(),
             Self::Proof(_) => {
@@ -253,6 +312,8 @@ impl Cause {
                     .to_owned()
             }
             Self::NoRule => "push to a ref that a rule names, or have one added".to_owned(),
+            Self::Alike(_) => "push to a name that differs in more than its spelling".to_owned(),
+            Self::AlikeByTheRules => "spell the name as the policy does, or choose another one".to_owned(),
             Self::Reserved => "only a rule whose pattern begins with this namespace can allow it".to_owned(),
             Self::NotACommit(_) => "push a commit".to_owned(),
             Self::Stale { .. } => "fetch, and push again".to_owned(),
@@ -274,9 +335,20 @@ impl fmt::Display for Cause {
             Self::Ambiguous { names, .. } => {
                 write!(formatter, "signed by {signer}, who may be {} by the policy", list(names))
             }
+            Self::Approval(fault) => write!(formatter, "an approval {fault}"),
             Self::Bad(cause) => write!(formatter, "the signature is bad: {cause}"),
             Self::CannotTell(cause) => write!(formatter, "who signed cannot be told: {cause}"),
             Self::Event(event) => write!(formatter, "{}", EventText(event)),
+            Self::ForgeMerge { forge, reason } => {
+                write!(formatter, "merged by the forge '{}', {reason}", escape(forge))
+            }
+            Self::SeveralPersons(names) if names.is_empty() => {
+                write!(formatter, "signed by nobody who counts as a person here")
+            }
+            Self::SeveralPersons(names) => {
+                write!(formatter, "signed by somebody who may be {}", list(names))
+            }
+            Self::Threshold(shortfall) => write!(formatter, "{shortfall}"),
             Self::Forge { forge, .. } => write!(
                 formatter,
                 "made by the forge '{}' for whoever was logged in there ({signer}), and no person signed it",
@@ -290,7 +362,29 @@ impl fmt::Display for Cause {
             Self::NotInTheRule { wanted, .. } | Self::KeyNotInTheRule { wanted, .. } => {
                 write!(formatter, "signed by {signer}, where only {wanted} may")
             }
+            Self::Path { path, cause } => {
+                write!(formatter, "it changes '{}', and {cause}", escape_bytes(path))
+            }
+            Self::PathTakenBack { path, more: 0 } => write!(
+                formatter,
+                "'{}' would not be as it is, and no commit that is added changes it",
+                escape_bytes(path)
+            ),
+            Self::PathTakenBack { path, more } => write!(
+                formatter,
+                "'{}' and {more} more would not be as they are, and no commit that is added changes them",
+                escape_bytes(path)
+            ),
             Self::NoRule => write!(formatter, "no rule names this ref, and such refs are refused"),
+            Self::Alike(other) => write!(
+                formatter,
+                "the server's file system cannot tell this name from '{}'",
+                escape_bytes(other)
+            ),
+            Self::AlikeByTheRules => write!(
+                formatter,
+                "the server's file system does not tell spellings apart, and the policy decides otherwise by another one"
+            ),
             Self::NotACommit(kind) => write!(formatter, "this ref cannot name a {kind}"),
             Self::Reserved => write!(formatter, "this namespace is reserved, and no rule names it"),
             Self::Stale { server, claimed } => write!(
@@ -359,7 +453,7 @@ fn value(id: Option<ObjectId>) -> String {
     id.map_or_else(|| "does not exist".to_owned(), |id| format!("is at {}", id.to_hex_with_len(12)))
 }
 
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("'{}'", escape(name))).collect();
     quoted.join(" or ")
 }

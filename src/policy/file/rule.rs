@@ -2,15 +2,19 @@
 
 use serde::Deserialize;
 
-use super::{PolicyError, check_name, group::Directory};
+use super::{
+    PolicyError, check_name,
+    group::Directory,
+    path::{PathText, path_rule},
+};
 use crate::{
     object::ObjectId,
-    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers, Wanted},
+    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers, Vouching, Wanted},
     words::escape,
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 21] = [
     "name",
     "refs",
     "commits",
@@ -26,7 +30,12 @@ pub(super) const KEYS: [&str; 16] = [
     "bases",
     "time_not_proven",
     "anchor",
+    "threshold",
+    "approvers",
+    "forge_merges",
+    "trust_forge",
     "mode",
+    "path",
 ];
 
 /// The one word that stands for "no signature is asked for".
@@ -67,11 +76,18 @@ pub(super) struct RuleText {
     #[serde(default)]
     pub(super) time_not_proven: Permission,
     pub(super) anchor: Option<String>,
+    pub(super) threshold: Option<u32>,
+    pub(super) approvers: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) forge_merges: Permission,
+    pub(super) trust_forge: Option<Vec<String>>,
     #[serde(default)]
     pub(super) mode: Mode,
+    #[serde(default)]
+    path: Vec<PathText>,
 }
 
-/// The rule that the table describes.
+/// The rule that the table describes, but for what it says of persons and forges.
 pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Rule, PolicyError> {
     check_name(&text.name)?;
     let name = text.name;
@@ -103,6 +119,8 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
     };
     let commits = signers(&name, "commits", text.commits, directory)?;
     let tags = text.tags.map(|tags| signers(&name, "tags", tags, directory)).transpose()?;
+    let paths =
+        text.path.into_iter().map(|text| path_rule(&name, text, directory)).collect::<Result<_, _>>()?;
     let permissions = Permissions {
         create: text.create,
         delete: text.delete,
@@ -122,11 +140,13 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
         bases: text.bases,
         time_not_proven: text.time_not_proven,
         anchor,
+        vouching: Vouching::default(),
         mode: text.mode,
+        paths,
     })
 }
 
-fn signers(
+pub(super) fn signers(
     rule: &str,
     key: &'static str,
     text: SignersText,
@@ -145,7 +165,7 @@ fn signers(
 }
 
 /// Whom `names` stand for.
-fn wanted(rule: &str, names: &[String], directory: &Directory<'_>) -> Result<Wanted, PolicyError> {
+pub(super) fn wanted(rule: &str, names: &[String], directory: &Directory<'_>) -> Result<Wanted, PolicyError> {
     let find = |name: &String| {
         directory.find(name).map_err(|suggestion| PolicyError::UnknownIdentity {
             rule: rule.to_owned(),
