@@ -9,8 +9,14 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{Context, InstallOptions, PushEnvironment, Uninstalled, install, pre_receive, status, uninstall};
-use crate::words::{Failure, escape};
+use super::{
+    Context, InstallOptions, PushEnvironment, Uninstalled, forge_context, install, pre_receive, status,
+    uninstall,
+};
+use crate::{
+    policy::{Forge, ForgeKind},
+    words::{Failure, escape},
+};
 
 /// What the commands of this room take from the world, as values.
 pub struct Surroundings<'a> {
@@ -59,6 +65,12 @@ enum HookCommand {
         /// The file of a certificate authority, by its name in the policy
         #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
         certificate_authorities: Vec<(String, PathBuf)>,
+        /// An address of the repository on this server
+        #[arg(long = "address", value_name = "URL")]
+        addresses: Vec<String>,
+        /// The forge whose word about who pushes counts
+        #[arg(long, value_name = "KIND[=NAME]", value_parser = parse_forge)]
+        forge: Option<Forge>,
     },
     /// Install the pre-receive hook, keeping and chaining one that is there
     Install {
@@ -83,6 +95,12 @@ enum HookCommand {
         /// The file of a certificate authority, instead of the one that the policy names
         #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
         certificate_authorities: Vec<(String, PathBuf)>,
+        /// An address under which pushers know the repository, for push certificates; once for each
+        #[arg(long = "address", value_name = "URL")]
+        addresses: Vec<String>,
+        /// The forge that calls the hook, whose word about who pushes counts, and its name in 'forge_users'
+        #[arg(long, value_name = "KIND[=NAME]", value_parser = parse_forge)]
+        forge: Option<Forge>,
     },
     /// Remove the hook, and restore the one that was there before
     Uninstall {
@@ -113,8 +131,13 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
+            addresses,
+            forge,
         } => {
+            let variable = surroundings.variable;
             let context = Context {
+                addresses,
+                forge: forge.map(|forge| forge_context(&forge, variable)),
                 policy: at(policy),
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
@@ -134,8 +157,12 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
+            addresses,
+            forge,
         } => {
             let options = InstallOptions {
+                addresses,
+                forge,
                 repository: at(repository),
                 policy: at(policy),
                 state: state.map(at),
@@ -210,11 +237,30 @@ fn describe(status: &super::Status) -> (String, u8) {
         if let Some(before) = &shim.before {
             line("runs first", before);
         }
+        for address in &shim.addresses {
+            words += &format!("address: {}\n", escape(address));
+        }
+        if let Some(forge) = &shim.forge {
+            words += &format!("forge: {} as '{}'\n", forge.kind.word(), escape(&forge.name));
+        }
     }
     for finding in &status.findings {
         words += &format!("warning: {}\n", escape(&finding.to_string()));
     }
     (words, u8::from(!status.findings.is_empty()))
+}
+
+/// Reads `KIND` or `KIND=NAME`; a forge without a name of its own goes by its kind.
+pub fn parse_forge(text: &str) -> Result<Forge, String> {
+    let (word, name) = text.split_once('=').unwrap_or((text, text));
+    let kind = ForgeKind::from_word(word).ok_or_else(|| {
+        let words: Vec<&str> = ForgeKind::words().collect();
+        format!("there is no such forge; known are {}", words.join(", "))
+    })?;
+    if name.is_empty() || escape(name) != name {
+        return Err("its name cannot be used".to_owned());
+    }
+    Ok(Forge { kind, name: name.to_owned() })
 }
 
 /// Reads `NAME=FILE`.

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    policy::{Cause, Covered, Event, Governing, Policy, Receipt, Refusal, Rule, Signers, Subject},
+    policy::{Cause, Covered, Event, Governing, Policy, Pushing, Receipt, Refusal, Rule, Signers, Subject},
     repository::{
         Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError,
         ReferenceValue, References, Shallow, new_commits,
@@ -76,6 +76,8 @@ pub struct Gate<'a> {
     pub shallow: &'a Shallow,
     /// Entries of the log that are kept here, or brought by the push.
     pub proofs: &'a Proofs,
+    /// Who pushes, as far as that is known.
+    pub pushing: &'a Pushing,
     /// The time of receipt, in seconds since 1970.
     pub now: i64,
     /// [`MAXIMUM_LISTED`], or less in a test.
@@ -123,6 +125,14 @@ impl<'a> Gate<'a> {
                 Err(cause) => finding.refuse(&update.reference, Subject::Reference, None, cause),
             }
         }
+        if let Some(fault) = self.pushing.contradiction() {
+            for update in updates {
+                let rule = self.policy.rule_for(&update.reference);
+                let cause = Cause::Pusher(Box::new(fault.clone()));
+                finding.refuse(&update.reference, Subject::Reference, rule, cause);
+            }
+            return finding;
+        }
         let mut tasks: Vec<Task<'a>> = Vec::new();
         let mut listed = 0;
         for (update, names) in &names {
@@ -132,6 +142,10 @@ impl<'a> Gate<'a> {
                     Governing::Refused => finding.refuse(name, Subject::Reference, None, Cause::NoRule),
                     Governing::Reserved => finding.refuse(name, Subject::Reference, None, Cause::Reserved),
                     Governing::Rule(rule) => {
+                        if let Err(fault) = self.policy.judge_pusher(rule, self.pushing, self.now) {
+                            let cause = Cause::Pusher(Box::new(fault));
+                            finding.refuse(name, Subject::Reference, Some(rule), cause);
+                        }
                         if *name == PROOFS.as_bytes() {
                             for cause in proofs::faults(self, &reader, update) {
                                 finding.refuse(name, Subject::Reference, Some(rule), cause);
@@ -517,6 +531,7 @@ mod tests {
                 },
                 shallow: &repository.shallow(None).unwrap(),
                 proofs: &Proofs::default(),
+                pushing: &Pushing::Nobody,
                 now: 0,
                 maximum_listed,
             };

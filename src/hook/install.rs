@@ -6,8 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Shim, ShimError};
+use super::{PusheeError, Shim, ShimError, pushee_key};
 use crate::{
+    policy::Forge,
     repository::{Configuration, ConfigurationError, OpenError, Repository, Scopes},
     trust::{Beside, Pinned, Trust, TrustError, read_policy},
     words::Failure,
@@ -33,6 +34,10 @@ pub struct InstallOptions {
     pub openpgp_certificates: Vec<(String, PathBuf)>,
     /// Files of certificate authorities that count instead of those that the policy names.
     pub certificate_authorities: Vec<(String, PathBuf)>,
+    /// The server's own addresses of the repository.
+    pub addresses: Vec<String>,
+    /// The forge whose word about who pushes counts.
+    pub forge: Option<Forge>,
 }
 
 /// What was installed.
@@ -59,6 +64,14 @@ pub enum Uninstalled {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
+    /// An address that no push could be compared with.
+    #[error("the address '{address}' cannot be used: {cause}")]
+    Address {
+        /// The address.
+        address: String,
+        /// Why not.
+        cause: PusheeError,
+    },
     /// A hook is to be kept where one is kept already.
     #[error("'{}' is in the way", .0.display())]
     BeforeExists(PathBuf),
@@ -102,6 +115,9 @@ impl From<InstallError> for Failure {
     fn from(error: InstallError) -> Self {
         let hint = match error {
             InstallError::Trust(error) => return error.into(),
+            InstallError::Address { .. } => {
+                "write it as pushers do, whole: 'https://HOST/PATH', 'ssh://HOST/PATH', 'HOST:PATH' or '/PATH'"
+            }
             InstallError::BeforeExists(_) => "move one of the two hooks away by hand",
             InstallError::HooksPath(_) => {
                 "unset it for this repository, or call 'countersign hook pre-receive' from your own hook"
@@ -132,6 +148,10 @@ pub(super) fn hook_path(repository: &Repository) -> PathBuf {
 pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let repository = Repository::open(&options.repository)?;
     refuse_hooks_path(&repository)?;
+    for address in &options.addresses {
+        pushee_key(address.as_bytes())
+            .map_err(|cause| InstallError::Address { address: address.clone(), cause })?;
+    }
     let policy = absolute(&options.policy)?;
     let beside = Beside::new(&policy);
     let (words, _) = read_policy(&beside)?;
@@ -174,6 +194,8 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
         trusted_roots,
         openpgp_certificates,
         certificate_authorities,
+        addresses: options.addresses.clone(),
+        forge: options.forge.clone(),
     };
     let text = shim.render()?;
     claim_state(&state, git_dir)?;
@@ -296,6 +318,8 @@ mod tests {
             trusted_roots: vec![],
             openpgp_certificates: vec![],
             certificate_authorities: vec![],
+            addresses: vec![],
+            forge: None,
         }
     }
 

@@ -6,24 +6,32 @@
 
 mod accepted;
 mod arguments;
+mod certificate;
 mod environment;
 mod evidence;
+mod forge;
 mod gate;
 mod install;
 mod plan;
 mod pre_receive;
 mod proofs;
+mod pushee;
 mod shim;
 mod status;
 mod updates;
+mod used_certificates;
 
 pub use accepted::AcceptedTips;
-pub use arguments::{HookArguments, Surroundings, run_hook};
-pub use environment::PushEnvironment;
+pub use arguments::{HookArguments, Surroundings, parse_forge, run_hook};
+pub use certificate::ReceivedCertificate;
+pub use environment::{CertificateEnvironment, PushEnvironment};
+pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
 pub use install::{InstallError, InstallOptions, Installed, Uninstalled, install, uninstall};
 pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive};
 pub use proofs::kept as kept_proofs;
+pub use pushee::{PusheeError, pushee_key};
 pub use shim::{Shim, ShimError};
 pub use status::{Status, StatusFinding, status};
 pub use updates::{Update, UpdateError, parse_updates};
+pub use used_certificates::{ClaimError, MAXIMUM_AGE, UsedCertificates};

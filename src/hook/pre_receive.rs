@@ -6,13 +6,14 @@ use std::{
 };
 
 use super::{
-    AcceptedTips, PushEnvironment,
+    AcceptedTips, PushEnvironment, UsedCertificates,
+    certificate::{self, Surrounding},
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
     parse_updates, proofs,
 };
 use crate::{
     object::ObjectId,
-    policy::{Policy, Refusal},
+    policy::{ForgeContext, Policy, Pushing, ReceivedPush, Refusal},
     repository::{PROOFS, Repository},
     trust::{Pinned, Trust},
     verify::Verifier,
@@ -40,6 +41,10 @@ pub struct Context {
     pub state: PathBuf,
     /// The repository for which the hook was installed.
     pub repository: PathBuf,
+    /// The server's own addresses of the repository, as pushers may write them.
+    pub addresses: Vec<String>,
+    /// What the forge says about this push, if the hook was installed for one.
+    pub forge: Option<ForgeContext>,
     /// What receive-pack says about this push.
     pub environment: PushEnvironment,
     /// The time of receipt, in seconds since 1970.
@@ -142,13 +147,29 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         // Less is proven then, and a pusher who has gone does not change that.
         let _ = writeln!(output, "warning: what '{PROOFS}' keeps is not used: {}", escape(reason));
     }
+    let verifier = Verifier::new(instances).with_openpgp(trust.openpgp).with_smime(trust.smime);
+    let surrounding = Surrounding {
+        environment: &environment.certificate,
+        push_options: environment.push_options.as_deref(),
+        updates: &updates,
+        addresses: &context.addresses,
+        used: &UsedCertificates::new(&context.state),
+        verifier: &verifier,
+        now: context.now,
+    };
+    let certificate = certificate::receive(&surrounding, &objects.reader());
+    let pushing = Pushing::Received(ReceivedPush {
+        certificate: certificate.map(|received| received.and_then(|certificate| certificate.judged)),
+        forge: context.forge.clone(),
+    });
     let gate = Gate {
         policy: &trust.policy,
-        verifier: &Verifier::new(instances).with_openpgp(trust.openpgp).with_smime(trust.smime),
+        verifier: &verifier,
         objects: &objects,
         standing: &Server { references: &references, accepted: &AcceptedTips::new(&context.state) },
         shallow: &shallow,
         proofs: &proofs,
+        pushing: &pushing,
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
     };

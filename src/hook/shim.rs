@@ -6,6 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::parse_forge;
+use crate::policy::Forge;
+
 const TEMPLATE: &str = include_str!("../../hooks/pre-receive");
 
 /// How the lines of a shim begin that name trusted roots, OpenPGP certificates and
@@ -13,6 +16,10 @@ const TEMPLATE: &str = include_str!("../../hooks/pre-receive");
 const ROOT: &[u8] = b"    --trusted-root ";
 const CERTIFICATES: &[u8] = b"    --openpgp-certificates ";
 const AUTHORITIES: &[u8] = b"    --certificate-authority ";
+
+/// How the lines begin that name the server's addresses and its forge.
+const ADDRESS: &[u8] = b"    --address ";
+const FORGE: &[u8] = b"    --forge ";
 
 /// The line by which a shim is told from somebody else's hook.
 const MARK: &[u8] = b"# countersign pre-receive shim ";
@@ -36,6 +43,10 @@ pub struct Shim {
     pub openpgp_certificates: Vec<(String, PathBuf)>,
     /// The file of each certificate authority, by its name in the policy.
     pub certificate_authorities: Vec<(String, PathBuf)>,
+    /// The server's own addresses of the repository.
+    pub addresses: Vec<String>,
+    /// The forge whose word about who pushes counts.
+    pub forge: Option<Forge>,
 }
 
 /// Why a shim cannot be written or read. One cause, one variant.
@@ -72,6 +83,15 @@ impl Shim {
                 roots.extend(quote(&argument)?);
             }
         }
+        let forge = self.forge.iter().map(|forge| format!("{}={}", forge.kind.word(), forge.name));
+        let named = self.addresses.iter().map(|address| (ADDRESS, address.clone()));
+        for (option, value) in named.chain(forge.map(|forge| (FORGE, forge))) {
+            roots.extend(b" \\\n");
+            roots.extend(option);
+            roots.extend(quote(OsStr::new(&value))?);
+        }
+        let variables = self.forge.iter().flat_map(|forge| forge.kind.variables());
+        let variables: String = variables.map(|name| format!("    {name}=\"${{{name}-}}\" \\\n")).collect();
         let mut text = Vec::new();
         let mut rest = TEMPLATE;
         while let Some((head, tail)) = rest.split_once('@') {
@@ -88,6 +108,7 @@ impl Shim {
                 "STATE" => text.extend(quote(self.state.as_os_str())?),
                 "BEFORE" => text.extend(quote(before.as_os_str())?),
                 "TRUSTED_ROOTS" => text.extend(&roots),
+                "FORGE_VARIABLES" => text.extend(variables.as_bytes()),
                 _ => {
                     text.push(b'@');
                     rest = tail;
@@ -114,6 +135,7 @@ impl Shim {
         let mut values = Vec::new();
         let (mut trusted_roots, mut openpgp_certificates) = (Vec::new(), Vec::new());
         let mut certificate_authorities = Vec::new();
+        let (mut addresses, mut forges) = (Vec::new(), Vec::new());
         for line in text.split(|byte| *byte == b'\n') {
             let assigned = ["program=", "repository=", "policy=", "state=", "before="];
             if let Some(name) = assigned.get(values.len())
@@ -121,6 +143,11 @@ impl Shim {
             {
                 values.push(PathBuf::from(unquote(value).ok_or(ShimError::Edited)?));
                 continue;
+            }
+            for (option, values) in [(ADDRESS, &mut addresses), (FORGE, &mut forges)] {
+                let Some(value) = line.strip_prefix(option) else { continue };
+                let value = unquote(value.strip_suffix(b" \\").unwrap_or(value)).ok_or(ShimError::Edited)?;
+                values.push(value.into_string().map_err(|_| ShimError::Edited)?);
             }
             for (option, files) in [
                 (ROOT, &mut trusted_roots),
@@ -138,6 +165,8 @@ impl Shim {
         let [program, repository, policy, state, before]: [PathBuf; 5] =
             values.try_into().map_err(|_| ShimError::Edited)?;
         let before = (!before.as_os_str().is_empty()).then_some(before);
+        let forge = forges.first().map(|forge| parse_forge(forge)).transpose();
+        let forge = forge.map_err(|_| ShimError::Edited)?;
         let shim = Self {
             program,
             repository,
@@ -147,6 +176,8 @@ impl Shim {
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
+            addresses,
+            forge,
         };
         if shim.render().as_deref() == Ok(text) { Ok(shim) } else { Err(ShimError::Edited) }
     }
@@ -197,12 +228,15 @@ mod tests {
             trusted_roots: vec![("s".into(), path.into()), ("t".into(), "/a=b \\".into())],
             openpgp_certificates: vec![("keys/a b.asc".into(), path.into())],
             certificate_authorities: vec![("corp".into(), path.into())],
+            addresses: vec!["https://example.com/it's".into(), "host:r \\".into()],
+            forge: Some(parse_forge("gitlab=git lab's").unwrap()),
         }
     }
 
     #[test]
     fn what_is_rendered_reads_back() {
-        for shim in [shim("/p"), Shim { before: None, trusted_roots: vec![], ..shim("/a b'c'") }] {
+        for shim in [shim("/p"), Shim { before: None, trusted_roots: vec![], forge: None, ..shim("/a b'c'") }]
+        {
             let text = shim.render().unwrap();
             assert!(Shim::is_shim(&text));
             assert_eq!(Shim::parse(&text).unwrap(), shim);

@@ -34,6 +34,11 @@ pub struct Status {
 pub enum StatusFinding {
     /// Every push is refused as things stand.
     Broken(String),
+    /// A rule asks for push certificates, and the shim names no address that one could be for.
+    NoAddresses {
+        /// The rule.
+        rule: String,
+    },
     /// The shim has another file of a certificate authority than the policy names now.
     OtherAuthority {
         /// Its name in the policy.
@@ -67,6 +72,10 @@ impl fmt::Display for StatusFinding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broken(what) => write!(formatter, "every push is refused: {what}"),
+            Self::NoAddresses { rule } => write!(
+                formatter,
+                "rule '{rule}' asks for a push certificate, and none can be for this server: install the hook again with '--address'"
+            ),
             Self::OtherAuthority { name, pinned } => write!(
                 formatter,
                 "the hook takes the certificate authority '{name}' from '{}', the policy from elsewhere; run 'countersign hook install' again",
@@ -151,6 +160,12 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
     };
     if let Some(policy) = policy {
         findings.extend(policy.check().into_iter().map(StatusFinding::Policy));
+        let at_forge = shim.forge.iter().flat_map(|forge| policy.check_for(forge));
+        findings.extend(at_forge.map(StatusFinding::Policy));
+        let needs_certificate = policy.rules().iter().find(|rule| rule.pusher.needs_certificate);
+        if let Some(rule) = needs_certificate.filter(|_| shim.addresses.is_empty()) {
+            findings.push(StatusFinding::NoAddresses { rule: rule.name.clone() });
+        }
         for (file, path) in beside.openpgp_certificates(&policy) {
             let pinned = shim.openpgp_certificates.iter().find(|(name, _)| *name == file);
             if let Some((_, pinned)) = pinned
@@ -184,7 +199,8 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
     let files = shim.trusted_roots.iter().chain(&shim.openpgp_certificates);
     let roots = files.chain(&shim.certificate_authorities).map(|(_, path)| path.as_path());
     let accepted = shim.state.join("accepted");
-    let paths = [hook, &shim.policy, &shim.state, &accepted, &shim.program].into_iter().chain(roots);
+    let used = shim.state.join("push-certificates");
+    let paths = [hook, &shim.policy, &shim.state, &accepted, &used, &shim.program].into_iter().chain(roots);
     let mut writable: Vec<PathBuf> =
         paths.chain(shim.before.as_deref()).filter_map(writable_by_others).collect();
     writable.sort();
@@ -242,6 +258,8 @@ mod tests {
             trusted_roots: vec![],
             openpgp_certificates: vec![],
             certificate_authorities: vec![],
+            addresses: vec![],
+            forge: None,
         };
         install(&options).unwrap();
         let mode = |path: &Path, mode: u32| {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{KeySigner, Permission, Policy, Rule, Signers};
+use super::{Forge, KeySigner, Permission, Policy, Rule, Signers};
 use crate::{
     sigstore::claims::Claim,
     words::{escape, time},
@@ -35,6 +35,13 @@ pub enum Finding {
         /// The base.
         base: String,
     },
+    /// The rule asks for a push certificate, and the forge's hooks never see one.
+    CertificateNeverThere {
+        /// The rule.
+        rule: String,
+        /// Why not, as the forge has it.
+        why: &'static str,
+    },
     /// Nothing can count as the identity, neither new nor under an anchor, and a rule names it.
     Ended {
         /// The identity.
@@ -48,6 +55,13 @@ pub enum Finding {
         identity: String,
         /// The user id of its certificate.
         user_id: String,
+    },
+    /// Nobody who may push by the rule has an account at the forge, whose word alone says who pushes there.
+    NoPusherAtForge {
+        /// The rule.
+        rule: String,
+        /// The forge.
+        forge: String,
     },
     /// The rule governs tags and does not say who may sign them.
     NoTagSigners {
@@ -101,6 +115,15 @@ impl fmt::Display for Finding {
                 formatter,
                 "identity '{identity}' has builds of every ref '{}': whoever may push one of them may sign",
                 escape(reference)
+            ),
+            Self::CertificateNeverThere { rule, why } => write!(
+                formatter,
+                "rule '{rule}' asks for a push certificate, and can never be met there: {why}"
+            ),
+            Self::NoPusherAtForge { rule, forge } => write!(
+                formatter,
+                "nobody who may push by rule '{rule}' has an account at '{}' among 'forge_users'",
+                escape(forge)
             ),
             Self::Ended { identity, rule } => write!(
                 formatter,
@@ -176,7 +199,12 @@ impl Policy {
         }
         for identity in &self.identities {
             let names = |signers: &Signers| matches!(signers, Signers::Named(names) if names.contains(&identity.name));
-            if !self.rules.iter().any(|rule| names(&rule.commits) || rule.tags.as_ref().is_some_and(names)) {
+            let pushes = |rule: &Rule| {
+                rule.pusher.pushers.as_ref().is_some_and(|pushers| pushers.contains(&identity.name))
+            };
+            let is_named =
+                |rule: &Rule| names(&rule.commits) || rule.tags.as_ref().is_some_and(names) || pushes(rule);
+            if !self.rules.iter().any(is_named) {
                 findings.push(Finding::UnusedIdentity { identity: identity.name.clone() });
             }
         }
@@ -193,6 +221,31 @@ impl Policy {
             }
         }
         findings.extend(self.openpgp.forge_keys().cloned());
+        findings
+    }
+
+    /// What can never be met, or nobody can meet, where a hook is installed for `forge`.
+    #[must_use]
+    pub fn check_for(&self, forge: &Forge) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let impossible = forge.kind.gives_no_certificates();
+        for rule in &self.rules {
+            let name = rule.name.clone();
+            if let Some(why) = impossible.filter(|_| rule.pusher.needs_certificate) {
+                findings.push(Finding::CertificateNeverThere { rule: name, why });
+                continue;
+            }
+            let may_push = |identity: &&super::NamedIdentity| {
+                rule.pusher.pushers.as_ref().is_none_or(|pushers| pushers.contains(&identity.name))
+            };
+            let mut pushers = self.identities.iter().filter(may_push);
+            if impossible.is_some()
+                && rule.pusher.asks()
+                && !pushers.any(|identity| identity.has_account_at(&forge.name))
+            {
+                findings.push(Finding::NoPusherAtForge { rule: name, forge: forge.name.clone() });
+            }
+        }
         findings
     }
 

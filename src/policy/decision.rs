@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Lapse, Permission, Policy, ProofFault, Receipt, Rule, SignedBy, Signers};
+use super::{Lapse, Permission, Policy, ProofFault, PusherFault, Receipt, Rule, SignedBy, Signers};
 use crate::{
     object::{ObjectError, ObjectId},
     sigstore::claims::{Claim, Claims},
@@ -105,6 +105,8 @@ pub enum Cause {
     NotACommit(gix::objs::Kind),
     /// What is kept of a log may only grow, by what proves something.
     Proof(ProofFault),
+    /// Who pushes may not, or is not known.
+    Pusher(Box<PusherFault>),
     /// A ref in a reserved namespace that no rule names.
     Reserved,
     /// The pusher's idea of the ref's value is not the server's.
@@ -141,6 +143,9 @@ impl Cause {
     /// Whether a rule in warning mode may let it pass: only what the rule itself decides.
     #[must_use]
     pub fn is_for_the_rule_to_decide(&self) -> bool {
+        if let Self::Pusher(fault) = self {
+            return fault.is_for_the_rule_to_decide();
+        }
         !matches!(
             self,
             Self::Malformed(_)
@@ -391,6 +396,7 @@ impl Cause {
                 "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
                     .to_owned()
             }
+            Self::Pusher(fault) => fault.hint(),
             Self::TimeNotProven(_) => {
                 "run 'countersign proof fetch' and push 'refs/countersign/proofs' too, or sign it again with countersign"
                     .to_owned()
@@ -444,6 +450,7 @@ impl fmt::Display for Cause {
             ),
             Self::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
             Self::Proof(fault) => write!(formatter, "{fault}"),
+            Self::Pusher(fault) => write!(formatter, "{fault}"),
             Self::TimeNotProven(signed) => write!(formatter, "signed by {signer}: {signed}"),
             Self::TooManyCommits => write!(formatter, "the push adds too many commits to too many refs"),
             Self::TooManyNestedTags => write!(formatter, "too many tags name one another"),
@@ -500,7 +507,7 @@ fn value(id: Option<ObjectId>) -> String {
     id.map_or_else(|| "does not exist".to_owned(), |id| format!("is at {}", id.to_hex_with_len(12)))
 }
 
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("'{}'", escape(name))).collect();
     quoted.join(" or ")
 }

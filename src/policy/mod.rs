@@ -9,10 +9,13 @@ mod check;
 mod ci;
 mod decision;
 mod file;
+mod forge_context;
 mod limits;
 mod openpgp;
 mod pattern;
 mod proof_fault;
+mod push_certificate;
+mod pusher;
 mod signer;
 mod window;
 
@@ -23,10 +26,13 @@ pub use check::Finding;
 pub use ci::WantedClaims;
 pub use decision::{Cause, Event, Evidence, Refusal, Subject};
 pub use file::{PolicyError, is_repository_id, policy_entry};
+pub use forge_context::{Account, Forge, ForgeContext, ForgeKind, Way, WebMerge};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
 pub use pattern::{Pattern, PatternError};
 pub use proof_fault::ProofFault;
+pub use push_certificate::CertificateFault;
+pub use pusher::{ForgeUser, PusherDemand, PusherFault, Pushing, ReceivedPush};
 use signer::Directory;
 pub use signer::{KeySigner, KeylessSigner, SignedBy};
 pub use window::{Covered, Known, Lapse, Receipt, Window};
@@ -101,6 +107,8 @@ pub struct NamedIdentity {
     pub keyless: Vec<KeylessSigner>,
     /// Every key of its own that counts as it.
     pub keys: Vec<KeySigner>,
+    /// Every account of a forge that counts as it where somebody pushes.
+    pub forge_users: Vec<ForgeUser>,
 }
 
 /// What happens to refs that no rule names.
@@ -176,6 +184,8 @@ pub struct Rule {
     pub commits: Signers,
     /// Who may sign tag objects; without it there may be none.
     pub tags: Option<Signers>,
+    /// Who may push.
+    pub pusher: PusherDemand,
     /// What may happen.
     pub permissions: Permissions,
     /// Refs from which a new or rewound ref may take its history.

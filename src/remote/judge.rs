@@ -8,7 +8,7 @@ use super::Memory;
 use crate::{
     hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Standing, Update},
     object::ObjectId,
-    policy::{Cause, Event, Policy, Refusal, Subject},
+    policy::{Cause, Event, Policy, Pushing, Refusal, Subject},
     repository::{ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits},
     verify::Verifier,
     words::{Failure, escape_bytes},
@@ -78,6 +78,7 @@ pub(super) struct Judge<'a> {
     pub(super) standing: &'a dyn Standing,
     pub(super) shallow: Shallow,
     pub(super) proofs: Proofs,
+    pub(super) pushing: Pushing,
     pub(super) now: i64,
 }
 
@@ -117,6 +118,7 @@ impl Judge<'_> {
                 standing: self.standing,
                 shallow: &self.shallow,
                 proofs: &self.proofs,
+                pushing: &self.pushing,
                 now: self.now,
                 maximum_listed: MAXIMUM_LISTED,
             };

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     hook::{Standing, Update, kept_proofs},
     object::ObjectId,
+    policy::Pushing,
     repository::{Objects, ReferenceError, ReferenceValue, Repository},
     words::{Failure, escape_bytes},
 };
@@ -46,6 +47,17 @@ impl PushOptions {
             _ => return "unsupported\n",
         }
         "ok\n"
+    }
+}
+
+impl PushOptions {
+    /// Whether git will send a push certificate; `None` where the remote decides.
+    fn is_signed(&self) -> Option<bool> {
+        match self.signed.as_deref() {
+            None => Some(false),
+            Some("if-asked") => None,
+            Some(_) => Some(true),
+        }
     }
 }
 
@@ -99,8 +111,16 @@ impl Session<'_> {
             let shallow =
                 shallow.map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
             let proofs = kept_proofs(&objects, &repository.references(), &updates);
-            let judge =
-                Judge { basis, objects: &objects, standing: &there, shallow, proofs, now: context.now };
+            let pushing = Pushing::Planned { is_signed: self.options.push.is_signed() };
+            let judge = Judge {
+                basis,
+                objects: &objects,
+                standing: &there,
+                shallow,
+                proofs,
+                pushing,
+                now: context.now,
+            };
             judged = judge.part(updates, self.words);
             judge::warn(&judged.warnings, self.words);
             if !judged.refused.is_empty() {
@@ -226,7 +246,8 @@ impl Session<'_> {
         let tips = self.context.store.tips(self.key());
         let standing = &Remembered { memory: &self.memory, tips: &tips };
         let proofs = kept_proofs(objects, &repository.references(), &updates);
-        let judge = Judge { basis, objects, standing, shallow, proofs, now: self.context.now };
+        let (pushing, now) = (Pushing::Nobody, self.context.now);
+        let judge = Judge { basis, objects, standing, shallow, proofs, pushing, now };
         let mut judged = judge.part(updates, &mut std::io::sink());
         // Nobody has fetched it, so it is no refusal: whoever does has it judged again.
         judged.refused.clear();

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     hook::{Update, kept_proofs},
+    policy::Pushing,
     repository::{Objects, Repository, Shallow},
     words::{Failure, escape_bytes},
 };
@@ -38,7 +39,8 @@ impl Session<'_> {
         let tips = self.context.store.tips(self.key());
         let standing = &Remembered { memory: &self.memory, tips: &tips };
         let proofs = kept_proofs(objects, &repository.references(), &updates);
-        let judge = Judge { basis, objects, standing, shallow, proofs, now: self.context.now };
+        let (pushing, now) = (Pushing::Nobody, self.context.now);
+        let judge = Judge { basis, objects, standing, shallow, proofs, pushing, now };
         let mut judged = judge.part(updates, self.words);
         if !judged.refused.is_empty() {
             judge.tell(&judged.refused, self.words);

@@ -2,7 +2,9 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::{PolicyError, forge, identity, line_of, moment::WINDOW_KEYS, rule, spelling::nearest};
+use super::{
+    PolicyError, forge, forge_user, identity, line_of, moment::WINDOW_KEYS, rule, spelling::nearest,
+};
 use crate::words::escape;
 
 /// The keys of each table; the first is the file itself.
@@ -64,6 +66,7 @@ pub(super) fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyEr
                 ("ssh_certificates", &identity::SSH_CERTIFICATE_KEYS),
                 ("openpgp", &identity::OPENPGP_KEYS),
                 ("x509", &identity::X509_KEYS),
+                ("forge_users", &forge_user::KEYS),
             ] {
                 tables(identity.get(key), &[known, &WINDOW_KEYS].concat(), &place)?;
             }

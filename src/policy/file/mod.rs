@@ -2,6 +2,7 @@
 
 mod error;
 mod forge;
+mod forge_user;
 mod identity;
 mod keys;
 mod moment;
@@ -145,6 +146,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     for (name, identity) in document.identity {
         identities.push(named_identity(name, identity, &instances, &authorities)?);
     }
+    forge_user::refuse_shared(&identities)?;
     let directory = Directory::new(&identities, forge::forges(document.forge)?)?;
 
     let identity_names: Vec<&str> = identities.iter().map(|identity| identity.name.as_str()).collect();

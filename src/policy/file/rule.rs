@@ -5,16 +5,18 @@ use serde::Deserialize;
 use super::{PolicyError, check_name, spelling::nearest};
 use crate::{
     object::ObjectId,
-    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers},
+    policy::{Mode, Pattern, Permission, Permissions, PusherDemand, Rule, Signers},
     words::escape,
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 18] = [
     "name",
     "refs",
     "commits",
     "tags",
+    "pushers",
+    "push_certificate",
     "create",
     "delete",
     "rewind",
@@ -39,6 +41,15 @@ pub(super) enum SignersText {
     Word(String),
 }
 
+/// Whether there has to be a push certificate.
+#[derive(Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CertificateText {
+    #[default]
+    Accept,
+    Require,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleText {
@@ -46,6 +57,9 @@ pub(super) struct RuleText {
     pub(super) refs: Vec<String>,
     pub(super) commits: SignersText,
     pub(super) tags: Option<SignersText>,
+    pub(super) pushers: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) push_certificate: CertificateText,
     #[serde(default)]
     pub(super) create: Permission,
     #[serde(default)]
@@ -103,6 +117,8 @@ pub(super) fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, Po
     };
     let commits = signers(&name, "commits", text.commits, identities)?;
     let tags = text.tags.map(|tags| signers(&name, "tags", tags, identities)).transpose()?;
+    let pushers = text.pushers.map(|names| named(&name, "pushers", names, identities)).transpose()?;
+    let needs_certificate = text.push_certificate == CertificateText::Require;
     let permissions = Permissions {
         create: text.create,
         delete: text.delete,
@@ -118,6 +134,7 @@ pub(super) fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, Po
         patterns,
         commits,
         tags,
+        pusher: PusherDemand { pushers, needs_certificate },
         permissions,
         bases: text.bases,
         time_not_proven: text.time_not_proven,
@@ -137,16 +154,26 @@ fn signers(
         SignersText::Word(word) => {
             Err(PolicyError::SignersWord { rule: rule.to_owned(), key, word: escape(&word) })
         }
-        SignersText::Names(names) if names.is_empty() => {
-            Err(PolicyError::Empty { key, place: format!("rule '{rule}'") })
-        }
-        SignersText::Names(names) => match names.iter().find(|name| !identities.contains(&name.as_str())) {
-            None => Ok(Signers::Named(names)),
-            Some(name) => Err(PolicyError::UnknownIdentity {
-                rule: rule.to_owned(),
-                name: escape(name),
-                suggestion: nearest(name, identities.iter().copied()),
-            }),
-        },
+        SignersText::Names(names) => named(rule, key, names, identities).map(Signers::Named),
+    }
+}
+
+/// The names of identities, each of which the policy has.
+fn named(
+    rule: &str,
+    key: &'static str,
+    names: Vec<String>,
+    identities: &[&str],
+) -> Result<Vec<String>, PolicyError> {
+    if names.is_empty() {
+        return Err(PolicyError::Empty { key, place: format!("rule '{rule}'") });
+    }
+    match names.iter().find(|name| !identities.contains(&name.as_str())) {
+        None => Ok(names),
+        Some(name) => Err(PolicyError::UnknownIdentity {
+            rule: rule.to_owned(),
+            name: escape(name),
+            suggestion: nearest(name, identities.iter().copied()),
+        }),
     }
 }
