@@ -24,7 +24,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("sign", &["encoding", "identity", "service", "signature", "sigstore"]),
     ("agent", &["identity", "object", "service", "sign"]),
     ("trust", &["encoding", "object", "policy", "repository", "signature", "sigstore", "verify", "words"]),
-    ("hook", &["object", "policy", "repository", "sigstore", "trust", "verify", "words"]),
+    ("hook", &["encoding", "object", "policy", "repository", "sigstore", "trust", "verify", "words"]),
     ("remote", &["encoding", "hook", "object", "policy", "repository", "verify", "words"]),
     ("gpg", &["words"]),
     ("manual", &[]),

@@ -5,16 +5,21 @@ use std::{
     io::{Read, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::{Args, Subcommand};
 
 use super::{
-    Context, InstallOptions, PushEnvironment, Uninstalled, forge_context, install, pre_receive, status,
-    uninstall,
+    AuditSink, Context, InstallOptions, PolicyChoice, PolicyPlace, PushEnvironment, Settings, Uninstalled,
+    forge_context, install, pre_receive,
+    settings::{parse_address, parse_forge, parse_seconds},
+    status, uninstall,
 };
 use crate::{
-    policy::{Forge, ForgeKind},
+    object::ObjectId,
+    policy::Forge,
+    trust::{POLICY_REF, Pin},
     words::{Failure, escape},
 };
 
@@ -51,8 +56,11 @@ enum HookCommand {
         #[arg(long, value_name = "DIR")]
         repository: PathBuf,
         /// The policy file
-        #[arg(long, value_name = "FILE")]
-        policy: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "policy_pin")]
+        policy: Option<PathBuf>,
+        /// The pin of a policy that the repository keeps in a ref: repository id, ref and commit
+        #[arg(long, value_name = "PIN", conflicts_with = "policy", value_parser = Pin::parse)]
+        policy_pin: Option<Pin>,
         /// The folder for what was accepted
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
@@ -65,12 +73,8 @@ enum HookCommand {
         /// The file of a certificate authority, by its name in the policy
         #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
         certificate_authorities: Vec<(String, PathBuf)>,
-        /// An address of the repository on this server
-        #[arg(long = "address", value_name = "URL")]
-        addresses: Vec<String>,
-        /// The forge whose word about who pushes counts
-        #[arg(long, value_name = "KIND[=NAME]", value_parser = parse_forge)]
-        forge: Option<Forge>,
+        #[command(flatten)]
+        settings: SettingsArguments,
     },
     /// Install the pre-receive hook, keeping and chaining one that is there
     Install {
@@ -78,8 +82,14 @@ enum HookCommand {
         #[arg(long, value_name = "DIR", default_value = ".")]
         repository: PathBuf,
         /// The policy file, kept where pushers cannot write
-        #[arg(long, value_name = "FILE")]
-        policy: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "policy_root")]
+        policy: Option<PathBuf>,
+        /// Go by the policy that the repository keeps in a ref, from this commit on, which is believed as it is
+        #[arg(long, value_name = "COMMIT", conflicts_with = "policy", value_parser = parse_id)]
+        policy_root: Option<ObjectId>,
+        /// The ref that holds it
+        #[arg(long, value_name = "REF", requires = "policy_root", default_value = POLICY_REF)]
+        policy_ref: String,
         /// The folder for what was accepted [default: 'countersign' in the repository]
         #[arg(long, value_name = "DIR")]
         state: Option<PathBuf>,
@@ -95,12 +105,8 @@ enum HookCommand {
         /// The file of a certificate authority, instead of the one that the policy names
         #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
         certificate_authorities: Vec<(String, PathBuf)>,
-        /// An address under which pushers know the repository, for push certificates; once for each
-        #[arg(long = "address", value_name = "URL")]
-        addresses: Vec<String>,
-        /// The forge that calls the hook, whose word about who pushes counts, and its name in 'forge_users'
-        #[arg(long, value_name = "KIND[=NAME]", value_parser = parse_forge)]
-        forge: Option<Forge>,
+        #[command(flatten)]
+        settings: SettingsArguments,
     },
     /// Remove the hook, and restore the one that was there before
     Uninstall {
@@ -116,6 +122,33 @@ enum HookCommand {
     },
 }
 
+/// How the gate goes about its work.
+#[derive(Args, Debug)]
+struct SettingsArguments {
+    /// Refuse what cannot be judged in this time, such as 4 or 0.5
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    time_limit: Option<Duration>,
+    /// Where decisions are written down: 'state', 'off', 'syslog', 'syslog:SOCKET' or 'file:PATH'
+    #[arg(long, value_name = "WHERE", value_parser = audit_sink(), default_value = "state")]
+    audit: AuditSink,
+    /// Refuse a push whose decision cannot be written down
+    #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
+    audit_required: bool,
+    /// An address under which pushers know the repository, for push certificates; once for each
+    #[arg(long = "address", value_name = "URL", value_parser = parse_address)]
+    addresses: Vec<String>,
+    /// The forge that calls the hook, whose word about who pushes counts, and its name in 'forge_users'
+    #[arg(long, value_name = "KIND[=NAME]", value_parser = parse_forge)]
+    forge: Option<Forge>,
+}
+
+impl From<SettingsArguments> for Settings {
+    fn from(arguments: SettingsArguments) -> Self {
+        let SettingsArguments { time_limit, audit, audit_required, addresses, forge } = arguments;
+        Self { time_limit, audit, audit_required, addresses, forge }
+    }
+}
+
 /// Run `countersign hook …`; the exit status.
 pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -> u8 {
     let Surroundings { directory, .. } = &*surroundings;
@@ -127,18 +160,21 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
         HookCommand::PreReceive {
             repository,
             policy,
+            policy_pin,
             state,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
-            addresses,
-            forge,
+            settings,
         } => {
+            let settings = Settings::from(settings);
             let variable = surroundings.variable;
             let context = Context {
-                addresses,
-                forge: forge.map(|forge| forge_context(&forge, variable)),
-                policy: at(policy),
+                forge: settings.forge.as_ref().map(|forge| forge_context(forge, variable)),
+                policy: match policy_pin {
+                    Some(pin) => PolicyPlace::Reference(pin),
+                    None => PolicyPlace::File(at(policy.unwrap_or_default())),
+                },
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
@@ -146,30 +182,35 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 repository: at(repository),
                 environment: PushEnvironment::from_variables(surroundings.variable, directory),
                 now: surroundings.now,
+                settings,
             };
             return pre_receive(&context, surroundings.stdin, surroundings.stderr).status();
         }
         HookCommand::Install {
             repository,
             policy,
+            policy_root,
+            policy_ref,
             state,
             program,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
-            addresses,
-            forge,
+            settings,
         } => {
             let options = InstallOptions {
-                addresses,
-                forge,
                 repository: at(repository),
-                policy: at(policy),
+                policy: match policy_root {
+                    Some(root) => PolicyChoice::Reference { reference: policy_ref, root },
+                    None => PolicyChoice::File(at(policy.unwrap_or_default())),
+                },
                 state: state.map(at),
                 program: program.map_or_else(|| surroundings.program.clone(), at),
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
+                settings: settings.into(),
+                now: surroundings.now,
             };
             install(&options).map_err(Failure::from).map(|installed| {
                 let shown = |path: &Path| escape(&path.display().to_string());
@@ -191,7 +232,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             })
         }
         HookCommand::Status { repository } => {
-            status(&at(repository)).map_err(Failure::from).map(|status| describe(&status))
+            status(&at(repository), surroundings.now).map_err(Failure::from).map(|status| describe(&status))
         }
     };
     finish(answer, surroundings)
@@ -218,30 +259,29 @@ fn finish(answer: Answer, surroundings: &mut Surroundings<'_>) -> u8 {
 fn describe(status: &super::Status) -> (String, u8) {
     let mut words = String::new();
     if let Some(shim) = &status.shim {
-        let mut line = |name: &str, path: &Path| {
-            words += &format!("{name}: {}\n", escape(&path.display().to_string()));
-        };
-        line("hook", &status.hook);
-        line("program", &shim.program);
-        line("policy", &shim.policy);
-        line("state", &shim.state);
+        let line = |name: &str, path: &Path| format!("{name}: {}\n", escape(&path.display().to_string()));
+        words += &line("hook", &status.hook);
+        words += &line("program", &shim.program);
+        words += &format!("policy: {}\n", shim.policy);
+        if let Some(followed) = &status.followed {
+            words += &format!("policy now: {}\n", escape(followed));
+        }
+        words += &line("state", &shim.state);
         for (name, path) in &shim.trusted_roots {
-            line(&format!("trusted root of '{name}'"), path);
+            words += &line(&format!("trusted root of '{name}'"), path);
         }
         for (name, path) in &shim.openpgp_certificates {
-            line(&format!("OpenPGP certificates '{name}'"), path);
+            words += &line(&format!("OpenPGP certificates '{name}'"), path);
         }
         for (name, path) in &shim.certificate_authorities {
-            line(&format!("certificate authority '{name}'"), path);
+            words += &line(&format!("certificate authority '{name}'"), path);
+        }
+        for (option, value) in shim.settings.options() {
+            let value = escape(&value.to_string_lossy());
+            words += &format!("{}: {value}\n", option.trim_start_matches("--").replace('-', " "));
         }
         if let Some(before) = &shim.before {
-            line("runs first", before);
-        }
-        for address in &shim.addresses {
-            words += &format!("address: {}\n", escape(address));
-        }
-        if let Some(forge) = &shim.forge {
-            words += &format!("forge: {} as '{}'\n", forge.kind.word(), escape(&forge.name));
+            words += &line("runs first", before);
         }
     }
     for finding in &status.findings {
@@ -250,17 +290,17 @@ fn describe(status: &super::Status) -> (String, u8) {
     (words, u8::from(!status.findings.is_empty()))
 }
 
-/// Reads `KIND` or `KIND=NAME`; a forge without a name of its own goes by its kind.
-pub fn parse_forge(text: &str) -> Result<Forge, String> {
-    let (word, name) = text.split_once('=').unwrap_or((text, text));
-    let kind = ForgeKind::from_word(word).ok_or_else(|| {
-        let words: Vec<&str> = ForgeKind::words().collect();
-        format!("there is no such forge; known are {}", words.join(", "))
-    })?;
-    if name.is_empty() || escape(name) != name {
-        return Err("its name cannot be used".to_owned());
-    }
-    Ok(Forge { kind, name: name.to_owned() })
+/// Reads what [`AuditSink::parse`] does.
+fn audit_sink() -> impl clap::builder::TypedValueParser<Value = AuditSink> {
+    use clap::builder::{OsStringValueParser, TypedValueParser as _};
+    OsStringValueParser::new().try_map(|text| AuditSink::parse(&text))
+}
+
+/// Reads the full id of an object.
+fn parse_id(text: &str) -> Result<ObjectId, &'static str> {
+    let lower = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let id = ObjectId::from_hex(text.as_bytes()).ok().filter(|id| lower && !id.is_null());
+    id.ok_or("it has to be a full object id in lower case")
 }
 
 /// Reads `NAME=FILE`.

@@ -39,6 +39,12 @@ pub trait Standing {
     /// Whether `commit` was accepted as a ref's value under the rule with this digest.
     fn is_accepted(&self, digest: &[u8; 32], commit: ObjectId) -> bool;
 
+    /// Whether the past of the ref `name` counts as accepted with its next value, under the rule with this
+    /// digest: where it is met for the first time.
+    fn carries_its_past(&self, _digest: &[u8; 32], _name: &[u8]) -> bool {
+        true
+    }
+
     /// Whether somebody creates a ref of this name that has no value yet: whoever looks at a repository
     /// for the first time meets refs that are merely there.
     fn is_created(&self, _name: &[u8]) -> bool {
@@ -59,6 +65,10 @@ impl Standing for Server<'_> {
 
     fn is_accepted(&self, digest: &[u8; 32], commit: ObjectId) -> bool {
         self.accepted.contains(digest, commit)
+    }
+
+    fn carries_its_past(&self, digest: &[u8; 32], name: &[u8]) -> bool {
+        !self.accepted.has_begun(digest, name)
     }
 }
 
@@ -97,6 +107,8 @@ pub struct Finding {
     pub warnings: Vec<Refusal>,
     /// Which tips may be written down as accepted, once the whole push is.
     pub tips: Vec<([u8; 32], ObjectId)>,
+    /// Which refs are met under which rule, by its digest, once the whole push is accepted.
+    pub begun: Vec<([u8; 32], Vec<u8>)>,
     /// How many refs are refused because their history cannot be walked.
     broken: usize,
 }
@@ -108,6 +120,8 @@ struct Task<'a> {
     tags: Vec<ObjectId>,
     commits: Vec<ObjectId>,
     tip: Option<ObjectId>,
+    /// The commit behind the current value.
+    before: Option<ObjectId>,
     /// The ref did not exist.
     created: bool,
 }
@@ -264,6 +278,7 @@ impl<'a> Gate<'a> {
             tags: target.tags,
             commits: Vec::new(),
             tip: target.commit,
+            before: None,
             created: update.claimed.is_none(),
         };
         if update.claimed.is_some_and(|current| current != wanted)
@@ -274,6 +289,7 @@ impl<'a> Gate<'a> {
         }
         if let (Some(current), Some(tip)) = (update.claimed, target.commit) {
             let current = plan::commit_behind(reader, current);
+            task.before = current;
             match self.walk_updated(reader, rule, bases, current, tip) {
                 Ok((history, descends)) => {
                     if !descends && !plan::is_tag(name) {
@@ -422,7 +438,14 @@ impl<'a> Gate<'a> {
             && task.tip.is_some_and(is_judged)
             && let (Some(tip), Some(digest)) = (task.tip, self.digest(task.rule))
         {
-            finding.tips.push((digest, tip));
+            let follows = |before| self.standing.is_accepted(&digest, before);
+            if task.created
+                || task.before.is_some_and(follows)
+                || self.standing.carries_its_past(&digest, &task.reference)
+            {
+                finding.tips.push((digest, tip));
+            }
+            finding.begun.push((digest, task.reference.clone()));
         }
     }
 }

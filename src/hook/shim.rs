@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::parse_forge;
-use crate::policy::Forge;
+use super::{PolicyPlace, Settings};
+use crate::trust::Pin;
 
 const TEMPLATE: &str = include_str!("../../hooks/pre-receive");
 
@@ -17,9 +17,8 @@ const ROOT: &[u8] = b"    --trusted-root ";
 const CERTIFICATES: &[u8] = b"    --openpgp-certificates ";
 const AUTHORITIES: &[u8] = b"    --certificate-authority ";
 
-/// How the lines begin that name the server's addresses and its forge.
-const ADDRESS: &[u8] = b"    --address ";
-const FORGE: &[u8] = b"    --forge ";
+/// How every line begins that holds an option.
+const OPTION: &[u8] = b"    --";
 
 /// The line by which a shim is told from somebody else's hook.
 const MARK: &[u8] = b"# countersign pre-receive shim ";
@@ -31,8 +30,8 @@ pub struct Shim {
     pub program: PathBuf,
     /// The repository's git directory.
     pub repository: PathBuf,
-    /// The policy file.
-    pub policy: PathBuf,
+    /// Where the policy is.
+    pub policy: PolicyPlace,
     /// The state folder.
     pub state: PathBuf,
     /// The hook that was there before and runs first.
@@ -43,10 +42,8 @@ pub struct Shim {
     pub openpgp_certificates: Vec<(String, PathBuf)>,
     /// The file of each certificate authority, by its name in the policy.
     pub certificate_authorities: Vec<(String, PathBuf)>,
-    /// The server's own addresses of the repository.
-    pub addresses: Vec<String>,
-    /// The forge whose word about who pushes counts.
-    pub forge: Option<Forge>,
+    /// How the gate goes about its work.
+    pub settings: Settings,
 }
 
 /// Why a shim cannot be written or read. One cause, one variant.
@@ -83,15 +80,13 @@ impl Shim {
                 roots.extend(quote(&argument)?);
             }
         }
-        let forge = self.forge.iter().map(|forge| format!("{}={}", forge.kind.word(), forge.name));
-        let named = self.addresses.iter().map(|address| (ADDRESS, address.clone()));
-        for (option, value) in named.chain(forge.map(|forge| (FORGE, forge))) {
-            roots.extend(b" \\\n");
-            roots.extend(option);
-            roots.extend(quote(OsStr::new(&value))?);
+        for (option, value) in self.settings.options() {
+            roots.extend([b" \\\n    ", option.as_bytes(), b" "].concat());
+            roots.extend(quote(&value)?);
         }
-        let variables = self.forge.iter().flat_map(|forge| forge.kind.variables());
+        let variables = self.settings.forge.iter().flat_map(|forge| forge.kind.variables());
         let variables: String = variables.map(|name| format!("    {name}=\"${{{name}-}}\" \\\n")).collect();
+        let (policy_option, policy) = self.policy.option();
         let mut text = Vec::new();
         let mut rest = TEMPLATE;
         while let Some((head, tail)) = rest.split_once('@') {
@@ -104,7 +99,8 @@ impl Shim {
             match name {
                 "PROGRAM" => text.extend(quote(self.program.as_os_str())?),
                 "REPOSITORY" => text.extend(quote(self.repository.as_os_str())?),
-                "POLICY" => text.extend(quote(self.policy.as_os_str())?),
+                "POLICY" => text.extend(quote(&policy)?),
+                "POLICY_OPTION" => text.extend(policy_option.as_bytes()),
                 "STATE" => text.extend(quote(self.state.as_os_str())?),
                 "BEFORE" => text.extend(quote(before.as_os_str())?),
                 "TRUSTED_ROOTS" => text.extend(&roots),
@@ -135,7 +131,7 @@ impl Shim {
         let mut values = Vec::new();
         let (mut trusted_roots, mut openpgp_certificates) = (Vec::new(), Vec::new());
         let mut certificate_authorities = Vec::new();
-        let (mut addresses, mut forges) = (Vec::new(), Vec::new());
+        let mut settings = Settings::default();
         for line in text.split(|byte| *byte == b'\n') {
             let assigned = ["program=", "repository=", "policy=", "state=", "before="];
             if let Some(name) = assigned.get(values.len())
@@ -143,11 +139,6 @@ impl Shim {
             {
                 values.push(PathBuf::from(unquote(value).ok_or(ShimError::Edited)?));
                 continue;
-            }
-            for (option, values) in [(ADDRESS, &mut addresses), (FORGE, &mut forges)] {
-                let Some(value) = line.strip_prefix(option) else { continue };
-                let value = unquote(value.strip_suffix(b" \\").unwrap_or(value)).ok_or(ShimError::Edited)?;
-                values.push(value.into_string().map_err(|_| ShimError::Edited)?);
             }
             for (option, files) in [
                 (ROOT, &mut trusted_roots),
@@ -161,12 +152,19 @@ impl Shim {
                     String::from_utf8(value.as_bytes()[..at].to_vec()).map_err(|_| ShimError::Edited)?;
                 files.push((name, PathBuf::from(OsStr::from_bytes(&value.as_bytes()[at + 1..]))));
             }
+            if let Some((name, value)) = option(line)
+                && let Some(value) = unquote(value)
+            {
+                settings.read(&name, &value);
+            }
         }
         let [program, repository, policy, state, before]: [PathBuf; 5] =
             values.try_into().map_err(|_| ShimError::Edited)?;
         let before = (!before.as_os_str().is_empty()).then_some(before);
-        let forge = forges.first().map(|forge| parse_forge(forge)).transpose();
-        let forge = forge.map_err(|_| ShimError::Edited)?;
+        let policy = match policy.to_str().and_then(|text| Pin::parse(text).ok()) {
+            Some(pin) => PolicyPlace::Reference(pin),
+            None => PolicyPlace::File(policy),
+        };
         let shim = Self {
             program,
             repository,
@@ -176,11 +174,17 @@ impl Shim {
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
-            addresses,
-            forge,
+            settings,
         };
         if shim.render().as_deref() == Ok(text) { Ok(shim) } else { Err(ShimError::Edited) }
     }
+}
+
+/// The option that a line holds, and its value as it is quoted.
+fn option(line: &[u8]) -> Option<(String, &[u8])> {
+    let rest = line.strip_suffix(b" \\").unwrap_or(line).strip_prefix(OPTION)?;
+    let at = rest.iter().position(|byte| *byte == b' ')?;
+    Some((format!("--{}", std::str::from_utf8(&rest[..at]).ok()?), &rest[at + 1..]))
 }
 
 /// `text` as one word of `sh`: in single quotes, each quote inside written as `'\''`.
@@ -216,27 +220,37 @@ fn unquote(text: &[u8]) -> Option<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::AuditSink, *};
 
     fn shim(path: &str) -> Shim {
         Shim {
             program: path.into(),
             repository: "/r/it's.git".into(),
-            policy: "/etc/@POLICY@ $(x) \"y\"".into(),
+            policy: PolicyPlace::File("/etc/@POLICY@ $(x) \"y\"".into()),
             state: path.into(),
             before: Some("/r/hooks/pre-receive.before-countersign".into()),
             trusted_roots: vec![("s".into(), path.into()), ("t".into(), "/a=b \\".into())],
             openpgp_certificates: vec![("keys/a b.asc".into(), path.into())],
             certificate_authorities: vec![("corp".into(), path.into())],
-            addresses: vec!["https://example.com/it's".into(), "host:r \\".into()],
-            forge: Some(parse_forge("gitlab=git lab's").unwrap()),
+            settings: Settings {
+                time_limit: Some(std::time::Duration::from_millis(4500)),
+                audit: AuditSink::Syslog("/a 'b'".into()),
+                audit_required: true,
+                addresses: vec![path.replace('\n', ""), "host:r \\".into()],
+                forge: Some(super::super::parse_forge("gitlab=git lab's").unwrap()),
+            },
         }
     }
 
     #[test]
     fn what_is_rendered_reads_back() {
-        for shim in [shim("/p"), Shim { before: None, trusted_roots: vec![], forge: None, ..shim("/a b'c'") }]
-        {
+        let pin = "example.com/a refs/countersign/policy 1111111111111111111111111111111111111111";
+        let policy = PolicyPlace::Reference(Pin::parse(pin).unwrap());
+        for shim in [
+            shim("/p"),
+            Shim { before: None, trusted_roots: vec![], ..shim("/a b'c'") },
+            Shim { policy, settings: Settings::default(), ..shim("/p") },
+        ] {
             let text = shim.render().unwrap();
             assert!(Shim::is_shim(&text));
             assert_eq!(Shim::parse(&text).unwrap(), shim);

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{
     Account, Cause, CertificateFault, Evidence, ForgeContext, Lapse, NamedIdentity, Permission, Policy,
-    Receipt, Rule, Signers, Window, decision::list, window::Times,
+    Receipt, Rule, Signers, Wanted, Window, window::Times,
 };
 use crate::{verify::Verdict, words::escape};
 
@@ -48,7 +48,7 @@ pub struct ForgeUser {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PusherDemand {
     /// One of these, by their names in the policy; without it anybody whom the policy names.
-    pub pushers: Option<Vec<String>>,
+    pub pushers: Option<Wanted>,
     /// Whether the forge's word is not enough.
     pub needs_certificate: bool,
 }
@@ -68,7 +68,7 @@ pub enum PusherFault {
         /// The policy's name for it.
         name: String,
         /// Who may.
-        wanted: Vec<String>,
+        wanted: Wanted,
     },
     /// The forge's account does not count now.
     ForgeUserLapsed {
@@ -80,14 +80,14 @@ pub enum PusherFault {
     /// The rule wants a certificate, and there is none.
     NoCertificate {
         /// Who may push.
-        wanted: Option<Vec<String>>,
+        wanted: Option<Wanted>,
     },
     /// The signature of the certificate is not that of somebody who may push.
     Signer(Box<Cause>),
     /// Nothing says who pushes.
     Unknown {
         /// Who may.
-        wanted: Option<Vec<String>>,
+        wanted: Option<Wanted>,
     },
 }
 
@@ -142,7 +142,7 @@ impl Policy {
             // What a certificate says goes before the word of the forge, also where it is bad.
             (Some(Err(fault)), _) => Err(PusherFault::Certificate(fault.clone())),
             (Some(Ok(evidence)), _) => {
-                let names = wanted().unwrap_or_else(|| self.names_of_all());
+                let names = wanted().unwrap_or_else(|| self.everybody());
                 self.judge(
                     &Signers::Named(names),
                     rule.time_not_proven,
@@ -167,7 +167,7 @@ impl Policy {
         let Some(Ok(evidence)) = pushing.certificate() else { return Vec::new() };
         let receipt = Receipt::without_anchors(now);
         let counts = |name: &&str| {
-            let signers = Signers::Named(vec![(*name).to_owned()]);
+            let signers = Signers::Named(std::iter::once(*name).collect());
             self.judge(&signers, time_not_proven, evidence, &receipt).is_ok()
         };
         self.identities.iter().map(|identity| identity.name.as_str()).filter(counts).collect()
@@ -205,8 +205,8 @@ impl Policy {
         })
     }
 
-    fn names_of_all(&self) -> Vec<String> {
-        self.identities.iter().map(|identity| identity.name.clone()).collect()
+    fn everybody(&self) -> Wanted {
+        self.identities.iter().map(|identity| identity.name.as_str()).collect()
     }
 }
 
@@ -279,15 +279,10 @@ impl PusherFault {
 impl fmt::Display for PusherFault {
     /// Fit for a terminal.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        struct Wanted<'a>(&'a Option<Vec<String>>);
-        impl fmt::Display for Wanted<'_> {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self.0 {
-                    Some(names) => write!(formatter, "only {} may push", list(names)),
-                    None => write!(formatter, "only whom the policy names may push"),
-                }
-            }
-        }
+        let only = |wanted: &Option<Wanted>| match wanted {
+            Some(wanted) => format!("only {wanted} may push"),
+            None => "only whom the policy names may push".to_owned(),
+        };
         let account = |context: &ForgeContext| escape(&context.to_string());
         match self {
             Self::Certificate(fault) => write!(formatter, "the push certificate does not count: {fault}"),
@@ -299,17 +294,17 @@ impl fmt::Display for PusherFault {
                 "pushed by {} ('{}'), where only {} may",
                 account(context),
                 escape(name),
-                list(wanted)
+                wanted
             ),
             Self::ForgeUserLapsed { context, lapse } => {
                 write!(formatter, "pushed by {}, who {lapse}", account(context))
             }
             Self::NoCertificate { wanted } => {
-                write!(formatter, "the push is not signed, where {}, by a push certificate", Wanted(wanted))
+                write!(formatter, "the push is not signed, where {}, by a push certificate", only(wanted))
             }
             Self::Signer(cause) => write!(formatter, "the push certificate: {cause}"),
             Self::Unknown { wanted } => {
-                write!(formatter, "nothing says who pushes, where {}", Wanted(wanted))
+                write!(formatter, "nothing says who pushes, where {}", only(wanted))
             }
         }
     }
@@ -403,7 +398,7 @@ mod tests {
             assert!(matches!(refused, PusherFault::ForgeUserNotInThePolicy(_)), "{user}");
         }
         let nobody = by("git.example.com", None, None).unwrap_err();
-        assert_eq!(nobody, PusherFault::Unknown { wanted: Some(vec!["alice".to_owned()]) });
+        assert_eq!(nobody, PusherFault::Unknown { wanted: Some(["alice"].into_iter().collect()) });
         assert_eq!(judge(&policy, &received(None, None)), Err(nobody));
     }
 

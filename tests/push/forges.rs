@@ -101,7 +101,7 @@ fn what_can_never_be_met_at_a_forge_is_said_before_anybody_pushes() {
     assert_eq!(check("sourceforge").status, 64);
     let status = stage.world.countersign(&["hook", "status", "--repository", "server.git"]).status(1);
     let status = status.any_stdout().check().text();
-    assert!(status.contains("forge: gitlab as 'git.example.com'\n"), "{status}");
+    assert!(status.contains("forge: gitlab=git.example.com\n"), "{status}");
     assert!(status.contains("warning: rule 'all' asks for a push certificate, and can never"), "{status}");
     stage.policy(PUSHERS, "");
     let outcome = check("gitlab=elsewhere");

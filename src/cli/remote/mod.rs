@@ -4,7 +4,7 @@
 //! both. What a repository's own configuration says of that is not heard.
 
 mod arguments;
-mod basis;
+pub(in crate::cli) mod basis;
 mod fetch;
 mod protect;
 mod trust;

@@ -3,6 +3,7 @@
 mod error;
 mod forge;
 mod forge_user;
+mod group;
 mod identity;
 mod keys;
 mod moment;
@@ -20,6 +21,7 @@ use toml::de::{DeTable, DeValue};
 
 use self::{
     forge::{AnchorText, ForgeText},
+    group::GroupText,
     identity::{IdentityText, named_identity},
     keys::check_keys,
     rule::{RuleText, UNSIGNED, named_rule},
@@ -50,6 +52,8 @@ struct Document {
     anchor: Vec<AnchorText>,
     #[serde(default)]
     identity: BTreeMap<String, IdentityText>,
+    #[serde(default)]
+    group: BTreeMap<String, GroupText>,
     #[serde(default)]
     rule: Vec<RuleText>,
 }
@@ -149,10 +153,11 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     forge_user::refuse_shared(&identities)?;
     let directory = Directory::new(&identities, forge::forges(document.forge)?)?;
 
-    let identity_names: Vec<&str> = identities.iter().map(|identity| identity.name.as_str()).collect();
+    let groups = group::groups(document.group, &identities)?;
+    let names = group::Directory::new(&identities, &groups);
     let mut rules: Vec<Rule> = Vec::new();
     for rule in document.rule {
-        let rule = named_rule(rule, &identity_names)?;
+        let rule = named_rule(rule, &names)?;
         if rules.iter().any(|other| other.name == rule.name) {
             return Err(PolicyError::DuplicateName { what: "rules", name: rule.name });
         }
@@ -164,6 +169,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         instances,
         other_refs: document.other_refs,
         identities,
+        groups,
         directory,
         anchors: forge::anchors(document.anchor)?,
         rules,
@@ -175,6 +181,10 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
 fn instance_entry(text: InstanceText) -> Result<InstanceEntry, PolicyError> {
     let InstanceText { name, trusted_root, issuers, ci_issuers } = text;
     check_name(&name)?;
+    // The hook is told where the root of each lies by 'name=path'.
+    if name.contains('=') {
+        return Err(PolicyError::Name(name));
+    }
     let place = || format!("instance '{name}'");
     let has_root = match &trusted_root {
         Some(path) => !path.is_empty(),

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{PolicyError, check_name, spelling::nearest};
+use super::{PolicyError, check_name, group::Directory};
 use crate::{
     object::ObjectId,
-    policy::{Mode, Pattern, Permission, Permissions, PusherDemand, Rule, Signers},
+    policy::{Mode, Pattern, Permission, Permissions, PusherDemand, Rule, Signers, Wanted},
     words::escape,
 };
 
@@ -86,7 +86,7 @@ pub(super) struct RuleText {
 }
 
 /// The rule that the table describes.
-pub(super) fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, PolicyError> {
+pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Rule, PolicyError> {
     check_name(&text.name)?;
     let name = text.name;
     let place = || format!("rule '{name}'");
@@ -115,9 +115,15 @@ pub(super) fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, Po
             Some(id.ok_or_else(|| PolicyError::Anchor { rule: name.clone() })?)
         }
     };
-    let commits = signers(&name, "commits", text.commits, identities)?;
-    let tags = text.tags.map(|tags| signers(&name, "tags", tags, identities)).transpose()?;
-    let pushers = text.pushers.map(|names| named(&name, "pushers", names, identities)).transpose()?;
+    let commits = signers(&name, "commits", text.commits, directory)?;
+    let tags = text.tags.map(|tags| signers(&name, "tags", tags, directory)).transpose()?;
+    let pushers = match &text.pushers {
+        Some(names) if names.is_empty() => {
+            return Err(PolicyError::Empty { key: "pushers", place: place() });
+        }
+        Some(names) => Some(wanted(&name, names, directory)?),
+        None => None,
+    };
     let needs_certificate = text.push_certificate == CertificateText::Require;
     let permissions = Permissions {
         create: text.create,
@@ -147,33 +153,28 @@ fn signers(
     rule: &str,
     key: &'static str,
     text: SignersText,
-    identities: &[&str],
+    directory: &Directory<'_>,
 ) -> Result<Signers, PolicyError> {
     match text {
         SignersText::Word(word) if word == UNSIGNED => Ok(Signers::Unsigned),
         SignersText::Word(word) => {
             Err(PolicyError::SignersWord { rule: rule.to_owned(), key, word: escape(&word) })
         }
-        SignersText::Names(names) => named(rule, key, names, identities).map(Signers::Named),
+        SignersText::Names(names) if names.is_empty() => {
+            Err(PolicyError::Empty { key, place: format!("rule '{rule}'") })
+        }
+        SignersText::Names(names) => Ok(Signers::Named(wanted(rule, &names, directory)?)),
     }
 }
 
-/// The names of identities, each of which the policy has.
-fn named(
-    rule: &str,
-    key: &'static str,
-    names: Vec<String>,
-    identities: &[&str],
-) -> Result<Vec<String>, PolicyError> {
-    if names.is_empty() {
-        return Err(PolicyError::Empty { key, place: format!("rule '{rule}'") });
-    }
-    match names.iter().find(|name| !identities.contains(&name.as_str())) {
-        None => Ok(names),
-        Some(name) => Err(PolicyError::UnknownIdentity {
+/// Whom `names` stand for.
+fn wanted(rule: &str, names: &[String], directory: &Directory<'_>) -> Result<Wanted, PolicyError> {
+    let find = |name: &String| {
+        directory.find(name).map_err(|suggestion| PolicyError::UnknownIdentity {
             rule: rule.to_owned(),
             name: escape(name),
-            suggestion: nearest(name, identities.iter().copied()),
-        }),
-    }
+            suggestion,
+        })
+    };
+    Ok(Wanted::new(names.iter().map(find).collect::<Result<_, _>>()?))
 }
