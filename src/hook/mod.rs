@@ -12,6 +12,7 @@ mod evidence;
 mod forge;
 mod gate;
 mod install;
+mod paths;
 mod plan;
 mod policy_ref;
 mod pre_receive;

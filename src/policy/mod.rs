@@ -14,6 +14,7 @@ mod file;
 mod forge_context;
 mod limits;
 mod openpgp;
+mod path;
 mod pattern;
 mod policy_fault;
 mod proof_fault;
@@ -34,6 +35,7 @@ pub use file::{PolicyError, is_repository_id, policy_entry};
 pub use forge_context::{Account, Forge, ForgeContext, ForgeKind, Way, WebMerge};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
+pub use path::{PathPattern, PathPatternError, PathPlace, PathRule};
 pub use pattern::{Pattern, PatternError};
 pub use policy_fault::PolicyFault;
 pub use proof_fault::ProofFault;
@@ -200,6 +202,8 @@ pub struct Rule {
     pub anchor: Option<ObjectId>,
     /// Whether it refuses or warns.
     pub mode: Mode,
+    /// Who may change what in the tree; all of them hold.
+    pub paths: Vec<PathRule>,
 }
 
 /// Which part of the policy decides about a ref.
@@ -334,7 +338,8 @@ impl Rule {
     /// Everybody whom it asks for anything.
     pub fn wanted(&self) -> impl Iterator<Item = &Wanted> {
         let signers = [Some(&self.commits), self.tags.as_ref()].into_iter().flatten();
-        signers.filter_map(Signers::wanted).chain(&self.pusher.pushers)
+        let signers = signers.filter_map(Signers::wanted).chain(self.paths.iter().map(|path| &path.commits));
+        signers.chain(&self.pusher.pushers)
     }
 
     /// Whether it asks for the identity called `name`, by itself or in a group.
