@@ -9,6 +9,7 @@ mod arguments;
 mod certificate;
 mod environment;
 mod evidence;
+mod folding;
 mod forge;
 mod gate;
 mod install;

@@ -10,6 +10,7 @@ use gix::bstr::ByteSlice as _;
 use super::{
     AcceptedTips, PolicyMemory, PolicyPlace, PushEnvironment, Settings, Update, UsedCertificates,
     certificate::{self, Surrounding},
+    folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
     parse_updates,
     policy_ref::{self, PolicyRef},
@@ -184,6 +185,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         maximum_listed: MAXIMUM_LISTED,
     };
     let mut finding = gate.judge(&updates, output);
+    finding.refusals.extend(folding::refusals(&repository, &trust.policy, &updates));
     if let (PolicyPlace::Reference(pin), Some((present, is_noted))) = (&context.policy, snapshot.found) {
         let source = policy_source(context, pin);
         judge_policy_changes(&source, &objects.reader(), &references, present, &updates, &mut finding);
