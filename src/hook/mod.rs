@@ -5,6 +5,7 @@
 //! Anything unexpected is a refusal. This room holds no credentials; a server signs nothing here.
 
 mod accepted;
+mod approvals;
 mod arguments;
 mod certificate;
 mod environment;
@@ -24,8 +25,10 @@ mod shim;
 mod status;
 mod updates;
 mod used_certificates;
+mod vouching;
 
 pub use accepted::AcceptedTips;
+pub use approvals::{counted_as, kept_approvals};
 pub use arguments::{HookArguments, Surroundings, run_hook};
 pub use certificate::ReceivedCertificate;
 pub use environment::{CertificateEnvironment, PushEnvironment};

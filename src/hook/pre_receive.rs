@@ -12,13 +12,13 @@ use super::{
     certificate::{self, Surrounding},
     folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
-    parse_updates,
+    kept_approvals, parse_updates,
     policy_ref::{self, PolicyRef},
     proofs,
 };
 use crate::{
-    object::ObjectId,
-    policy::{ForgeContext, Policy, Pushing, ReceivedPush, Refusal, Subject},
+    object::{APPROVALS, ObjectId},
+    policy::{ForgeContext, Permission, Policy, Pushing, ReceivedPush, Refusal, Subject},
     repository::{ObjectReader, PROOFS, References, Repository},
     sigstore::trusted_root::Instance,
     trust::{Pin, Pinned, Trust},
@@ -173,6 +173,11 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         certificate: certificate.map(|received| received.and_then(|certificate| certificate.judged)),
         forge: context.forge.clone(),
     });
+    let vouchers = vouchers(&trust.policy, &pushing, context.now);
+    let approvals = kept_approvals(&objects, &references, &updates);
+    for reason in approvals.trouble() {
+        let _ = writeln!(output, "warning: what '{APPROVALS}' keeps is not used: {}", escape(reason));
+    }
     let gate = Gate {
         policy: &trust.policy,
         verifier: &verifier,
@@ -181,6 +186,8 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         shallow: &shallow,
         proofs: &proofs,
         pushing: &pushing,
+        approvals: &approvals,
+        vouchers: &vouchers,
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
     };
@@ -196,6 +203,15 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         }
     }
     Ok(finding)
+}
+
+/// Whoever vouches for the whole push by its certificate: one person, or nobody where a certificate is for
+/// several whom the policy tells apart.
+fn vouchers(policy: &Policy, pushing: &Pushing, now: i64) -> Vec<String> {
+    match policy.certified_pushers(pushing, Permission::Refuse, now)[..] {
+        [name] => vec![name.to_owned()],
+        _ => Vec::new(),
+    }
 }
 
 fn policy_source<'a>(context: &'a Context, pin: &'a Pin) -> PolicyRef<'a> {

@@ -4,6 +4,7 @@
 //! refusal. Pure: it reads no file, clock or environment; trusted roots are only names and digests here.
 
 mod allowed_signers;
+mod approval_fault;
 mod cause;
 mod certificate_authorities;
 mod check;
@@ -21,10 +22,12 @@ mod proof_fault;
 mod push_certificate;
 mod pusher;
 mod signer;
+mod vouching;
 mod wanted;
 mod window;
 
 pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
+pub use approval_fault::{ApprovalFault, Shortfall};
 pub use cause::{Cause, Event};
 use certificate_authorities::CertificateAuthorities;
 pub use certificate_authorities::{AuthorityEntry, x509_entry};
@@ -43,6 +46,7 @@ pub use push_certificate::CertificateFault;
 pub use pusher::{ForgeUser, PusherDemand, PusherFault, Pushing, ReceivedPush};
 use signer::Directory;
 pub use signer::{KeySigner, KeylessSigner, SignedBy};
+pub use vouching::Vouching;
 pub use wanted::{Group, Wanted, WantedName};
 pub use window::{Covered, Known, Lapse, Receipt, Window};
 
@@ -200,6 +204,8 @@ pub struct Rule {
     pub time_not_proven: Permission,
     /// History up to this commit is taken as it is.
     pub anchor: Option<ObjectId>,
+    /// How many persons have to vouch, and what a forge may do.
+    pub vouching: Vouching,
     /// Whether it refuses or warns.
     pub mode: Mode,
     /// Who may change what in the tree; all of them hold.
@@ -360,8 +366,9 @@ impl Rule {
     /// Everybody whom it asks for anything.
     pub fn wanted(&self) -> impl Iterator<Item = &Wanted> {
         let signers = [Some(&self.commits), self.tags.as_ref()].into_iter().flatten();
-        let signers = signers.filter_map(Signers::wanted).chain(self.paths.iter().map(|path| &path.commits));
-        signers.chain(&self.pusher.pushers)
+        let paths = self.paths.iter().map(|path| &path.commits);
+        let signers = signers.filter_map(Signers::wanted).chain(paths);
+        signers.chain(&self.vouching.approvers).chain(&self.pusher.pushers)
     }
 
     /// Whether it asks for the identity called `name`, by itself or in a group.
