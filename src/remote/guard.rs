@@ -17,7 +17,7 @@ use super::{
     judge::{Judge, warn},
 };
 use crate::{
-    hook::{Standing, Update, kept_proofs},
+    hook::{Standing, Update, kept_approvals, kept_proofs},
     object::{Commit, ObjectId},
     policy::{Cause, Governing, Subject},
     repository::{
@@ -88,6 +88,10 @@ impl Standing for Clone<'_> {
     }
 
     fn is_created(&self, _name: &[u8]) -> bool {
+        false
+    }
+
+    fn sees_each_move(&self) -> bool {
         false
     }
 }
@@ -247,7 +251,9 @@ impl Guard<'_> {
         let proofs = kept_proofs(objects, references, &updates);
         let shallow = self.repository.shallow(None);
         let shallow = shallow.map_err(|error| Failure::new(error, "see to the file 'shallow'"))?.as_end();
-        let judge = Judge { basis: &basis, objects, standing, shallow, proofs, now: self.now };
+        let approvals = kept_approvals(objects, references, &updates);
+        let now = self.now;
+        let judge = Judge { basis: &basis, objects, standing, shallow, proofs, approvals, now };
         let mut judged = judge.part(updates, words);
         warn(&judged.warnings, words);
         if let Some(foreign) = foreign {
