@@ -17,7 +17,7 @@ use super::{
     judge::{Judge, warn},
 };
 use crate::{
-    hook::{Standing, Update, kept_approvals, kept_proofs},
+    hook::{Pushing, Standing, Update, kept_approvals, kept_proofs},
     object::{Commit, ObjectId},
     policy::{Cause, Governing, Subject},
     repository::{
@@ -252,8 +252,8 @@ impl Guard<'_> {
         let shallow = self.repository.shallow(None);
         let shallow = shallow.map_err(|error| Failure::new(error, "see to the file 'shallow'"))?.as_end();
         let approvals = kept_approvals(objects, references, &updates);
-        let now = self.now;
-        let judge = Judge { basis: &basis, objects, standing, shallow, proofs, approvals, now };
+        let (basis, pushing, now) = (&basis, Pushing::Nobody, self.now);
+        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
         let mut judged = judge.part(updates, words);
         warn(&judged.warnings, words);
         if let Some(foreign) = foreign {
