@@ -17,9 +17,9 @@ use super::{
     judge::{Judge, warn},
 };
 use crate::{
-    hook::{Pushing, Standing, Update, kept_approvals, kept_proofs},
+    hook::{Standing, Update, kept_approvals, kept_proofs},
     object::{Commit, ObjectId},
-    policy::{Cause, Governing, Subject},
+    policy::{Cause, Governing, Pushing, Subject},
     repository::{
         ObjectReader, Objects, ReferenceError, ReferenceValue, References, Repository, new_commits,
     },
