@@ -20,7 +20,9 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    policy::{Cause, Covered, Event, Governing, Policy, Receipt, Refusal, Rule, Signers, Subject},
+    policy::{
+        Cause, Covered, Event, Governing, Policy, Receipt, Refusal, Rule, Signers, Subject, is_ledger,
+    },
     repository::{
         Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError,
         ReferenceValue, References, Shallow, new_commits,
@@ -130,6 +132,9 @@ impl<'a> Gate<'a> {
                 match self.policy.governing(name) {
                     Governing::Accepted => {}
                     Governing::Refused => finding.refuse(name, Subject::Reference, None, Cause::NoRule),
+                    Governing::Reserved if is_ledger(name) => {
+                        finding.refuse(name, Subject::Reference, None, Cause::Ledger);
+                    }
                     Governing::Reserved => finding.refuse(name, Subject::Reference, None, Cause::Reserved),
                     Governing::Rule(rule) => {
                         if *name == PROOFS.as_bytes() {

@@ -99,6 +99,8 @@ pub enum Cause {
         /// Whom the rule wants.
         wanted: Vec<String>,
     },
+    /// Only the server writes its ledger.
+    Ledger,
     /// No rule names the ref, and those are refused.
     NoRule,
     /// The ref would name something that such refs cannot name.
@@ -143,7 +145,8 @@ impl Cause {
     pub fn is_for_the_rule_to_decide(&self) -> bool {
         !matches!(
             self,
-            Self::Malformed(_)
+            Self::Ledger
+                | Self::Malformed(_)
                 | Self::NoRule
                 | Self::NotACommit(_)
                 | Self::Proof(_)
@@ -396,6 +399,7 @@ impl Cause {
                     .to_owned()
             }
             Self::NoRule => "push to a ref that a rule names, or have one added".to_owned(),
+            Self::Ledger => "leave the ref out of the push".to_owned(),
             Self::Reserved => "only a rule whose pattern begins with this namespace can allow it".to_owned(),
             Self::NotACommit(_) => "push a commit".to_owned(),
             Self::Stale { .. } => "fetch, and push again".to_owned(),
@@ -435,6 +439,7 @@ impl fmt::Display for Cause {
             }
             Self::NoRule => write!(formatter, "no rule names this ref, and such refs are refused"),
             Self::NotACommit(kind) => write!(formatter, "this ref cannot name a {kind}"),
+            Self::Ledger => write!(formatter, "only the server itself writes its ledger"),
             Self::Reserved => write!(formatter, "this namespace is reserved, and no rule names it"),
             Self::Stale { server, claimed } => write!(
                 formatter,

@@ -17,6 +17,7 @@ mod proofs_add;
 mod reachable;
 mod references;
 mod revision;
+mod writing;
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,7 @@ pub use proofs_add::{AddProofsError, Author};
 pub use reachable::{Found, Reachable, tagged};
 pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};
+pub use writing::{WriteError, sync_folder};
 
 use gix::bstr::BString;
 

@@ -13,6 +13,8 @@ use super::{
 };
 use crate::object::{self, ObjectId};
 
+const MESSAGE: &str = "countersign: keep entries of a log";
+
 /// How often a ref that somebody else moves meanwhile is tried again.
 const ATTEMPTS: usize = 5;
 
@@ -88,7 +90,7 @@ impl Repository {
             object::Commit::parse(self.hash, &commit)
                 .map_err(|error| AddProofsError::Write(error.to_string()))?;
             let commit = write(Kind::Commit, &commit)?;
-            if self.references().replace(PROOFS, value.id, commit, author)? {
+            if self.references().replace(PROOFS, value.id, commit, author, MESSAGE)? {
                 return Ok(Some(commit));
             }
         }
@@ -205,10 +207,10 @@ mod tests {
         let scratch = Scratch::new(&[]);
         let (one, two) = (scratch.commit("one"), scratch.commit("two"));
         let references = scratch.open().references();
-        assert!(references.replace(PROOFS, None, one, &author()).unwrap());
-        assert!(!references.replace(PROOFS, None, two, &author()).unwrap());
-        assert!(!references.replace(PROOFS, Some(two), one, &author()).unwrap());
-        assert!(references.replace(PROOFS, Some(one), two, &author()).unwrap());
+        assert!(references.replace(PROOFS, None, one, &author(), MESSAGE).unwrap());
+        assert!(!references.replace(PROOFS, None, two, &author(), MESSAGE).unwrap());
+        assert!(!references.replace(PROOFS, Some(two), one, &author(), MESSAGE).unwrap());
+        assert!(references.replace(PROOFS, Some(one), two, &author(), MESSAGE).unwrap());
         assert_eq!(scratch.id(PROOFS), two);
     }
 
