@@ -37,6 +37,7 @@ pub(super) enum Command {
     Fetch(super::remote::FetchArguments),
     Protect(super::remote::ProtectArguments),
     Trust(super::trust::TrustArguments),
+    Ledger(super::ledger::LedgerArguments),
     Proof(super::proof::ProofArguments),
     /// Print a completion script
     Completions {

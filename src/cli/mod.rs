@@ -16,6 +16,7 @@ mod gpgsm;
 mod init;
 mod inspect;
 mod kept;
+mod ledger;
 mod login;
 mod manual;
 mod policy;
@@ -91,6 +92,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Fetch(arguments) => remote::fetch(world, &arguments),
         Command::Protect(arguments) => remote::protect(world, &arguments),
         Command::Trust(arguments) => trust::run(world, &arguments),
+        Command::Ledger(arguments) => ledger::run(world, &arguments),
         Command::Proof(arguments) => proof::run(world, &arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();

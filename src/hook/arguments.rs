@@ -9,7 +9,10 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{Context, InstallOptions, PushEnvironment, Uninstalled, install, pre_receive, status, uninstall};
+use super::{
+    Context, HookName, InstallOptions, LedgerContext, PushEnvironment, Uninstalled, install, post_receive,
+    pre_receive, reference_transaction, status, uninstall, update,
+};
 use crate::words::{Failure, escape};
 
 /// What the commands of this room take from the world, as values.
@@ -50,6 +53,9 @@ enum HookCommand {
         /// The folder for what was accepted
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
+        /// Leave what is accepted for the ledger
+        #[arg(long)]
+        ledger: bool,
         /// The trusted root of an instance that the policy names
         #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
         trusted_roots: Vec<(String, PathBuf)>,
@@ -60,7 +66,23 @@ enum HookCommand {
         #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
         certificate_authorities: Vec<(String, PathBuf)>,
     },
-    /// Install the pre-receive hook, keeping and chaining one that is there
+    /// Let a ref be moved only as it was accepted; git's update hook runs this
+    Update {
+        #[command(flatten)]
+        place: LedgerPlace,
+        /// The full name of the ref
+        #[arg(value_name = "REF")]
+        reference: OsString,
+        /// Its value before
+        old: String,
+        /// Its value after
+        new: String,
+    },
+    /// Enter into the ledger what was accepted and has happened; git's post-receive hook runs this
+    PostReceive(LedgerPlace),
+    /// The same as soon as refs have moved; git's reference-transaction hook runs this
+    ReferenceTransaction(LedgerPlace),
+    /// Install the server's hooks, keeping and chaining those that are there
     Install {
         /// The repository
         #[arg(long, value_name = "DIR", default_value = ".")]
@@ -74,6 +96,18 @@ enum HookCommand {
         /// The program that the hook runs [default: this one]
         #[arg(long, value_name = "FILE")]
         program: Option<PathBuf>,
+        /// Which hooks; pre-receive is always one of them
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            value_name = "NAME,...",
+            default_value = "pre-receive,post-receive,reference-transaction"
+        )]
+        hooks: Vec<HookName>,
+        /// Keep no ledger of what is accepted
+        #[arg(long, conflicts_with = "hooks")]
+        no_ledger: bool,
         /// The trusted root of an instance, instead of the one that the policy names
         #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
         trusted_roots: Vec<(String, PathBuf)>,
@@ -98,6 +132,23 @@ enum HookCommand {
     },
 }
 
+/// Where a hook finds the ledger
+#[derive(Args, Debug)]
+struct LedgerPlace {
+    /// The repository for which the hook was installed
+    #[arg(long, value_name = "DIR")]
+    repository: PathBuf,
+    /// The folder for what was accepted
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+}
+
+impl LedgerPlace {
+    fn context(self, directory: &Path, now: i64) -> LedgerContext {
+        LedgerContext { repository: directory.join(self.repository), state: directory.join(self.state), now }
+    }
+}
+
 /// Run `countersign hook …`; the exit status.
 pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -> u8 {
     let Surroundings { directory, .. } = &*surroundings;
@@ -110,6 +161,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             repository,
             policy,
             state,
+            ledger,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
@@ -120,17 +172,32 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
                 state: at(state),
+                ledger,
                 repository: at(repository),
                 environment: PushEnvironment::from_variables(surroundings.variable, directory),
                 now: surroundings.now,
             };
             return pre_receive(&context, surroundings.stdin, surroundings.stderr).status();
         }
+        HookCommand::Update { place, reference, old, new } => {
+            let context = place.context(directory, surroundings.now);
+            return update(&context, reference.as_bytes(), &old, &new, surroundings.stderr);
+        }
+        HookCommand::PostReceive(place) => {
+            let context = place.context(directory, surroundings.now);
+            return post_receive(&context, surroundings.stdin, surroundings.stderr);
+        }
+        HookCommand::ReferenceTransaction(place) => {
+            let context = place.context(directory, surroundings.now);
+            return reference_transaction(&context, surroundings.stdin, surroundings.stderr);
+        }
         HookCommand::Install {
             repository,
             policy,
             state,
             program,
+            hooks,
+            no_ledger,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
@@ -140,6 +207,9 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 policy: at(policy),
                 state: state.map(at),
                 program: program.map_or_else(|| surroundings.program.clone(), at),
+                hooks: if no_ledger { Vec::new() } else { hooks },
+                ledger: !no_ledger,
+                now: surroundings.now,
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
@@ -150,6 +220,9 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 if let Some(before) = &installed.shim.before {
                     words += &format!("the hook that was there runs first, as '{}'\n", shown(before));
                 }
+                for (_, path) in &installed.companions {
+                    words += &format!("installed '{}'\n", shown(path));
+                }
                 (words, 0)
             })
         }
@@ -157,8 +230,8 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             uninstall(&at(repository)).map_err(Failure::from).map(|uninstalled| {
                 let words = match uninstalled {
                     Uninstalled::Nothing => "no hook of countersign is installed\n",
-                    Uninstalled::Removed => "removed the hook\n",
-                    Uninstalled::Restored => "removed the hook, and restored the one that was there before\n",
+                    Uninstalled::Removed => "removed the hooks\n",
+                    Uninstalled::Restored => "removed the hooks, and restored those that were there before\n",
                 };
                 (words.to_owned(), 0)
             })

@@ -1,4 +1,5 @@
-//! The server's gate: pre-receive, its installation, and what may decide there.
+//! The server's hooks: the gate in pre-receive, those that keep its ledger, their installation, and what may
+//! decide there.
 //!
 //! Policy and trusted roots come from the paths that were written into the shim at installation and
 //! from nothing else: not from pushed content, repository configuration, environment or push options.
@@ -6,9 +7,12 @@
 
 mod accepted;
 mod arguments;
+mod companion;
+mod entering;
 mod environment;
 mod evidence;
 mod gate;
+mod hiding;
 mod install;
 mod plan;
 mod pre_receive;
@@ -19,11 +23,13 @@ mod updates;
 
 pub use accepted::AcceptedTips;
 pub use arguments::{HookArguments, Surroundings, run_hook};
+pub use companion::{Companion, HookName};
+pub use entering::{LedgerContext, post_receive, reference_transaction, update};
 pub use environment::PushEnvironment;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
 pub use install::{InstallError, InstallOptions, Installed, Uninstalled, install, uninstall};
 pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive};
 pub use proofs::kept as kept_proofs;
 pub use shim::{Shim, ShimError};
-pub use status::{Status, StatusFinding, status};
+pub use status::{Status, StatusFinding, state_folder, status};
 pub use updates::{Update, UpdateError, parse_updates};

@@ -7,10 +7,12 @@ use std::{
 
 use super::{
     AcceptedTips, PushEnvironment,
+    entering::{self, Pushed},
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
     parse_updates, proofs,
 };
 use crate::{
+    ledger::PolicyVersion,
     object::ObjectId,
     policy::{Policy, Refusal},
     repository::{PROOFS, Repository},
@@ -23,7 +25,7 @@ use crate::{
 const MAXIMUM_TOLD: usize = 20;
 
 /// The most that is read from standard input, in bytes.
-const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
+pub(super) const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
 
 /// Everything that the hook acts on, as values.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct Context {
     pub certificate_authorities: Vec<(String, PathBuf)>,
     /// The folder for what the gate has accepted.
     pub state: PathBuf,
+    /// Accepted pushes are entered into the ledger.
+    pub ledger: bool,
     /// The repository for which the hook was installed.
     pub repository: PathBuf,
     /// What receive-pack says about this push.
@@ -131,6 +135,8 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         return Err(failed(&what));
     }
     let updates = parse_updates(repository.hash(), &lines).map_err(|error| failed(&error))?;
+    // Before anything is read of the refs: what is entered from here on is what this push may have seen.
+    let ledger = if context.ledger { entering::prepare(context, &repository)? } else { None };
     let environment = &context.environment;
     let objects = repository
         .objects_with(environment.quarantine.as_deref(), &environment.object_directories)
@@ -152,7 +158,12 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
     };
-    Ok(gate.judge(&updates, output))
+    let finding = gate.judge(&updates, output);
+    if context.ledger && finding.refusals.is_empty() {
+        let policy = PolicyVersion::Digest(trust.digest);
+        entering::leave(context, &repository, policy, Pushed::default(), ledger, &updates)?;
+    }
+    Ok(finding)
 }
 
 /// What is wrong with an anchor that no commit of `repository` can be, if one is.

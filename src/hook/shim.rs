@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gix::bstr::ByteSlice as _;
+
 const TEMPLATE: &str = include_str!("../../hooks/pre-receive");
 
 /// How the lines of a shim begin that name trusted roots, OpenPGP certificates and
@@ -13,6 +15,9 @@ const TEMPLATE: &str = include_str!("../../hooks/pre-receive");
 const ROOT: &[u8] = b"    --trusted-root ";
 const CERTIFICATES: &[u8] = b"    --openpgp-certificates ";
 const AUTHORITIES: &[u8] = b"    --certificate-authority ";
+
+/// What stands in a shim that leaves intents for the ledger.
+const LEDGER: &[u8] = b" --ledger";
 
 /// The line by which a shim is told from somebody else's hook.
 const MARK: &[u8] = b"# countersign pre-receive shim ";
@@ -30,6 +35,8 @@ pub struct Shim {
     pub state: PathBuf,
     /// The hook that was there before and runs first.
     pub before: Option<PathBuf>,
+    /// Accepted pushes are entered into the ledger.
+    pub ledger: bool,
     /// The trusted root of each instance, by name.
     pub trusted_roots: Vec<(String, PathBuf)>,
     /// Each file of OpenPGP certificates, by its name in the policy.
@@ -87,6 +94,7 @@ impl Shim {
                 "POLICY" => text.extend(quote(self.policy.as_os_str())?),
                 "STATE" => text.extend(quote(self.state.as_os_str())?),
                 "BEFORE" => text.extend(quote(before.as_os_str())?),
+                "LEDGER" => text.extend(if self.ledger { LEDGER } else { b"" }),
                 "TRUSTED_ROOTS" => text.extend(&roots),
                 _ => {
                     text.push(b'@');
@@ -114,6 +122,7 @@ impl Shim {
         let mut values = Vec::new();
         let (mut trusted_roots, mut openpgp_certificates) = (Vec::new(), Vec::new());
         let mut certificate_authorities = Vec::new();
+        let mut ledger = false;
         for line in text.split(|byte| *byte == b'\n') {
             let assigned = ["program=", "repository=", "policy=", "state=", "before="];
             if let Some(name) = assigned.get(values.len())
@@ -122,6 +131,7 @@ impl Shim {
                 values.push(PathBuf::from(unquote(value).ok_or(ShimError::Edited)?));
                 continue;
             }
+            ledger |= line.starts_with(b"    --repository ") && line.find(LEDGER).is_some();
             for (option, files) in [
                 (ROOT, &mut trusted_roots),
                 (CERTIFICATES, &mut openpgp_certificates),
@@ -144,6 +154,7 @@ impl Shim {
             policy,
             state,
             before,
+            ledger,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
@@ -153,7 +164,7 @@ impl Shim {
 }
 
 /// `text` as one word of `sh`: in single quotes, each quote inside written as `'\''`.
-fn quote(text: &OsStr) -> Result<Vec<u8>, ShimError> {
+pub(super) fn quote(text: &OsStr) -> Result<Vec<u8>, ShimError> {
     if text.as_bytes().contains(&b'\n') {
         return Err(ShimError::LineFeed(text.into()));
     }
@@ -168,7 +179,7 @@ fn quote(text: &OsStr) -> Result<Vec<u8>, ShimError> {
     Ok(quoted)
 }
 
-fn unquote(text: &[u8]) -> Option<OsString> {
+pub(super) fn unquote(text: &[u8]) -> Option<OsString> {
     let mut inner = text.strip_prefix(b"'")?.strip_suffix(b"'")?;
     let mut value = Vec::new();
     while let Some(byte) = inner.first() {
@@ -194,6 +205,7 @@ mod tests {
             policy: "/etc/@POLICY@ $(x) \"y\"".into(),
             state: path.into(),
             before: Some("/r/hooks/pre-receive.before-countersign".into()),
+            ledger: true,
             trusted_roots: vec![("s".into(), path.into()), ("t".into(), "/a=b \\".into())],
             openpgp_certificates: vec![("keys/a b.asc".into(), path.into())],
             certificate_authorities: vec![("corp".into(), path.into())],
@@ -202,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_rendered_reads_back() {
-        for shim in [shim("/p"), Shim { before: None, trusted_roots: vec![], ..shim("/a b'c'") }] {
+        for shim in [shim("/p"), Shim { before: None, ledger: false, trusted_roots: vec![], ..shim("/a b'c'") }] {
             let text = shim.render().unwrap();
             assert!(Shim::is_shim(&text));
             assert_eq!(Shim::parse(&text).unwrap(), shim);

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    InstallError, Shim,
-    install::{hook_path, hooks_path, is_executable},
+    HookName, InstallError, Shim,
+    install::{default_state, hook_path, hooks_path, is_executable},
     pre_receive::{foreign_anchor, same_place},
 };
 use crate::{
@@ -93,13 +93,21 @@ impl fmt::Display for StatusFinding {
     }
 }
 
+/// The state folder of `repository`'s hook: where its shim says, or where one would be.
+#[must_use]
+pub fn state_folder(repository: &Repository) -> PathBuf {
+    let text = std::fs::read(hook_path(repository, HookName::PreReceive));
+    let shim = text.ok().and_then(|text| Shim::parse(&text).ok());
+    shim.map_or_else(|| default_state(repository), |shim| shim.state)
+}
+
 /// Look at the installation in `repository`.
 ///
 /// # Errors
 /// The repository cannot be opened.
 pub fn status(repository: &Path) -> Result<Status, InstallError> {
     let repository = Repository::open(repository)?;
-    let hook = hook_path(&repository);
+    let hook = hook_path(&repository, HookName::PreReceive);
     let mut findings = Vec::new();
     if let Some(path) = hooks_path(&repository)? {
         findings.push(StatusFinding::Open(format!("'core.hooksPath' is set to '{path}'")));
@@ -239,6 +247,9 @@ mod tests {
             policy: policy.clone(),
             state: None,
             program: "/bin/sh".into(),
+            hooks: HookName::COMPANIONS.into(),
+            ledger: true,
+            now: 1_700_000_000,
             trusted_roots: vec![],
             openpgp_certificates: vec![],
             certificate_authorities: vec![],

@@ -159,8 +159,8 @@ mod tests {
             // There and back again.
             ("a", 'a', &["ab~", "ba~"], &[1], resolution(&[0, 1], &[], &[])),
             // Moved behind the gate's back, and then by a push.
-            ("a", 'x', &["wx"], &[], resolution(&[0], &[], &[])),
-            ("a", 'x', &["ab", "wx"], &[], resolution(&[1], &[0], &[])),
+            ("a", 'f', &["ef"], &[], resolution(&[0], &[], &[])),
+            ("a", 'f', &["ab", "ef"], &[], resolution(&[1], &[0], &[])),
         ] {
             assert_eq!(
                 became(last, now, pending, happened),

@@ -135,6 +135,19 @@ impl Settler<'_> {
         self.settle(Scope::Refs(&refs), happened, process)
     }
 
+    /// [`Self::settle`] after the last transaction of the push that `happened` is of: what has not happened of it
+    /// will not.
+    ///
+    /// # Errors
+    /// As for [`Self::settle`].
+    pub fn settle_last(
+        &self,
+        happened: &[Entry],
+        process: Option<&Process>,
+    ) -> Result<Settled, LedgerError> {
+        self.settle_all(Scope::All, happened, process, true)
+    }
+
     /// Settle what can be settled. `happened` are updates that were seen to happen, by `process`.
     ///
     /// # Errors
@@ -144,6 +157,16 @@ impl Settler<'_> {
         scope: Scope<'_>,
         happened: &[Entry],
         process: Option<&Process>,
+    ) -> Result<Settled, LedgerError> {
+        self.settle_all(scope, happened, process, false)
+    }
+
+    fn settle_all(
+        &self,
+        scope: Scope<'_>,
+        happened: &[Entry],
+        process: Option<&Process>,
+        is_last: bool,
     ) -> Result<Settled, LedgerError> {
         if self.folder.is_empty() {
             return Ok(Settled::default());
@@ -156,8 +179,11 @@ impl Settler<'_> {
             }
             let held = self.folder.list()?;
             // Before any ref is read: what such a process did is done.
-            let is_over: Vec<bool> = held.iter().map(|held| self.is_over(held)).collect();
+            let mut is_over: Vec<bool> = held.iter().map(|held| self.is_over(held)).collect();
             let seen = places(&held, happened, process);
+            for (intent, _) in seen.iter().filter(|_| is_last) {
+                is_over[*intent] = true;
+            }
             let mut of_refs: HashMap<BString, Vec<Place>> = HashMap::new();
             for (intent, held) in held.iter().enumerate() {
                 for (entry, what) in held.intent.entries.iter().enumerate() {

@@ -91,6 +91,15 @@ impl LedgerError {
     }
 }
 
+/// How old the lock of a ref gets in the hands of a process that lives, in seconds.
+const STALE: i64 = 60;
+
+/// How many seconds ago a file was written.
+fn age(path: &Path, now: i64) -> Option<i64> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some(now - path.metadata().ok()?.mtime())
+}
+
 /// The newest record of `repository`'s ledger, if it has one.
 ///
 /// # Errors
@@ -179,11 +188,21 @@ pub(super) fn append(
         email: "countersign@localhost".to_owned(),
         time: now.max(0),
     };
-    let is_moved = repository.references().replace(LEDGER, head, new, &author, "countersign: ledger")?;
+    let path = repository.common_dir().join(LEDGER);
+    let lock = path.with_file_name("ledger.lock");
+    // Whoever writes the ref holds our own lock besides, so this one is of a process that has died, or of git
+    // packing refs, which is soon done.
+    if age(&lock, now).is_some_and(|age| age > STALE) {
+        std::fs::remove_file(&lock).map_err(LedgerError::unusable(&lock))?;
+    }
+    let is_moved = repository.references().replace(LEDGER, head, new, &author, "countersign: ledger");
+    let is_moved = match is_moved {
+        Err(_) if lock.exists() => return Err(LedgerError::Busy),
+        is_moved => is_moved?,
+    };
     if !is_moved {
         return Ok(None);
     }
-    let path = repository.common_dir().join(LEDGER);
     let folder = path.parent().expect("a ref lies in a folder");
     // Packed by somebody in this very moment, it is as safe as they make it.
     if let Ok(file) = std::fs::File::open(&path) {
