@@ -34,7 +34,8 @@ pub struct Resolution {
 ///
 /// What leads from one value to the other has happened. Of the rest, what may still happen waits; what
 /// begins at the present value, or is not needed to explain it, did not happen; and what is left where
-/// nothing explains the present value may or may not have.
+/// nothing explains the present value may or may not have. Of two that are alike, and one of them still under
+/// way, nobody can say yet which one it was.
 #[must_use]
 pub fn resolve(last: Option<Value>, now: Value, pending: &[Pending], happened: &[usize]) -> Resolution {
     let mut resolution = Resolution::default();
@@ -52,11 +53,24 @@ pub fn resolve(last: Option<Value>, now: Value, pending: &[Pending], happened: &
         }
         at = pending[*index].new;
     }
+    let is_unclear = |step: &usize| {
+        let alike = |other: &&usize| {
+            pending[**other].old == pending[*step].old && pending[**other].new == pending[*step].new
+        };
+        let alike: Vec<&usize> = open.iter().filter(alike).collect();
+        alike.len() > 1 && alike.iter().any(|other| !pending[**other].is_over)
+    };
     let mut is_explained = true;
     if let Some(steps) = path(at, now, pending, &open) {
+        if steps.iter().any(is_unclear) {
+            return resolution;
+        }
         open.retain(|index| !steps.contains(index));
         resolution.entered.extend(steps);
     } else if let Some(index) = (0..pending.len()).rev().find(|i| open.contains(i) && pending[*i].new == now) {
+        if is_unclear(&index) {
+            return resolution;
+        }
         open.remove(&index);
         resolution.entered.push(index);
         is_explained = false;
@@ -150,6 +164,8 @@ mod tests {
             // The same twice: only one can have been the one.
             ("a", 'b', &["ab", "ab"], &[], resolution(&[1], &[], &[0])),
             ("a", 'b', &["ab", "ab~"], &[0], resolution(&[0], &[], &[])),
+            ("a", 'b', &["ab~", "ab"], &[], resolution(&[], &[], &[])),
+            ("c", 'b', &["ab~", "ab"], &[], resolution(&[], &[], &[])),
             // In whatever order they are entered, they happened in this one.
             ("a", 'c', &["bc", "ab"], &[], resolution(&[1, 0], &[], &[])),
             ("a", 'c', &["ab~", "bc~"], &[1], resolution(&[0, 1], &[], &[])),

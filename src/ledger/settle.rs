@@ -90,6 +90,8 @@ impl Settler<'_> {
     /// There was one and it is gone, or it cannot be read or written.
     pub fn begin(&self) -> Result<Option<ObjectId>, LedgerError> {
         if let Some(head) = write::head(self.repository)? {
+            // What cannot be written behind accepts nothing.
+            write::read(&self.repository.objects()?.reader(), head)?;
             return Ok(Some(head));
         }
         if let Some(head) = self.folder.remembered()? {
@@ -172,7 +174,7 @@ impl Settler<'_> {
             return Ok(Settled::default());
         }
         let _lock = self.folder.lock()?;
-        for attempt in 1..=ATTEMPTS {
+        for _ in 0..ATTEMPTS {
             let head = write::head(self.repository)?;
             if let (None, Some(gone)) = (head, self.folder.remembered()?) {
                 return Err(LedgerError::Gone(gone));
@@ -194,6 +196,18 @@ impl Settler<'_> {
                 }
             }
             let said = self.said(head, &held, &of_refs)?;
+            let is_its_own = |place: &Place| {
+                let its = &held[place.0].intent.process;
+                process.is_some() && its.as_ref() == process && !is_last
+            };
+            // Whoever else was to do the same is not mistaken for the one who did.
+            let counts = |place: &&Place| {
+                let what = &held[place.0].intent.entries[place.1];
+                let is_entered = said.last.get(&what.reference) == Some(&what.new);
+                is_its_own(place) || (!is_entered && (is_over[place.0] || is_last))
+            };
+            let seen: Vec<Place> = seen.iter().filter(counts).copied().collect();
+            let mut guessed: HashSet<BString> = HashSet::new();
             let mut work = Work::new(&held);
             for (name, mut places) in of_refs {
                 places.retain(|place| {
@@ -217,14 +231,21 @@ impl Settler<'_> {
                     .filter_map(|seen| places.iter().position(|place| place == seen))
                     .collect();
                 let found = resolve(said.last.get(&name).copied(), now, &pending, &seen);
+                if found.entered.len() > seen.len() || !found.recovered.is_empty() {
+                    guessed.insert(name);
+                }
                 work.take(&places, &found);
             }
-            // Left, and done, between one look and the other: then it explains what nothing explained.
-            if !work.recovered.is_empty() && attempt < ATTEMPTS {
-                let stems = |held: &[Held]| -> BTreeSet<String> {
-                    held.iter().filter(|held| !held.is_dropped).map(|held| held.stem.clone()).collect()
+            // Left, and done, between one look and the other: then it explains what was explained otherwise.
+            if !guessed.is_empty() {
+                let about = |held: &[Held]| -> BTreeSet<String> {
+                    let is_about = |held: &&Held| {
+                        let mut entries = held.intent.entries.iter();
+                        !held.is_dropped && entries.any(|entry| guessed.contains(&entry.reference))
+                    };
+                    held.iter().filter(is_about).map(|held| held.stem.clone()).collect()
                 };
-                if stems(&held) != stems(&self.folder.list()?) {
+                if about(&held) != about(&self.folder.list()?) {
                     continue;
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    path::Path,
     time::Duration,
 };
 
@@ -36,14 +37,14 @@ struct Listed {
 pub(super) fn verify(
     world: &World<'_>,
     repository: &Repository,
+    place: Option<&Path>,
     name: &str,
     since: Option<ObjectId>,
 ) -> Result<Report, Failure> {
-    let git_dir = repository.git_dir();
     if name.starts_with('-') {
         return Err(Failure::new(format!("'{name}' is no remote"), "name one of 'git remote'"));
     }
-    let url = git_word(world, Some(git_dir), &["ls-remote", "--get-url", name], b"", false)?;
+    let url = git_word(world, place, &["ls-remote", "--get-url", name], b"", false)?;
     // Behind the helper the refs would be those that are accepted, and not those that there are.
     let (address, key) = match url.strip_prefix(PREFIX) {
         Some(inner) => (inner, inner),
@@ -53,13 +54,13 @@ pub(super) fn verify(
     let remembered = since.map_or_else(|| heads.load(key), |since| Ok(Some(since)))?;
     let mut attempt = 1;
     let (report, head) = loop {
-        let listed = list(world, repository, address)?;
+        let listed = list(world, repository, place, address)?;
         if let Some(head) = listed.head {
             let reader = repository.objects().map_err(|error| unusable(&error))?.reader();
             if reader.kind(head).is_err() {
                 let arguments =
                     ["fetch", "-q", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--", address, LEDGER];
-                git(world, Some(git_dir), &arguments, b"", false)?;
+                git(world, place, &arguments, b"", false)?;
             }
         }
         let under_way = HashSet::new();
@@ -85,16 +86,23 @@ pub(super) fn verify(
     if let Some(head) = head
         && report.findings.iter().all(goes_on)
     {
-        let head_text = head.to_string();
-        git(world, Some(git_dir), &["update-ref", &tracking_ref(name), &head_text], b"", false)?;
+        // An address is no name that a ref could have; its ledger is fetched anew each time.
+        let tracking = tracking_ref(name);
+        if gix::validate::reference::name(tracking.as_str().into()).is_ok() {
+            git(world, place, &["update-ref", &tracking, &head.to_string()], b"", false)?;
+        }
         heads.save(key, head)?;
     }
     Ok(report)
 }
 
-fn list(world: &World<'_>, repository: &Repository, address: &str) -> Result<Listed, Failure> {
-    let answer =
-        git(world, Some(repository.git_dir()), &["ls-remote", "-q", "--symref", "--", address], b"", false)?;
+fn list(
+    world: &World<'_>,
+    repository: &Repository,
+    place: Option<&Path>,
+    address: &str,
+) -> Result<Listed, Failure> {
+    let answer = git(world, place, &["ls-remote", "-q", "--symref", "--", address], b"", false)?;
     let (mut refs, mut symbolic) = (BTreeMap::new(), HashSet::new());
     for line in answer.lines() {
         let (value, name) = line.split_once_str("\t").ok_or_else(strange)?;

@@ -18,7 +18,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     let (repository, folder) = at_hand(world, &arguments.common)?;
     let since = arguments.since.as_deref().map(|since| commit(&repository, since)).transpose()?;
     let report = if let Some(name) = &arguments.remote {
-        remote::verify(world, &repository, name, since)?
+        remote::verify(world, &repository, arguments.common.repository.as_deref(), name, since)?
     } else {
         let remembered = folder.remembered().map_err(|error| failure(&error))?;
         let look = || {
