@@ -27,7 +27,9 @@ use countersign::{
         rekor_v1::{self, RekorError, Submission},
         rekor_v2,
     },
-    sign::{LogPlan, Objection, Preference, Session, SignError, Signature, Signer, SigningPlan},
+    sign::{
+        LogService, Objection, Preference, RekorVersion, Session, SignError, Signature, Signer, SigningPlan,
+    },
     signature::armor,
     sigstore::{
         certificate::SubjectKind,
@@ -95,7 +97,7 @@ fn sign(signer: &Signer, authority: &Running) -> (Signature, Proven) {
     assert_eq!(proven.identity().subject, WHO);
     assert_eq!(proven.identity().kind, SubjectKind::Email);
     assert_eq!(proven.identity().issuer, authority.url());
-    assert_eq!(proven.entry().index, signature.log_index);
+    assert_eq!(Some(proven.entry().index), signature.log_index);
     assert_eq!(proven.certificate(), session.certificate().leaf);
     assert!(proven.times().iter().all(|time| (time.seconds() - now()).abs() < 60));
     let tampered = verifier.verify(&Payload::whole(&[PAYLOAD, b"\n"].concat()), &signature.armor, now());
@@ -128,9 +130,9 @@ fn a_signature_with_rekor_v1_and_a_timestamp_has_both_times() {
     let authority = authority(RekorOffer::V2First);
     let config = authority.authority().signing_config_json();
     let newest = SigningPlan::from_signing_config(&config, now(), Preference::Newest).unwrap();
-    let LogPlan::RekorV2 { timestamp, .. } = newest.log else { panic!("{newest:?}") };
-    let plan = SigningPlan::from_signing_config(&config, now(), Preference::Interoperable).unwrap();
-    let signer = Signer::new(Arc::new(Http::default()), plan.with_timestamp(timestamp));
+    let mut plan = SigningPlan::from_signing_config(&config, now(), Preference::Interoperable).unwrap();
+    plan.timestamps = newest.timestamps;
+    let signer = Signer::new(Arc::new(Http::default()), plan);
     let (_, proven) = sign(&signer, &authority);
     assert!(proven.entry().signed_entry_timestamp);
     let mut kinds: Vec<_> = proven.times().iter().map(|time| matches!(time, ProvenTime::Log(_))).collect();
@@ -348,7 +350,9 @@ fn the_same_entry_twice_is_the_same_entry() {
     let one = rekor_v1::submit(&http, authority.url(), submission).unwrap();
     let two = rekor_v1::submit(&http, authority.url(), submission).unwrap();
     assert_eq!((one.log_index, &one.canonicalized_body), (two.log_index, &two.canonicalized_body));
-    let LogPlan::RekorV2 { rekor, .. } = &signer.plan().log else { panic!("{:?}", signer.plan()) };
+    let [LogService { url: rekor, version: RekorVersion::V2 }] = signer.plan().logs.as_slice() else {
+        panic!("{:?}", signer.plan())
+    };
     let again = rekor_v2::submit(&http, rekor, submission);
     assert!(matches!(again, Err(RekorError::Existing)), "{again:?}");
 }

@@ -3,18 +3,21 @@
 //! The object is put together again as git would have made it. What covers that object shows that its very
 //! content and signature were there, whatever object git had them from.
 
+use std::cell::Cell;
+
 use super::{
     World,
     settings::{self, Standing, Trust},
 };
 use crate::{
     object::{ObjectId, assemble, object_id},
-    policy::{Cause, Covered, Known, Lapse, Receipt},
+    policy::{Covered, Policy, Receipt},
     repository::Coverage,
 };
 
 /// How a signer stands by `judge`, for an object that git asks about. A whole history may have to be walked to
-/// tell what an anchor covers, so it is only for whoever would not count otherwise.
+/// tell what an anchor covers, so it is only done where the answer hangs on an anchor that is old enough: one
+/// can save what would not count, and refuse what would.
 pub(super) fn standing(
     world: &World<'_>,
     trust: &Trust,
@@ -22,23 +25,19 @@ pub(super) fn standing(
     signature: &[u8],
     judge: impl Fn(&Receipt<'_>) -> Standing,
 ) -> Standing {
-    let without = judge(&Receipt::without_anchors(world.now));
-    let is_lapsed = match &without {
-        Standing::Refused(cause) => may_be_anchored(cause),
-        _ => false,
+    let anchors = trust.policy.as_ref().map(Policy::anchors).unwrap_or_default();
+    let is_asked = Cell::new(false);
+    let uncovered = |moment| {
+        is_asked.set(is_asked.get() || anchors.iter().any(|anchor| anchor.received <= moment));
+        Covered::No
     };
-    if !is_lapsed || trust.policy.as_ref().is_none_or(|policy| policy.anchors().is_empty()) {
+    let without = judge(&Receipt { now: world.now, covered: &uncovered });
+    if !is_asked.get() {
         return without;
     }
     let Some((id, coverage)) = coverage(world, trust, payload, signature) else { return without };
     let covered = |moment| Covered::from(coverage.covers(id, moment));
     judge(&Receipt { now: world.now, covered: &covered })
-}
-
-/// Whether an anchor can help what is refused for `cause`.
-fn may_be_anchored(cause: &Cause) -> bool {
-    let Cause::Lapsed { lapse, .. } = cause else { return false };
-    matches!(lapse, Lapse::Compromised(_) | Lapse::Over { known: Known::Received, .. })
 }
 
 /// The object, and what anchors cover in the repository at hand; `None` where either cannot be told.

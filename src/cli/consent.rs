@@ -17,7 +17,7 @@ use super::{World, git_config};
 use crate::{
     identity::Claims,
     repository::{Configuration, Scopes},
-    sign::{LogPlan, SigningPlan},
+    sign::SigningPlan,
     sigstore::trusted_root::{PUBLIC_GOOD, STAGING},
     words::{self, Failure},
 };
@@ -30,11 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Whether what `instance` with `plan` records can be read by everyone.
 pub(super) fn is_public(instance: &str, plan: &SigningPlan) -> bool {
-    let rekor = match &plan.log {
-        LogPlan::RekorV1 { rekor, .. } | LogPlan::RekorV2 { rekor, .. } => rekor,
+    let host = |url: &str| {
+        url.split("://").nth(1).unwrap_or_default().split(['/', ':']).next().unwrap_or_default().to_owned()
     };
-    let host = rekor.split("://").nth(1).unwrap_or_default().split(['/', ':']).next().unwrap_or_default();
-    [PUBLIC_GOOD, STAGING].contains(&instance) || host.ends_with(".sigstore.dev")
+    // The authority publishes its certificates too.
+    [PUBLIC_GOOD, STAGING].contains(&instance)
+        || plan.recorders().any(|url| host(url).ends_with(".sigstore.dev"))
 }
 
 /// Make sure that the e-mail address of `claims`, if there is one, may be published.
@@ -107,7 +108,8 @@ pub(super) fn ask(question: &str, patience: Duration) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LogPlan, SigningPlan, is_public};
+    use super::{SigningPlan, is_public};
+    use crate::sign::{LogService, Logging, RekorVersion};
 
     #[test]
     fn what_is_public() {
@@ -120,8 +122,9 @@ mod tests {
             ("work", "https://rekor.sigstore.dev.example", false),
             ("sandbox", "http://127.0.0.1:4000", false),
         ] {
-            let log = LogPlan::RekorV1 { rekor: rekor.to_owned(), timestamp: None };
-            let plan = SigningPlan { fulcio: String::new(), log };
+            let logs = vec![LogService { url: rekor.to_owned(), version: RekorVersion::V1 }];
+            let (fulcio, timestamps) = (String::new(), Vec::new());
+            let plan = SigningPlan { fulcio, logs, timestamps, logging: Logging::Required };
             assert_eq!(is_public(instance, &plan), expected, "{instance} {rekor}");
         }
     }

@@ -18,17 +18,21 @@ use super::{
 };
 use crate::{
     gpg::{
-        self, Answer, Data, Request,
+        self, Answer, Data, Request, Signer,
         openpgp::{Claims, KeyAnswer, KeySigner, Level, Outcome},
     },
     object::{Commit, HashKind, MAXIMUM_OBJECT_BYTES, Payload, PushCertificate, Tag, person_address},
+    policy::SignedBy,
     repository::{Configuration, Scopes},
     signature::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
         openpgp::Detached,
         smime,
     },
-    verify::{CannotTell, Identity, Key, Proven, Stated, TimeNotProven, Verdict, Verifier, openpgp::KeyRing},
+    verify::{
+        CannotTell, Identity, Key, NotLogged, Proven, Stated, TimeNotProven, Verdict, Verifier,
+        openpgp::KeyRing,
+    },
     words::{self, Failure},
 };
 
@@ -214,7 +218,14 @@ fn judge(
     Ok(match kept::judge(world, &verifier, payload, signature) {
         Verdict::Good(proven) => match trust.stale(&proven, world.now) {
             Some(stale) => unclear(&stale),
-            None => good(world, &trust, &proven, payload, signature),
+            None => good(world, &trust, &Keyless::from(&*proven), payload, signature),
+        },
+        Verdict::NotLogged(signed) => match trust.stale_for(signed.identity(), world.now) {
+            Some(stale) => unclear(&stale),
+            None if trust.not_logged_counts => {
+                good(world, &trust, &Keyless::from(&*signed), payload, signature)
+            }
+            None => not_logged(&signed),
         },
         Verdict::TimeNotProven(signed) => match trust.stale_for(signed.identity(), world.now) {
             Some(stale) => unclear(&stale),
@@ -306,7 +317,7 @@ fn judge_openpgp(
             };
             (outcome, format!("cannot accept the signature by {by}: {cause}"))
         }
-        Verdict::Good(_) | Verdict::TimeNotProven(_) => {
+        Verdict::Good(_) | Verdict::NotLogged(_) | Verdict::TimeNotProven(_) => {
             (Outcome::Unfit, "an OpenPGP signature proves no time".to_owned())
         }
     };
@@ -341,24 +352,63 @@ fn time_not_proven(signed: &TimeNotProven) -> (Answer, String) {
     (Answer::Unknown, note)
 }
 
+/// To git no answer at all, where the configuration does not let such signatures count.
+fn not_logged(signed: &NotLogged) -> (Answer, String) {
+    let identity = signed.identity();
+    let note = format!(
+        "countersign: by the certificate of '{}' (issuer '{}', instance '{}'): {signed}\nhint: {}\n",
+        words::escape(&identity.subject),
+        words::escape(&identity.issuer),
+        words::escape(&identity.instance),
+        settings::NOT_LOGGED_HINT,
+    );
+    (Answer::Unknown, note)
+}
+
+/// A keyless signature whose time is proven.
+struct Keyless<'a> {
+    signed_by: SignedBy<'a>,
+    identity: &'a Identity,
+    signer: Signer,
+    /// What is said besides.
+    remark: &'static str,
+}
+
+impl<'a> From<&'a Proven> for Keyless<'a> {
+    fn from(proven: &'a Proven) -> Self {
+        let signer = settings::signer(proven.identity(), proven.certificate_digest(), proven.time());
+        let is_kept_apart = !proven.entry().embedded;
+        let remark = if is_kept_apart { " (by the log's entry in 'refs/countersign/proofs')" } else { "" };
+        Self { signed_by: proven.into(), identity: proven.identity(), signer, remark }
+    }
+}
+
+impl<'a> From<&'a NotLogged> for Keyless<'a> {
+    fn from(signed: &'a NotLogged) -> Self {
+        let signer = settings::signer(signed.identity(), signed.certificate_digest(), signed.time());
+        let remark = " (by a timestamp authority alone: in no transparency log)";
+        Self { signed_by: signed.into(), identity: signed.identity(), signer, remark }
+    }
+}
+
 fn good(
     world: &World<'_>,
     trust: &Trust,
-    proven: &Proven,
+    keyless: &Keyless<'_>,
     payload: &[u8],
     signature: &[u8],
 ) -> (Answer, String) {
-    let signer = settings::signer(proven);
-    let identity = proven.identity();
-    let by =
-        format!(
-            "by '{}' (issuer '{}', instance '{}') at {}",
-            words::escape(&identity.subject),
-            words::escape(&identity.issuer),
-            words::escape(&identity.instance),
-            words::time(proven.time()),
-        ) + if proven.entry().embedded { "" } else { " (by the log's entry in 'refs/countersign/proofs')" };
-    match anchored::standing(world, trust, payload, signature, |receipt| trust.standing(proven, receipt)) {
+    let Keyless { signed_by, identity, signer, remark: besides } = keyless;
+    let signer = signer.clone();
+    let by = format!(
+        "by '{}' (issuer '{}', instance '{}') at {}",
+        words::escape(&identity.subject),
+        words::escape(&identity.issuer),
+        words::escape(&identity.instance),
+        words::time(signer.time),
+    ) + besides;
+    match anchored::standing(world, trust, payload, signature, |receipt| trust.standing(*signed_by, receipt))
+    {
         Standing::Named(name) => {
             let name = words::escape(&name);
             (Answer::Trusted(signer), format!("countersign: good signature {by}, known as '{name}'\n"))

@@ -162,7 +162,7 @@ pub(super) fn found(environment: &Environment, configuration: &Configuration) ->
         }
         found.extend(settings);
         found.extend(entry.variables.iter().filter_map(|name| {
-            let value = environment.text(name)?.to_owned();
+            let value = environment.get(name)?.to_string_lossy().into_owned();
             Some(Found { name, value, scope: None, fate: entry.fate })
         }));
     }

@@ -166,7 +166,7 @@ pub(super) fn judge(
             };
             (outcome, format!("cannot accept the signature by {by}: {cause}"))
         }
-        Verdict::Good(_) | Verdict::TimeNotProven(_) => {
+        Verdict::Good(_) | Verdict::NotLogged(_) | Verdict::TimeNotProven(_) => {
             (Outcome::Refused, "an S/MIME signature is not keyless".to_owned())
         }
     };

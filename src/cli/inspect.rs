@@ -190,9 +190,10 @@ impl<'a> Judge<'a> {
                 for time in proven.times() {
                     line(text, "  time", &words::time(time.seconds()));
                 }
-                let entry = proven.entry();
-                line(text, "  log", &format!("{} index {}", entry.log, entry.index));
-                if !entry.embedded {
+                for entry in proven.entries() {
+                    line(text, "  log", &format!("{} index {}", entry.log, entry.index));
+                }
+                if !proven.entry().embedded {
                     text.push_str("  the entry is not in the signature: it is kept in '");
                     text.push_str(PROOFS);
                     text.push_str("'\n");
@@ -216,6 +217,21 @@ impl<'a> Judge<'a> {
                     None => line(text, "no policy can name it", &NO_ENTRY),
                 }
                 exit::GOOD
+            }
+            Verdict::NotLogged(signed) => {
+                text.push_str("proven, and in no transparency log that it shows:\n");
+                let identity = signed.identity();
+                line(text, "  instance", &identity.instance);
+                line(text, "  issuer", &identity.issuer);
+                line(text, &format!("  {}", identity.kind.name()), &identity.subject);
+                for timestamp in signed.timestamps() {
+                    let by = format!("{} by '{}'", words::time(timestamp.seconds), timestamp.authority);
+                    line(text, "  time", &by);
+                }
+                if let Some(cause) = signed.refused() {
+                    line(text, "  what is kept of a log does not count", &cause);
+                }
+                if self.trust.not_logged_counts { exit::GOOD } else { exit::CANNOT_TELL }
             }
             Verdict::TimeNotProven(signed) => {
                 time_not_proven(text, &signed);
@@ -368,15 +384,14 @@ fn claims(
             }
         }
     }
-    let entry = match &cms.log_entry {
-        None => {
-            text.push_str("  no log entry\n");
-            None
-        }
-        Some(EmbeddedEntry::Encoded(bytes)) => Some(TransparencyLogEntry::parse(bytes)),
-        Some(EmbeddedEntry::Prototype(fields)) => Some(TransparencyLogEntry::from_prototype(fields)),
-    };
-    if let Some(entry) = entry {
+    if cms.log_entry.is_none() {
+        text.push_str("  no log entry\n");
+    }
+    let first = cms.log_entry.iter().map(|entry| match entry {
+        EmbeddedEntry::Encoded(bytes) => TransparencyLogEntry::parse(bytes),
+        EmbeddedEntry::Prototype(fields) => TransparencyLogEntry::from_prototype(fields),
+    });
+    for entry in first.chain(cms.further_log_entries.iter().map(|bytes| TransparencyLogEntry::parse(bytes))) {
         let entry = entry.map_err(|error| words(&error))?;
         let version = entry.kind_version.as_ref().map_or("", |kind| kind.version.as_str());
         line(text, "  log entry", &format!("hashedrekord {version}, index {}", entry.log_index));

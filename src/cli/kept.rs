@@ -48,7 +48,7 @@ pub(super) fn warning(trouble: &[String]) -> String {
 /// hand. What it proves it proves of these bytes, whatever object git had them from.
 pub(super) fn judge(world: &World<'_>, verifier: &Verifier, payload: &[u8], signature: &[u8]) -> Verdict {
     let verdict = verifier.verify(&Payload::whole(payload), signature, world.now);
-    if !matches!(verdict, Verdict::TimeNotProven(_)) {
+    if !matches!(verdict, Verdict::NotLogged(_) | Verdict::TimeNotProven(_)) {
         return verdict;
     }
     judge_assembled(world, verifier, payload, signature).unwrap_or(verdict)

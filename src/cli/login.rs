@@ -18,7 +18,7 @@ use crate::{
     identity::{self, AmbientError, CHOICES, IdentityError, Login, LoginError, Notice, Prompter, Token},
     repository::Scopes,
     service::http::{Http, HttpError},
-    sign::{LogPlan, SigningPlan},
+    sign::{Logging, SigningPlan},
     words::{self, Failure},
 };
 
@@ -114,18 +114,20 @@ pub(super) fn log_in(world: &World<'_>, access: &mut Access) -> Result<Token, Fa
     attempt(access, wait).map_err(no_identity)
 }
 
-/// Whether authority and log answer at all: a login that leads nowhere would be for nothing.
+/// Whether authority and logs answer at all: a login that leads nowhere would be for nothing.
 fn check_network(http: &Http, plan: &SigningPlan) -> Result<(), Failure> {
-    let log = match &plan.log {
-        LogPlan::RekorV1 { rekor, .. } | LogPlan::RekorV2 { rekor, .. } => rekor,
-    };
     let reach = |url: &str| -> Result<(), HttpError> { http.get(url).map(drop) };
-    let (authority, log) = std::thread::scope(|scope| {
-        let log = scope.spawn(|| reach(log));
+    let logs = if plan.logging == Logging::Required { plan.logs.as_slice() } else { &[] };
+    let reached = std::thread::scope(|scope| {
+        let asked: Vec<_> = logs.iter().map(|log| scope.spawn(|| reach(&log.url))).collect();
         let authority = reach(&plan.fulcio);
-        (authority, log.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let answer = |asked: std::thread::ScopedJoinHandle<'_, _>| {
+            asked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        let logs: Result<(), HttpError> = asked.into_iter().try_for_each(answer);
+        authority.and(logs)
     });
-    authority.and(log).map_err(|error| {
+    reached.map_err(|error| {
         Failure::new(
             format!("nobody was asked to log in, for nothing could be signed: {error}"),
             "nothing was written; check 'countersign.instance' and the network",

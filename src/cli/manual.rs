@@ -15,13 +15,14 @@ use super::{Arguments, Outcome, World, exit};
 use crate::words::Failure;
 
 /// What clap does not know, by the name of the page.
-const SECTIONS: [(&str, &str); 51] = [
+const SECTIONS: &[(&str, &str)] = &[
     ("countersign", include_str!("manual/countersign.roff")),
     ("countersign-agent", include_str!("manual/countersign-agent.roff")),
     ("countersign-agent-lock", include_str!("manual/countersign-agent-lock.roff")),
     ("countersign-agent-run", include_str!("manual/countersign-agent-run.roff")),
     ("countersign-agent-status", include_str!("manual/countersign-agent-status.roff")),
     ("countersign-agent-stop", include_str!("manual/countersign-agent-stop.roff")),
+    ("countersign-check", include_str!("manual/countersign-check.roff")),
     ("countersign-completions", include_str!("manual/countersign-completions.roff")),
     ("countersign-doctor", include_str!("manual/countersign-doctor.roff")),
     ("countersign-fetch", include_str!("manual/countersign-fetch.roff")),

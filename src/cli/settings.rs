@@ -36,6 +36,10 @@ use crate::{
 /// The largest configuration-like file (policy, signing config) that is read, in bytes.
 pub(super) const MAXIMUM_FILE_BYTES: usize = MAXIMUM_ROOT_BYTES;
 
+/// What is said where no log holds a signature, and that counts for nothing.
+pub(super) const NOT_LOGGED_HINT: &str = "if such signatures are to count here, run 'git config --global \
+     countersign.notLogged accept'";
+
 /// What is said of a signer that lies outside the limits of the instance.
 pub(super) const NOT_BELIEVED: &str = "for whom the instance is not believed here";
 
@@ -50,6 +54,8 @@ pub(super) struct Trust {
     limits: Vec<(String, Limits)>,
     /// The age in days at which a trusted root tells nothing any more.
     maximum_age: Option<i64>,
+    /// Signatures count that no log holds, as far as they show, where a timestamp authority proves their time.
+    pub(super) not_logged_counts: bool,
     /// Where names come from; `None` where there is neither policy nor named identity.
     pub(super) source: Option<String>,
     pub(super) identities: Vec<Identity>,
@@ -416,12 +422,25 @@ pub(super) fn instances(
     let mut trust = Trust {
         limits: roots::limits(configuration)?,
         maximum_age: roots::maximum_age(configuration)?,
+        not_logged_counts: not_logged_counts(configuration)?,
         ..Trust::default()
     };
     for root in roots::all(world, configuration, named)? {
         trust.put(root);
     }
     Ok(trust)
+}
+
+/// Whether signatures count that show no log entry.
+fn not_logged_counts(configuration: &Configuration) -> Result<bool, Failure> {
+    match configuration.text("countersign.notLogged", Scopes::Protected) {
+        None | Some("" | "refuse") => Ok(false),
+        Some("accept") => Ok(true),
+        Some(other) => Err(Failure::new(
+            format!("'countersign.notLogged' is '{other}', which it cannot be"),
+            "set it to accept or refuse",
+        )),
+    }
 }
 
 /// Read a text file of ours, with a bound on its size.
@@ -493,15 +512,15 @@ fn parse_identity(text: &str) -> Option<Identity> {
     })
 }
 
-/// What git's status lines say of a proven signature.
-pub(super) fn signer(proven: &Proven) -> Signer {
-    let Identity { instance, issuer, kind, subject } = proven.identity();
+/// What git's status lines say of a signature at a proven time, by the certificate with this SHA-256.
+pub(super) fn signer(identity: &Identity, certificate: &[u8; 32], time: i64) -> Signer {
+    let Identity { instance, issuer, kind, subject } = identity;
     let identity = [instance.as_str(), issuer, kind.name(), subject].join("\0");
     Signer {
         name: subject.clone(),
-        fingerprint: hex::encode_upper(proven.certificate_digest()),
+        fingerprint: hex::encode_upper(certificate),
         primary_fingerprint: hex::encode_upper(crate::encoding::sha256(&[identity.as_bytes()])),
-        time: proven.time(),
+        time,
     }
 }
 

@@ -16,8 +16,8 @@ use crate::{
     repository::{Configuration, Scopes},
     service::http::Http,
     sign::{
-        LogPlan, Objection, Preference, SignError, Signer, SigningPlan, login_issuer,
-        rekor_v1_urls as urls_of_rekor_v1,
+        LogService, Logging, Objection, Preference, RekorVersion, SignError, Signer, SigningPlan,
+        login_issuer, rekor_v1_urls as urls_of_rekor_v1,
     },
     sigstore::{
         certificate::SubjectKind,
@@ -70,12 +70,18 @@ pub(super) fn sign(
     let mut access = settings.access(name)?;
     let demands = settings.demands()?;
     let verifier = Verifier::new(vec![instance]);
+    let may_be_unlogged = access.plan.logging != Logging::Required;
     let check = |payload: &[u8], armor: &[u8], name: &str, email: Option<&str>| -> Result<_, Objection> {
         match verifier.verify(&Payload::whole(payload), armor, (world.clock)()) {
             Verdict::Good(proven) => {
                 is_who_logged_in(proven.identity(), name, email)?;
-                Ok((hex::encode_upper(proven.certificate_digest()), proven.time()))
+                Ok(Found { fingerprint: *proven.certificate_digest(), time: proven.time(), is_logged: true })
             }
+            Verdict::NotLogged(signed) if may_be_unlogged => {
+                is_who_logged_in(signed.identity(), name, email)?;
+                Ok(Found { fingerprint: *signed.certificate_digest(), time: signed.time(), is_logged: false })
+            }
+            Verdict::NotLogged(_) => Err("it is in no log".into()),
             Verdict::Stated(_) | Verdict::TimeNotProven(_) => Err("it proves no time".into()),
             Verdict::Bad(bad) => Err(bad.to_string().into()),
             Verdict::CannotTell(cause) => Err(cause.to_string().into()),
@@ -89,10 +95,10 @@ pub(super) fn sign(
     }
     let (token, warning) = match agent::sign(&settings, &mut access, &demands, found.as_ref(), payload)? {
         Through::Signed { armor, holder } => {
-            let (fingerprint, time) = check(payload, &armor, holder.name(), holder.email.as_deref())
+            let found = check(payload, &armor, holder.name(), holder.email.as_deref())
                 .map_err(|objection| sign_failure(SignError::Check(objection)))?;
-            let warnings = clock_warning(time, (world.clock)()).into_iter().collect();
-            return Ok(Signed { armor, fingerprint, warnings });
+            let warnings = found.warnings(&access.plan, (world.clock)());
+            return Ok(Signed { armor, fingerprint: hex::encode_upper(found.fingerprint), warnings });
         }
         Through::Without { token, warning } => (found.or(token), warning),
     };
@@ -115,9 +121,33 @@ pub(super) fn sign(
     };
     // A person may have taken minutes to log in.
     let signature = signer.sign(&session, payload, (world.clock)(), &check).map_err(sign_failure)?;
-    let (fingerprint, time) = proven.into_inner().expect("what was signed has been checked");
-    let warnings = warning.into_iter().chain(clock_warning(time, (world.clock)())).collect();
-    Ok(Signed { armor: signature.armor, fingerprint, warnings })
+    let found = proven.into_inner().expect("what was signed has been checked");
+    let warnings = warning.into_iter().chain(found.warnings(&access.plan, (world.clock)())).collect();
+    Ok(Signed { armor: signature.armor, fingerprint: hex::encode_upper(found.fingerprint), warnings })
+}
+
+/// What a new signature comes to.
+#[derive(Debug)]
+struct Found {
+    /// SHA-256 of the certificate.
+    fingerprint: [u8; 32],
+    /// The proven time.
+    time: i64,
+    is_logged: bool,
+}
+
+impl Found {
+    /// What the person should hear, now that it is `now`.
+    fn warnings(&self, plan: &SigningPlan, now: i64) -> Vec<Failure> {
+        // Whoever wants no log has said so; whoever wants one hears each time that there is none.
+        let unlogged = (!self.is_logged && plan.logging == Logging::WhereItAnswers).then(|| {
+            Failure::new(
+                "the transparency log does not answer: the signature has a timestamp alone, and is in no log",
+                "policies refuse such signatures unless they say otherwise; sign it again when the log answers",
+            )
+        });
+        unlogged.into_iter().chain(clock_warning(self.time, now)).collect()
+    }
 }
 
 /// How many seconds this machine's clock may be off before that is said.
@@ -337,21 +367,26 @@ impl Settings<'_, '_> {
             &["GITSIGN_REKOR_VERSION", "SIGSTORE_REKOR_VERSION"],
             &["gitsign.rekorVersion"],
         );
+        let logging = self.logging()?;
         let (mut plan, offered) = match (fulcio, rekor) {
-            (Some(fulcio), Some(rekor)) => {
-                let log = match version.as_deref() {
-                    None | Some("1") => LogPlan::RekorV1 { rekor, timestamp: None },
-                    _ => LogPlan::RekorV2 {
-                        rekor,
-                        timestamp: timestamp.clone().ok_or_else(|| {
-                            Failure::new(
-                                "Rekor v2 proves no time, and no timestamp authority is configured",
-                                "set 'countersign.timestampServerURL'",
-                            )
-                        })?,
-                    },
+            (Some(fulcio), rekor) if rekor.is_some() || logging == Logging::Never => {
+                let version = match version.as_deref() {
+                    None | Some("1") => RekorVersion::V1,
+                    _ => RekorVersion::V2,
                 };
-                (SigningPlan { fulcio, log }, None)
+                let rekor = rekor.filter(|_| logging != Logging::Never);
+                let logs: Vec<_> = rekor.into_iter().map(|url| LogService { url, version }).collect();
+                if timestamp.is_none() && (logging != Logging::Required || version == RekorVersion::V2) {
+                    let cause = match logging {
+                        Logging::Required => "Rekor v2 proves no time",
+                        _ => "without a log nothing proves the time",
+                    };
+                    return Err(Failure::new(
+                        format!("{cause}, and no timestamp authority is configured"),
+                        "set 'countersign.timestampServerURL'",
+                    ));
+                }
+                (SigningPlan { fulcio, logs, timestamps: Vec::new(), logging }, None)
             }
             (None, None) => {
                 let preference = match version.as_deref() {
@@ -372,7 +407,7 @@ impl Settings<'_, '_> {
                         "get the signing config again from whoever runs the instance",
                     )
                 };
-                let plan = SigningPlan::from_signing_config(&json, self.world.now, preference);
+                let plan = SigningPlan::select(&json, self.world.now, preference, logging);
                 (plan.map_err(failed)?, login_issuer(&json, self.world.now).map_err(failed)?)
             }
             _ => {
@@ -383,9 +418,31 @@ impl Settings<'_, '_> {
             }
         };
         if let Some(url) = timestamp {
-            plan = plan.with_timestamp(url);
+            if plan.timestamps.len() > 1 {
+                return Err(Failure::new(
+                    format!(
+                        "the signing config asks for {} timestamps, and one is configured",
+                        plan.timestamps.len()
+                    ),
+                    "unset 'countersign.timestampServerURL'",
+                ));
+            }
+            plan.timestamps = vec![url];
         }
         Ok((plan, issuer.or(offered)))
+    }
+
+    /// Whether a signature has to be in a log.
+    fn logging(&self) -> Result<Logging, Failure> {
+        match self.setting("countersign.log", &[]).as_deref() {
+            None | Some("required") => Ok(Logging::Required),
+            Some("optional") => Ok(Logging::WhereItAnswers),
+            Some("never") => Ok(Logging::Never),
+            Some(other) => Err(Failure::new(
+                format!("'countersign.log' is '{other}', which it cannot be"),
+                "set it to required, optional or never",
+            )),
+        }
     }
 
     fn signing_config(&self, name: &str) -> Result<String, Failure> {

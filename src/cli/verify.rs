@@ -383,6 +383,13 @@ fn answer(
                 None => Answer::Stated { stated, standing },
             }
         }
+        Verdict::NotLogged(signed) => {
+            let standing = trust.standing(&*signed, receipt);
+            match trust.stale_for(signed.identity(), now).or_else(|| standing.unclear()) {
+                Some(unclear) => Answer::CannotTell(unclear),
+                None => Answer::NotLogged { signed, standing, counts: trust.not_logged_counts },
+            }
+        }
         Verdict::TimeNotProven(signed) => {
             let standing = trust.standing(&*signed, receipt);
             match trust.stale_for(signed.identity(), now).or_else(|| standing.unclear()) {

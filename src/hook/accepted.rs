@@ -2,13 +2,17 @@
 //!
 //! One small file for each pair of rule digest and commit. A commit counts only if its file says in
 //! full what its name says: what is missing, cut short or unreadable is simply not accepted.
+//!
+//! A ref that the gate meets for the first time under a rule carries its past with it. From then on a tip is
+//! accepted only if the one before it was: what an administrator put there since, or what a rule let in that
+//! was relaxed for a while, does not become accepted by what is pushed on top of it.
 
 use std::{
     io::Write,
     path::{Path, PathBuf},
 };
 
-use crate::object::ObjectId;
+use crate::{encoding::sha256, object::ObjectId};
 
 /// The accepted tips of one repository. The folder must be this repository's alone, and writable by
 /// none but the user as whom the hook runs.
@@ -25,7 +29,7 @@ impl AcceptedTips {
     }
 
     /// Whether the gate has accepted `commit` as a ref's value under the rule with this digest. What stood in the
-    /// ref before was not judged again for that: a base carries its past with it.
+    /// ref before was not judged again for that where the ref was new to the gate.
     #[must_use]
     pub fn contains(&self, digest: &[u8; 32], commit: ObjectId) -> bool {
         std::fs::read(self.path(digest, commit)).is_ok_and(|text| text == content(digest, commit))
@@ -46,6 +50,28 @@ impl AcceptedTips {
         file.write_all(&content(digest, commit))?;
         file.persist(path)?;
         Ok(())
+    }
+
+    /// Whether a value of the ref `reference` was accepted under the rule with this digest already. Where that
+    /// cannot be told it counts as if.
+    #[must_use]
+    pub fn has_begun(&self, digest: &[u8; 32], reference: &[u8]) -> bool {
+        self.mark(digest, reference).try_exists().unwrap_or(true)
+    }
+
+    /// Write down that a value of the ref `reference` was accepted under the rule with this digest.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn begin(&self, digest: &[u8; 32], reference: &[u8]) -> std::io::Result<()> {
+        let path = self.mark(digest, reference);
+        std::fs::create_dir_all(path.parent().expect("the path ends in a file name"))?;
+        std::fs::write(path, reference)
+    }
+
+    fn mark(&self, digest: &[u8; 32], reference: &[u8]) -> PathBuf {
+        let name = hex::encode(sha256(&[reference]));
+        self.folder.join(hex::encode(digest)).join("refs").join(name)
     }
 
     fn path(&self, digest: &[u8; 32], commit: ObjectId) -> PathBuf {
@@ -73,6 +99,12 @@ mod tests {
         assert!(tips.contains(&[1; 32], commit));
         assert!(!tips.contains(&[2; 32], commit), "another rule");
         assert!(!tips.contains(&[1; 32], ObjectId::from_hex(&[b'b'; 40]).unwrap()));
+        assert!(!tips.has_begun(&[1; 32], b"refs/heads/main"));
+        tips.begin(&[1; 32], b"refs/heads/main").unwrap();
+        tips.begin(&[1; 32], b"refs/heads/main").unwrap();
+        assert!(tips.has_begun(&[1; 32], b"refs/heads/main"));
+        assert!(!tips.has_begun(&[2; 32], b"refs/heads/main"));
+        assert!(!tips.has_begun(&[1; 32], b"refs/heads/other"));
         for damaged in [&b""[..], b"accepted"] {
             std::fs::write(tips.path(&[1; 32], commit), damaged).unwrap();
             assert!(!tips.contains(&[1; 32], commit));

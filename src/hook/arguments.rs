@@ -5,15 +5,21 @@ use std::{
     io::{Read, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::{Args, Subcommand};
 
 use super::{
-    Context, HookName, InstallOptions, LedgerContext, PushEnvironment, Uninstalled, install, post_receive,
-    pre_receive, reference_transaction, status, uninstall, update,
+    AuditSink, Context, HookName, InstallOptions, LedgerContext, PolicyChoice, PolicyPlace,
+    PushEnvironment, Settings, Uninstalled, install, post_receive, pre_receive, reference_transaction,
+    settings::parse_seconds, status, uninstall, update,
 };
-use crate::words::{Failure, escape};
+use crate::{
+    object::ObjectId,
+    trust::{POLICY_REF, Pin},
+    words::{Failure, escape},
+};
 
 /// What the commands of this room take from the world, as values.
 pub struct Surroundings<'a> {
@@ -48,14 +54,14 @@ enum HookCommand {
         #[arg(long, value_name = "DIR")]
         repository: PathBuf,
         /// The policy file
-        #[arg(long, value_name = "FILE")]
-        policy: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "policy_pin")]
+        policy: Option<PathBuf>,
+        /// The pin of a policy that the repository keeps in a ref: repository id, ref and commit
+        #[arg(long, value_name = "PIN", conflicts_with = "policy", value_parser = Pin::parse)]
+        policy_pin: Option<Pin>,
         /// The folder for what was accepted
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
-        /// Leave what is accepted for the ledger
-        #[arg(long)]
-        ledger: bool,
         /// The trusted root of an instance that the policy names
         #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
         trusted_roots: Vec<(String, PathBuf)>,
@@ -65,6 +71,11 @@ enum HookCommand {
         /// The file of a certificate authority, by its name in the policy
         #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
         certificate_authorities: Vec<(String, PathBuf)>,
+        /// Leave what is accepted for the ledger
+        #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
+        ledger: bool,
+        #[command(flatten)]
+        settings: SettingsArguments,
     },
     /// Let a ref be moved only as it was accepted; git's update hook runs this
     Update {
@@ -88,8 +99,14 @@ enum HookCommand {
         #[arg(long, value_name = "DIR", default_value = ".")]
         repository: PathBuf,
         /// The policy file, kept where pushers cannot write
-        #[arg(long, value_name = "FILE")]
-        policy: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "policy_root")]
+        policy: Option<PathBuf>,
+        /// Go by the policy that the repository keeps in a ref, from this commit on, which is believed as it is
+        #[arg(long, value_name = "COMMIT", conflicts_with = "policy", value_parser = parse_id)]
+        policy_root: Option<ObjectId>,
+        /// The ref that holds it
+        #[arg(long, value_name = "REF", requires = "policy_root", default_value = POLICY_REF)]
+        policy_ref: String,
         /// The folder for what was accepted [default: 'countersign' in the repository]
         #[arg(long, value_name = "DIR")]
         state: Option<PathBuf>,
@@ -117,6 +134,8 @@ enum HookCommand {
         /// The file of a certificate authority, instead of the one that the policy names
         #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
         certificate_authorities: Vec<(String, PathBuf)>,
+        #[command(flatten)]
+        settings: SettingsArguments,
     },
     /// Remove the hook, and restore the one that was there before
     Uninstall {
@@ -130,6 +149,27 @@ enum HookCommand {
         #[arg(long, value_name = "DIR", default_value = ".")]
         repository: PathBuf,
     },
+}
+
+/// How the gate goes about its work.
+#[derive(Args, Debug)]
+struct SettingsArguments {
+    /// Refuse what cannot be judged in this time, such as 4 or 0.5
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    time_limit: Option<Duration>,
+    /// Where decisions are written down: 'state', 'off', 'syslog', 'syslog:SOCKET' or 'file:PATH'
+    #[arg(long, value_name = "WHERE", value_parser = audit_sink(), default_value = "state")]
+    audit: AuditSink,
+    /// Refuse a push whose decision cannot be written down
+    #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
+    audit_required: bool,
+}
+
+impl From<SettingsArguments> for Settings {
+    fn from(arguments: SettingsArguments) -> Self {
+        let SettingsArguments { time_limit, audit, audit_required } = arguments;
+        Self { time_limit, audit, audit_required, ledger: false }
+    }
 }
 
 /// Where a hook finds the ledger
@@ -160,22 +200,27 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
         HookCommand::PreReceive {
             repository,
             policy,
+            policy_pin,
             state,
-            ledger,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
+            ledger,
+            settings,
         } => {
             let context = Context {
-                policy: at(policy),
+                policy: match policy_pin {
+                    Some(pin) => PolicyPlace::Reference(pin),
+                    None => PolicyPlace::File(at(policy.unwrap_or_default())),
+                },
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
                 state: at(state),
-                ledger,
                 repository: at(repository),
                 environment: PushEnvironment::from_variables(surroundings.variable, directory),
                 now: surroundings.now,
+                settings: Settings { ledger, ..settings.into() },
             };
             return pre_receive(&context, surroundings.stdin, surroundings.stderr).status();
         }
@@ -194,6 +239,8 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
         HookCommand::Install {
             repository,
             policy,
+            policy_root,
+            policy_ref,
             state,
             program,
             hooks,
@@ -201,18 +248,22 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
+            settings,
         } => {
             let options = InstallOptions {
                 repository: at(repository),
-                policy: at(policy),
+                policy: match policy_root {
+                    Some(root) => PolicyChoice::Reference { reference: policy_ref, root },
+                    None => PolicyChoice::File(at(policy.unwrap_or_default())),
+                },
                 state: state.map(at),
                 program: program.map_or_else(|| surroundings.program.clone(), at),
                 hooks: if no_ledger { Vec::new() } else { hooks },
-                ledger: !no_ledger,
-                now: surroundings.now,
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
+                settings: Settings { ledger: !no_ledger, ..settings.into() },
+                now: surroundings.now,
             };
             install(&options).map_err(Failure::from).map(|installed| {
                 let shown = |path: &Path| escape(&path.display().to_string());
@@ -237,7 +288,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             })
         }
         HookCommand::Status { repository } => {
-            status(&at(repository)).map_err(Failure::from).map(|status| describe(&status))
+            status(&at(repository), surroundings.now).map_err(Failure::from).map(|status| describe(&status))
         }
     };
     finish(answer, surroundings)
@@ -264,30 +315,48 @@ fn finish(answer: Answer, surroundings: &mut Surroundings<'_>) -> u8 {
 fn describe(status: &super::Status) -> (String, u8) {
     let mut words = String::new();
     if let Some(shim) = &status.shim {
-        let mut line = |name: &str, path: &Path| {
-            words += &format!("{name}: {}\n", escape(&path.display().to_string()));
-        };
-        line("hook", &status.hook);
-        line("program", &shim.program);
-        line("policy", &shim.policy);
-        line("state", &shim.state);
+        let line = |name: &str, path: &Path| format!("{name}: {}\n", escape(&path.display().to_string()));
+        words += &line("hook", &status.hook);
+        words += &line("program", &shim.program);
+        words += &format!("policy: {}\n", shim.policy);
+        if let Some(followed) = &status.followed {
+            words += &format!("policy now: {}\n", escape(followed));
+        }
+        words += &line("state", &shim.state);
         for (name, path) in &shim.trusted_roots {
-            line(&format!("trusted root of '{name}'"), path);
+            words += &line(&format!("trusted root of '{name}'"), path);
         }
         for (name, path) in &shim.openpgp_certificates {
-            line(&format!("OpenPGP certificates '{name}'"), path);
+            words += &line(&format!("OpenPGP certificates '{name}'"), path);
         }
         for (name, path) in &shim.certificate_authorities {
-            line(&format!("certificate authority '{name}'"), path);
+            words += &line(&format!("certificate authority '{name}'"), path);
+        }
+        for (option, value) in shim.settings.options() {
+            let value = escape(&value.to_string_lossy());
+            words += &format!("{}: {value}\n", option.trim_start_matches("--").replace('-', " "));
         }
         if let Some(before) = &shim.before {
-            line("runs first", before);
+            words += &line("runs first", before);
         }
     }
     for finding in &status.findings {
         words += &format!("warning: {}\n", escape(&finding.to_string()));
     }
     (words, u8::from(!status.findings.is_empty()))
+}
+
+/// Reads what [`AuditSink::parse`] does.
+fn audit_sink() -> impl clap::builder::TypedValueParser<Value = AuditSink> {
+    use clap::builder::{OsStringValueParser, TypedValueParser as _};
+    OsStringValueParser::new().try_map(|text| AuditSink::parse(&text))
+}
+
+/// Reads the full id of an object.
+fn parse_id(text: &str) -> Result<ObjectId, &'static str> {
+    let lower = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let id = ObjectId::from_hex(text.as_bytes()).ok().filter(|id| lower && !id.is_null());
+    id.ok_or("it has to be a full object id in lower case")
 }
 
 /// Reads `NAME=FILE`.

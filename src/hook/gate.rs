@@ -16,6 +16,7 @@ use gix::bstr::{BStr, ByteSlice};
 use super::{
     AcceptedTips, Update,
     evidence::{Known, gather},
+    paths::{self, Touched},
     plan, proofs,
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
         Cause, Covered, Event, Governing, Policy, Receipt, Refusal, Rule, Signers, Subject, is_ledger,
     },
     repository::{
-        Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError,
+        Allowance, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError,
         ReferenceValue, References, Shallow, new_commits,
     },
     verify::Verifier,
@@ -40,6 +41,12 @@ pub trait Standing {
 
     /// Whether `commit` was accepted as a ref's value under the rule with this digest.
     fn is_accepted(&self, digest: &[u8; 32], commit: ObjectId) -> bool;
+
+    /// Whether the past of the ref `name` counts as accepted with its next value, under the rule with this
+    /// digest: where it is met for the first time.
+    fn carries_its_past(&self, _digest: &[u8; 32], _name: &[u8]) -> bool {
+        true
+    }
 
     /// Whether somebody creates a ref of this name that has no value yet: whoever looks at a repository
     /// for the first time meets refs that are merely there.
@@ -61,6 +68,10 @@ impl Standing for Server<'_> {
 
     fn is_accepted(&self, digest: &[u8; 32], commit: ObjectId) -> bool {
         self.accepted.contains(digest, commit)
+    }
+
+    fn carries_its_past(&self, digest: &[u8; 32], name: &[u8]) -> bool {
+        !self.accepted.has_begun(digest, name)
     }
 }
 
@@ -97,19 +108,27 @@ pub struct Finding {
     pub warnings: Vec<Refusal>,
     /// Which tips may be written down as accepted, once the whole push is.
     pub tips: Vec<([u8; 32], ObjectId)>,
+    /// Every commit and tag that was looked at.
+    pub judged: Vec<ObjectId>,
+    /// Which refs are met under which rule, by its digest, once the whole push is accepted.
+    pub begun: Vec<([u8; 32], Vec<u8>)>,
     /// How many refs are refused because their history cannot be walked.
     broken: usize,
 }
 
 /// What is to be judged for one ref under one of its names.
-struct Task<'a> {
+pub(super) struct Task<'a> {
     reference: Vec<u8>,
-    rule: &'a Rule,
+    pub(super) rule: &'a Rule,
     tags: Vec<ObjectId>,
-    commits: Vec<ObjectId>,
-    tip: Option<ObjectId>,
+    pub(super) commits: Vec<ObjectId>,
+    pub(super) tip: Option<ObjectId>,
+    /// The commit behind the current value.
+    before: Option<ObjectId>,
     /// The ref did not exist.
     created: bool,
+    /// The commit that it led to, if the new one does not descend from it.
+    pub(super) replaced: Option<ObjectId>,
 }
 
 impl<'a> Gate<'a> {
@@ -161,7 +180,14 @@ impl<'a> Gate<'a> {
             let tips = bases.get(rule.name.as_str()).map(Vec::as_slice).unwrap_or_default();
             self.walk_created(&reader, &mut finding, rule, tips, &mut tasks);
         }
-        let known = self.gather(&tasks, progress);
+        let allowance = Allowance::new(paths::MAXIMUM_READ);
+        let touched = paths::touched(self, &tasks, &allowance);
+        for task in &tasks {
+            if let Err(cause) = paths::judge_replaced(self, task, &allowance) {
+                finding.refuse(&task.reference, Subject::Reference, Some(task.rule), cause);
+            }
+        }
+        let known = self.gather(&tasks, &touched, progress);
         let names = Names {
             gate: self,
             reader: &reader,
@@ -171,7 +197,8 @@ impl<'a> Gate<'a> {
         };
         let coverage = OnceCell::new();
         for task in &tasks {
-            self.judge_task(&mut finding, task, &known, &names, &coverage);
+            self.judge_task(&mut finding, task, (&known, &touched), &names, &coverage);
+            finding.judged.extend(task.commits.iter().chain(&task.tags));
         }
         finding
     }
@@ -255,7 +282,9 @@ impl<'a> Gate<'a> {
             tags: target.tags,
             commits: Vec::new(),
             tip: target.commit,
+            before: None,
             created: update.claimed.is_none(),
+            replaced: None,
         };
         if update.claimed.is_some_and(|current| current != wanted)
             && target.commit.is_none()
@@ -265,12 +294,19 @@ impl<'a> Gate<'a> {
         }
         if let (Some(current), Some(tip)) = (update.claimed, target.commit) {
             let current = plan::commit_behind(reader, current);
+            if current.is_none() && !rule.paths.is_empty() && !plan::is_tag(name) {
+                let words = "what the ref holds now cannot be read".to_owned();
+                finding.refuse(name, Subject::Reference, Some(rule), Cause::Unexpected(words));
+                return None;
+            }
+            task.before = current;
             match self.walk_updated(reader, rule, bases, current, tip) {
                 Ok((history, descends)) => {
                     if !descends && !plan::is_tag(name) {
                         event(Subject::Reference, Event::Rewind);
                     }
                     task.commits = history.commits;
+                    task.replaced = current.filter(|_| !descends);
                 }
                 Err(error) => finding.refuse_history(name, rule, error),
             }
@@ -347,13 +383,15 @@ impl<'a> Gate<'a> {
     }
 
     /// The evidence about every object whose signature matters, each once.
-    fn gather(&self, tasks: &[Task<'a>], progress: &mut dyn Write) -> Known {
+    fn gather(&self, tasks: &[Task<'a>], touched: &Touched<'a>, progress: &mut dyn Write) -> Known {
         let mut ids = Vec::new();
         let mut seen = HashSet::new();
         for task in tasks {
-            if task.rule.commits != Signers::Unsigned {
-                ids.extend(task.commits.iter().filter(|id| seen.insert(**id)));
-            }
+            let is_asked = |id: &&ObjectId| {
+                task.rule.commits != Signers::Unsigned
+                    || touched.contains_key(&(task.rule.name.as_str(), **id))
+            };
+            ids.extend(task.commits.iter().filter(is_asked).filter(|id| seen.insert(**id)));
             ids.extend(task.tags.iter().filter(|id| seen.insert(**id)));
         }
         gather(self.objects, self.verifier, self.proofs, self.now, &ids, progress)
@@ -370,7 +408,7 @@ impl<'a> Gate<'a> {
         &self,
         finding: &mut Finding,
         task: &Task<'a>,
-        known: &Known,
+        (known, touched): (&Known, &Touched<'a>),
         names: &Names<'_>,
         coverage: &OnceCell<Coverage>,
     ) {
@@ -397,7 +435,16 @@ impl<'a> Gate<'a> {
             }
         }
         for commit in task.commits.iter().rev() {
-            if let Err(cause) = judge(&task.rule.commits, commit) {
+            let by_paths = || match touched.get(&(task.rule.name.as_str(), *commit)) {
+                None => Ok(()),
+                Some(Err(cause)) => Err(cause.clone()),
+                Some(Ok(found)) => found.iter().try_for_each(|(place, path)| {
+                    let signers = Signers::Named(task.rule.paths[*place].commits.clone());
+                    judge(&signers, commit)
+                        .map_err(|cause| Cause::Path { path: path.clone(), cause: Box::new(cause) })
+                }),
+            };
+            if let Err(cause) = judge(&task.rule.commits, commit).and_then(|()| by_paths()) {
                 // Nobody reads the name of the thousandth.
                 let is_read = finding.refusals.len() + finding.warnings.len() < MAXIMUM_NAMED;
                 let reference = if is_read { names.of(task, *commit) } else { &task.reference };
@@ -413,7 +460,14 @@ impl<'a> Gate<'a> {
             && task.tip.is_some_and(is_judged)
             && let (Some(tip), Some(digest)) = (task.tip, self.digest(task.rule))
         {
-            finding.tips.push((digest, tip));
+            let follows = |before| self.standing.is_accepted(&digest, before);
+            if task.created
+                || task.before.is_some_and(follows)
+                || self.standing.carries_its_past(&digest, &task.reference)
+            {
+                finding.tips.push((digest, tip));
+            }
+            finding.begun.push((digest, task.reference.clone()));
         }
     }
 }

@@ -6,11 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Companion, HookName, Shim, ShimError, entering, hiding};
+use super::{
+    Companion, HookName, PolicyMemory, PolicyPlace, Settings, Shim, ShimError, entering, hiding,
+    policy_ref::PolicyRef,
+};
 use crate::{
     ledger::{Folder, LedgerError, Settler},
+    object::ObjectId,
     repository::{Configuration, ConfigurationError, OpenError, Repository, Scopes},
-    trust::{Beside, Pinned, Trust, TrustError, read_policy},
+    trust::{
+        Beside, ChainError, InCommit, Pin, PinError, Pinned, Trust, TrustError, check_reference, read_policy,
+    },
     words::Failure,
 };
 
@@ -22,24 +28,38 @@ const BEFORE: &str = ".before-countersign";
 pub struct InstallOptions {
     /// The repository.
     pub repository: PathBuf,
-    /// The policy file.
-    pub policy: PathBuf,
+    /// Where the policy is.
+    pub policy: PolicyChoice,
     /// The state folder; `countersign` in the repository if none is given.
     pub state: Option<PathBuf>,
     /// The program that the shim runs.
     pub program: PathBuf,
     /// Which hooks to install beside pre-receive.
     pub hooks: Vec<HookName>,
-    /// Accepted pushes are entered into the ledger.
-    pub ledger: bool,
-    /// Seconds since 1970.
-    pub now: i64,
     /// Trusted roots that count instead of those that the policy names.
     pub trusted_roots: Vec<(String, PathBuf)>,
     /// Files of OpenPGP certificates that count instead of those that the policy names.
     pub openpgp_certificates: Vec<(String, PathBuf)>,
     /// Files of certificate authorities that count instead of those that the policy names.
     pub certificate_authorities: Vec<(String, PathBuf)>,
+    /// How the gate goes about its work.
+    pub settings: Settings,
+    /// The time, in seconds since 1970.
+    pub now: i64,
+}
+
+/// Where the policy is, as an administrator says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyChoice {
+    /// In this file.
+    File(PathBuf),
+    /// In a ref of the repository itself.
+    Reference {
+        /// Its full name.
+        reference: String,
+        /// The commit that is believed as it is.
+        root: ObjectId,
+    },
 }
 
 /// What was installed.
@@ -68,6 +88,9 @@ pub enum Uninstalled {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
+    /// The policy in the ref does not follow from the commit that is believed, or cannot be used.
+    #[error("{}", .0.error)]
+    Policy(Box<Failure>),
     /// A hook is to be kept where one is kept already.
     #[error("'{}' is in the way", .0.display())]
     BeforeExists(PathBuf),
@@ -88,6 +111,9 @@ pub enum InstallError {
     /// The ledger cannot be begun.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A ref in which no policy is kept.
+    #[error(transparent)]
+    PolicyReference(#[from] PinError),
     /// The program that the shim would run is not there.
     #[error("there is no program '{}'", .0.display())]
     NoProgram(PathBuf),
@@ -114,11 +140,13 @@ impl From<InstallError> for Failure {
     fn from(error: InstallError) -> Self {
         let hint = match error {
             InstallError::Trust(error) => return error.into(),
+            InstallError::Policy(failure) => return *failure,
             InstallError::BeforeExists(_) => "move one of the two hooks away by hand",
             InstallError::HooksPath(_) => {
                 "unset it for this repository, or call 'countersign hook pre-receive' from your own hook"
             }
             InstallError::Ledger(error) => return entering::failure(&error),
+            InstallError::PolicyReference(_) => "name the ref by its whole name with '--policy-ref'",
             InstallError::NoProgram(_) => "give the program's path with '--program'",
             InstallError::StateOfAnother { .. } => "give this repository a folder of its own with '--state'",
             InstallError::Shim(ShimError::Edited) => "run 'countersign hook install' again",
@@ -131,6 +159,22 @@ impl From<InstallError> for Failure {
         };
         Self::new(error, hint)
     }
+}
+
+impl From<ChainError> for InstallError {
+    fn from(error: ChainError) -> Self {
+        Self::Policy(Box::new(error.into()))
+    }
+}
+
+/// What the shim is to go by: the policy's place, and every file that is pinned with it.
+struct Basis {
+    policy: PolicyPlace,
+    trusted_roots: Vec<(String, PathBuf)>,
+    openpgp_certificates: Vec<(String, PathBuf)>,
+    certificate_authorities: Vec<(String, PathBuf)>,
+    /// Where a policy in a ref was found.
+    found: Option<ObjectId>,
 }
 
 /// Where a repository's hook is.
@@ -157,19 +201,16 @@ pub(super) fn kept_path(hook: &Path) -> PathBuf {
 pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let repository = Repository::open(&options.repository)?;
     refuse_hooks_path(&repository)?;
-    let policy = absolute(&options.policy)?;
-    let beside = Beside::new(&policy);
-    let (words, _) = read_policy(&beside)?;
-    let trusted_roots = pinned(&options.trusted_roots, beside.trusted_roots(&words))?;
-    let openpgp_certificates = pinned(&options.openpgp_certificates, beside.openpgp_certificates(&words))?;
-    let certificate_authorities =
-        pinned(&options.certificate_authorities, beside.certificate_authorities(&words))?;
-    Trust::load(&Pinned {
-        policy: &policy,
-        trusted_roots: &trusted_roots,
-        openpgp_certificates: &openpgp_certificates,
-        certificate_authorities: &certificate_authorities,
-    })?;
+    let basis = basis(options, &repository)?;
+    let settings = Settings {
+        audit: options
+            .settings
+            .audit
+            .clone()
+            .absolute()
+            .map_err(|source| InstallError::Io { path: options.repository.clone(), source })?,
+        ..options.settings.clone()
+    };
     let program = absolute(&options.program)?;
     if !program.is_file() {
         return Err(InstallError::NoProgram(program));
@@ -198,17 +239,21 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let shim = Shim {
         program: program.clone(),
         repository: git_dir.to_owned(),
-        policy,
+        policy: basis.policy,
         state: state.clone(),
         before: place.before.clone(),
-        ledger: options.ledger,
-        trusted_roots,
-        openpgp_certificates,
-        certificate_authorities,
+        trusted_roots: basis.trusted_roots,
+        openpgp_certificates: basis.openpgp_certificates,
+        certificate_authorities: basis.certificate_authorities,
+        settings,
     };
     let text = shim.render()?;
     claim_state(&state, git_dir)?;
-    if options.ledger {
+    if let (PolicyPlace::Reference(pin), Some(found)) = (&shim.policy, basis.found) {
+        let failed = |source| InstallError::Io { path: state.clone(), source };
+        PolicyMemory::new(&state).note(pin, found).map_err(failed)?;
+    }
+    if shim.settings.ledger {
         let configuration = configuration(&repository)?;
         let path = git_dir.join("config");
         hiding::hide(git_dir, &configuration).map_err(|source| InstallError::Io { path, source })?;
@@ -306,6 +351,57 @@ fn take_out(repository: &Repository, name: HookName) -> Result<Uninstalled, Inst
     }
 }
 
+/// Read the policy with all that it needs, as the hook will.
+fn basis(options: &InstallOptions, repository: &Repository) -> Result<Basis, InstallError> {
+    match &options.policy {
+        PolicyChoice::File(policy) => {
+            let policy = absolute(policy)?;
+            let beside = Beside::new(&policy);
+            let (words, _) = read_policy(&beside)?;
+            let trusted_roots = pinned(&options.trusted_roots, beside.trusted_roots(&words))?;
+            let openpgp_certificates =
+                pinned(&options.openpgp_certificates, beside.openpgp_certificates(&words))?;
+            let certificate_authorities =
+                pinned(&options.certificate_authorities, beside.certificate_authorities(&words))?;
+            Trust::load(&Pinned {
+                policy: &policy,
+                trusted_roots: &trusted_roots,
+                openpgp_certificates: &openpgp_certificates,
+                certificate_authorities: &certificate_authorities,
+            })?;
+            let policy = PolicyPlace::File(policy);
+            Ok(Basis { policy, trusted_roots, openpgp_certificates, certificate_authorities, found: None })
+        }
+        PolicyChoice::Reference { reference, root } => {
+            check_reference(reference)?;
+            let objects = repository.objects().map_err(ChainError::from)?;
+            let reader = objects.reader();
+            let (policy, _) = read_policy(&InCommit::new(&reader, *root)?)?;
+            let id = policy.repository().ok_or(ChainError::NoRepository(*root))?.to_owned();
+            let pin = Pin { repository: id, reference: reference.clone(), root: *root };
+            let trusted_roots = pinned(&options.trusted_roots, Vec::new())?;
+            // A pin that is installed again goes on where it was: what was seen is not forgotten.
+            let seen = match &options.state {
+                Some(state) => PolicyMemory::new(&absolute(state)?).recall(&pin),
+                None => PolicyMemory::new(&default_state(repository)).recall(&pin),
+            };
+            let seen = seen.map_err(|failure| InstallError::Policy(Box::new(failure)))?;
+            let source = PolicyRef { pin: &pin, trusted_roots: &trusted_roots, now: options.now };
+            let followed = source.read(&reader, &repository.references(), seen)?;
+            let found = Some(followed.commit());
+            let instances = source.take_instances(&mut followed.into_trust());
+            instances.map_err(|failure| InstallError::Policy(Box::new(failure)))?;
+            Ok(Basis {
+                policy: PolicyPlace::Reference(pin),
+                trusted_roots,
+                openpgp_certificates: Vec::new(),
+                certificate_authorities: Vec::new(),
+                found,
+            })
+        }
+    }
+}
+
 /// Each file that the policy names: where `given` says, or where the policy does (`beside`).
 fn pinned(
     given: &[(String, PathBuf)],
@@ -387,15 +483,15 @@ mod tests {
         std::fs::write(&policy, crate::policy::FIRST_POLICY).unwrap();
         InstallOptions {
             repository: scratch.path().to_owned(),
-            policy,
+            policy: PolicyChoice::File(policy),
             state: None,
             program: "/bin/sh".into(),
             hooks: HookName::COMPANIONS.into(),
-            ledger: true,
-            now: 1_700_000_000,
             trusted_roots: vec![],
             openpgp_certificates: vec![],
             certificate_authorities: vec![],
+            settings: Settings { ledger: true, ..Settings::default() },
+            now: 0,
         }
     }
 
@@ -520,9 +616,9 @@ mod tests {
     fn nothing_is_installed_without_a_policy_that_can_be_used() {
         let scratch = Scratch::new(&["--bare"]);
         let mut options = options(&scratch);
-        std::fs::write(&options.policy, "version = 1\n").unwrap();
+        std::fs::write(scratch.path().join("policy.toml"), "version = 1\n").unwrap();
         assert!(matches!(install(&options), Err(InstallError::Trust(TrustError::Policy { .. }))));
-        options.policy = "/nowhere".into();
+        options.policy = PolicyChoice::File("/nowhere".into());
         let failure = Failure::from(install(&options).unwrap_err());
         assert!(failure.hints[0].contains("countersign policy init /nowhere"));
         assert!(!hook(&scratch).exists() && !scratch.path().join("countersign").exists());

@@ -5,18 +5,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gix::bstr::ByteSlice as _;
+
 use super::{
-    AcceptedTips, PushEnvironment,
+    AcceptedTips, PolicyMemory, PolicyPlace, PushEnvironment, Settings, Update,
     entering::{self, Pushed},
+    folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
-    parse_updates, proofs,
+    parse_updates,
+    policy_ref::{self, PolicyRef},
+    proofs,
 };
 use crate::{
     ledger::PolicyVersion,
     object::ObjectId,
-    policy::{Policy, Refusal},
-    repository::{PROOFS, Repository},
-    trust::{Pinned, Trust},
+    policy::{Policy, Refusal, Subject},
+    repository::{ObjectReader, PROOFS, References, Repository},
+    sigstore::trusted_root::Instance,
+    trust::{Pin, Pinned, Trust},
     verify::Verifier,
     words::{Failure, escape},
 };
@@ -30,8 +36,8 @@ pub(super) const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
 /// Everything that the hook acts on, as values.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// The policy file.
-    pub policy: PathBuf,
+    /// Where the policy is.
+    pub policy: PolicyPlace,
     /// The trusted root of each instance that the policy names.
     pub trusted_roots: Vec<(String, PathBuf)>,
     /// Each file of OpenPGP certificates, by its name in the policy.
@@ -40,14 +46,22 @@ pub struct Context {
     pub certificate_authorities: Vec<(String, PathBuf)>,
     /// The folder for what the gate has accepted.
     pub state: PathBuf,
-    /// Accepted pushes are entered into the ledger.
-    pub ledger: bool,
     /// The repository for which the hook was installed.
     pub repository: PathBuf,
     /// What receive-pack says about this push.
     pub environment: PushEnvironment,
     /// The time of receipt, in seconds since 1970.
     pub now: i64,
+    /// How the gate goes about its work.
+    pub settings: Settings,
+}
+
+/// What decides about one push, read once.
+struct Snapshot {
+    trust: Trust,
+    instances: Vec<Instance>,
+    /// The commit of a policy that is kept in a ref, and whether that was noted already.
+    found: Option<(ObjectId, bool)>,
 }
 
 /// The answer to a push.
@@ -115,14 +129,9 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         ));
     }
 
-    let mut trust = Trust::load(&Pinned {
-        policy: &context.policy,
-        trusted_roots: &context.trusted_roots,
-        openpgp_certificates: &context.openpgp_certificates,
-        certificate_authorities: &context.certificate_authorities,
-    })?;
-    let instances = trust.take_instances()?;
     let repository = Repository::at(&context.repository).map_err(|error| failed(&error))?;
+    let references = repository.references();
+    let mut snapshot = snapshot(context, &repository, &references)?;
     if let Some(git_dir) = &context.environment.git_dir
         && !same_place(git_dir, repository.git_dir())
     {
@@ -131,18 +140,18 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
             "run 'countersign hook install' for this repository",
         ));
     }
+    let trust = &mut snapshot.trust;
     if let Some(what) = foreign_anchor(&trust.policy, &repository) {
         return Err(failed(&what));
     }
     let updates = parse_updates(repository.hash(), &lines).map_err(|error| failed(&error))?;
-    // Before anything is read of the refs: what is entered from here on is what this push may have seen.
-    let ledger = if context.ledger { entering::prepare(context, &repository)? } else { None };
+    // Before the refs are judged: what is entered from here on is what this push may have seen.
+    let ledger = if context.settings.ledger { entering::prepare(context, &repository)? } else { None };
     let environment = &context.environment;
     let objects = repository
         .objects_with(environment.quarantine.as_deref(), &environment.object_directories)
         .map_err(|error| failed(&error))?;
     let shallow = repository.shallow(environment.shallow_file.as_deref()).map_err(|error| failed(&error))?;
-    let references = repository.references();
     let proofs = proofs::kept(&objects, &references, &updates);
     for reason in proofs.trouble() {
         // Less is proven then, and a pusher who has gone does not change that.
@@ -150,7 +159,9 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
     }
     let gate = Gate {
         policy: &trust.policy,
-        verifier: &Verifier::new(instances).with_openpgp(trust.openpgp).with_smime(trust.smime),
+        verifier: &Verifier::new(snapshot.instances)
+            .with_openpgp(std::mem::take(&mut trust.openpgp))
+            .with_smime(std::mem::take(&mut trust.smime)),
         objects: &objects,
         standing: &Server { references: &references, accepted: &AcceptedTips::new(&context.state) },
         shallow: &shallow,
@@ -158,12 +169,84 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
     };
-    let finding = gate.judge(&updates, output);
-    if context.ledger && finding.refusals.is_empty() {
-        let policy = PolicyVersion::Digest(trust.digest);
+    let mut finding = gate.judge(&updates, output);
+    finding.refusals.extend(folding::refusals(&repository, &trust.policy, &updates));
+    if let (PolicyPlace::Reference(pin), Some((present, is_noted))) = (&context.policy, snapshot.found) {
+        let source = policy_source(context, pin);
+        judge_policy_changes(&source, &objects.reader(), &references, present, &updates, &mut finding);
+        if !is_noted {
+            let mut words = Vec::new();
+            policy_ref::remember(&PolicyMemory::new(&context.state), pin, present, &mut words);
+            let _ = output.write_all(&words);
+        }
+    }
+    if context.settings.ledger && finding.refusals.is_empty() {
+        let policy = match snapshot.found {
+            Some((commit, _)) => PolicyVersion::Commit(commit),
+            None => PolicyVersion::Digest(snapshot.trust.digest),
+        };
         entering::leave(context, &repository, policy, Pushed::default(), ledger, &updates)?;
     }
     Ok(finding)
+}
+
+fn policy_source<'a>(context: &'a Context, pin: &'a Pin) -> PolicyRef<'a> {
+    PolicyRef { pin, trusted_roots: &context.trusted_roots, now: context.now }
+}
+
+/// Read what decides: once for the whole push.
+fn snapshot(
+    context: &Context,
+    repository: &Repository,
+    references: &References,
+) -> Result<Snapshot, Failure> {
+    match &context.policy {
+        PolicyPlace::File(policy) => {
+            let mut trust = Trust::load(&Pinned {
+                policy,
+                trusted_roots: &context.trusted_roots,
+                openpgp_certificates: &context.openpgp_certificates,
+                certificate_authorities: &context.certificate_authorities,
+            })?;
+            let instances = trust.take_instances()?;
+            Ok(Snapshot { trust, instances, found: None })
+        }
+        PolicyPlace::Reference(pin) => {
+            let source = policy_source(context, pin);
+            let seen = PolicyMemory::new(&context.state).recall(pin)?;
+            // What the push brings has no part in it: only the repository's own objects are looked at.
+            let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
+            let followed = source.read(&objects.reader(), references, seen)?;
+            let commit = followed.commit();
+            let mut trust = followed.into_trust();
+            let instances = source.take_instances(&mut trust)?;
+            Ok(Snapshot { trust, instances, found: Some((commit, seen == Some(commit))) })
+        }
+    }
+}
+
+/// Judge what the updates would do to the ref of the policy, under whatever name they speak of it: besides
+/// what the rule for that ref says, and whatever it says.
+fn judge_policy_changes(
+    source: &PolicyRef<'_>,
+    reader: &ObjectReader,
+    references: &References,
+    present: ObjectId,
+    updates: &[Update],
+    finding: &mut Finding,
+) {
+    let name = source.pin.reference.as_bytes();
+    for update in updates {
+        let names = references.read(update.reference.as_bstr()).map(|value| value.names);
+        // A name that cannot be read has been refused already.
+        if !names.is_ok_and(|names| names.iter().any(|found| *found == name)) {
+            continue;
+        }
+        if let Err(cause) = source.judge_change(reader, present, update.wanted) {
+            let subject = Subject::Reference;
+            finding.refusals.push(Refusal { reference: name.to_vec(), subject, rule: None, cause });
+        }
+    }
 }
 
 /// What is wrong with an anchor that no commit of `repository` can be, if one is.
@@ -181,8 +264,10 @@ pub(super) fn same_place(one: &Path, other: &Path) -> bool {
 /// push is not refused for it.
 fn remember(state: &Path, finding: &Finding, words: &mut Vec<u8>) {
     let accepted = AcceptedTips::new(state);
-    for (digest, tip) in &finding.tips {
-        if let Err(error) = accepted.insert(digest, *tip) {
+    let begun = finding.begun.iter().map(|(digest, name)| accepted.begin(digest, name));
+    let tips = finding.tips.iter().map(|(digest, tip)| accepted.insert(digest, *tip));
+    for noted in tips.chain(begun) {
+        if let Err(error) = noted {
             let failure = format!(
                 "warning: what was accepted cannot be noted in '{}': {error}\n\
                  hint: new refs are judged with their whole history until it can\n",
@@ -195,7 +280,7 @@ fn remember(state: &Path, finding: &Finding, words: &mut Vec<u8>) {
 }
 
 /// One line for each refusal, a hint where it is not the same as before, and how many more there are.
-fn tell(words: &mut Vec<u8>, prefix: &str, refusals: &[Refusal]) {
+pub fn tell(words: &mut Vec<u8>, prefix: &str, refusals: &[Refusal]) {
     let mut last = String::new();
     for refusal in refusals.iter().take(MAXIMUM_TOLD) {
         let hint = refusal.hint();

@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gix::bstr::ByteSlice as _;
+use super::{PolicyPlace, Settings};
+use crate::trust::Pin;
 
 const TEMPLATE: &str = include_str!("../../hooks/pre-receive");
 
@@ -16,8 +17,8 @@ const ROOT: &[u8] = b"    --trusted-root ";
 const CERTIFICATES: &[u8] = b"    --openpgp-certificates ";
 const AUTHORITIES: &[u8] = b"    --certificate-authority ";
 
-/// What stands in a shim that leaves intents for the ledger.
-const LEDGER: &[u8] = b" --ledger";
+/// How every line begins that holds an option.
+const OPTION: &[u8] = b"    --";
 
 /// The line by which a shim is told from somebody else's hook.
 const MARK: &[u8] = b"# countersign pre-receive shim ";
@@ -29,20 +30,20 @@ pub struct Shim {
     pub program: PathBuf,
     /// The repository's git directory.
     pub repository: PathBuf,
-    /// The policy file.
-    pub policy: PathBuf,
+    /// Where the policy is.
+    pub policy: PolicyPlace,
     /// The state folder.
     pub state: PathBuf,
     /// The hook that was there before and runs first.
     pub before: Option<PathBuf>,
-    /// Accepted pushes are entered into the ledger.
-    pub ledger: bool,
     /// The trusted root of each instance, by name.
     pub trusted_roots: Vec<(String, PathBuf)>,
     /// Each file of OpenPGP certificates, by its name in the policy.
     pub openpgp_certificates: Vec<(String, PathBuf)>,
     /// The file of each certificate authority, by its name in the policy.
     pub certificate_authorities: Vec<(String, PathBuf)>,
+    /// How the gate goes about its work.
+    pub settings: Settings,
 }
 
 /// Why a shim cannot be written or read. One cause, one variant.
@@ -79,6 +80,11 @@ impl Shim {
                 roots.extend(quote(&argument)?);
             }
         }
+        for (option, value) in self.settings.options() {
+            roots.extend([b" \\\n    ", option.as_bytes(), b" "].concat());
+            roots.extend(quote(&value)?);
+        }
+        let (policy_option, policy) = self.policy.option();
         let mut text = Vec::new();
         let mut rest = TEMPLATE;
         while let Some((head, tail)) = rest.split_once('@') {
@@ -91,10 +97,10 @@ impl Shim {
             match name {
                 "PROGRAM" => text.extend(quote(self.program.as_os_str())?),
                 "REPOSITORY" => text.extend(quote(self.repository.as_os_str())?),
-                "POLICY" => text.extend(quote(self.policy.as_os_str())?),
+                "POLICY" => text.extend(quote(&policy)?),
+                "POLICY_OPTION" => text.extend(policy_option.as_bytes()),
                 "STATE" => text.extend(quote(self.state.as_os_str())?),
                 "BEFORE" => text.extend(quote(before.as_os_str())?),
-                "LEDGER" => text.extend(if self.ledger { LEDGER } else { b"" }),
                 "TRUSTED_ROOTS" => text.extend(&roots),
                 _ => {
                     text.push(b'@');
@@ -122,7 +128,7 @@ impl Shim {
         let mut values = Vec::new();
         let (mut trusted_roots, mut openpgp_certificates) = (Vec::new(), Vec::new());
         let mut certificate_authorities = Vec::new();
-        let mut ledger = false;
+        let mut settings = Settings::default();
         for line in text.split(|byte| *byte == b'\n') {
             let assigned = ["program=", "repository=", "policy=", "state=", "before="];
             if let Some(name) = assigned.get(values.len())
@@ -131,7 +137,6 @@ impl Shim {
                 values.push(PathBuf::from(unquote(value).ok_or(ShimError::Edited)?));
                 continue;
             }
-            ledger |= line.starts_with(b"    --repository ") && line.find(LEDGER).is_some();
             for (option, files) in [
                 (ROOT, &mut trusted_roots),
                 (CERTIFICATES, &mut openpgp_certificates),
@@ -144,23 +149,39 @@ impl Shim {
                     String::from_utf8(value.as_bytes()[..at].to_vec()).map_err(|_| ShimError::Edited)?;
                 files.push((name, PathBuf::from(OsStr::from_bytes(&value.as_bytes()[at + 1..]))));
             }
+            if let Some((name, value)) = option(line)
+                && let Some(value) = unquote(value)
+            {
+                settings.read(&name, &value);
+            }
         }
         let [program, repository, policy, state, before]: [PathBuf; 5] =
             values.try_into().map_err(|_| ShimError::Edited)?;
         let before = (!before.as_os_str().is_empty()).then_some(before);
+        let policy = match policy.to_str().and_then(|text| Pin::parse(text).ok()) {
+            Some(pin) => PolicyPlace::Reference(pin),
+            None => PolicyPlace::File(policy),
+        };
         let shim = Self {
             program,
             repository,
             policy,
             state,
             before,
-            ledger,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
+            settings,
         };
         if shim.render().as_deref() == Ok(text) { Ok(shim) } else { Err(ShimError::Edited) }
     }
+}
+
+/// The option that a line holds, and its value as it is quoted.
+fn option(line: &[u8]) -> Option<(String, &[u8])> {
+    let rest = line.strip_suffix(b" \\").unwrap_or(line).strip_prefix(OPTION)?;
+    let at = rest.iter().position(|byte| *byte == b' ')?;
+    Some((format!("--{}", std::str::from_utf8(&rest[..at]).ok()?), &rest[at + 1..]))
 }
 
 /// `text` as one word of `sh`: in single quotes, each quote inside written as `'\''`.
@@ -196,25 +217,36 @@ pub(super) fn unquote(text: &[u8]) -> Option<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::AuditSink, *};
 
     fn shim(path: &str) -> Shim {
         Shim {
             program: path.into(),
             repository: "/r/it's.git".into(),
-            policy: "/etc/@POLICY@ $(x) \"y\"".into(),
+            policy: PolicyPlace::File("/etc/@POLICY@ $(x) \"y\"".into()),
             state: path.into(),
             before: Some("/r/hooks/pre-receive.before-countersign".into()),
-            ledger: true,
             trusted_roots: vec![("s".into(), path.into()), ("t".into(), "/a=b \\".into())],
             openpgp_certificates: vec![("keys/a b.asc".into(), path.into())],
             certificate_authorities: vec![("corp".into(), path.into())],
+            settings: Settings {
+                time_limit: Some(std::time::Duration::from_millis(4500)),
+                audit: AuditSink::Syslog("/a 'b'".into()),
+                audit_required: true,
+                ledger: true,
+            },
         }
     }
 
     #[test]
     fn what_is_rendered_reads_back() {
-        for shim in [shim("/p"), Shim { before: None, ledger: false, trusted_roots: vec![], ..shim("/a b'c'") }] {
+        let pin = "example.com/a refs/countersign/policy 1111111111111111111111111111111111111111";
+        let policy = PolicyPlace::Reference(Pin::parse(pin).unwrap());
+        for shim in [
+            shim("/p"),
+            Shim { before: None, trusted_roots: vec![], ..shim("/a b'c'") },
+            Shim { policy, settings: Settings::default(), ..shim("/p") },
+        ] {
             let text = shim.render().unwrap();
             assert!(Shim::is_shim(&text));
             assert_eq!(Shim::parse(&text).unwrap(), shim);

@@ -7,14 +7,16 @@ use std::{
 };
 
 use super::{
-    HookName, InstallError, Shim,
+    HookName, InstallError, PolicyMemory, PolicyPlace, Shim,
     install::{default_state, hook_path, hooks_path, is_executable},
+    policy_ref::PolicyRef,
     pre_receive::{foreign_anchor, same_place},
 };
 use crate::{
-    policy,
+    policy::{self, Policy},
     repository::Repository,
-    trust::{Beside, Pinned, Trust, read_policy},
+    trust::{Beside, ChainError, Followed, Pin, Pinned, Trust, read_policy},
+    words::Failure,
 };
 
 /// What is installed in a repository.
@@ -24,6 +26,8 @@ pub struct Status {
     pub hook: PathBuf,
     /// The shim, if the hook is one.
     pub shim: Option<Shim>,
+    /// Of a policy in a ref: where it stands now, in words.
+    pub followed: Option<String>,
     /// What is wrong or should be looked at.
     pub findings: Vec<StatusFinding>,
 }
@@ -105,10 +109,11 @@ pub fn state_folder(repository: &Repository) -> PathBuf {
 ///
 /// # Errors
 /// The repository cannot be opened.
-pub fn status(repository: &Path) -> Result<Status, InstallError> {
+pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
     let repository = Repository::open(repository)?;
     let hook = hook_path(&repository, HookName::PreReceive);
     let mut findings = Vec::new();
+    let mut followed = None;
     if let Some(path) = hooks_path(&repository)? {
         findings.push(StatusFinding::Open(format!("'core.hooksPath' is set to '{path}'")));
     }
@@ -133,56 +138,91 @@ pub fn status(repository: &Path) -> Result<Status, InstallError> {
         if hook.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o111 == 0) {
             findings.push(StatusFinding::Open("the hook may not be executed".to_owned()));
         }
+        let policy = match &shim.policy {
+            PolicyPlace::File(path) => look_at_file(shim, path, &mut findings),
+            PolicyPlace::Reference(pin) => match follow(shim, pin, &repository, now) {
+                Ok((policy, words)) => {
+                    followed = Some(words);
+                    Some(policy)
+                }
+                Err(failure) => {
+                    findings.push(StatusFinding::Broken(failure.error));
+                    None
+                }
+            },
+        };
+        if let Some(policy) = policy {
+            findings.extend(policy.check().into_iter().map(StatusFinding::Policy));
+            findings.extend(foreign_anchor(&policy, &repository).map(StatusFinding::Broken));
+        }
         look_at(shim, &hook, &mut findings);
-        look_at_repository(shim, &repository, &mut findings);
+        if !same_place(&shim.repository, repository.common_dir()) {
+            let what = format!("the hook was installed for the repository '{}'", shim.repository.display());
+            findings.push(StatusFinding::Broken(what));
+        }
     }
-    Ok(Status { hook, shim, findings })
+    Ok(Status { hook, shim, followed, findings })
 }
 
-fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
-    if !shim.program.is_file() {
-        findings.push(StatusFinding::Broken(format!("there is no program '{}'", shim.program.display())));
-    }
-    let beside = Beside::new(&shim.policy);
+/// The policy in its file, and what the shim has of what it names.
+fn look_at_file(shim: &Shim, path: &Path, findings: &mut Vec<StatusFinding>) -> Option<Policy> {
+    let beside = Beside::new(path);
     let trust = Trust::load(&Pinned {
-        policy: &shim.policy,
+        policy: path,
         trusted_roots: &shim.trusted_roots,
         openpgp_certificates: &shim.openpgp_certificates,
         certificate_authorities: &shim.certificate_authorities,
     });
     let policy = match trust {
-        Ok(trust) => Some(trust.policy),
+        Ok(trust) => trust.policy,
         Err(error) => {
             findings.push(StatusFinding::Broken(error.to_string()));
-            read_policy(&beside).ok().map(|(policy, _)| policy)
+            read_policy(&beside).ok()?.0
         }
     };
-    if let Some(policy) = policy {
-        findings.extend(policy.check().into_iter().map(StatusFinding::Policy));
-        for (file, path) in beside.openpgp_certificates(&policy) {
-            let pinned = shim.openpgp_certificates.iter().find(|(name, _)| *name == file);
-            if let Some((_, pinned)) = pinned
-                && pinned.canonicalize().ok() != path.canonicalize().ok()
-            {
-                findings.push(StatusFinding::OtherCertificates { file, pinned: pinned.clone() });
-            }
+    let other = |pinned: &[(String, PathBuf)], name: &str, path: &Path| {
+        let (_, pinned) = pinned.iter().find(|(pinned, _)| pinned == name)?;
+        (pinned.canonicalize().ok() != path.canonicalize().ok()).then(|| pinned.clone())
+    };
+    for (file, path) in beside.openpgp_certificates(&policy) {
+        if let Some(pinned) = other(&shim.openpgp_certificates, &file, &path) {
+            findings.push(StatusFinding::OtherCertificates { file, pinned });
         }
-        for (name, path) in beside.certificate_authorities(&policy) {
-            let pinned = shim.certificate_authorities.iter().find(|(pinned, _)| *pinned == name);
-            if let Some((_, pinned)) = pinned
-                && pinned.canonicalize().ok() != path.canonicalize().ok()
-            {
-                findings.push(StatusFinding::OtherAuthority { name, pinned: pinned.clone() });
-            }
+    }
+    for (name, path) in beside.certificate_authorities(&policy) {
+        if let Some(pinned) = other(&shim.certificate_authorities, &name, &path) {
+            findings.push(StatusFinding::OtherAuthority { name, pinned });
         }
-        for (instance, path) in beside.trusted_roots(&policy) {
-            let pinned = shim.trusted_roots.iter().find(|(name, _)| *name == instance);
-            if let Some((_, pinned)) = pinned
-                && pinned.canonicalize().ok() != path.canonicalize().ok()
-            {
-                findings.push(StatusFinding::OtherTrustedRoot { instance, pinned: pinned.clone() });
-            }
+    }
+    for (instance, path) in beside.trusted_roots(&policy) {
+        if let Some(pinned) = other(&shim.trusted_roots, &instance, &path) {
+            findings.push(StatusFinding::OtherTrustedRoot { instance, pinned });
         }
+    }
+    Some(policy)
+}
+
+/// The policy in its ref as the hook would go by it, and where it stands.
+fn follow(shim: &Shim, pin: &Pin, repository: &Repository, now: i64) -> Result<(Policy, String), Failure> {
+    let seen = PolicyMemory::new(&shim.state).recall(pin)?;
+    let objects = repository.objects().map_err(ChainError::from)?;
+    let source = PolicyRef { pin, trusted_roots: &shim.trusted_roots, now };
+    let followed: Followed = source.read(&objects.reader(), &repository.references(), seen)?;
+    let who = match followed.signers() {
+        [] => "nobody".to_owned(),
+        names => names.join(", "),
+    };
+    let (commit, serial) = (followed.commit(), followed.serial());
+    let words = format!("commit {commit}, serial {serial}, which {who} may change");
+    let mut trust = followed.into_trust();
+    source.take_instances(&mut trust)?;
+    Ok((trust.policy, words))
+}
+
+/// What the shim runs and goes by, and who else can write it.
+fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
+    if !shim.program.is_file() {
+        findings.push(StatusFinding::Broken(format!("there is no program '{}'", shim.program.display())));
     }
     if let Some(before) = shim.before.as_ref().filter(|before| !is_executable(before)) {
         let what =
@@ -192,23 +232,13 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
     let files = shim.trusted_roots.iter().chain(&shim.openpgp_certificates);
     let roots = files.chain(&shim.certificate_authorities).map(|(_, path)| path.as_path());
     let accepted = shim.state.join("accepted");
-    let paths = [hook, &shim.policy, &shim.state, &accepted, &shim.program].into_iter().chain(roots);
+    let paths =
+        [hook, &shim.state, &accepted, &shim.program].into_iter().chain(shim.policy.file()).chain(roots);
     let mut writable: Vec<PathBuf> =
         paths.chain(shim.before.as_deref()).filter_map(writable_by_others).collect();
     writable.sort();
     writable.dedup();
     findings.extend(writable.into_iter().map(StatusFinding::Writable));
-}
-
-/// What the hook will find about the repository that it is called in.
-fn look_at_repository(shim: &Shim, repository: &Repository, findings: &mut Vec<StatusFinding>) {
-    if !same_place(&shim.repository, repository.common_dir()) {
-        let what = format!("the hook was installed for the repository '{}'", shim.repository.display());
-        findings.push(StatusFinding::Broken(what));
-    }
-    let foreign = read_policy(&Beside::new(&shim.policy)).ok();
-    let foreign = foreign.and_then(|(policy, _)| foreign_anchor(&policy, repository));
-    findings.extend(foreign.map(StatusFinding::Broken));
 }
 
 /// The first of `path` and the folders above it that group or others can write, as it is written and as
@@ -230,29 +260,29 @@ fn writable_by_others(path: &Path) -> Option<PathBuf> {
 mod tests {
     use super::*;
     use crate::{
-        hook::{InstallOptions, install},
+        hook::{InstallOptions, PolicyChoice, Settings, install},
         repository::tests::Scratch,
     };
 
     #[test]
     fn what_is_open_broken_or_writable_is_said() {
         let scratch = Scratch::new(&["--bare"]);
-        let findings = || status(scratch.path()).unwrap().findings;
+        let findings = || status(scratch.path(), 0).unwrap().findings;
         assert!(matches!(&findings()[..], [StatusFinding::Open(_)]));
 
         let policy = scratch.path().join("policy.toml");
         std::fs::write(&policy, policy::FIRST_POLICY).unwrap();
         let options = InstallOptions {
             repository: scratch.path().to_owned(),
-            policy: policy.clone(),
+            policy: PolicyChoice::File(policy.clone()),
             state: None,
             program: "/bin/sh".into(),
             hooks: HookName::COMPANIONS.into(),
-            ledger: true,
-            now: 1_700_000_000,
             trusted_roots: vec![],
             openpgp_certificates: vec![],
             certificate_authorities: vec![],
+            settings: Settings { ledger: true, ..Settings::default() },
+            now: 0,
         };
         install(&options).unwrap();
         let mode = |path: &Path, mode: u32| {

@@ -1,8 +1,8 @@
 //! What is allowed in a policy file and probably not meant.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
-use super::{KeySigner, Permission, Policy, Rule, Signers};
+use super::{KeySigner, Permission, Policy, Rule, Wanted, WantedName};
 use crate::{
     sigstore::claims::Claim,
     words::{escape, time},
@@ -77,6 +77,11 @@ pub enum Finding {
         /// Since when, in seconds since 1970.
         since: i64,
     },
+    /// No rule names the group, nor a group that a rule names.
+    UnusedGroup {
+        /// Its name.
+        group: String,
+    },
     /// No rule names the identity.
     UnusedIdentity {
         /// Its name.
@@ -133,11 +138,16 @@ impl fmt::Display for Finding {
                     "the pattern '{pattern}' of rule '{rule}' decides nothing: rule '{by}' comes first"
                 )
             }
+            Self::UnusedGroup { group } => write!(formatter, "no rule names the group '{group}'"),
             Self::UnusedIdentity { identity } => {
                 write!(formatter, "no rule names the identity '{identity}'")
             }
         }
     }
+}
+
+fn written(wanted: &Wanted) -> impl Iterator<Item = &str> {
+    wanted.written().iter().map(WantedName::name)
 }
 
 impl Policy {
@@ -175,10 +185,12 @@ impl Policy {
             }
         }
         for identity in &self.identities {
-            let names = |signers: &Signers| matches!(signers, Signers::Named(names) if names.contains(&identity.name));
-            if !self.rules.iter().any(|rule| names(&rule.commits) || rule.tags.as_ref().is_some_and(names)) {
+            if !self.rules.iter().any(|rule| rule.names(&identity.name)) {
                 findings.push(Finding::UnusedIdentity { identity: identity.name.clone() });
             }
+        }
+        for group in self.unused_groups() {
+            findings.push(Finding::UnusedGroup { group: group.to_owned() });
         }
         let limited = self.identities.iter().any(super::NamedIdentity::is_limited);
         if !self.anchors.is_empty() && !limited {
@@ -194,6 +206,23 @@ impl Policy {
         }
         findings.extend(self.openpgp.forge_keys().cloned());
         findings
+    }
+
+    /// The groups that stand in no rule, and in no group that does.
+    fn unused_groups(&self) -> Vec<&str> {
+        let mut used: BTreeSet<&str> = self.rules.iter().flat_map(Rule::wanted).flat_map(written).collect();
+        let mut left: Vec<&str> = used.iter().copied().collect();
+        while let Some(name) = left.pop() {
+            let group = self.groups.iter().find(|group| group.name == name);
+            left.extend(
+                group
+                    .into_iter()
+                    .flat_map(|group| &group.members)
+                    .map(String::as_str)
+                    .filter(|name| used.insert(name)),
+            );
+        }
+        self.groups.iter().map(|group| group.name.as_str()).filter(|name| !used.contains(name)).collect()
     }
 
     /// What is no longer, or not yet, as it was probably meant; `now` in seconds since 1970.
@@ -227,9 +256,7 @@ impl Policy {
                 }));
                 continue;
             }
-            let names = |signers: &Signers| matches!(signers, Signers::Named(names) if names.contains(name));
-            let naming = self.rules.iter();
-            let naming = naming.filter(|rule| names(&rule.commits) || rule.tags.as_ref().is_some_and(names));
+            let naming = self.rules.iter().filter(|rule| rule.names(name));
             findings.extend(
                 naming.map(|rule| Finding::Ended { identity: name.clone(), rule: rule.name.clone() }),
             );

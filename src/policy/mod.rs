@@ -4,34 +4,43 @@
 //! refusal. Pure: it reads no file, clock or environment; trusted roots are only names and digests here.
 
 mod allowed_signers;
+mod cause;
 mod certificate_authorities;
 mod check;
 mod ci;
 mod decision;
+mod digest;
 mod file;
 mod limits;
 mod openpgp;
+mod path;
 mod pattern;
+mod policy_fault;
 mod proof_fault;
 mod signer;
+mod wanted;
 mod window;
 
 pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
+pub use cause::{Cause, Event};
 use certificate_authorities::CertificateAuthorities;
 pub use certificate_authorities::{AuthorityEntry, x509_entry};
 pub use check::Finding;
 pub use ci::WantedClaims;
-pub use decision::{Cause, Event, Evidence, Refusal, Subject};
+pub use decision::{Evidence, Refusal, Subject};
 pub use file::{PolicyError, is_repository_id, policy_entry};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
+pub use path::{PathPattern, PathPatternError, PathPlace, PathRule};
 pub use pattern::{Pattern, PatternError};
+pub use policy_fault::PolicyFault;
 pub use proof_fault::ProofFault;
 use signer::Directory;
 pub use signer::{KeySigner, KeylessSigner, SignedBy};
+pub use wanted::{Group, Wanted, WantedName};
 pub use window::{Covered, Known, Lapse, Receipt, Window};
 
-use crate::{encoding::sha256, object::ObjectId, verify::Key};
+use crate::object::ObjectId;
 
 /// A first policy file, commented, that parses as it stands.
 pub const FIRST_POLICY: &str = include_str!("first_policy.toml");
@@ -61,10 +70,6 @@ pub fn is_ledger(reference: &[u8]) -> bool {
 /// Why there is no [`policy_entry`] for somebody.
 pub const NO_ENTRY: &str = "a policy takes a '*' in a name for a pattern, and needs repository and ref of builds, which not every certificate says";
 
-/// Stands in every rule digest: raised when the meaning of a rule changes, so that nothing accepted
-/// under the old meaning counts.
-const RULE_MEANING: &[u8] = b"countersign commit rule 4";
-
 /// A policy file that was read strictly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -73,6 +78,7 @@ pub struct Policy {
     instances: Vec<InstanceEntry>,
     other_refs: OtherRefs,
     identities: Vec<NamedIdentity>,
+    groups: Vec<Group>,
     directory: Directory,
     anchors: Vec<Anchor>,
     rules: Vec<Rule>,
@@ -149,8 +155,8 @@ pub enum Mode {
 /// Who has to have signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signers {
-    /// One of these, by their names in the policy.
-    Named(Vec<String>),
+    /// One of these.
+    Named(Wanted),
     /// Nobody: signatures are not looked at.
     Unsigned,
 }
@@ -197,6 +203,8 @@ pub struct Rule {
     pub anchor: Option<ObjectId>,
     /// Whether it refuses or warns.
     pub mode: Mode,
+    /// Who may change what in the tree; all of them hold.
+    pub paths: Vec<PathRule>,
 }
 
 /// Which part of the policy decides about a ref.
@@ -258,6 +266,12 @@ impl Policy {
         &self.identities
     }
 
+    /// The groups, in the order of their names.
+    #[must_use]
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
     /// The rules, in the file's order.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
@@ -290,6 +304,28 @@ impl Policy {
         }
     }
 
+    /// Whether the same part of the policy decides about a ref where names are told apart only by how `fold`
+    /// spells them.
+    #[must_use]
+    pub fn governs_folded(&self, reference: &[u8], fold: &dyn Fn(&[u8]) -> Vec<u8>) -> bool {
+        let name = fold(reference);
+        let is_reserved =
+            |name: &[u8]| RESERVED_NAMESPACES.iter().any(|space| name.starts_with(space.as_bytes()));
+        // Lower case already: such a name is reserved however it is spelt.
+        if is_reserved(&name) != is_reserved(reference) {
+            return false;
+        }
+        let exact = self.rule_for(reference).map(|rule| &rule.name);
+        let folded = self.rules.iter().find(|rule| {
+            rule.patterns.iter().any(|pattern| {
+                let text = fold(pattern.as_str().as_bytes());
+                let parsed = std::str::from_utf8(&text).ok().and_then(|text| Pattern::parse(text).ok());
+                parsed.is_some_and(|pattern| pattern.matches(&name))
+            })
+        });
+        is_reserved(&name) || exact == folded.map(|rule| &rule.name)
+    }
+
     /// The rule that decides about a ref, if one does.
     #[must_use]
     pub fn rule_for(&self, reference: &[u8]) -> Option<&Rule> {
@@ -298,126 +334,16 @@ impl Policy {
             _ => None,
         }
     }
+}
 
-    /// SHA-256 over everything that decides about the commits of a rule: who may sign, with all that
-    /// their names stand for and the trusted roots behind it, the anchor, and whether it is enforced.
-    ///
-    /// Two rules with the same digest would answer alike about every commit. `root_digest` gives the
-    /// digest of an instance's trusted root; `None` if it does not know one that is needed, or if the
-    /// certificate of an OpenPGP key has not been given to [`Self::take_openpgp_certificates`], or an
-    /// authority's file not to [`Self::take_certificate_authorities`].
+impl Signers {
+    /// Who has to have signed; `None` for nobody.
     #[must_use]
-    pub fn commit_rule_digest(
-        &self,
-        rule: &Rule,
-        root_digest: impl Fn(&str) -> Option<[u8; 32]>,
-    ) -> Option<[u8; 32]> {
-        self.rule_digest(rule, root_digest, |key| match key {
-            Key::OpenPgp { fingerprint } => self.openpgp.digest(fingerprint),
-            Key::X509 { authority, .. } | Key::X509Certificate { authority, .. } => {
-                self.certificate_authorities.digest(authority)
-            }
-            Key::Ssh { .. } | Key::SshCertificate { .. } => None,
-        })
-    }
-
-    fn rule_digest(
-        &self,
-        rule: &Rule,
-        root_digest: impl Fn(&str) -> Option<[u8; 32]>,
-        file_digest: impl Fn(&Key) -> Option<[u8; 32]>,
-    ) -> Option<[u8; 32]> {
-        let mut canonical = Vec::new();
-        // Each field behind its length: no two lists of fields have the same bytes.
-        let mut field = |bytes: &[u8]| {
-            canonical.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-            canonical.extend_from_slice(bytes);
-        };
-        field(RULE_MEANING);
-        field(match rule.mode {
-            Mode::Enforce => b"enforce",
-            Mode::Warn => b"warn",
-        });
-        field(rule.anchor.as_ref().map_or(&[], |anchor| anchor.as_slice()));
-        if rule.time_not_proven == Permission::Allow {
-            field(b"time not proven");
+    pub fn wanted(&self) -> Option<&Wanted> {
+        match self {
+            Self::Named(wanted) => Some(wanted),
+            Self::Unsigned => None,
         }
-        match &rule.commits {
-            Signers::Unsigned => field(b"unsigned"),
-            Signers::Named(names) => {
-                field(b"signed");
-                let (named, others): (Vec<_>, Vec<_>) =
-                    self.identities.iter().partition(|identity| names.contains(&identity.name));
-                let keyless = |signer: &KeylessSigner| -> Option<Vec<Vec<u8>>> {
-                    let root = root_digest(&signer.instance)?.to_vec();
-                    let limits = self.canonical_limits(&signer.instance);
-                    let parts = [signer.instance.clone().into_bytes(), root, limits];
-                    Some(parts.into_iter().chain(signer.canonical()).collect())
-                };
-                let key = |signer: &KeySigner| -> Option<Vec<Vec<u8>>> {
-                    let key = signer.key.to_string().into_bytes();
-                    let mut parts: Vec<Vec<u8>> = vec![b"key".to_vec(), key, signer.window.canonical()];
-                    match &signer.key {
-                        Key::OpenPgp { .. } | Key::X509 { .. } | Key::X509Certificate { .. } => {
-                            parts.push(file_digest(&signer.key)?.to_vec());
-                        }
-                        Key::Ssh { .. } | Key::SshCertificate { .. } => {}
-                    }
-                    Some(parts)
-                };
-                let mut groups: Vec<Vec<Vec<Vec<u8>>>> = Vec::new();
-                for identity in &named {
-                    let all = identity.keyless.iter().map(keyless).chain(identity.keys.iter().map(key));
-                    groups.push(all.collect::<Option<_>>()?);
-                }
-                // Whom the rule does not name may be who a signer is as well, or know of a key that it is lost.
-                let mut rivals: Vec<Vec<Vec<u8>>> = Vec::new();
-                let mut is_limited = named.iter().any(|identity| identity.is_limited());
-                for signer in others.iter().flat_map(|other| &other.keyless) {
-                    if named.iter().flat_map(|identity| &identity.keyless).any(|own| own.overlaps(signer)) {
-                        rivals.push(keyless(signer)?);
-                        is_limited |= !signer.window.is_unlimited();
-                    }
-                }
-                for signer in others.iter().flat_map(|other| &other.keys) {
-                    if named.iter().flat_map(|identity| &identity.keys).any(|own| own.overlaps(signer)) {
-                        rivals.push(key(signer)?);
-                        is_limited |= !signer.window.is_unlimited();
-                    }
-                }
-                let mut anchors: Vec<Vec<Vec<u8>>> = Vec::new();
-                // Anchors only help whoever counts for a time alone.
-                if is_limited {
-                    for Anchor { object, received } in &self.anchors {
-                        anchors.push(vec![object.as_slice().to_vec(), received.to_be_bytes().to_vec()]);
-                    }
-                }
-                groups.iter_mut().for_each(|group| group.sort());
-                groups.sort();
-                for mut group in [rivals, anchors] {
-                    group.sort();
-                    groups.push(group);
-                }
-                for group in groups {
-                    field(&(group.len() as u64).to_be_bytes());
-                    for parts in group {
-                        field(&(parts.len() as u64).to_be_bytes());
-                        parts.iter().for_each(|part| field(part));
-                    }
-                }
-            }
-        }
-        Some(sha256(&[&canonical]))
-    }
-
-    /// The issuers that `instance` is believed for, each behind its length, in order; nothing for all.
-    fn canonical_limits(&self, instance: &str) -> Vec<u8> {
-        let mut issuers: Vec<&String> = self.limits(instance).into_iter().flat_map(Limits::issuers).collect();
-        issuers.sort();
-        let parts = issuers
-            .into_iter()
-            .map(|issuer| [&(issuer.len() as u64).to_be_bytes()[..], issuer.as_bytes()].concat());
-        parts.collect::<Vec<_>>().concat()
     }
 }
 
@@ -435,6 +361,18 @@ impl NamedIdentity {
 }
 
 impl Rule {
+    /// Everybody whom it asks for anything.
+    pub fn wanted(&self) -> impl Iterator<Item = &Wanted> {
+        let signers = [Some(&self.commits), self.tags.as_ref()].into_iter().flatten();
+        signers.filter_map(Signers::wanted).chain(self.paths.iter().map(|path| &path.commits))
+    }
+
+    /// Whether it asks for the identity called `name`, by itself or in a group.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        self.wanted().any(|wanted| wanted.contains(name))
+    }
+
     /// Whether a refusal refuses the push.
     #[must_use]
     pub fn is_enforced(&self) -> bool {
@@ -532,99 +470,5 @@ mod tests {
             ..identity("sandbox", "https://i", "alice@example.com")
         };
         assert_eq!(name_of(&uri), None, "another kind");
-    }
-
-    #[test]
-    fn a_key_that_somebody_else_knows_to_be_lost_is_in_the_digest() {
-        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH";
-        let digest = |identities: &str, commits: &str| {
-            let rule = "[[rule]]\nname = \"r\"\nrefs = [\"refs/**\"]\n";
-            let text =
-                format!("version = 1\nother_refs = \"refuse\"\n{identities}{rule}commits = [{commits}]\n");
-            let policy = Policy::parse(&text).unwrap();
-            policy.commit_rule_digest(&policy.rules()[0], |_| None).unwrap()
-        };
-        let of = |name: &str, principal: &str, window: &str| {
-            format!(
-                "[identity.{name}]\nssh_certificates = \
-                 [{{ authority = \"{key}\", principal = \"{principal}\"{window} }}]\n"
-            )
-        };
-        let lost = ", compromised = 2026-01-01T00:00:00Z";
-        let alice = of("a", "alice", "");
-        let both = |window| format!("{alice}{}", of("b", "bob", window));
-        assert_ne!(digest(&both(lost), "\"a\""), digest(&both(""), "\"a\""));
-        // Whose a signer is matters where both are named.
-        let [one, two] = ["alice", "bob"]
-            .map(|principal| format!("{{ authority = \"{key}\", principal = \"{principal}\" }}"));
-        let plain = format!("ssh = [\"{key}\"]\n");
-        let first = format!("[identity.a]\nssh_certificates = [{one}, {two}]\n[identity.b]\n{plain}");
-        let second = format!(
-            "[identity.a]\nssh_certificates = [{one}]\n[identity.b]\nssh_certificates = [{two}]\n{plain}"
-        );
-        let named = "\"a\", \"b\"";
-        assert_ne!(digest(&first, named), digest(&second, named));
-    }
-
-    #[test]
-    fn the_digest_covers_what_decides_about_commits_and_nothing_else() {
-        let digest_with = |text: &str, root: u8| {
-            let policy = Policy::parse(text).unwrap();
-            let rule = &policy.rules()[0];
-            policy.commit_rule_digest(rule, |_| Some([root; 32])).unwrap()
-        };
-        let digest = |text: &str| digest_with(text, 1);
-        let base = digest(POLICY);
-        let with = |more: &str| POLICY.replacen("example.com\" }", &format!("example.com\", {more} }}"), 1);
-        let anchored = |text: &str| {
-            let id = "1".repeat(40);
-            text.replace(
-                "[[instance]]",
-                &format!("[[anchor]]\nobject = \"{id}\"\nreceived = 2026-01-01T00:00:00Z\n[[instance]]"),
-            )
-        };
-        let limited = with("until = 2026-01-01T00:00:00Z");
-        assert_ne!(digest(&anchored(&limited)), digest(&limited));
-        assert_eq!(digest(&anchored(POLICY)), base, "an anchor matters to nobody here");
-        for same in [
-            POLICY.replace("name = \"main\"", "name = \"trunk\""),
-            POLICY.replace("refs/heads/release/*", "refs/heads/stable/*"),
-            POLICY.replace("create = \"allow\"", "create = \"refuse\"\ntags = [\"bob\"]"),
-            POLICY.replace("bob@example.com", "robert@example.com"),
-            POLICY.replace("alice", "alicia").replace("alicia@", "alice@"),
-        ] {
-            assert_eq!(digest(&same), base, "{same}");
-        }
-        for other in [
-            POLICY.replace("commits = [\"alice\"]", "commits = [\"alice\", \"bob\"]"),
-            POLICY.replace("commits = [\"alice\"]", "commits = \"unsigned\""),
-            POLICY.replace("create = \"allow\"", "mode = \"warn\""),
-            POLICY.replace("create = \"allow\"", "time_not_proven = \"allow\""),
-            POLICY.replace("create = \"allow\"", &format!("anchor = \"{}\"", "1".repeat(40))),
-            POLICY.replace("alice@example.com", "mallory@example.com"),
-            POLICY.replace("trusted_root.json\"", "trusted_root.json\"\nissuers = [\"https://i\"]"),
-            POLICY.replace("alice@example.com", "*@example.com"),
-            with("until = 2026-01-01T00:00:00Z"),
-            with("from = 2026-01-01T00:00:00Z"),
-            with("compromised = 2026-01-01T00:00:00Z"),
-            with("repository = \"r\""),
-        ] {
-            assert_ne!(digest(&other), base, "{other}");
-        }
-        assert_ne!(digest_with(POLICY, 2), base, "another trusted root");
-        // Whom the rule does not name decides too where a signer may be both.
-        let issuer = "instance = \"sandbox\", issuer = \"https://i\", kind = \"email\"";
-        let other = |subject: &str, window: &str| {
-            let pattern = POLICY.replace("alice@example.com", "*@example.com");
-            let table =
-                format!("[identity.other]\nkeyless = [{{ {issuer}, subject = \"{subject}\"{window} }}]\n");
-            digest(&pattern.replace("[identity.bob]", &format!("{table}[identity.bob]")))
-        };
-        let pattern = digest(&POLICY.replace("alice@example.com", "*@example.com"));
-        assert_ne!(other("b*@example.com", ""), pattern);
-        let lost = ", compromised = 2026-01-01T00:00:00Z";
-        assert_ne!(other("b*@example.com", lost), other("b*@example.com", ""));
-        let policy = Policy::parse(POLICY).unwrap();
-        assert_eq!(policy.commit_rule_digest(&policy.rules()[0], |_| None), None);
     }
 }

@@ -187,8 +187,10 @@ impl Window {
             }
             // What was there before cannot have been made since.
             let before = from.saturating_sub(1);
-            if (receipt.covered)(before) == Covered::Yes {
-                return Err(Lapse::NotYet { from, time: before, known: Known::Anchor });
+            match (receipt.covered)(before) {
+                Covered::Yes => return Err(Lapse::NotYet { from, time: before, known: Known::Anchor }),
+                Covered::Unknown => return Err(Lapse::Unclear(before)),
+                Covered::No => {}
             }
         }
         let Some(until) = self.until.filter(|until| now >= *until) else { return Ok(()) };
@@ -224,7 +226,7 @@ impl fmt::Display for Lapse {
             }
             Self::Unclear(moment) => write!(
                 formatter,
-                "counts no longer; whether an anchor from before {} covers the object cannot be told, for not all history is here",
+                "counts for a time alone, and whether an anchor from before {} covers the object cannot be told, for not all history is here",
                 time(*moment)
             ),
         }
@@ -312,11 +314,13 @@ mod tests {
     #[test]
     fn what_is_not_at_hand_is_not_taken_for_covered() {
         let receipt = Receipt { now: 300, covered: &|_| Covered::Unknown };
-        assert_eq!(window().admit(Times::Stated(Some(150)), &receipt), Err(Lapse::Unclear(UNTIL)));
+        let ended = Window { from: None, ..window() };
+        assert_eq!(ended.admit(Times::Stated(Some(150)), &receipt), Err(Lapse::Unclear(UNTIL)));
         let compromised = Window { compromised: Some(150), ..Window::default() };
         assert_eq!(compromised.admit(Times::Proven(&proven(&[1])), &receipt), Err(Lapse::Unclear(150)));
         let open = Receipt { now: 150, ..receipt };
-        assert_eq!(window().admit(Times::Stated(Some(150)), &open), Ok(()));
+        assert_eq!(window().admit(Times::Stated(Some(150)), &open), Err(Lapse::Unclear(FROM - 1)));
+        assert_eq!(ended.admit(Times::Stated(Some(150)), &open), Ok(()));
     }
 
     proptest! {

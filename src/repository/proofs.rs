@@ -6,7 +6,7 @@
 //! one that doesn't. Whether an answer proves anything is for others to say.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{
         OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -255,11 +255,16 @@ pub(super) fn entries(
     if object.kind != Kind::Tree {
         return Err(unreadable(format!("it is a {}", object.kind)));
     }
-    let entries = TreeRefIter::from_bytes(&object.bytes, reader.hash());
-    entries
+    let entries: Vec<(BString, EntryMode, ObjectId)> = TreeRefIter::from_bytes(&object.bytes, reader.hash())
         .map(|entry| entry.map(|entry| (entry.filename.to_owned(), entry.mode, entry.oid.to_owned())))
         .collect::<Result<_, _>>()
-        .map_err(|error| unreadable(error.to_string()))
+        .map_err(|error| unreadable(error.to_string()))?;
+    // Of two that are called alike nobody can say which one is meant.
+    let mut names = HashSet::with_capacity(entries.len());
+    match entries.iter().find(|(name, ..)| !names.insert(name)) {
+        Some((name, ..)) => Err(unreadable(format!("it holds '{name}' twice"))),
+        None => Ok(entries),
+    }
 }
 
 fn folder_number(name: &BStr) -> Option<u8> {
@@ -297,6 +302,22 @@ mod tests {
         ] {
             assert_eq!(parse(folder, &name, kind), None, "{folder}/{name}");
         }
+    }
+
+    #[test]
+    fn two_entries_of_one_name_are_refused() {
+        let scratch = Scratch::new(&[]);
+        let reader = scratch.open().objects().unwrap().reader();
+        let blob = scratch.commit("anything");
+        let entry = |name: &str| [b"100644 ", name.as_bytes(), b"\0", blob.as_slice()].concat();
+        let tree = |names: &[&str]| {
+            let bytes: Vec<u8> = names.iter().flat_map(|name| entry(name)).collect();
+            let id = scratch.git_with(&["hash-object", "-w", "-t", "tree", "--literally", "--stdin"], &bytes);
+            ObjectId::from_hex(id.trim().as_bytes()).unwrap()
+        };
+        assert_eq!(entries(&reader, tree(&["a", "b"])).unwrap().len(), 2);
+        let error = entries(&reader, tree(&["a", "a"])).unwrap_err();
+        assert!(error.to_string().contains("twice"), "{error}");
     }
 
     #[test]

@@ -36,6 +36,16 @@ pub enum RekorError {
 }
 
 impl RekorError {
+    /// Whether nobody has taken the entry in, as far as can be seen: the log is down, or cannot be reached.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        match self {
+            Self::Http(error) => error.retryable(),
+            Self::Refused(refusal) => refusal.retryable(),
+            _ => false,
+        }
+    }
+
     /// Whether signing once more may succeed, now or a little later.
     #[must_use]
     pub fn retryable(&self) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! token ─admit─▶ fresh key ─▶ certificate ═▶ Session
-//! payload ─▶ signed attributes ─▶ signature ─▶ log entry ∥ timestamp ─▶ CMS ─▶ check ─▶ Signature
+//! payload ─▶ signed attributes ─▶ signature ─▶ log entries ∥ timestamps ─▶ CMS ─▶ check ─▶ Signature
 //! ```
 //!
 //! Nothing is written anywhere by this room, and it does not verify: the caller passes the check that each
@@ -63,7 +63,9 @@ use aws_lc_rs::{
 };
 use prost::Message as _;
 
-pub use self::plan::{LogPlan, PlanError, Preference, SigningPlan, login_issuer, rekor_v1_urls};
+pub use self::plan::{
+    LogService, Logging, PlanError, Preference, RekorVersion, SigningPlan, login_issuer, rekor_v1_urls,
+};
 use crate::{
     identity::{Claims, Token},
     service::{
@@ -203,8 +205,10 @@ pub struct Signature {
     pub armor: Vec<u8>,
     /// The token's claims: who this is, by the caller's own account.
     pub claims: Claims,
-    /// The entry's index in the whole log.
-    pub log_index: i64,
+    /// The first entry's index in the whole log; `None` for a signature that is in none.
+    pub log_index: Option<i64>,
+    /// Why it is in no log, where it should have been in one.
+    pub unlogged: Option<String>,
     /// What took how long.
     pub timings: Timings,
 }
@@ -275,50 +279,93 @@ impl Signer {
             signature: signature.as_ref(),
             certificate: &session.certificate.leaf,
         };
-        let (mut entry, token) = self.gather(submission, &mut timings)?;
-        let log_index = entry.log_index;
+        let (gathered, unlogged) = self.gather(submission, &mut timings)?;
+        let log_index = gathered.entries.first().map(|entry| entry.log_index);
 
         let armor = timed(&mut timings.emit, || -> Result<_, SignError> {
-            // Every verifier builds the body again from the signature itself.
-            entry.canonicalized_body.clear();
-            let entry = entry.encode_to_vec();
-            let evidence = Evidence { log_entry: Some(&entry), timestamp: token.as_deref() };
+            let encode = |mut entry: TransparencyLogEntry| {
+                // Every verifier builds the body again from the signature itself.
+                entry.canonicalized_body.clear();
+                entry.encode_to_vec()
+            };
+            let entries: Vec<Vec<u8>> = gathered.entries.into_iter().map(encode).collect();
+            let evidence = Evidence { log_entries: &entries, timestamps: &gathered.tokens };
             let leaf = &session.certificate.leaf;
             Ok(armor::encode(&detached_signature(&attributes, signature.as_ref(), leaf, evidence)?))
         })?;
         timed(&mut timings.check, || check(payload, &armor)).map_err(SignError::Check)?;
-        Ok(Signature { armor, claims: session.claims.clone(), log_index, timings })
+        Ok(Signature { armor, claims: session.claims.clone(), log_index, unlogged, timings })
     }
 
-    /// The log entry and the timestamp, asked for side by side: neither needs the other.
+    /// The log entries and the timestamps, asked for side by side: none needs another. Where the plan lets a
+    /// signature be without a log, and one does not answer, the second part says why there is no entry.
     fn gather(
         &self,
         submission: Submission<'_>,
         timings: &mut Timings,
-    ) -> Result<(TransparencyLogEntry, Option<Vec<u8>>), SignError> {
+    ) -> Result<(Gathered, Option<String>), SignError> {
         let http = &*self.http;
-        let Timings { log: log_time, timestamp: timestamp_time, .. } = timings;
-        let authority = match &self.plan.log {
-            LogPlan::RekorV1 { timestamp, .. } => timestamp.as_deref(),
-            LogPlan::RekorV2 { timestamp, .. } => Some(timestamp.as_str()),
+        let submit = |log: &LogService| match log.version {
+            RekorVersion::V1 => rekor_v1::submit(http, &log.url, submission),
+            RekorVersion::V2 => rekor_v2::submit(http, &log.url, submission),
         };
-        let submit = || match &self.plan.log {
-            LogPlan::RekorV1 { rekor, .. } => rekor_v1::submit(http, rekor, submission),
-            LogPlan::RekorV2 { rekor, .. } => rekor_v2::submit(http, rekor, submission),
-        };
-        let Some(authority) = authority else {
-            return Ok((timed(log_time, submit)?, None));
-        };
-        let taken = timestamp_time.insert(Duration::ZERO);
-        let (entry, token) = thread::scope(|scope| {
-            let stamping = scope
-                .spawn(|| timed(taken, || timestamp::request_token(http, authority, submission.signature)));
-            let entry = timed(log_time, submit);
-            let token = stamping.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (entry, token)
+        let stamp = |url: &String| timestamp::request_token(http, url, submission.signature);
+        let SigningPlan { logs, timestamps, logging, .. } = &self.plan;
+        let (entries, tokens) = thread::scope(|scope| {
+            let stamping = at_once(scope, timestamps, &stamp);
+            let entries = timed(&mut timings.log, || match logs.as_slice() {
+                // The usual one needs no thread of its own.
+                [log] => submit(log).map(|entry| vec![entry]),
+                logs => joined(at_once(scope, logs, &submit)).1,
+            });
+            let (taken, tokens) = joined(stamping);
+            timings.timestamp = taken;
+            (entries, tokens)
         });
-        Ok((entry?, Some(token?)))
+        let tokens = tokens?;
+        match entries {
+            Ok(entries) => Ok((Gathered { entries, tokens }, None)),
+            // All entries or none: what is in some of the logs would not be told from what was asked for.
+            Err(error) if *logging == Logging::WhereItAnswers && error.is_absence() && !tokens.is_empty() => {
+                Ok((Gathered { entries: Vec::new(), tokens }, Some(error.to_string())))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
+}
+
+/// What vouches for a signature.
+struct Gathered {
+    entries: Vec<TransparencyLogEntry>,
+    tokens: Vec<Vec<u8>>,
+}
+
+/// Services being asked, each with the time that its answer took.
+type Asked<'s, T, E> = Vec<thread::ScopedJoinHandle<'s, (Duration, Result<T, E>)>>;
+
+/// Ask every one of `services`, each on a thread of its own.
+fn at_once<'s, 'e, S: Sync, T: Send + 's, E: Send + 's>(
+    scope: &'s thread::Scope<'s, 'e>,
+    services: &'e [S],
+    ask: &'e (impl Fn(&S) -> Result<T, E> + Sync),
+) -> Asked<'s, T, E> {
+    let one = |service: &'e S| {
+        scope.spawn(move || {
+            let mut taken = Duration::ZERO;
+            let answer = timed(&mut taken, || ask(service));
+            (taken, answer)
+        })
+    };
+    services.iter().map(one).collect()
+}
+
+/// Every answer, or the first error; and how long the slowest took, if there was any.
+fn joined<T, E>(asked: Asked<'_, T, E>) -> (Option<Duration>, Result<Vec<T>, E>) {
+    let joined = asked.into_iter().map(|asked| asked.join());
+    let answers: Vec<(Duration, Result<T, E>)> =
+        joined.map(|answer| answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect();
+    let slowest = answers.iter().map(|(taken, _)| *taken).max();
+    (slowest, answers.into_iter().map(|(_, answer)| answer).collect())
 }
 
 fn timed<T>(taken: &mut Duration, step: impl FnOnce() -> T) -> T {

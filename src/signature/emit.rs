@@ -8,6 +8,8 @@
 //!     signedAttrs:   contentType, signingTime, messageDigest
 //!     unsignedAttrs: 1.3.6.1.4.1.57264.3.1 (log entry), id-aa-timeStampToken (RFC 3161)))
 //! ```
+//!
+//! What is more than one of a kind stands in two attributes of ours, which [`super::keyless`] explains.
 
 use std::time::Duration;
 
@@ -23,6 +25,10 @@ use der::{
     asn1::{GeneralizedTime, ObjectIdentifier, OctetString, SetOfVec, UtcTime},
 };
 use x509_cert::{Certificate, attr::Attribute, spki::AlgorithmIdentifierOwned, time::Time};
+
+use super::keyless::{
+    FURTHER_LOG_ENTRIES, FURTHER_TIMESTAMPS, MAXIMUM_LOG_ENTRIES, MAXIMUM_TIMESTAMP_TOKENS,
+};
 
 const ID_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 const ID_SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
@@ -47,6 +53,9 @@ pub enum EmitError {
     /// A part does not fit into DER.
     #[error("a part of the signature cannot be encoded: {0}")]
     Encoding(der::Error),
+    /// More entries or tokens than one signature may carry.
+    #[error("a signature cannot carry so many log entries or timestamps")]
+    Several,
     /// The time of signing lies before 1970 or after 9999.
     #[error("the time of signing cannot be written")]
     Time,
@@ -94,10 +103,10 @@ impl SignedAttributes {
 /// The evidence that goes into the unsigned attributes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Evidence<'a> {
-    /// The encoded protobuf `TransparencyLogEntry`.
-    pub log_entry: Option<&'a [u8]>,
-    /// The RFC 3161 `TimeStampToken` over the signature value, DER.
-    pub timestamp: Option<&'a [u8]>,
+    /// Encoded protobuf messages `TransparencyLogEntry`, of one log each; gitsign reads the first.
+    pub log_entries: &'a [Vec<u8>],
+    /// RFC 3161 `TimeStampToken`s over the signature value, DER; gitsign reads the first.
+    pub timestamps: &'a [Vec<u8>],
 }
 
 /// The DER of the whole signature: `attributes`, the ECDSA `signature` over them (RFC 3279 form), the
@@ -142,12 +151,26 @@ pub fn detached_signature(
 
 fn unsigned_attributes(evidence: Evidence<'_>) -> Result<Option<SetOfVec<Attribute>>, EmitError> {
     let mut attributes = Vec::new();
-    if let Some(entry) = evidence.log_entry {
-        attributes.push(attribute(ID_LOG_ENTRY, Any::new(Tag::OctetString, entry)?)?);
+    let Evidence { log_entries, timestamps } = evidence;
+    if log_entries.len() > MAXIMUM_LOG_ENTRIES || timestamps.len() > MAXIMUM_TIMESTAMP_TOKENS {
+        return Err(EmitError::Several);
     }
-    if let Some(token) = evidence.timestamp {
-        let token = Any::from_der(token).map_err(|_| EmitError::Timestamp)?;
-        attributes.push(attribute(ID_TIMESTAMP_TOKEN, token)?);
+    let entries = log_entries.iter().map(|entry| Ok(Any::new(Tag::OctetString, entry.as_slice())?));
+    let tokens = timestamps.iter().map(|token| Any::from_der(token).map_err(|_| EmitError::Timestamp));
+    let kinds: [(_, _, Result<Vec<Any>, EmitError>); 2] = [
+        (ID_LOG_ENTRY, FURTHER_LOG_ENTRIES, entries.collect()),
+        (ID_TIMESTAMP_TOKEN, FURTHER_TIMESTAMPS, tokens.collect()),
+    ];
+    for (first_kind, further_kind, values) in kinds {
+        let mut values = values?;
+        if values.is_empty() {
+            continue;
+        }
+        let further = values.split_off(1);
+        attributes.push(Attribute { oid: first_kind, values: SetOfVec::try_from(values)? });
+        if !further.is_empty() {
+            attributes.push(Attribute { oid: further_kind, values: SetOfVec::try_from(further)? });
+        }
     }
     if attributes.is_empty() {
         return Ok(None);

@@ -2,10 +2,15 @@
 //!
 //! What no signature covers is held to its one legal value here: versions, algorithm identifiers, the
 //! set of unsigned attributes. A second spelling of the same signature would be a second object id.
+//!
+//! gitsign reads its two unsigned attributes with exactly one value each and passes over those that it does
+//! not know. So what comes first of each kind stands there, as gitsign writes it, and all that is more in
+//! two attributes of ours ([`FURTHER_LOG_ENTRIES`], [`FURTHER_TIMESTAMPS`]), where it keeps nobody from
+//! reading the first.
 
 use super::FormatError;
 use crate::encoding::{
-    cms::{Algorithm, SignedData, SignerIdentifier, SignerInfo},
+    cms::{Algorithm, Attribute, SignedData, SignerIdentifier, SignerInfo},
     der::{Element, ObjectIdentifier, Tag},
     x509,
 };
@@ -23,8 +28,18 @@ pub const LOG_ENTRY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.
 /// id-aa-timeStampToken (RFC 3161 appendix A)
 pub const TIMESTAMP_TOKEN: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.14");
 
+/// Log entries beyond the first: a SET of OCTET STRINGs, each as in [`LOG_ENTRY`].
+///
+/// Below gitsign's own arc, for want of a better one: arcs made of UUIDs (ITU-T X.667), which are anybody's,
+/// are larger than Go's ASN.1 reads, so gitsign would refuse the whole signature.
+pub const FURTHER_LOG_ENTRIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.3.1.1");
+/// Timestamp tokens beyond the first: a SET of TimeStampTokens over the same signature value.
+pub const FURTHER_TIMESTAMPS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.3.1.2");
+
+/// The most log entries that one signature may carry.
+pub const MAXIMUM_LOG_ENTRIES: usize = 4;
 /// The most timestamp tokens that one signature may carry.
-const MAXIMUM_TIMESTAMP_TOKENS: usize = 4;
+pub const MAXIMUM_TIMESTAMP_TOKENS: usize = 4;
 
 /// How a signature carries its log entry.
 #[derive(Clone, Debug)]
@@ -50,8 +65,10 @@ pub struct Keyless<'a> {
     pub signature: &'a [u8],
     /// The signature algorithm that the signature claims.
     pub algorithm: Algorithm<'a>,
-    /// The embedded log entry.
+    /// The embedded log entry, the first where there are more.
     pub log_entry: Option<EmbeddedEntry<'a>>,
+    /// The other log entries, encoded as [`EmbeddedEntry::Encoded`]; none without the first.
+    pub further_log_entries: Vec<&'a [u8]>,
     /// The RFC 3161 tokens over [`Self::signature`].
     pub timestamp_tokens: Vec<&'a [u8]>,
 }
@@ -97,7 +114,7 @@ impl<'a> Keyless<'a> {
         if digest.tag != Tag::OctetString || digest.value.len() != 32 {
             return Err(FormatError::Attribute);
         }
-        let (log_entry, timestamp_tokens) = unsigned_attributes(signer)?;
+        let UnsignedParts { log_entry, further_log_entries, timestamp_tokens } = unsigned_attributes(signer)?;
         Ok(Self {
             certificate,
             other_certificates,
@@ -106,6 +123,7 @@ impl<'a> Keyless<'a> {
             signature: signer.signature,
             algorithm: signer.signature_algorithm,
             log_entry,
+            further_log_entries,
             timestamp_tokens,
         })
     }
@@ -135,11 +153,16 @@ fn select_certificate<'a>(
     Ok((chosen.ok_or(FormatError::Certificate)?, others))
 }
 
-type UnsignedParts<'a> = (Option<EmbeddedEntry<'a>>, Vec<&'a [u8]>);
+struct UnsignedParts<'a> {
+    log_entry: Option<EmbeddedEntry<'a>>,
+    further_log_entries: Vec<&'a [u8]>,
+    timestamp_tokens: Vec<&'a [u8]>,
+}
 
 fn unsigned_attributes<'a>(signer: &SignerInfo<'a>) -> Result<UnsignedParts<'a>, FormatError> {
     let mut fields: [Option<Element<'a>>; 9] = [None; 9];
     let mut tokens = Vec::new();
+    let (mut further_entries, mut further_tokens) = (None, None);
     for attribute in &signer.unsigned_attributes {
         if let Some(number) = log_entry_field(attribute.kind) {
             let [value] = attribute.values.as_slice() else { return Err(FormatError::LogEntry) };
@@ -154,6 +177,10 @@ fn unsigned_attributes<'a>(signer: &SignerInfo<'a>) -> Result<UnsignedParts<'a>,
                 return Err(FormatError::TooLarge);
             }
             tokens = attribute.values.iter().map(|value| value.raw).collect();
+        } else if attribute.kind == FURTHER_LOG_ENTRIES.as_bytes() {
+            further(&mut further_entries, attribute, MAXIMUM_LOG_ENTRIES, FormatError::LogEntry)?;
+        } else if attribute.kind == FURTHER_TIMESTAMPS.as_bytes() {
+            further(&mut further_tokens, attribute, MAXIMUM_TIMESTAMP_TOKENS, FormatError::Timestamp)?;
         } else {
             return Err(FormatError::UnknownAttribute);
         }
@@ -168,7 +195,46 @@ fn unsigned_attributes<'a>(signer: &SignerInfo<'a>) -> Result<UnsignedParts<'a>,
         [None, None, None, None, None, None, None, None, None] => None,
         _ => return Err(FormatError::LogEntry),
     };
-    Ok((log_entry, tokens))
+    // The first has its own place, where gitsign looks for it.
+    let mut further_log_entries = Vec::new();
+    if let Some(values) = further_entries {
+        let octets = |value: &Element<'a>| (value.tag == Tag::OctetString).then_some(value.value);
+        let octets: Option<Vec<&[u8]>> = values.iter().map(octets).collect();
+        further_log_entries = octets.ok_or(FormatError::LogEntry)?;
+        match log_entry {
+            Some(EmbeddedEntry::Encoded(first)) if !further_log_entries.contains(&first) => {}
+            _ => return Err(FormatError::LogEntry),
+        }
+    }
+    if let Some(values) = further_tokens {
+        if tokens.len() != 1 {
+            return Err(FormatError::Timestamp);
+        }
+        tokens.extend(values.iter().map(|value| value.raw));
+    }
+    if tokens.iter().enumerate().any(|(at, token)| tokens[..at].contains(token)) {
+        return Err(FormatError::Timestamp);
+    }
+    Ok(UnsignedParts { log_entry, further_log_entries, timestamp_tokens: tokens })
+}
+
+/// Take the values of an attribute that carries what is more than one: at least one, together with the first
+/// no more than `maximum`.
+fn further<'v, 'a>(
+    place: &mut Option<&'v [Element<'a>]>,
+    attribute: &'v Attribute<'a>,
+    maximum: usize,
+    malformed: FormatError,
+) -> Result<(), FormatError> {
+    let values = attribute.values.as_slice();
+    if values.is_empty() || place.is_some() {
+        return Err(malformed);
+    }
+    if values.len() >= maximum {
+        return Err(FormatError::TooLarge);
+    }
+    *place = Some(values);
+    Ok(())
 }
 
 /// The last arc of a log entry attribute, 0 to 8.

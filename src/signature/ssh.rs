@@ -218,12 +218,6 @@ impl<'a> SshSignature<'a> {
         data
     }
 
-    /// The key or certificate as it stands in the signature.
-    #[must_use]
-    pub fn key_blob(&self) -> &'a [u8] {
-        self.key_blob
-    }
-
     /// The kind of key, with `-CERT` where a certificate came with it, as `ssh-keygen` prints it.
     #[must_use]
     pub fn key_type(&self) -> String {

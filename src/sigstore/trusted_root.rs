@@ -100,6 +100,8 @@ pub struct Log {
 /// A certificate authority or timestamp authority: a chain from the issuer of leaves to a root.
 #[derive(Debug)]
 pub struct Authority {
+    /// What the trusted root calls it: where it is, or was. Empty where it does not say.
+    pub uri: String,
     usage: Usage,
     pinned_leaf: Option<Vec<u8>>,
     chain: Vec<Vec<u8>>,
@@ -123,7 +125,7 @@ pub enum PathError {
 
 impl Authority {
     /// Load a chain, leaf-most first.
-    fn load(usage: Usage, chain: &CertChain, window: Window) -> Result<Self, TrustedRootError> {
+    fn load(usage: Usage, uri: &str, chain: &CertChain, window: Window) -> Result<Self, TrustedRootError> {
         let damaged = || TrustedRootError::Authority;
         let mut certificates: Vec<Vec<u8>> =
             chain.certificates.iter().map(|entry| entry.raw_bytes.as_bytes().to_vec()).collect();
@@ -164,7 +166,17 @@ impl Authority {
             }
             None => (Vec::new(), Vec::new(), None, None),
         };
-        Ok(Self { usage, pinned_leaf, chain: certificates, anchor, subject, spki, key_identifier, window })
+        Ok(Self {
+            uri: uri.to_owned(),
+            usage,
+            pinned_leaf,
+            chain: certificates,
+            anchor,
+            subject,
+            spki,
+            key_identifier,
+            window,
+        })
     }
 
     /// The subject (DER Name) of the certificate that issues leaves; empty where only a leaf is pinned.
@@ -328,12 +340,17 @@ impl Instance {
         let authorities = root
             .certificate_authorities
             .iter()
-            .map(|ca| Authority::load(Usage::CodeSigning, &ca.cert_chain, window(ca.valid_for.as_ref())))
+            .map(|ca| {
+                Authority::load(Usage::CodeSigning, &ca.uri, &ca.cert_chain, window(ca.valid_for.as_ref()))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let timestamp_authorities = root
             .timestamp_authorities
             .iter()
-            .map(|tsa| Authority::load(Usage::TimeStamping, &tsa.cert_chain, window(tsa.valid_for.as_ref())))
+            .map(|tsa| {
+                let uri = tsa.uri.as_deref().unwrap_or_default();
+                Authority::load(Usage::TimeStamping, uri, &tsa.cert_chain, window(tsa.valid_for.as_ref()))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let mut ct_logs = Vec::new();
         for ct_log in &root.ctlogs {

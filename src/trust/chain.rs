@@ -139,7 +139,7 @@ impl Followed {
     #[must_use]
     pub fn signers(&self) -> &[String] {
         match self.state.trust.policy.rule_for(self.reference.as_bytes()).map(|rule| &rule.commits) {
-            Some(Signers::Named(names)) => names,
+            Some(Signers::Named(wanted)) => wanted.identities(),
             _ => &[],
         }
     }
@@ -324,6 +324,7 @@ impl State {
         };
         let identity = match &evidence {
             Evidence::Signed(Verdict::Good(proven)) => Some(proven.identity()),
+            Evidence::Signed(Verdict::NotLogged(signed)) => Some(signed.identity()),
             Evidence::Signed(Verdict::TimeNotProven(signed)) => Some(signed.identity()),
             _ => None,
         };

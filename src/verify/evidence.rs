@@ -5,7 +5,7 @@
 
 use sigstore_types::Sha256Hash;
 
-use super::{Bad, CannotTell, Failure, ProvenEntry};
+use super::{Bad, CannotTell, Failure, ProvenEntry, ProvenTimestamp};
 use crate::{
     encoding::{sha256, x509::Slices},
     signature::{
@@ -34,7 +34,14 @@ pub(super) struct CheckedEntry<'a> {
 /// A token that stamps the signature, with the window of its own authority.
 pub(super) struct CheckedTimestamp {
     pub(super) time: i64,
+    pub(super) authority: String,
     pub(super) window: Window,
+}
+
+impl CheckedTimestamp {
+    pub(super) fn proven(&self) -> ProvenTimestamp {
+        ProvenTimestamp { authority: self.authority.clone(), seconds: self.time }
+    }
 }
 
 /// What a log signed: a tree.
@@ -44,18 +51,40 @@ pub(super) struct CheckedCheckpoint {
     root_hash: [u8; 32],
 }
 
-/// Check the embedded log entry. `checkpoint` verifies (or remembers) a checkpoint of a log.
-pub(super) fn entry<'a>(
+/// Check every embedded log entry, each of another log; none where none is embedded. `checkpoint` verifies (or
+/// remembers) a checkpoint of a log.
+pub(super) fn entries<'a>(
     instance: &'a Instance,
     cms: &Keyless<'_>,
     key: KeyKind,
     checkpoint: impl Fn(&Log, &str) -> Result<CheckedCheckpoint, Failure>,
-) -> Result<CheckedEntry<'a>, Failure> {
-    let entry = match cms.log_entry.as_ref().ok_or(CannotTell::NoLogEntry)? {
+) -> Result<Vec<CheckedEntry<'a>>, Failure> {
+    let first = cms.log_entry.iter().map(|entry| match entry {
         EmbeddedEntry::Encoded(bytes) => TransparencyLogEntry::parse(bytes),
         EmbeddedEntry::Prototype(fields) => TransparencyLogEntry::from_prototype(fields),
+    });
+    let further = cms.further_log_entries.iter().map(|bytes| TransparencyLogEntry::parse(bytes));
+    let mut checked = Vec::new();
+    for parsed in first.chain(further) {
+        let parsed = parsed.map_err(|_| FormatError::LogEntry)?;
+        let entry = entry(instance, cms, key, &parsed, &checkpoint)?;
+        // A second entry of one log proves nothing that the first does not.
+        if checked.iter().any(|other: &CheckedEntry<'_>| other.log.id == entry.log.id) {
+            return Err(FormatError::LogEntry.into());
+        }
+        checked.push(entry);
     }
-    .map_err(|_| FormatError::LogEntry)?;
+    Ok(checked)
+}
+
+/// Check one embedded log entry.
+fn entry<'a>(
+    instance: &'a Instance,
+    cms: &Keyless<'_>,
+    key: KeyKind,
+    entry: &TransparencyLogEntry,
+    checkpoint: &impl Fn(&Log, &str) -> Result<CheckedCheckpoint, Failure>,
+) -> Result<CheckedEntry<'a>, Failure> {
     let version = entry.body_version().map_err(|_| FormatError::LogEntry)?;
     if version == BodyVersion::V002 && key_details(key).is_none() {
         return Err(ProfileError::Key.into());
@@ -70,7 +99,7 @@ pub(super) fn entry<'a>(
         let stated = &entry.canonicalized_body;
         (stated.is_empty() || *stated == body).then_some(body)
     };
-    logged(instance, &entry, version, body, checkpoint)
+    logged(instance, entry, version, body, checkpoint)
 }
 
 /// Check what the log says for `entry`, whose body in each version `body` gives.
@@ -219,7 +248,7 @@ fn timestamp(instance: &Instance, token: &[u8], stamped: &[u8]) -> Result<Checke
         if !bag.iter().all(accounted) || bag.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(FormatError::Timestamp.into());
         }
-        return Ok(CheckedTimestamp { time: token.time, window });
+        return Ok(CheckedTimestamp { time: token.time, authority: authority.uri.clone(), window });
     }
     Err(CannotTell::UnknownTimestampAuthority.into())
 }

@@ -29,6 +29,7 @@
 //!         assert_eq!(proven.time(), 1_790_000_000);
 //!     }
 //!     Verdict::Stated(stated) => panic!("good, by the key {}, at a time that nothing proves", stated.signing_key()),
+//!     Verdict::NotLogged(signed) => panic!("{signed}: {}", signed.identity()),
 //!     Verdict::TimeNotProven(signed) => panic!("{signed}: {}", signed.identity()),
 //!     Verdict::Bad(contradiction) => panic!("bad: {contradiction}"),
 //!     Verdict::CannotTell(cause) => panic!("cannot tell: {cause}"),
@@ -39,6 +40,7 @@
 
 mod evidence;
 mod memo;
+mod not_logged;
 mod online;
 pub mod openpgp;
 pub mod smime;
@@ -48,10 +50,13 @@ mod verdict;
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
+pub use not_logged::NotLogged;
 pub use online::ProofLookup;
 pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
 pub use time_not_proven::{ProofError, TimeNotProven};
-pub use verdict::{Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, Stated, Verdict};
+pub use verdict::{
+    Bad, CannotTell, Identity, Key, Proven, ProvenEntry, ProvenTime, ProvenTimestamp, Stated, Verdict,
+};
 
 use crate::{
     encoding::{
@@ -100,6 +105,7 @@ struct CheckedCertificate {
 /// What a keyless signature comes to that nothing is wrong with.
 enum Judged {
     Proven(Proven),
+    NotLogged(NotLogged),
     TimeNotProven(TimeNotProven),
 }
 
@@ -241,6 +247,7 @@ impl Verifier {
         }
         self.judge_keyless(payload, &Keyless::of(&cms)?, now, online).map(|judged| match judged {
             Judged::Proven(proven) => Verdict::Good(Box::new(proven)),
+            Judged::NotLogged(signed) => Verdict::NotLogged(Box::new(signed)),
             Judged::TimeNotProven(signed) => Verdict::TimeNotProven(Box::new(signed)),
         })
     }
@@ -259,19 +266,19 @@ impl Verifier {
         // Looked up once, and only for a signature that does not carry its entry itself.
         let kept = online.filter(|_| cms.log_entry.is_none()).map(online::Online::look_up);
         let mut failure = Failure::CannotTell(CannotTell::UnknownAuthority);
-        let mut without_time = None;
+        let mut lesser = None;
         for (index, instance) in self.instances.iter().enumerate() {
             match self.judge_in(index, instance, cms, digest, now, kept.as_ref()) {
                 Ok(Judged::Proven(proven)) => return Ok(Judged::Proven(proven)),
-                Ok(Judged::TimeNotProven(signed)) => {
-                    without_time.get_or_insert(signed);
+                Ok(judged) => {
+                    lesser.get_or_insert(judged);
                 }
                 Err(Failure::CannotTell(CannotTell::UnknownAuthority)) => {}
                 Err(other) if failure == Failure::CannotTell(CannotTell::UnknownAuthority) => failure = other,
                 Err(_) => {}
             }
         }
-        without_time.map(Judged::TimeNotProven).ok_or(failure)
+        lesser.ok_or(failure)
     }
 
     /// Judge inside one instance. The proof is built at the end, from the results of the checks.
@@ -299,16 +306,16 @@ impl Verifier {
             })
         };
         if cms.log_entry.is_some() {
-            let entry = evidence::entry(instance, cms, certificate.key.kind(), checkpoint)?;
+            let entries = evidence::entries(instance, cms, certificate.key.kind(), checkpoint)?;
             let tokens = evidence::timestamps(instance, cms)?;
-            return proven(instance, &certificate, entry, &tokens, now).map(Judged::Proven);
+            return proven(instance, &certificate, entries, &tokens, now).map(Judged::Proven);
         }
         let tokens = evidence::timestamps(instance, cms)?;
         let mut refused = None;
         for proof in kept.into_iter().flat_map(|kept| &kept.proofs) {
             let ids = kept.map_or(&[][..], |kept| &kept.ids);
             let judged = online::entry(instance, cms.certificate, &certificate.key, ids, proof, checkpoint)
-                .and_then(|entry| Ok(proven(instance, &certificate, entry, &tokens, now)?));
+                .and_then(|entry| Ok(proven(instance, &certificate, vec![entry], &tokens, now)?));
             match judged {
                 Ok(proven) => return Ok(Judged::Proven(proven)),
                 Err(cause) => {
@@ -316,9 +323,9 @@ impl Verifier {
                 }
             }
         }
-        // A token proves a time and no log; nothing here accepts the one without the other.
+        // A token proves a time and no log: an answer of its own, which is never taken for a proof.
         if !tokens.is_empty() {
-            return Err(CannotTell::NoLogEntry.into());
+            return not_logged::judge(instance, &certificate, &tokens, now, refused).map(Judged::NotLogged);
         }
         time_not_proven::judge(instance, cms, &certificate, now, refused).map(Judged::TimeNotProven)
     }
@@ -340,20 +347,38 @@ impl Verifier {
 fn proven(
     instance: &Instance,
     certificate: &CheckedCertificate,
-    entry: evidence::CheckedEntry<'_>,
+    entries: Vec<evidence::CheckedEntry<'_>>,
     tokens: &[evidence::CheckedTimestamp],
     now: i64,
 ) -> Result<Proven, Failure> {
-    let times: Vec<ProvenTime> = entry
-        .time
-        .map(ProvenTime::Log)
-        .into_iter()
-        .chain(tokens.iter().map(|token| ProvenTime::TimestampAuthority(token.time)))
-        .collect();
+    let times = proven_times(certificate, &entries, tokens, now)?;
+    Ok(Proven {
+        identity: certificate.identity.clone(),
+        claims: Arc::clone(&certificate.claims),
+        times,
+        timestamps: tokens.iter().map(evidence::CheckedTimestamp::proven).collect(),
+        entries: entries.into_iter().map(|entry| entry.proven).collect(),
+        certificate_digest: certificate.digest,
+        certificate: Arc::clone(&certificate.der),
+        root_digest: *instance.digest(),
+    })
+}
+
+/// The times that `entries` and `tokens` prove, at least one, each inside the windows of everything that takes
+/// part: certificate, authority, CT log, and every log and timestamp authority.
+fn proven_times(
+    certificate: &CheckedCertificate,
+    entries: &[evidence::CheckedEntry<'_>],
+    tokens: &[evidence::CheckedTimestamp],
+    now: i64,
+) -> Result<Vec<ProvenTime>, Failure> {
+    let logged = entries.iter().filter_map(|entry| entry.time).map(ProvenTime::Log);
+    let stamped = tokens.iter().map(|token| ProvenTime::TimestampAuthority(token.time));
+    let times: Vec<ProvenTime> = logged.chain(stamped).collect();
     if times.is_empty() {
         return Err(CannotTell::NoTrustedTime.into());
     }
-    if entry.misstated {
+    if entries.iter().any(|entry| entry.misstated) {
         return Err(FormatError::LogEntry.into());
     }
     for time in times.iter().map(|time| time.seconds()) {
@@ -366,22 +391,14 @@ fn proven(
         if !certificate.ct_window.contains(time) {
             return Err(CannotTell::CtLogWindow.into());
         }
-        if !entry.log.window.contains(time) {
+        if !entries.iter().all(|entry| entry.log.window.contains(time)) {
             return Err(CannotTell::LogWindow.into());
         }
         if !tokens.iter().all(|token| token.window.contains(time)) {
             return Err(CannotTell::TimestampAuthorityWindow.into());
         }
     }
-    Ok(Proven {
-        identity: certificate.identity.clone(),
-        claims: Arc::clone(&certificate.claims),
-        times,
-        entry: entry.proven,
-        certificate_digest: certificate.digest,
-        certificate: Arc::clone(&certificate.der),
-        root_digest: *instance.digest(),
-    })
+    Ok(times)
 }
 
 /// What a proven checkpoint is remembered by. Instances may name different keys by one log id, and ids

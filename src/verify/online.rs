@@ -81,6 +81,7 @@ impl Verifier {
         }
         match self.verify_signed(signed, now, &|_| vec![proof.to_vec()]) {
             Some(Verdict::Good(proven)) => Ok(*proven),
+            Some(Verdict::NotLogged(signed)) => Err(signed.refused().unwrap_or(ProofError::Malformed)),
             Some(Verdict::TimeNotProven(signed)) => Err(signed.refused().unwrap_or(ProofError::Malformed)),
             Some(Verdict::Bad(bad)) => Err(ProofError::Bad(bad)),
             Some(Verdict::CannotTell(cause)) => Err(ProofError::CannotTell(cause)),

@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{
     VerificationAlgorithm,
 };
 
-use super::{Bad, CannotTell, Failure, Key, Stated, Verdict};
+use super::{Bad, CannotTell, FUTURE_SKEW, Failure, Key, Stated, Verdict};
 use crate::{
     encoding::sha256,
     object::Payload,
@@ -41,6 +41,11 @@ pub(super) fn judge(
     }
     let time = stated_time(payload);
     let keys = ssh_keys(&signature, time.unwrap_or(now))?;
+    // A time that has not come cannot be when it was signed.
+    let latest = seconds(now.saturating_add(FUTURE_SKEW));
+    if signature.certificate.as_ref().is_some_and(|certificate| certificate.valid_after > latest) {
+        return Err(CannotTell::SshCertificateWindow.into());
+    }
     let expired = |certificate: &Certificate<'_>| certificate.valid_before <= seconds(now);
     Ok(Stated {
         keys,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::TimeNotProven;
+use super::{NotLogged, TimeNotProven};
 use crate::{
     signature::FormatError,
     sigstore::{certificate::SubjectKind, claims::Claims},
@@ -16,6 +16,9 @@ pub enum Verdict {
     Good(Box<Proven>),
     /// The signature is by a key of its owner's keeping; the time is only stated.
     Stated(Box<Stated>),
+    /// The signature is keyless and good, a timestamp authority proves its time, and no log holds it as far as
+    /// can be seen.
+    NotLogged(Box<NotLogged>),
     /// The signature is keyless and good, and its log entry is only in the log: nothing here proves when it
     /// was made.
     TimeNotProven(Box<TimeNotProven>),
@@ -64,6 +67,15 @@ impl ProvenTime {
     }
 }
 
+/// A time that a timestamp authority vouched for, and which one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvenTimestamp {
+    /// What the trusted root calls the authority: where it is. Empty where it does not say.
+    pub authority: String,
+    /// `genTime`, in seconds since 1970.
+    pub seconds: i64,
+}
+
 /// The log entry that was proven to be included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvenEntry {
@@ -90,7 +102,8 @@ pub struct Proven {
     pub(super) identity: Identity,
     pub(super) claims: std::sync::Arc<Claims>,
     pub(super) times: Vec<ProvenTime>,
-    pub(super) entry: ProvenEntry,
+    pub(super) timestamps: Vec<ProvenTimestamp>,
+    pub(super) entries: Vec<ProvenEntry>,
     pub(super) certificate_digest: [u8; 32],
     pub(super) certificate: std::sync::Arc<[u8]>,
     pub(super) root_digest: [u8; 32],
@@ -121,10 +134,22 @@ impl Proven {
         self.times.first().map_or(i64::MAX, |time| time.seconds())
     }
 
-    /// The log entry.
+    /// The log entry; the first where there are more.
     #[must_use]
     pub fn entry(&self) -> &ProvenEntry {
-        &self.entry
+        self.entries.first().expect("nothing is proven without an entry")
+    }
+
+    /// The log entries, at least one, each in another log.
+    #[must_use]
+    pub fn entries(&self) -> &[ProvenEntry] {
+        &self.entries
+    }
+
+    /// The timestamps, with the authorities that gave them.
+    #[must_use]
+    pub fn timestamps(&self) -> &[ProvenTimestamp] {
+        &self.timestamps
     }
 
     /// SHA-256 of the signing certificate's DER encoding.
@@ -315,9 +340,6 @@ pub enum CannotTell {
     /// The log's key was outside its window.
     #[error("the log's key was not valid at the proven time")]
     LogWindow,
-    /// There is no log entry in the signature.
-    #[error("the signature carries no log entry")]
-    NoLogEntry,
     /// There is an entry and neither a signed entry timestamp nor an inclusion proof.
     #[error("nothing proves that the log holds the entry")]
     NoInclusion,

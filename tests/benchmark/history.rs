@@ -423,7 +423,7 @@ impl Group<'_> {
             canonicalized_body: Vec::new(),
         };
         let entry = entry.encode_to_vec();
-        let evidence = Evidence { log_entry: Some(&entry), timestamp: None };
+        let evidence = Evidence { log_entries: &[entry], timestamps: &[] };
         let cms = detached_signature(&attributes, &signature, &branch.certificate, evidence).unwrap();
         let armor = String::from_utf8(armor::encode(&cms)).unwrap();
         let folded = armor.trim_end().replace('\n', "\n ");

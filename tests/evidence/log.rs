@@ -5,7 +5,7 @@ use countersign::{
     sandbox::{HashedRekord, KeyAlgorithm, Role, SigningKey},
     signature::FormatError,
     sigstore::log_entry::{BodyVersion, Checkpoint, InclusionPromise, LogId, MAXIMUM_ENTRY_BYTES},
-    verify::{Bad, CannotTell, ProvenTime},
+    verify::{Bad, CannotTell, ProvenTime, Verdict},
 };
 
 use prost::Message as _;
@@ -50,7 +50,10 @@ fn no_entry_and_an_entry_that_nothing_proves_are_two_causes() {
     signature.entry().inclusion_promise = None;
     assert_eq!(world.judge(&signature), unclear(CannotTell::NoInclusion));
     signature.signer().entry = None;
-    assert_eq!(world.judge(&signature), unclear(CannotTell::NoLogEntry));
+    let Verdict::NotLogged(signed) = world.judge(&signature) else { panic!("it is stamped") };
+    assert_eq!(signed.times(), [ProvenTime::TimestampAuthority(START)]);
+    assert_eq!(signed.timestamps().len(), 1);
+    assert_eq!(signed.refused(), None);
 }
 
 #[test]

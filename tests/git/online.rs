@@ -153,6 +153,13 @@ fn what_the_log_does_not_have_is_said() {
         )
         .check();
         assert!(!repository.has(REF));
+        // An object that cannot be read is not passed over.
+        let (broken, _) = commit(&repository, ALICE, &[], "broken");
+        let file = repository.path.join(format!(".git/objects/{}/{}", &broken[..2], &broken[2..]));
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&file, "damaged").unwrap();
+        let run = repository.countersign(&["proof", "fetch", &broken]).any_stderr();
+        run.status(3).stdout_holds(&["unreadable "]).check();
         // Bob's entry about Alice's commit is none that a search for her certificate finds.
         let bob = signer_of(world.authority().authority(), BOB);
         log_online(world.authority().authority(), &bob, &id);

@@ -209,3 +209,19 @@ fn the_policy_of_another_pinned_repository_is_not_slipped_in() {
     world.countersign(&["policy", "pin", "--remove", "example.com/other"]).any_stdout().check();
     assert_eq!(verified(&repository).0, 0, "what is not pinned any more is no rival");
 }
+
+#[test]
+fn a_clone_is_not_judged_without_the_policy_that_it_had() {
+    let world = world();
+    let repository = published(&world, "sha1");
+    pin(&repository);
+    assert_eq!(verified(&repository).0, 0);
+    // Neither the ref nor the commit that the pin names is left.
+    repository.git(&["update-ref", "-d", REF]).check();
+    repository.git(&["reflog", "expire", "--expire=now", "--all"]).check();
+    repository.git(&["prune", "--expire=now"]).check();
+    refused(&repository, "that policy is not here any more");
+    repository.countersign(&["policy", "pin", "--forget-here"]).stdout("forgotten\n").check();
+    let grade = repository.grade("HEAD");
+    assert!(grade.starts_with("U|"), "another repository, of which no policy speaks: {grade}");
+}

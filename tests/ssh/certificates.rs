@@ -58,6 +58,11 @@ fn validity_is_judged_at_the_stated_time() {
             }
         }
     }
+    // A certificate for a time that has not come counts for nobody who states that time.
+    workshop.certify("ca", "key", &["-I", "i", "-n", "alice", "-V", "20270101000000Z:20280101000000Z"]);
+    let later = payload_at(1_800_000_000);
+    let verdict = verify(&later, &sign(&workshop, &later));
+    assert_eq!(verdict, Verdict::CannotTell(CannotTell::SshCertificateWindow), "not valid yet");
     let push = b"certificate version 0.1\npusher key 1690000000 +0000\n\n";
     let verdict = verify(push, &sign(&workshop, push));
     assert_eq!(verdict, Verdict::CannotTell(CannotTell::SshCertificateWindow), "judged now, as git does");

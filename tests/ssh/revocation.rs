@@ -1,5 +1,6 @@
 //! Lists of revoked keys, as lines and as OpenSSH's binary lists.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use countersign::{
     object::Payload,
     signature::ssh::{self, RevocationError, Revocations, SshSignature},
@@ -84,6 +85,15 @@ fn lines_revoke_keys_certificates_and_authorities() {
     assert_eq!(signatures.revoked(&certificate), (false, true));
     assert_eq!(signatures.revoked(public("other").as_bytes()), (false, false));
     assert_eq!(Revocations::parse(b"\nnonsense\n"), Err(RevocationError::Line(2)));
+    // What is left of a key revokes nobody, so the list is refused, as ssh-keygen refuses it.
+    let whole = public("key");
+    let (kind, base64) = whole.split_once(' ').unwrap();
+    let longer =
+        STANDARD.encode([STANDARD.decode(base64.split(' ').next().unwrap()).unwrap(), vec![0]].concat());
+    for damaged in [base64[..60].to_owned(), base64[..32].to_owned(), longer] {
+        let line = format!("{kind} {damaged}\n");
+        assert_eq!(Revocations::parse(line.as_bytes()), Err(RevocationError::Line(1)), "{line}");
+    }
     assert_eq!(Revocations::parse(b"\xff\xfe"), Err(RevocationError::NotText));
 }
 

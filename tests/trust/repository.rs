@@ -55,6 +55,14 @@ impl Tuf {
         tuf
     }
 
+    /// Lose the keys and everything that was published, and begin with others and `target`.
+    pub fn begin_anew(&mut self, target: &str) {
+        (self.root, self.online, self.version) = (key(), key(), 0);
+        self.files.lock().unwrap().clear();
+        self.next_root(LATER, &[]);
+        self.publish(target, 1);
+    }
+
     /// The first root: what a user pins.
     pub fn first_root(&self) -> Vec<u8> {
         self.file("1.root.json").unwrap()

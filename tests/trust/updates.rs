@@ -213,6 +213,22 @@ fn another_root_may_be_pinned_by_hand() {
 }
 
 #[test]
+fn a_root_that_is_pinned_by_hand_begins_anew_at_the_same_address() {
+    let world = World::new();
+    let mut tuf = corp(&world);
+    for timestamp in 2..5 {
+        tuf.publish(&root(&world), timestamp);
+        world.countersign(&["trust", "update", "corp"]).any_stdout().check();
+    }
+    tuf.begin_anew(&next(&world));
+    refused(&world, 1, "has 0 valid signatures");
+    let pinned = world.write("pinned.json", tuf.first_root()).display().to_string();
+    world.countersign(&["trust", "pin", "corp", "--tuf-root", &pinned]).any_stdout().check();
+    world.countersign(&["trust", "update", "corp"]).stdout_holds(&["corp: updated to sha256:"]).check();
+    assert_eq!(in_use(&world), next(&world));
+}
+
+#[test]
 fn what_is_built_in_may_come_from_a_mirror_and_goes_back_when_it_is_removed() {
     let world = World::new();
     let repository = signed(&world);

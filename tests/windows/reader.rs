@@ -137,5 +137,12 @@ fn git_never_sees_a_good_signature_of_one_who_is_retired() {
         repository.git(&["verify-commit", &late]).any_stderr().check();
         stage.policy("", &format!("retired = {}", moment(end)), &[]);
         repository.git(&["verify-commit", &late]).status(1).any_stderr().check();
+        // What an anchor covers was there before its signer counted.
+        stage.policy(&format!(", from = {}", moment(end - 1800)), "", &[]);
+        let early = stage.commit_at(&repository, "there before", now());
+        assert_eq!(grade(&early), "G", "{}", kind.name);
+        stage.policy(&format!(", from = {}", moment(end - 1800)), "", &[(&early, end - 3600)]);
+        let is_asked = !kind.name.starts_with("ssh") && !kind.proves_time;
+        assert_eq!(grade(&early) != "G", is_asked, "{}: an anchor refuses it", kind.name);
     });
 }

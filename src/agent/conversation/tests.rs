@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     agent::protocol::{Source, Wanted},
     identity::Demands,
-    sign::{LogPlan, SigningPlan},
+    sign::{LogService, Logging, RekorVersion, SigningPlan},
 };
 
 const RESTRICTED: Access = Access { may_log_in: false, may_manage: false };
@@ -51,7 +51,9 @@ fn a_restricted_socket_manages_nothing_and_starts_no_login() {
             instance: "a".to_owned(),
             plan: SigningPlan {
                 fulcio: "https://ca.invalid".to_owned(),
-                log: LogPlan::RekorV1 { rekor: "https://log.invalid".to_owned(), timestamp: None },
+                logs: vec![LogService { url: "https://log.invalid".to_owned(), version: RekorVersion::V1 }],
+                timestamps: Vec::new(),
+                logging: Logging::Required,
             },
             source: Source::Token { issuer: "i".to_owned(), subject: "s".to_owned() },
             identity: None,

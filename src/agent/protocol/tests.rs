@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::sign::LogPlan;
+use crate::sign::{LogService, Logging, RekorVersion};
 
 fn ask(token: Option<&str>) -> Ask {
     Ask {
@@ -11,7 +11,9 @@ fn ask(token: Option<&str>) -> Ask {
             instance: "sandbox".to_owned(),
             plan: SigningPlan {
                 fulcio: "https://ca.example".to_owned(),
-                log: LogPlan::RekorV1 { rekor: "https://log.example".to_owned(), timestamp: None },
+                logs: vec![LogService { url: "https://log.example".to_owned(), version: RekorVersion::V1 }],
+                timestamps: Vec::new(),
+                logging: Logging::Required,
             },
             source: Source::Login {
                 issuer: "https://issuer.example".to_owned(),

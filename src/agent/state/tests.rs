@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     agent::{payload::Kind, protocol::Source},
-    sign::{LogPlan, SigningPlan},
+    sign::{LogService, Logging, RekorVersion, SigningPlan},
 };
 
 const NOW: i64 = 1_790_000_000;
@@ -14,7 +14,9 @@ fn wanted(instance: &str, identity: Option<&str>) -> Wanted {
         instance: instance.to_owned(),
         plan: SigningPlan {
             fulcio: "https://ca.example".to_owned(),
-            log: LogPlan::RekorV1 { rekor: "https://log.example".to_owned(), timestamp: None },
+            logs: vec![LogService { url: "https://log.example".to_owned(), version: RekorVersion::V1 }],
+            timestamps: Vec::new(),
+            logging: Logging::Required,
         },
         source: Source::Login {
             issuer: "https://issuer.example".to_owned(),
@@ -89,7 +91,7 @@ fn keys_are_told_apart_by_all_that_they_are_for() {
     let (mut state, key) = with_key(NOW + 600);
     let mut others = vec![wanted("b", None), wanted("a", Some("a@example.org"))];
     others.push(Wanted {
-        plan: key.plan.clone().with_timestamp("https://tsa.example".to_owned()),
+        plan: SigningPlan { timestamps: vec!["https://tsa.example".to_owned()], ..key.plan.clone() },
         ..key.clone()
     });
     let source = Source::Token { issuer: "https://issuer.example".to_owned(), subject: "s".to_owned() };

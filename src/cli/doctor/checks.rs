@@ -11,7 +11,7 @@ use crate::{
         unheard::Unheard,
     },
     repository::{Configuration, Scopes},
-    sign::{LogPlan, SigningPlan},
+    sign::{Logging, SigningPlan},
     words::Failure,
 };
 
@@ -98,7 +98,11 @@ pub(super) fn configuration(facts: &Facts) -> Vec<Finding> {
         Err(failure) => return vec![Finding::failure(CHECK, failure)],
     };
     let text = |key| configuration.text(key, Scopes::Any).filter(|value| !value.is_empty());
-    let is_us = |value: &str| Path::new(value).file_stem().is_some_and(|stem| *stem == *facts.program);
+    let is_us = |value: &str| {
+        let path = Path::new(value);
+        let is_there = path.components().count() == 1 || path.is_file();
+        is_there && path.file_stem().is_some_and(|stem| *stem == *facts.program)
+    };
     let format = text("gpg.format").unwrap_or("openpgp");
     let program = text("gpg.x509.program").unwrap_or("gpgsm");
     if format != "x509" {
@@ -211,13 +215,25 @@ pub(super) fn trusted_root(facts: &Facts) -> Vec<Finding> {
 pub(super) fn servers(plan: &Result<SigningPlan, Failure>) -> Vec<Finding> {
     vec![match plan {
         Err(failure) => Finding::failure("servers", failure),
-        Ok(SigningPlan { fulcio, log }) => {
-            let log = match log {
-                LogPlan::RekorV1 { rekor, timestamp: None } => format!("log '{rekor}'"),
-                LogPlan::RekorV1 { rekor, timestamp: Some(timestamp) }
-                | LogPlan::RekorV2 { rekor, timestamp } => format!("log '{rekor}', timestamps '{timestamp}'"),
-            };
-            Finding::new("servers", State::Well, format!("certificates '{fulcio}', {log}"))
+        Ok(SigningPlan { fulcio, logs, timestamps, logging }) => {
+            let mut said = format!("certificates '{fulcio}'");
+            let logs = logs.iter().map(|log| ("log", &log.url));
+            for (what, url) in logs.chain(timestamps.iter().map(|url| ("timestamps", url))) {
+                said.push_str(&format!(", {what} '{url}'"));
+            }
+            match logging {
+                Logging::Required => Finding::new("servers", State::Well, said),
+                Logging::WhereItAnswers | Logging::Never => {
+                    let weaker = match logging {
+                        Logging::Never => "signatures are in no log",
+                        _ => "where the log does not answer, signatures are in none",
+                    };
+                    Finding::new("servers", State::Warning, format!("{said}; {weaker}")).hint(
+                        "policies refuse such signatures unless they say otherwise; \
+                         unset 'countersign.log' to have every signature in a log",
+                    )
+                }
+            }
         }
     }]
 }
@@ -273,10 +289,17 @@ pub(super) fn committer(facts: &Facts) -> Vec<Finding> {
             Finding::new(CHECK, State::Broken, said).hint("use a token for the wanted identity, or unset it"),
         ];
     }
-    let must_match = ["countersign.matchCommitter", "gitsign.matchCommitter"]
+    let must_match: Result<Vec<_>, _> = ["countersign.matchCommitter", "gitsign.matchCommitter"]
         .into_iter()
         .flat_map(|key| [Scopes::Protected, Scopes::Any].map(|scopes| configuration.boolean(key, scopes)))
-        .any(|value| value.ok().flatten() == Some(true));
+        .collect();
+    let must_match = match must_match {
+        Ok(values) => values.contains(&Some(true)),
+        Err(error) => {
+            let said = error.to_string();
+            return vec![Finding::new(CHECK, State::Broken, said).hint("say true or false there")];
+        }
+    };
     vec![match signer {
         Some(signer) if signer != committer && signer.contains('@') => {
             let state = if must_match { State::Broken } else { State::Warning };

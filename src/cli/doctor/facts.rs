@@ -14,7 +14,7 @@ use crate::{
     identity::{self, Login, Source, Token},
     repository::{Configuration, Scopes},
     service::http::{Bounds, Http, join},
-    sign::{LogPlan, SigningPlan},
+    sign::{RekorVersion, SigningPlan},
     words::Failure,
 };
 
@@ -186,12 +186,14 @@ fn origin(
 /// The servers of `plan`, and the issuer where a person would log in there.
 fn servers(plan: &SigningPlan, issuer: Option<String>) -> Vec<(&'static str, String)> {
     let mut servers = vec![("certificate authority", join(&plan.fulcio, "/api/v2/configuration"))];
-    let (rekor, timestamp) = match &plan.log {
-        LogPlan::RekorV1 { rekor, timestamp } => (join(rekor, "/api/v1/log"), timestamp.clone()),
-        LogPlan::RekorV2 { rekor, timestamp } => (join(rekor, "/api/v2/checkpoint"), Some(timestamp.clone())),
-    };
-    servers.push(("transparency log", rekor));
-    servers.extend(timestamp.map(|url| ("timestamp authority", url)));
+    servers.extend(plan.logs.iter().map(|log| {
+        let path = match log.version {
+            RekorVersion::V1 => "/api/v1/log",
+            RekorVersion::V2 => "/api/v2/checkpoint",
+        };
+        ("transparency log", join(&log.url, path))
+    }));
+    servers.extend(plan.timestamps.iter().map(|url| ("timestamp authority", url.clone())));
     servers.extend(issuer.map(|issuer| ("login", join(&issuer, "/.well-known/openid-configuration"))));
     servers
 }

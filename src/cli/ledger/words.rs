@@ -130,7 +130,6 @@ pub(super) fn finding(finding: &Finding) -> String {
         Finding::UnderWay { reference } => {
             format!("{}: an accepted update is not entered yet", escape_bytes(reference))
         }
-        other => format!("{other:?}"),
     }
 }
 
@@ -170,7 +169,6 @@ pub(super) fn finding_json(found: &Finding) -> Value {
         Finding::UnderWay { reference } => {
             json!({"finding": "under-way", "ref": escape_bytes(reference)})
         }
-        _ => json!({"finding": "other"}),
     };
     object["words"] = finding(found).into();
     object

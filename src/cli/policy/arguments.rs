@@ -84,6 +84,9 @@ pub(super) struct PinArguments {
     /// Take out the pin of the repository with this id
     #[arg(long, value_name = "ID")]
     pub(super) remove: Option<String>,
+    /// Forget whose policy the repository here was judged by: another one has taken its place
+    #[arg(long, conflicts_with_all = ["list", "remove", "root", "reference", "yes", "replace", "json"])]
+    pub(super) forget_here: bool,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -71,14 +71,23 @@ impl Memory {
 
     /// Forget what was seen of the policy of `pin`.
     pub(super) fn forget(&self, pin: &Pin) -> Result<(), Failure> {
-        let Some(path) = self.path(pin) else { return Ok(()) };
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::new(
-                format!("'{}' cannot be removed: {error}", path.display()),
-                "check its permissions",
-            )),
-            _ => Ok(()),
-        }
+        remove(self.path(pin))
+    }
+
+    /// Forget whose policy the repository in `folder` was judged by.
+    pub(super) fn forget_repository(&self, folder: &Path) -> Result<(), Failure> {
+        remove(self.path_of(folder))
+    }
+}
+
+fn remove(path: Option<PathBuf>) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::new(
+            format!("'{}' cannot be removed: {error}", path.display()),
+            "check its permissions",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -34,6 +34,11 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PinArguments) -> Outcome {
     check_reference(&arguments.reference)
         .map_err(|error| Failure::new(error, "name the ref by its whole name"))?;
     let repository = settings::repository(world, arguments.repository.as_deref())?;
+    if arguments.forget_here {
+        Memory::open().forget_repository(repository.common_dir())?;
+        world.say("forgotten\n");
+        return Ok(exit::GOOD);
+    }
     let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
     let reader = objects.reader();
     let pin = pin_of(arguments, &repository, &reader)?;
@@ -44,24 +49,22 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PinArguments) -> Outcome {
     let others = of_repository(&configuration, &pin.repository)?;
     let is_there = others.iter().any(|(_, other)| *other == pin);
     let replaced: Vec<&(Scope, Pin)> = others.iter().filter(|(_, other)| *other != pin).collect();
-    if let Some((scope, other)) = replaced.first() {
-        if *scope != Scope::Global {
-            return Err(Failure::new(
-                format!(
-                    "the {} configuration pins '{}' already, from commit {}",
-                    scope.name(),
-                    other.repository,
-                    other.root
-                ),
-                "have it changed there",
-            ));
-        }
-        if !arguments.replace {
-            return Err(Failure::new(
-                format!("'{}' is pinned already, by '{} {}'", other.repository, other.reference, other.root),
-                "if this one is to take its place, add '--replace'",
-            ));
-        }
+    if let Some((scope, other)) = replaced.iter().find(|(scope, _)| *scope != Scope::Global) {
+        return Err(Failure::new(
+            format!(
+                "the {} configuration pins '{}' already, from commit {}",
+                scope.name(),
+                other.repository,
+                other.root
+            ),
+            "have it changed there",
+        ));
+    }
+    if let Some((_, other)) = replaced.first().filter(|_| !arguments.replace) {
+        return Err(Failure::new(
+            format!("'{}' is pinned already, by '{} {}'", other.repository, other.reference, other.root),
+            "if this one is to take its place, add '--replace'",
+        ));
     }
     if !arguments.json {
         world.say(&describe(&followed, &pin));

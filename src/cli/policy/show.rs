@@ -119,7 +119,7 @@ fn rules(policy: &Policy) -> String {
     for rule in policy.rules() {
         let patterns: Vec<&str> = rule.patterns.iter().map(crate::policy::Pattern::as_str).collect();
         let signers = match &rule.commits {
-            Signers::Named(names) => names.join(", "),
+            Signers::Named(wanted) => wanted.summary(),
             Signers::Unsigned => "unsigned".to_owned(),
         };
         let line = format!("rule '{}': {}: {signers}", rule.name, patterns.join(" "));

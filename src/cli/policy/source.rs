@@ -211,9 +211,10 @@ pub(in crate::cli) fn here(
         Err(error) => return Err(Failure::new(error, "run 'git fsck'")),
     };
     let plain: Vec<Pin> = pins.iter().map(|(_, pin)| pin.clone()).collect();
-    if let Some(pin) = find_pin(&reader, &references, &plain)? {
-        let memory = Memory::open();
-        refuse_another(&memory, &repository, pin, &plain)?;
+    let memory = Memory::open();
+    let pin = find_pin(&reader, &references, &plain)?;
+    refuse_another(&memory, &repository, pin, &plain)?;
+    if let Some(pin) = pin {
         let seen = memory.recall(pin)?;
         let followed = with_reading(world, configuration, |reading| {
             Ok(follow(&reader, &references, pin, seen, reading)?)
@@ -228,21 +229,33 @@ pub(in crate::cli) fn here(
     Ok(if found { Here::Unpinned(Unpinned { reference: POLICY_REF }) } else { Here::Nothing })
 }
 
-/// Refuse `pin` where `repository` was judged by the policy of another one that is pinned still: whoever can
-/// move its ref must not choose among policies that are believed elsewhere.
-fn refuse_another(memory: &Memory, repository: &Repository, pin: &Pin, pins: &[Pin]) -> Result<(), Failure> {
-    let before = memory.recall_repository(repository.common_dir())?;
-    match before.filter(|before| *before != pin.repository) {
-        Some(before) if pins.iter().any(|other| other.repository == before) => Err(Failure::new(
-            format!(
-                "this repository was judged by the policy of '{before}', and '{}' holds that of '{}' now",
-                escape(&pin.reference),
-                pin.repository
-            ),
-            "fetch the right policy; if another repository has taken this place, run 'countersign policy pin'",
-        )),
-        _ => Ok(()),
+/// Refuse `pin`, or none, where `repository` was judged by the policy of another one that is pinned still:
+/// whoever can move its ref must not choose among policies that are believed elsewhere, nor do away with it.
+fn refuse_another(
+    memory: &Memory,
+    repository: &Repository,
+    pin: Option<&Pin>,
+    pins: &[Pin],
+) -> Result<(), Failure> {
+    let Some(before) = memory.recall_repository(repository.common_dir())? else { return Ok(()) };
+    if pin.is_some_and(|pin| pin.repository == before) || !pins.iter().any(|other| other.repository == before)
+    {
+        return Ok(());
     }
+    let now = match pin {
+        Some(pin) => {
+            format!("'{}' holds that of '{}' now", escape(&pin.reference), pin.repository)
+        }
+        None => "that policy is not here any more".to_owned(),
+    };
+    let next = match pin {
+        Some(_) => "countersign policy pin",
+        None => "countersign policy pin --forget-here",
+    };
+    Err(Failure::new(
+        format!("this repository was judged by the policy of '{before}', and {now}"),
+        format!("fetch the right policy; if another repository has taken this place, run '{next}'"),
+    ))
 }
 
 /// The policy that follows from `pin` where its ref is at `tip`, in whatever repository that is.

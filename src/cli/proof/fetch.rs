@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use gix::objs::Kind;
-use rayon::prelude::*;
+use rayon::{iter::Either, prelude::*};
 
 use super::{Became, FetchArguments, Tally, author, lookup::Lookup};
 use crate::{
@@ -55,16 +55,21 @@ pub(super) fn run(world: &mut World<'_>, arguments: &FetchArguments) -> Outcome 
             break;
         }
         looked_at += batch.len() as u64;
-        let needing: Vec<Needing> = batch
+        let (unreadable, needing): (Vec<(ObjectId, String)>, Vec<Needing>) = batch
             .into_par_iter()
             .map_init(|| objects.reader(), |reader, task| judge.needing(reader, task))
             .flatten()
-            .collect();
+            .partition_map(Either::from);
         let asked: Vec<Result<Found, Failure>> =
             workers.install(|| needing.into_par_iter().map(|needing| judge.ask(&lookup, needing)).collect());
         let mut failure = None;
         let mut new = Vec::new();
         let mut text = String::new();
+        for (id, reason) in unreadable {
+            let became = Became::Unreadable(reason);
+            tally.count(&became);
+            text.push_str(&became.line(id, arguments.common.json));
+        }
         for found in asked {
             match found {
                 Ok((id, became, bytes)) => {
@@ -112,11 +117,15 @@ struct Judge<'a> {
 impl Judge<'_> {
     /// Whether the object of `task` has a signature that needs an entry. Everything else is somebody
     /// else's to judge.
-    fn needing(&self, reader: &ObjectReader, task: Task) -> Option<Needing> {
-        let object = task.object.unwrap_or_else(|| reader.read(task.id)).ok()?;
+    fn needing(&self, reader: &ObjectReader, task: Task) -> Option<Result<Needing, (ObjectId, String)>> {
+        let id = task.id;
+        let object = match task.object.unwrap_or_else(|| reader.read(id)) {
+            Ok(object) => object,
+            Err(error) => return Some(Err((id, error.to_string()))),
+        };
         match self.verdict(reader, &object)? {
-            Verdict::Good(proven) if !proven.entry().embedded => Some(Needing { id: task.id, object: None }),
-            Verdict::TimeNotProven(_) => Some(Needing { id: task.id, object: Some(object) }),
+            Verdict::Good(proven) if !proven.entry().embedded => Some(Ok(Needing { id, object: None })),
+            Verdict::TimeNotProven(_) => Some(Ok(Needing { id, object: Some(object) })),
             _ => None,
         }
     }

@@ -81,6 +81,8 @@ enum Became {
     NotInTheLog,
     /// There is something, and it is no proof.
     Refused(String),
+    /// The object is missing or damaged.
+    Unreadable(String),
 }
 
 impl Became {
@@ -90,6 +92,7 @@ impl Became {
             Self::Already => "already",
             Self::NotInTheLog => "not-in-log",
             Self::Refused(_) => "refused",
+            Self::Unreadable(_) => "unreadable",
         }
     }
 
@@ -102,7 +105,7 @@ impl Became {
                     value["time"] = proven.time().into();
                     value["log"] = json!({"url": proven.entry().log, "index": proven.entry().index});
                 }
-                Self::Refused(cause) => value["cause"] = cause.as_str().into(),
+                Self::Refused(cause) | Self::Unreadable(cause) => value["cause"] = cause.as_str().into(),
                 Self::Already | Self::NotInTheLog => {}
             }
             return format!("{value}\n");
@@ -114,7 +117,7 @@ impl Became {
                 words::escape(&proven.entry().log),
                 proven.entry().index
             ),
-            Self::Refused(cause) => format!(" [{}]", words::escape(cause)),
+            Self::Refused(cause) | Self::Unreadable(cause) => format!(" [{}]", words::escape(cause)),
             Self::Already | Self::NotInTheLog => String::new(),
         };
         format!("{:<10} {}{rest}\n", self.word(), &id.to_string()[..12])
@@ -128,6 +131,7 @@ struct Tally {
     already: u64,
     not_in_log: u64,
     refused: u64,
+    unreadable: u64,
 }
 
 impl Tally {
@@ -137,21 +141,30 @@ impl Tally {
             Became::Already => &mut self.already,
             Became::NotInTheLog => &mut self.not_in_log,
             Became::Refused(_) => &mut self.refused,
+            Became::Unreadable(_) => &mut self.unreadable,
         } += 1;
     }
 
     fn summary(&self) -> String {
-        let Self { kept, already, not_in_log, refused } = self;
+        let Self { kept, already, not_in_log, refused, unreadable } = self;
         let total = kept + already + not_in_log + refused;
         let objects = if total == 1 { "signature needs an entry" } else { "signatures need an entry" };
-        format!(
+        let mut text = format!(
             "{total} {objects} of the log: {kept} kept now, {already} already kept, {not_in_log} not in the log, \
              {refused} refused\n"
-        )
+        );
+        if *unreadable > 0 {
+            text += &format!("{unreadable} objects cannot be read: what they need is not known\n");
+        }
+        text
     }
 
     fn exit(&self) -> u8 {
-        if self.not_in_log + self.refused == 0 { exit::GOOD } else { exit::CANNOT_TELL }
+        match (self.unreadable, self.not_in_log + self.refused) {
+            (0, 0) => exit::GOOD,
+            (0, _) => exit::CANNOT_TELL,
+            _ => exit::COULD_NOT_RUN,
+        }
     }
 }
 

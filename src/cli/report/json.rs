@@ -8,7 +8,7 @@ use crate::{
     object::HashKind,
     policy::{Cause, Lapse},
     sigstore::claims::Claims,
-    verify::{Identity, ProvenTime},
+    verify::{Identity, ProvenEntry, ProvenTime, ProvenTimestamp},
 };
 
 /// One object, and the policy that it was judged by.
@@ -38,6 +38,7 @@ pub(super) fn object(line: &Line) -> Value {
         value["cutOff"] = true.into();
     }
     if let Answer::Good { standing, .. }
+    | Answer::NotLogged { standing, .. }
     | Answer::Stated { standing, .. }
     | Answer::TimeNotProven { standing, .. } = &line.answer
         && let Some(reason) = refused_for(standing)
@@ -63,30 +64,29 @@ pub(super) fn object(line: &Line) -> Value {
     }
     if let Answer::Good { proven, standing } = &line.answer {
         let identity = proven.identity();
-        let entry = proven.entry();
         value["identity"] = identity_object(identity, proven.claims());
         if let Standing::Named(name) = standing {
             value["name"] = name.as_str().into();
         }
-        value["times"] = proven
-            .times()
-            .iter()
-            .map(|time| match time {
-                ProvenTime::Log(seconds) => json!({"by": "log", "seconds": seconds}),
-                ProvenTime::TimestampAuthority(seconds) => {
-                    json!({"by": "timestamp-authority", "seconds": seconds})
-                }
-            })
-            .collect();
-        value["log"] = json!({
-            "url": entry.log,
-            "index": entry.index,
-            "signedEntryTimestamp": entry.signed_entry_timestamp,
-            "inclusionProof": entry.inclusion_proof,
-            "embedded": entry.embedded,
-        });
+        value["times"] = times(proven.times(), proven.timestamps());
+        value["log"] = entry(proven.entry());
+        if let [_, further @ ..] = proven.entries()
+            && !further.is_empty()
+        {
+            value["furtherLogs"] = further.iter().map(entry).collect();
+        }
         value["certificateSha256"] = hex::encode(proven.certificate_digest()).into();
         value["trustedRootSha256"] = hex::encode(proven.root_digest()).into();
+    }
+    if let Answer::NotLogged { signed, standing, .. } = &line.answer {
+        value["notLogged"] = true.into();
+        value["identity"] = identity_object(signed.identity(), signed.claims());
+        if let Standing::Named(name) = standing {
+            value["name"] = name.as_str().into();
+        }
+        value["times"] = times(signed.times(), signed.timestamps());
+        value["certificateSha256"] = hex::encode(signed.certificate_digest()).into();
+        value["trustedRootSha256"] = hex::encode(signed.root_digest()).into();
     }
     if let Answer::TimeNotProven { signed, standing } = &line.answer {
         value["timeNotProven"] = true.into();
@@ -100,6 +100,32 @@ pub(super) fn object(line: &Line) -> Value {
         value["trustedRootSha256"] = hex::encode(signed.root_digest()).into();
     }
     value
+}
+
+/// The proven times, and who proved them. `stamps` are those of timestamp authorities among them, in order.
+fn times(times: &[ProvenTime], stamps: &[ProvenTimestamp]) -> Value {
+    let mut stamps = stamps.iter();
+    let time = |time: &ProvenTime| match time {
+        ProvenTime::Log(seconds) => json!({"by": "log", "seconds": seconds}),
+        ProvenTime::TimestampAuthority(seconds) => {
+            let mut value = json!({"by": "timestamp-authority", "seconds": seconds});
+            if let Some(stamp) = stamps.next().filter(|stamp| !stamp.authority.is_empty()) {
+                value["url"] = stamp.authority.as_str().into();
+            }
+            value
+        }
+    };
+    times.iter().map(time).collect()
+}
+
+fn entry(entry: &ProvenEntry) -> Value {
+    json!({
+        "url": entry.log,
+        "index": entry.index,
+        "signedEntryTimestamp": entry.signed_entry_timestamp,
+        "inclusionProof": entry.inclusion_proof,
+        "embedded": entry.embedded,
+    })
 }
 
 /// One word for why a signer is refused who is proven, or whose key made the signature.

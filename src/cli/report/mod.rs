@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    verify::{Identity, Proven, Stated, TimeNotProven},
+    verify::{Identity, NotLogged, Proven, Stated, TimeNotProven},
     words::{self, Failure},
 };
 
@@ -34,6 +34,13 @@ pub(super) enum Answer {
     Stated {
         stated: Box<Stated>,
         standing: Standing,
+    },
+    /// Good, at a time that a timestamp authority proves, and in no log that it shows.
+    NotLogged {
+        signed: Box<NotLogged>,
+        standing: Standing,
+        /// Whether the configuration lets such signatures count.
+        counts: bool,
     },
     /// Good but for its time: its log entry is in the log alone.
     TimeNotProven {
@@ -113,12 +120,15 @@ impl Line {
         }
         match &self.answer {
             Answer::Good { standing: Standing::Named(_), .. }
+            | Answer::NotLogged { standing: Standing::Named(_), counts: true, .. }
             | Answer::Stated { standing: Standing::Named(_), .. } => exit::GOOD,
             Answer::Good { standing: Standing::NoPolicy, .. }
             | Answer::Stated { standing: Standing::NoPolicy, .. }
+            | Answer::NotLogged { standing: Standing::Named(_) | Standing::NoPolicy, .. }
             | Answer::TimeNotProven { standing: Standing::Named(_) | Standing::NoPolicy, .. }
             | Answer::CannotTell(_) => exit::CANNOT_TELL,
             Answer::Good { .. }
+            | Answer::NotLogged { .. }
             | Answer::Stated { .. }
             | Answer::TimeNotProven { .. }
             | Answer::Bad(_)
@@ -133,7 +143,16 @@ impl Line {
         match &self.answer {
             Answer::Good { standing: Standing::Named(_), .. }
             | Answer::Stated { standing: Standing::Named(_), .. } => ("good", None),
+            Answer::NotLogged { signed, standing: Standing::Named(_), counts: true } => {
+                ("good", Some(signed.to_string()))
+            }
+            Answer::NotLogged {
+                signed,
+                standing: Standing::Named(_) | Standing::NoPolicy,
+                counts: false,
+            } => ("cannot-tell", Some(signed.to_string())),
             Answer::Good { standing: Standing::NoPolicy, .. }
+            | Answer::NotLogged { standing: Standing::NoPolicy, .. }
             | Answer::Stated { standing: Standing::NoPolicy, .. } => {
                 ("proven", Some("neither a policy nor '--identity' names anyone".to_owned()))
             }
@@ -141,15 +160,18 @@ impl Line {
                 ("cannot-tell", Some(signed.to_string()))
             }
             Answer::Good { standing: Standing::Refused(cause), .. }
+            | Answer::NotLogged { standing: Standing::Refused(cause), .. }
             | Answer::Stated { standing: Standing::Refused(cause), .. }
             | Answer::TimeNotProven { standing: Standing::Refused(cause), .. } => {
                 ("refused", Some(cause.to_string()))
             }
             Answer::Good { standing: Standing::NotBelieved, .. }
+            | Answer::NotLogged { standing: Standing::NotBelieved, .. }
             | Answer::TimeNotProven { standing: Standing::NotBelieved, .. } => {
                 ("refused", Some(format!("the signer is one {}", settings::NOT_BELIEVED)))
             }
             Answer::Good { standing: Standing::Unnamed, .. }
+            | Answer::NotLogged { standing: Standing::Unnamed, .. }
             | Answer::TimeNotProven { standing: Standing::Unnamed, .. }
             | Answer::Stated { standing: Standing::NotBelieved | Standing::Unnamed, .. } => {
                 ("refused", Some("the signer is not named".to_owned()))
@@ -168,6 +190,7 @@ impl Line {
     fn signer(&self) -> String {
         match &self.answer {
             Answer::Good { proven, standing } => person(proven.identity(), standing),
+            Answer::NotLogged { signed, standing, .. } => person(signed.identity(), standing),
             Answer::TimeNotProven { signed, standing } => person(signed.identity(), standing),
             Answer::Stated { stated, standing } => {
                 let keys: Vec<String> =
@@ -185,6 +208,9 @@ impl Line {
     fn time(&self) -> String {
         match &self.answer {
             Answer::Good { proven, .. } => words::time(proven.time()),
+            Answer::NotLogged { signed, .. } => {
+                format!("{} (timestamp, in no log)", words::time(signed.time()))
+            }
             Answer::TimeNotProven { signed, .. } => {
                 format!("(certificate of {})", words::time(signed.window().0))
             }
@@ -239,10 +265,15 @@ impl Tally {
                 self.hints.insert(hint.clone());
             }
             Answer::Good { standing: Standing::Refused(cause), .. }
-            | Answer::Stated { standing: Standing::Refused(cause), .. } => {
+            | Answer::NotLogged { standing: Standing::Refused(cause), .. }
+            | Answer::Stated { standing: Standing::Refused(cause), .. }
+            | Answer::TimeNotProven { standing: Standing::Refused(cause), .. } => {
                 self.hints.insert(cause.hint());
             }
             _ => {}
+        }
+        if matches!(line.answer, Answer::NotLogged { counts: false, .. }) {
+            self.hints.insert(settings::NOT_LOGGED_HINT.to_owned());
         }
         if matches!(line.answer, Answer::TimeNotProven { .. }) {
             self.hints.insert(FETCH_HINT.to_owned());

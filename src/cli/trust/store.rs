@@ -294,6 +294,10 @@ impl Entry {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritable(&cache, &error)),
             _ => {}
         }
+        // Versions of another root's repository say nothing of this one's.
+        if let Some(record) = self.accepted()?.and_then(|accepted| accepted.record) {
+            self.write_record(ACCEPTED, &Record { versions: None, ..record })?;
+        }
         self.write(PINNED, root)?;
         self.write_record(REPOSITORY, &RepositoryRecord { version: 1, url: url.to_owned() })
     }

@@ -2,7 +2,7 @@
 
 use super::spelling::did_you_mean;
 use crate::{
-    policy::PatternError,
+    policy::{PathPatternError, PatternError},
     signature::FormatError,
     verify::{openpgp::KeyRingError, smime::AuthorityError},
 };
@@ -94,6 +94,20 @@ pub enum PolicyError {
         /// The key.
         key: String,
     },
+    /// A group with the name of an identity.
+    #[error("'{0}' is the name of a group and of an identity")]
+    GroupAndIdentity(String),
+    /// Groups that stand in themselves.
+    #[error("groups stand in themselves: {}", cycle(_0))]
+    GroupCycle(Vec<String>),
+    /// Too many groups in one another.
+    #[error("more than {maximum} groups stand in one another in group '{group}'")]
+    GroupDepth {
+        /// The outermost.
+        group: String,
+        /// How many may.
+        maximum: usize,
+    },
     /// A key that cannot be read.
     #[error("'{key}' of {place} is not a public key that is used here: {cause}")]
     Key {
@@ -167,6 +181,16 @@ pub enum PolicyError {
         /// The issuer.
         issuer: String,
     },
+    /// A pattern of paths that cannot be meant.
+    #[error("the pattern '{pattern}' of a path of rule '{rule}' is refused: {cause}")]
+    PathPattern {
+        /// The rule.
+        rule: String,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        cause: PathPatternError,
+    },
     /// A ref pattern that cannot be meant.
     #[error("the pattern '{pattern}' of rule '{rule}' is refused: {cause}")]
     Pattern {
@@ -214,7 +238,10 @@ pub enum PolicyError {
         /// What the parser says.
         message: String,
     },
-    /// A rule names an identity that the file does not have.
+    /// More groups than are needed.
+    #[error("there are more than {0} groups")]
+    TooManyGroups(usize),
+    /// A rule names an identity or a group that the file does not have.
     #[error("rule '{rule}' names the identity '{name}', which is not in the policy{}", did_you_mean(suggestion.as_deref()))]
     UnknownIdentity {
         /// The rule.
@@ -256,6 +283,16 @@ pub enum PolicyError {
         /// One that it might mean.
         suggestion: Option<String>,
     },
+    /// A group names an identity or a group that the file does not have.
+    #[error("group '{group}' names the member '{name}', which is not in the policy{}", did_you_mean(suggestion.as_deref()))]
+    UnknownMember {
+        /// The group.
+        group: String,
+        /// The member.
+        name: String,
+        /// One that it might mean.
+        suggestion: Option<String>,
+    },
     /// A version that this program does not know.
     #[error("the policy is of version {0}, and this program knows version 1")]
     UnknownVersion(String),
@@ -267,4 +304,10 @@ pub enum PolicyError {
         /// Where it stands.
         place: String,
     },
+}
+
+/// How groups stand in themselves.
+fn cycle(names: &[String]) -> String {
+    let pairs = names.windows(2).map(|pair| format!("'{}' has '{}'", pair[0], pair[1]));
+    pairs.collect::<Vec<_>>().join(", ")
 }

@@ -2,9 +2,11 @@
 
 mod error;
 mod forge;
+mod group;
 mod identity;
 mod keys;
 mod moment;
+mod path;
 mod rule;
 mod spelling;
 
@@ -19,6 +21,7 @@ use toml::de::{DeTable, DeValue};
 
 use self::{
     forge::{AnchorText, ForgeText},
+    group::GroupText,
     identity::{IdentityText, named_identity},
     keys::check_keys,
     rule::{RuleText, UNSIGNED, named_rule},
@@ -49,6 +52,8 @@ struct Document {
     anchor: Vec<AnchorText>,
     #[serde(default)]
     identity: BTreeMap<String, IdentityText>,
+    #[serde(default)]
+    group: BTreeMap<String, GroupText>,
     #[serde(default)]
     rule: Vec<RuleText>,
 }
@@ -147,10 +152,11 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     }
     let directory = Directory::new(&identities, forge::forges(document.forge)?)?;
 
-    let identity_names: Vec<&str> = identities.iter().map(|identity| identity.name.as_str()).collect();
+    let groups = group::groups(document.group, &identities)?;
+    let names = group::Directory::new(&identities, &groups);
     let mut rules: Vec<Rule> = Vec::new();
     for rule in document.rule {
-        let rule = named_rule(rule, &identity_names)?;
+        let rule = named_rule(rule, &names)?;
         if rules.iter().any(|other| other.name == rule.name) {
             return Err(PolicyError::DuplicateName { what: "rules", name: rule.name });
         }
@@ -162,6 +168,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
         instances,
         other_refs: document.other_refs,
         identities,
+        groups,
         directory,
         anchors: forge::anchors(document.anchor)?,
         rules,
@@ -173,6 +180,10 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
 fn instance_entry(text: InstanceText) -> Result<InstanceEntry, PolicyError> {
     let InstanceText { name, trusted_root, issuers, ci_issuers } = text;
     check_name(&name)?;
+    // The hook is told where the root of each lies by 'name=path'.
+    if name.contains('=') {
+        return Err(PolicyError::Name(name));
+    }
     let place = || format!("instance '{name}'");
     let has_root = match &trusted_root {
         Some(path) => !path.is_empty(),

@@ -2,15 +2,19 @@
 
 use serde::Deserialize;
 
-use super::{PolicyError, check_name, spelling::nearest};
+use super::{
+    PolicyError, check_name,
+    group::Directory,
+    path::{PathText, path_rule},
+};
 use crate::{
     object::ObjectId,
-    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers},
+    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers, Wanted},
     words::escape,
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 17] = [
     "name",
     "refs",
     "commits",
@@ -27,6 +31,7 @@ pub(super) const KEYS: [&str; 16] = [
     "time_not_proven",
     "anchor",
     "mode",
+    "path",
 ];
 
 /// The one word that stands for "no signature is asked for".
@@ -69,10 +74,12 @@ pub(super) struct RuleText {
     pub(super) anchor: Option<String>,
     #[serde(default)]
     pub(super) mode: Mode,
+    #[serde(default)]
+    path: Vec<PathText>,
 }
 
 /// The rule that the table describes.
-pub(super) fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, PolicyError> {
+pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Rule, PolicyError> {
     check_name(&text.name)?;
     let name = text.name;
     let place = || format!("rule '{name}'");
@@ -101,8 +108,10 @@ pub(super) fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, Po
             Some(id.ok_or_else(|| PolicyError::Anchor { rule: name.clone() })?)
         }
     };
-    let commits = signers(&name, "commits", text.commits, identities)?;
-    let tags = text.tags.map(|tags| signers(&name, "tags", tags, identities)).transpose()?;
+    let commits = signers(&name, "commits", text.commits, directory)?;
+    let tags = text.tags.map(|tags| signers(&name, "tags", tags, directory)).transpose()?;
+    let paths =
+        text.path.into_iter().map(|text| path_rule(&name, text, directory)).collect::<Result<_, _>>()?;
     let permissions = Permissions {
         create: text.create,
         delete: text.delete,
@@ -123,6 +132,7 @@ pub(super) fn named_rule(text: RuleText, identities: &[&str]) -> Result<Rule, Po
         time_not_proven: text.time_not_proven,
         anchor,
         mode: text.mode,
+        paths,
     })
 }
 
@@ -130,7 +140,7 @@ fn signers(
     rule: &str,
     key: &'static str,
     text: SignersText,
-    identities: &[&str],
+    directory: &Directory<'_>,
 ) -> Result<Signers, PolicyError> {
     match text {
         SignersText::Word(word) if word == UNSIGNED => Ok(Signers::Unsigned),
@@ -140,13 +150,18 @@ fn signers(
         SignersText::Names(names) if names.is_empty() => {
             Err(PolicyError::Empty { key, place: format!("rule '{rule}'") })
         }
-        SignersText::Names(names) => match names.iter().find(|name| !identities.contains(&name.as_str())) {
-            None => Ok(Signers::Named(names)),
-            Some(name) => Err(PolicyError::UnknownIdentity {
-                rule: rule.to_owned(),
-                name: escape(name),
-                suggestion: nearest(name, identities.iter().copied()),
-            }),
-        },
+        SignersText::Names(names) => Ok(Signers::Named(wanted(rule, &names, directory)?)),
     }
+}
+
+/// Whom `names` stand for.
+pub(super) fn wanted(rule: &str, names: &[String], directory: &Directory<'_>) -> Result<Wanted, PolicyError> {
+    let find = |name: &String| {
+        directory.find(name).map_err(|suggestion| PolicyError::UnknownIdentity {
+            rule: rule.to_owned(),
+            name: escape(name),
+            suggestion,
+        })
+    };
+    Ok(Wanted::new(names.iter().map(find).collect::<Result<_, _>>()?))
 }

@@ -93,7 +93,7 @@ fn times_change_their_form_in_2050() {
 #[test]
 fn the_structure_is_gitsigns() {
     let token = hex::decode("3003020101").unwrap();
-    let (der, leaf) = sign(Evidence { log_entry: Some(b"entry"), timestamp: Some(&token) });
+    let (der, leaf) = sign(Evidence { log_entries: &[b"entry".to_vec()], timestamps: &[token.clone()] });
 
     let parsed = reader::SignedData::parse(&der).unwrap();
     assert_eq!(parsed.version, 1);
@@ -136,7 +136,7 @@ fn unsigned_attributes_are_in_der_order_whatever_their_size() {
         (vec![1; 259], long),
         (vec![2; 3], vec![0x30, 0]),
     ] {
-        let (der, _) = sign(Evidence { log_entry: Some(&entry), timestamp: Some(&token) });
+        let (der, _) = sign(Evidence { log_entries: &[entry.clone()], timestamps: &[token.clone()] });
         let encoded = |kind: &der::asn1::ObjectIdentifier| {
             let content = ContentInfo::from_der(&der).unwrap();
             let signed_data: SignedData = content.content.decode_as().unwrap();
@@ -164,7 +164,7 @@ fn parts_that_are_not_what_they_should_be_are_refused() {
     let trailing = [leaf.as_slice(), &[0]].concat();
     assert_eq!(emit(&trailing, Evidence::default()), Err(EmitError::Certificate));
     assert_eq!(emit(b"", Evidence::default()), Err(EmitError::Certificate));
-    let evidence = Evidence { log_entry: None, timestamp: Some(b"\x30\x05\x01") };
+    let evidence = Evidence { log_entries: &[], timestamps: &[b"\x30\x05\x01".to_vec()] };
     assert_eq!(emit(&leaf, evidence), Err(EmitError::Timestamp));
 }
 
@@ -174,7 +174,7 @@ fn openssl_verifies_the_signature_and_notices_another_payload() {
         eprintln!("SKIPPED: openssl_verifies_the_signature_and_notices_another_payload: openssl not found");
         return;
     }
-    let (der, _) = sign(Evidence { log_entry: Some(b"entry"), timestamp: None });
+    let (der, _) = sign(Evidence { log_entries: &[b"entry".to_vec()], timestamps: &[] });
     let folder = tempfile::tempdir().unwrap();
     let (signature, content) = (folder.path().join("signature"), folder.path().join("content"));
     fs::write(&signature, der).unwrap();

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use aws_lc_rs::digest;
 
-use super::{SshSignature, key::line_blob, parse_signer, wire::Reader};
+use super::{KeyKind, SshSignature, key::line_blob, parse_signer, wire::Reader};
 use crate::{encoding::sha256, signature::FormatError};
 
 const MAGIC: &[u8] = b"SSHKRL\n\0";
@@ -92,12 +92,14 @@ impl Revocations {
                 continue;
             }
             let blob = line_blob(line).map_err(|_| RevocationError::Line(index + 1))?;
-            // A certificate stands for its key.
-            let key = if line.split_ascii_whitespace().next().is_some_and(|kind| kind.contains("-cert-")) {
-                let (key, _) = parse_signer(&blob).map_err(|_| RevocationError::Line(index + 1))?;
-                key.blob().to_vec()
-            } else {
-                blob
+            let kind = line.split_ascii_whitespace().next().unwrap_or_default();
+            let key = match parse_signer(&blob) {
+                // A certificate stands for its key.
+                Ok((key, _)) => key.blob().to_vec(),
+                // Keys of a size or of a kind that signs nothing here may be revoked too.
+                Err(FormatError::KeySize) if KeyKind::of_key(kind).is_some() => blob,
+                Err(_) if KeyKind::of_key(kind).is_none() && !kind.contains("-cert-") => blob,
+                Err(_) => return Err(RevocationError::Line(index + 1)),
             };
             list.sha256.insert(sha256(&[&key]));
         }

@@ -186,11 +186,6 @@ impl CertificateAuthority {
         &self.digest
     }
 
-    /// The root certificates, DER.
-    pub fn roots(&self) -> impl Iterator<Item = &[u8]> {
-        self.roots.iter().map(|root| root.certificate.as_slice())
-    }
-
     /// The certificates that are known and not trusted by themselves, DER.
     pub(super) fn others(&self) -> impl Iterator<Item = &[u8]> {
         self.others.iter().map(Vec::as_slice)

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cli::{gitsign, trust::roots};
+use crate::sign::{LogService, RekorVersion};
 
 fn configuration(answer: &[u8]) -> Configuration {
     Configuration::parse(answer).unwrap()
@@ -120,7 +121,9 @@ fn the_age_of_a_trusted_root() {
 fn where_an_identity_would_come_from() {
     let plan = SigningPlan {
         fulcio: "https://ca".to_owned(),
-        log: LogPlan::RekorV1 { rekor: "https://log".to_owned(), timestamp: None },
+        logs: vec![LogService { url: "https://log".to_owned(), version: RekorVersion::V1 }],
+        timestamps: Vec::new(),
+        logging: Logging::Required,
     };
     let check = |identity, missing| {
         only(super::identity(&Facts { identity, missing, plan: Ok(plan.clone()), ..facts() }))
@@ -187,10 +190,15 @@ fn what_would_be_published_is_told() {
             email: email.map(str::to_owned),
             remaining: 1,
         };
-        let log = LogPlan::RekorV1 { rekor: "https://log".to_owned(), timestamp: None };
+        let logs = vec![LogService { url: "https://log".to_owned(), version: RekorVersion::V1 }];
         consent(&Facts {
             instance: instance.to_owned(),
-            plan: Ok(SigningPlan { fulcio: "https://ca".to_owned(), log }),
+            plan: Ok(SigningPlan {
+                fulcio: "https://ca".to_owned(),
+                logs,
+                timestamps: Vec::new(),
+                logging: Logging::Required,
+            }),
             identity: Ok(token),
             configuration: Ok(configuration(text)),
             ..facts()

@@ -1,0 +1,213 @@
+//! What an administrator chooses at installation: where the policy is, and how the gate goes about its work.
+//!
+//! All of it stands in the shim, and nowhere else: not in the repository's configuration, not in the
+//! environment, not in push options.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fmt,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{trust::Pin, words::escape};
+
+/// Where the policy is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyPlace {
+    /// In a file of the server's.
+    File(PathBuf),
+    /// In a ref of the repository itself, followed from the commit that the administrator believes.
+    Reference(Pin),
+}
+
+impl PolicyPlace {
+    /// The option that names it, with its value.
+    pub(super) fn option(&self) -> (&'static str, OsString) {
+        match self {
+            Self::File(path) => ("--policy", path.into()),
+            Self::Reference(pin) => ("--policy-pin", pin.to_string().into()),
+        }
+    }
+
+    /// The file, if it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Reference(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for PolicyPlace {
+    /// Escaped.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => formatter.write_str(&escape(&path.display().to_string())),
+            Self::Reference(pin) => write!(formatter, "ref '{}' from commit {}", pin.reference, pin.root),
+        }
+    }
+}
+
+/// How the gate goes about its work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// How long it may judge before it gives up and refuses.
+    pub time_limit: Option<Duration>,
+    /// Where its decisions are written down.
+    pub audit: AuditSink,
+    /// Whether a decision that cannot be written down is a refusal.
+    pub audit_required: bool,
+    /// Whether what is accepted is entered into the ledger.
+    pub ledger: bool,
+}
+
+/// Where the lines about decisions go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AuditSink {
+    /// `audit.jsonl` in the state folder.
+    #[default]
+    State,
+    /// Another file.
+    File(PathBuf),
+    /// The system's log, through this socket.
+    Syslog(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
+/// The socket of the system's log.
+const SYSLOG: &str = "/dev/log";
+
+impl AuditSink {
+    /// Read `state`, `off`, `syslog`, `syslog:SOCKET` or `file:PATH`.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn parse(text: &OsStr) -> Result<Self, &'static str> {
+        let path = |prefix: &str| {
+            let rest = text.as_bytes().strip_prefix(prefix.as_bytes())?;
+            (!rest.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(rest)))
+        };
+        match text.to_str() {
+            Some("state") => return Ok(Self::State),
+            Some("off") => return Ok(Self::Off),
+            Some("syslog") => return Ok(Self::Syslog(SYSLOG.into())),
+            _ => {}
+        }
+        let file = path("file:").map(Self::File).or_else(|| path("syslog:").map(Self::Syslog));
+        file.ok_or("it has to be 'state', 'off', 'syslog', 'syslog:SOCKET' or 'file:PATH'")
+    }
+
+    fn text(&self) -> OsString {
+        let with = |prefix: &str, path: &Path| {
+            let mut text = OsString::from(prefix);
+            text.push(path);
+            text
+        };
+        match self {
+            Self::State => "state".into(),
+            Self::Off => "off".into(),
+            Self::Syslog(path) => with("syslog:", path),
+            Self::File(path) => with("file:", path),
+        }
+    }
+
+    /// The same with a path that does not depend on the current directory.
+    ///
+    /// # Errors
+    /// The path is empty, or the current directory cannot be told.
+    pub fn absolute(self) -> std::io::Result<Self> {
+        Ok(match self {
+            Self::File(path) => Self::File(std::path::absolute(path)?),
+            Self::Syslog(path) => Self::Syslog(std::path::absolute(path)?),
+            other => other,
+        })
+    }
+}
+
+/// The longest time limit, in seconds.
+const MAXIMUM_SECONDS: f64 = 1e6;
+
+/// Read a number of seconds, such as `4` or `0.5`.
+///
+/// # Errors
+/// It is no positive number, or too great.
+pub fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds = text.parse::<f64>().ok().filter(|seconds| plain && *seconds > 0.0);
+    let seconds = seconds.filter(|seconds| *seconds <= MAXIMUM_SECONDS);
+    Ok(Duration::from_secs_f64(seconds.ok_or("it has to be a number of seconds, such as 4 or 0.5")?))
+}
+
+impl Settings {
+    /// The options of `hook pre-receive` that stand for what is not as it is without them.
+    pub(super) fn options(&self) -> Vec<(&'static str, OsString)> {
+        let mut options = Vec::new();
+        if let Some(limit) = self.time_limit {
+            options.push(("--time-limit", limit.as_secs_f64().to_string().into()));
+        }
+        if self.audit != AuditSink::default() {
+            options.push(("--audit", self.audit.text()));
+        }
+        if self.audit_required {
+            options.push(("--audit-required", "true".into()));
+        }
+        if self.ledger {
+            options.push(("--ledger", "true".into()));
+        }
+        options
+    }
+
+    /// Take in an option that [`Self::options`] has written; whether it was one.
+    pub(super) fn read(&mut self, name: &str, value: &OsStr) -> bool {
+        match name {
+            "--time-limit" => {
+                self.time_limit = value.to_str().and_then(|text| parse_seconds(text).ok());
+                self.time_limit.is_some()
+            }
+            "--audit" => AuditSink::parse(value).map(|sink| self.audit = sink).is_ok(),
+            "--audit-required" => {
+                self.audit_required = true;
+                value == "true"
+            }
+            "--ledger" => {
+                self.ledger = true;
+                value == "true"
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for audit in ["state", "off", "syslog", "syslog:/a b", "file:/x=y\u{e4}"] {
+            let audit = AuditSink::parse(OsStr::new(audit)).unwrap();
+            for time_limit in [None, Some(Duration::from_millis(500)), Some(Duration::from_secs(4))] {
+                let settings = Settings { time_limit, audit: audit.clone(), audit_required: true, ledger: true };
+                let mut read = Settings::default();
+                assert!(settings.options().iter().all(|(name, value)| read.read(name, value)));
+                assert_eq!(read, settings);
+            }
+        }
+        assert!(!Settings::default().read("--policy", OsStr::new("x")));
+    }
+
+    #[test]
+    fn only_what_is_meant_is_understood() {
+        for text in ["", "0", "-1", "1e3", "nan", "inf", "1 ", "10000000"] {
+            assert!(parse_seconds(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["", "on", "file:", "syslog:", "FILE:/x"] {
+            assert!(AuditSink::parse(OsStr::new(text)).is_err(), "{text}");
+        }
+    }
+}

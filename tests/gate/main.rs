@@ -1,0 +1,152 @@
+//! The installed hook with a policy that the repository keeps in a ref of its own, and how the gate goes about
+//! its work: what it remembers, how long it takes, what it says, and what it writes down. Real git on both sides.
+#![cfg(feature = "sandbox")]
+#![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
+
+mod policy_ref;
+mod rotation;
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::fs;
+
+use support::{ALICE, BOB, Repository, Run, World};
+
+/// The ref that the policy is kept in.
+const REF: &str = "refs/countersign/policy";
+
+/// What Alice alone decides about.
+const MAIN: &str = r#"
+    [[rule]]
+    name = "main"
+    refs = ["refs/heads/main", "refs/heads/release/*"]
+    commits = ["alice"]
+    create = "allow"
+    bases = ["refs/heads/main"]
+"#;
+
+/// A policy in the making.
+struct Draft<'a> {
+    serial: u64,
+    /// Who may change the policy.
+    owners: &'a [&'a str],
+    rules: &'a str,
+}
+
+impl<'a> Draft<'a> {
+    fn new(serial: u64, rules: &'a str) -> Self {
+        Self { serial, owners: &["alice"], rules }
+    }
+
+    fn text(&self, world: &World) -> String {
+        let mut text = format!(
+            "version = 1\nrepository = \"example.com/project\"\nserial = {}\nother_refs = \"refuse\"\n\
+             [[instance]]\nname = \"sandbox\"\ntrusted_root = \"sandbox.json\"\n",
+            self.serial
+        );
+        for (name, email) in [("alice", ALICE), ("bob", BOB)] {
+            text += &format!(
+                "[identity.{name}]\nkeyless = [{{ instance = \"sandbox\", issuer = \"{}\", \
+                 kind = \"email\", subject = \"{email}\" }}]\n",
+                world.url()
+            );
+        }
+        let owners: Vec<String> = self.owners.iter().map(|name| format!("\"{name}\"")).collect();
+        text + &format!(
+            "[[rule]]\nname = \"policy\"\nrefs = [\"{REF}\"]\ncommits = [{}]\ndelete = \"allow\"\n\
+             rewind = \"allow\"\ncreate = \"allow\"\n{}",
+            owners.join(", "),
+            self.rules
+        )
+    }
+
+    /// Publish it in the author's repository as `email`; the commit.
+    fn publish(&self, stage: &Stage, email: &str) -> String {
+        let world = &stage.world;
+        fs::create_dir_all(world.path("draft")).unwrap();
+        if !world.path("draft/sandbox.json").exists() {
+            world.write("draft/sandbox.json", world.authority().authority().trusted_root_json());
+        }
+        let path = world.write("draft/policy.toml", self.text(world));
+        let run = stage.author().countersign(&["policy", "publish", path.to_str().unwrap()]);
+        run.env("SIGSTORE_ID_TOKEN", world.token(email)).any_stdout().check();
+        stage.author().id(REF)
+    }
+}
+
+/// A server whose hook goes by the policy in its own ref, and the repository of whoever pushes.
+struct Stage {
+    world: World,
+    /// The commit that the administrator believes.
+    root: String,
+}
+
+impl Stage {
+    fn new(rules: &str) -> Self {
+        Self::with(rules, &[])
+    }
+
+    /// The same with more options for the installation.
+    fn with(rules: &str, options: &[&str]) -> Self {
+        let world = World::new();
+        world.bare("server.git", "sha1");
+        world.repository("author", "sha1");
+        let mut stage = Self { world, root: String::new() };
+        stage.root = Draft::new(1, rules).publish(&stage, ALICE);
+        stage.push(&[&format!("{REF}:{REF}")]).check();
+        stage.install(&stage.root, options).any_stdout().check();
+        stage
+    }
+
+    fn author(&self) -> Repository<'_> {
+        Repository::at(&self.world, &self.world.path("author"))
+    }
+
+    fn server(&self) -> Repository<'_> {
+        Repository::at(&self.world, &self.world.path("server.git"))
+    }
+
+    /// Install the hook with `root` as the commit that is believed.
+    fn install(&self, root: &str, options: &[&str]) -> Run<'_> {
+        let install = ["hook", "install", "--repository", "server.git", "--policy-root", root];
+        self.world.countersign(&[&install, options].concat())
+    }
+
+    fn status(&self) -> Run<'_> {
+        self.world.countersign(&["hook", "status", "--repository", "server.git"])
+    }
+
+    /// A push of the author's; git's own report is of no interest.
+    fn push(&self, refs: &[&str]) -> Run<'_> {
+        self.author().git(&[&["push", "-q", "../server.git"], refs].concat()).any_stderr()
+    }
+
+    #[track_caller]
+    fn accepted(&self, refs: &[&str]) -> String {
+        self.push(refs).check().words()
+    }
+
+    /// Refused, with each of `words` said to the pusher.
+    #[track_caller]
+    fn refused(&self, refs: &[&str], words: &[&str]) -> String {
+        let said = self.push(refs).status(1).check().words();
+        for word in words {
+            assert!(said.contains(word), "no {word:?} in {said}");
+        }
+        said
+    }
+
+    /// What a ref of the server holds; empty if it does not exist.
+    fn at(&self, reference: &str) -> String {
+        let server = self.server();
+        if server.has(reference) { server.id(reference) } else { String::new() }
+    }
+
+    /// An empty commit that nobody signed, on the author's branch; its id.
+    fn unsigned(&self, message: &str) -> String {
+        self.author().git(&["commit", "-q", "--no-gpg-sign", "--allow-empty", "-m", message]).check();
+        self.author().id("HEAD")
+    }
+}
