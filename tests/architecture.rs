@@ -25,7 +25,10 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("agent", &["identity", "object", "service", "sign"]),
     ("trust", &["encoding", "object", "policy", "repository", "signature", "sigstore", "verify", "words"]),
     ("ledger", &["encoding", "object", "policy", "repository", "words"]),
-    ("hook", &["encoding", "ledger", "object", "policy", "repository", "sigstore", "trust", "verify", "words"]),
+    (
+        "hook",
+        &["encoding", "ledger", "object", "policy", "repository", "sigstore", "trust", "verify", "words"],
+    ),
     ("remote", &["encoding", "hook", "ledger", "object", "policy", "repository", "verify", "words"]),
     ("gpg", &["words"]),
     ("manual", &[]),

@@ -11,8 +11,8 @@ use std::{
 use clap::{Args, Subcommand};
 
 use super::{
-    AuditSink, Context, HookName, InstallOptions, LedgerContext, PolicyChoice, PolicyPlace,
-    PushEnvironment, Settings, Uninstalled, install, post_receive, pre_receive, reference_transaction,
+    AuditSink, Context, HookName, InstallOptions, LedgerContext, PolicyChoice, PolicyPlace, PushEnvironment,
+    Settings, Uninstalled, install, post_receive, pre_receive, reference_transaction,
     settings::parse_seconds, status, uninstall, update,
 };
 use crate::{

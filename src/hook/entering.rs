@@ -86,7 +86,9 @@ pub(super) fn leave(
 fn entries(repository: &Repository, updates: &[Update]) -> Result<Vec<Entry>, LedgerError> {
     let references = repository.references();
     let (mut entries, mut seen) = (Vec::new(), HashSet::new());
-    for Update { claimed, wanted, reference } in updates.iter().filter(|update| update.claimed != update.wanted) {
+    for Update { claimed, wanted, reference } in
+        updates.iter().filter(|update| update.claimed != update.wanted)
+    {
         let names = references.read(reference.as_bstr())?.names;
         let reference = names.into_iter().next_back().expect("a ref has a name");
         if seen.insert(reference.clone()) {
@@ -126,13 +128,7 @@ pub fn post_receive(context: &LedgerContext, input: &mut dyn Read, output: &mut 
 }
 
 /// git's update hook: the last look at one ref. It may be moved only as pre-receive has accepted it.
-pub fn update(
-    context: &LedgerContext,
-    reference: &[u8],
-    old: &str,
-    new: &str,
-    output: &mut dyn Write,
-) -> u8 {
+pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, output: &mut dyn Write) -> u8 {
     let look = || {
         let (repository, folder) = open(context)?;
         let line = [old.as_bytes(), b" ", new.as_bytes(), b" ", reference, b"\n"].concat();
@@ -198,8 +194,11 @@ fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
         let (old, new) = (id(fields.next()?)?, id(fields.next()?)?);
         let reference = BString::from(fields.next()?);
         let value = |id: ObjectId| (!id.is_null()).then_some(id);
-        (reference.starts_with(b"refs/") && old != new)
-            .then(|| Entry { old: value(old), new: value(new), reference })
+        (reference.starts_with(b"refs/") && old != new).then(|| Entry {
+            old: value(old),
+            new: value(new),
+            reference,
+        })
     };
     lines.split(|byte| *byte == b'\n').filter_map(entry).collect()
 }
@@ -214,7 +213,9 @@ fn tell(settled: Result<Settled, Failure>, output: &mut dyn Write) -> u8 {
             ),
             0,
         ),
-        Err(failure) => (format!("warning: the push is accepted, and not entered into the ledger yet\n{failure}"), 3),
+        Err(failure) => {
+            (format!("warning: the push is accepted, and not entered into the ledger yet\n{failure}"), 3)
+        }
     };
     let _ = output.write_all(words.as_bytes()).and_then(|()| output.flush());
     status
@@ -227,7 +228,9 @@ pub(super) fn failure(error: &LedgerError) -> Failure {
         LedgerError::Gone(_) => {
             "the server's administrator restores 'refs/countersign/ledger', or removes 'ledger.head' in the state folder to begin anew"
         }
-        _ => "nothing is accepted that cannot be entered; ask the server's administrator to run 'countersign ledger verify'",
+        _ => {
+            "nothing is accepted that cannot be entered; ask the server's administrator to run 'countersign ledger verify'"
+        }
     };
     Failure::new(error, hint)
 }

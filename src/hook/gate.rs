@@ -21,9 +21,7 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    policy::{
-        Cause, Covered, Event, Governing, Policy, Receipt, Refusal, Rule, Signers, Subject, is_ledger,
-    },
+    policy::{Cause, Covered, Event, Governing, Policy, Receipt, Refusal, Rule, Signers, Subject, is_ledger},
     repository::{
         Allowance, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError,
         ReferenceValue, References, Shallow, new_commits,

@@ -46,7 +46,7 @@ pub(super) fn is_hidden(configuration: &Configuration, section: &str) -> bool {
         let behind = LEDGER.as_bytes().strip_prefix(prefix.as_bytes())?;
         (behind.is_empty() || behind.starts_with(b"/")).then_some(!is_shown)
     };
-    all.filter_map(|value| hides(value.as_ref())).last().unwrap_or(false)
+    all.filter_map(hides).next_back().unwrap_or(false)
 }
 
 /// Hide the ledger, if it is not hidden.
@@ -63,9 +63,8 @@ pub(super) fn hide(common_dir: &Path, configuration: &Configuration) -> io::Resu
 /// Take out what [`hide`] has added.
 pub(super) fn show(common_dir: &Path) -> io::Result<()> {
     change(common_dir, |text| {
-        let (at, lines) = [LINES, LINES_AFTER_A_LINE]
-            .into_iter()
-            .find_map(|lines| Some((text.rfind(lines)?, lines)))?;
+        let (at, lines) =
+            [LINES, LINES_AFTER_A_LINE].into_iter().find_map(|lines| Some((text.rfind(lines)?, lines)))?;
         let rest = &text[at + lines.len()..];
         // What came later begins a line of its own.
         let end: &[u8] = if lines.starts_with(b"\n") && !rest.is_empty() { b"\n" } else { b"" };

@@ -191,7 +191,8 @@ mod tests {
         for audit in ["state", "off", "syslog", "syslog:/a b", "file:/x=y\u{e4}"] {
             let audit = AuditSink::parse(OsStr::new(audit)).unwrap();
             for time_limit in [None, Some(Duration::from_millis(500)), Some(Duration::from_secs(4))] {
-                let settings = Settings { time_limit, audit: audit.clone(), audit_required: true, ledger: true };
+                let settings =
+                    Settings { time_limit, audit: audit.clone(), audit_required: true, ledger: true };
                 let mut read = Settings::default();
                 assert!(settings.options().iter().all(|(name, value)| read.read(name, value)));
                 assert_eq!(read, settings);

@@ -236,9 +236,7 @@ fn explain(
         let elsewhere = match places.iter().find(|(name, _)| *name == reference).or(places.first()) {
             None => Elsewhere::Nowhere,
             Some((name, sequence)) if *name == reference => Elsewhere::Earlier { sequence: *sequence },
-            Some((name, sequence)) => {
-                Elsewhere::OtherRef { reference: name.clone(), sequence: *sequence }
-            }
+            Some((name, sequence)) => Elsewhere::OtherRef { reference: name.clone(), sequence: *sequence },
         };
         report.add(if check.under_way.contains(&reference) {
             Finding::UnderWay { reference }
@@ -337,14 +335,26 @@ mod tests {
             (&["ma", "t1"][..], moved('m', 'b', 3, 'a', Elsewhere::Earlier { sequence: 1 })),
             (
                 &["m1", "t1"],
-                moved('m', 'b', 3, '1', Elsewhere::OtherRef { reference: "refs/heads/t".into(), sequence: 2 }),
+                moved(
+                    'm',
+                    'b',
+                    3,
+                    '1',
+                    Elsewhere::OtherRef { reference: "refs/heads/t".into(), sequence: 2 },
+                ),
             ),
             (&["md", "t1"], moved('m', 'b', 3, 'd', Elsewhere::Nowhere)),
             (&["t1"], moved('m', 'b', 3, '-', Elsewhere::Nowhere)),
             (&["mb", "t1", "xc"], moved('x', '-', 5, 'c', Elsewhere::Earlier { sequence: 4 })),
             (
                 &["mb", "t1", "ya"],
-                moved('y', '-', 0, 'a', Elsewhere::OtherRef { reference: "refs/heads/m".into(), sequence: 1 }),
+                moved(
+                    'y',
+                    '-',
+                    0,
+                    'a',
+                    Elsewhere::OtherRef { reference: "refs/heads/m".into(), sequence: 1 },
+                ),
             ),
             (&["mb", "t1", "ua"], Finding::UnderWay { reference: "refs/heads/u".into() }),
         ] {
@@ -361,7 +371,10 @@ mod tests {
             sequence,
         };
         assert_eq!(Chain::new(&["m-a", "mbc"]).check(&["mc"], None).findings, [gap('a', 'b', 2)]);
-        assert_eq!(Chain::new(&["m-a", "t-a", "m-c"]).check(&["mc", "ta"], None).findings, [gap('a', '-', 3)]);
+        assert_eq!(
+            Chain::new(&["m-a", "t-a", "m-c"]).check(&["mc", "ta"], None).findings,
+            [gap('a', '-', 3)]
+        );
         assert_eq!(Chain::new(&["mab"]).check(&["mb"], None).findings, [gap('-', 'a', 1)]);
     }
 

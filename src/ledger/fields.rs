@@ -79,9 +79,7 @@ pub(super) fn write_acceptance(acceptance: &Acceptance, text: &mut Vec<u8>) {
         PolicyVersion::Commit(commit) => format!("commit:{commit}"),
         PolicyVersion::Digest(digest) => format!("sha256:{}", hex::encode(digest)),
     };
-    text.extend(
-        format!("received {received}\npush {}\npolicy {policy}\n", hex::encode(push.0)).into_bytes(),
-    );
+    text.extend(format!("received {received}\npush {}\npolicy {policy}\n", hex::encode(push.0)).into_bytes());
     if let Some(pusher) = pusher {
         text.extend(format!("pusher {pusher}\n").into_bytes());
     }

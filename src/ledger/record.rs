@@ -184,11 +184,7 @@ impl Record {
         if record.commit(hash) == commit { Ok(record) } else { Err(RecordError::NotCanonical) }
     }
 
-    fn message(
-        hash: HashKind,
-        parent: Option<ObjectId>,
-        lines: &mut Lines<'_>,
-    ) -> Result<Self, RecordError> {
+    fn message(hash: HashKind, parent: Option<ObjectId>, lines: &mut Lines<'_>) -> Result<Self, RecordError> {
         let head = |lines: &mut Lines<'_>| {
             let sequence = lines.text("sequence")?.parse().ok().filter(|sequence| *sequence > 0)?;
             let previous = match (lines.text("previous")?, parent) {
@@ -261,20 +257,18 @@ impl Record {
     pub fn commit(&self, hash: HashKind) -> Vec<u8> {
         let tree = object_id(hash, Kind::Tree, &self.tree()).expect("an id and one name are no collision");
         let received = self.occasion.received();
-        let parent = self.previous.map(|previous| format!("parent {}\n", previous.commit)).unwrap_or_default();
-        let previous = self.previous.map_or_else(|| "none".to_owned(), |previous| hex::encode(previous.digest));
+        let parent =
+            self.previous.map(|previous| format!("parent {}\n", previous.commit)).unwrap_or_default();
+        let previous =
+            self.previous.map_or_else(|| "none".to_owned(), |previous| hex::encode(previous.digest));
         let mut text = format!(
             "tree {tree}\n{parent}author {AUTHOR} {received} +0000\ncommitter {AUTHOR} {received} +0000\n\n"
         )
         .into_bytes();
         text.extend(FIRST_LINE);
         text.extend(
-            format!(
-                "\nsequence {}\nprevious {previous}\noccasion {}\n",
-                self.sequence,
-                self.occasion.word()
-            )
-            .into_bytes(),
+            format!("\nsequence {}\nprevious {previous}\noccasion {}\n", self.sequence, self.occasion.word())
+                .into_bytes(),
         );
         match &self.occasion {
             Occasion::Push(acceptance) | Occasion::Recovered(acceptance) => {
@@ -316,11 +310,7 @@ mod tests {
             occasion: Occasion::Push(acceptance),
             entries: vec![
                 Entry { old: None, new: Some(id(hash, "1")), reference: "refs/heads/main".into() },
-                Entry {
-                    old: Some(id(hash, "2")),
-                    new: None,
-                    reference: b"refs/tags/v\xff1"[..].into(),
-                },
+                Entry { old: Some(id(hash, "2")), new: None, reference: b"refs/tags/v\xff1"[..].into() },
             ],
         }
     }

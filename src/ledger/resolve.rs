@@ -67,7 +67,8 @@ pub fn resolve(last: Option<Value>, now: Value, pending: &[Pending], happened: &
         }
         open.retain(|index| !steps.contains(index));
         resolution.entered.extend(steps);
-    } else if let Some(index) = (0..pending.len()).rev().find(|i| open.contains(i) && pending[*i].new == now) {
+    } else if let Some(index) = (0..pending.len()).rev().find(|i| open.contains(i) && pending[*i].new == now)
+    {
         if is_unclear(&index) {
             return resolution;
         }

@@ -142,11 +142,7 @@ impl Settler<'_> {
     ///
     /// # Errors
     /// As for [`Self::settle`].
-    pub fn settle_last(
-        &self,
-        happened: &[Entry],
-        process: Option<&Process>,
-    ) -> Result<Settled, LedgerError> {
+    pub fn settle_last(&self, happened: &[Entry], process: Option<&Process>) -> Result<Settled, LedgerError> {
         self.settle_all(Scope::All, happened, process, true)
     }
 
@@ -226,10 +222,8 @@ impl Settler<'_> {
                         Pending { old, new, is_over: is_over[place.0] }
                     })
                     .collect();
-                let seen: Vec<usize> = seen
-                    .iter()
-                    .filter_map(|seen| places.iter().position(|place| place == seen))
-                    .collect();
+                let seen: Vec<usize> =
+                    seen.iter().filter_map(|seen| places.iter().position(|place| place == seen)).collect();
                 let found = resolve(said.last.get(&name).copied(), now, &pending, &seen);
                 if found.entered.len() > seen.len() || !found.recovered.is_empty() {
                     guessed.insert(name);
@@ -271,8 +265,13 @@ impl Settler<'_> {
         let _lock = self.folder.lock()?;
         for _ in 0..ATTEMPTS {
             let head = write::head(self.repository)?;
-            let under_way: HashSet<BString> =
-                self.folder.intents_left()?.into_iter().flat_map(|intent| intent.entries).map(|e| e.reference).collect();
+            let under_way: HashSet<BString> = self
+                .folder
+                .intents_left()?
+                .into_iter()
+                .flat_map(|intent| intent.entries)
+                .map(|e| e.reference)
+                .collect();
             let mut last: HashMap<BString, Option<ObjectId>> = HashMap::new();
             let reader = self.repository.objects()?.reader();
             for walked in write::walk(&reader, head, None) {
@@ -297,8 +296,7 @@ impl Settler<'_> {
             if entries.is_empty() {
                 return Ok(entries);
             }
-            let occasion =
-                Occasion::Administrator { received: self.now.max(0), reason: reason.to_owned() };
+            let occasion = Occasion::Administrator { received: self.now.max(0), reason: reason.to_owned() };
             if self.write(head, &[(occasion, entries.clone())])?.is_some() {
                 return Ok(entries);
             }
@@ -402,7 +400,8 @@ fn places(held: &[Held], happened: &[Entry], process: Option<&Process>) -> Vec<P
     let mut of: HashMap<&Entry, Vec<Place>> = HashMap::new();
     let wanted: HashSet<&Entry> = happened.iter().collect();
     for (intent, held) in held.iter().enumerate() {
-        for (entry, what) in held.intent.entries.iter().enumerate().filter(|(_, what)| wanted.contains(what)) {
+        for (entry, what) in held.intent.entries.iter().enumerate().filter(|(_, what)| wanted.contains(what))
+        {
             of.entry(what).or_default().push((intent, entry));
         }
     }
@@ -448,7 +447,8 @@ impl<'h> Work<'h> {
 
     /// What to enter: pushes one after the other, each ref's updates in their order.
     fn records(&self) -> Vec<(Occasion, Vec<Entry>)> {
-        let mut open: Vec<std::slice::Iter<'_, Place>> = self.entered.iter().map(|list| list.iter()).collect();
+        let mut open: Vec<std::slice::Iter<'_, Place>> =
+            self.entered.iter().map(|list| list.iter()).collect();
         let mut records = Vec::new();
         loop {
             let next = open.iter().filter_map(|list| list.as_slice().first()).min();

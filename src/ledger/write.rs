@@ -63,7 +63,9 @@ pub enum LedgerError {
     #[error(transparent)]
     Reference(#[from] ReferenceError),
     /// Entries are not numbered one after the other.
-    #[error("the entries of the record '{commit}' of the ledger have other numbers than the record behind it says")]
+    #[error(
+        "the entries of the record '{commit}' of the ledger have other numbers than the record behind it says"
+    )]
     Sequence {
         /// The commit.
         commit: ObjectId,
@@ -118,8 +120,8 @@ pub fn read(reader: &ObjectReader, commit: ObjectId) -> Result<(Record, Vec<u8>)
     if object.kind != Kind::Commit {
         return Err(LedgerError::Record { commit, cause: RecordError::Malformed });
     }
-    let record = Record::parse(reader.hash(), &object.bytes)
-        .map_err(|cause| LedgerError::Record { commit, cause })?;
+    let record =
+        Record::parse(reader.hash(), &object.bytes).map_err(|cause| LedgerError::Record { commit, cause })?;
     Ok((record, object.bytes))
 }
 
@@ -170,8 +172,7 @@ pub(super) fn append(
     let mut new = None;
     for (occasion, entries) in added {
         for entries in entries.chunks(MAXIMUM_ENTRIES) {
-            let record =
-                Record { sequence, previous, occasion: occasion.clone(), entries: entries.to_vec() };
+            let record = Record { sequence, previous, occasion: occasion.clone(), entries: entries.to_vec() };
             repository.store_durably(Kind::Tree, &record.tree())?;
             let bytes = record.commit(repository.hash());
             Record::parse(repository.hash(), &bytes)

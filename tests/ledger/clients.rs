@@ -26,8 +26,7 @@ fn a_remote_that_goes_on_is_good_and_its_head_is_remembered() {
     look(&world).ended(0, &["every ref is as the ledger says: 3 entries"]);
     world.push(&[&format!("{three}:refs/heads/main"), ":refs/heads/x"]).good();
     let json = ["ledger", "verify", "--repository", "clone", "--remote", "origin", "--json"];
-    let report: serde_json::Value =
-        serde_json::from_str(&world.countersign(&json).good().stdout).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&world.countersign(&json).good().stdout).unwrap();
     assert_eq!((&report["entries"], &report["new_entries"]), (&5.into(), &2.into()));
     let log = ["ledger", "log", "--repository", "clone", "--remote", "origin", "-n", "1"];
     world.countersign(&log).ended(0, &["5  ", "refs/heads/x"]);

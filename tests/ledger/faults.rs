@@ -69,9 +69,17 @@ fn killed_before_any_ref_has_moved_nothing_is_entered() {
 #[test]
 fn killed_between_two_refs_the_first_is_entered() {
     for hooks in ["update", "update,post-receive", "update,reference-transaction"] {
-        let world = with_hooks_before(&[("update", &format!("[ $1 = refs/heads/a ] || {{ {KILL} }}"))], hooks);
+        let world =
+            with_hooks_before(&[("update", &format!("[ $1 = refs/heads/a ] || {{ {KILL} }}"))], hooks);
         let one = world.commit(&[], "one");
-        world.push(&["a", "b", "c"].map(|name| format!("{one}:refs/heads/{name}")).each_ref().map(String::as_str)).refused(&[]);
+        world
+            .push(
+                &["a", "b", "c"]
+                    .map(|name| format!("{one}:refs/heads/{name}"))
+                    .each_ref()
+                    .map(String::as_str),
+            )
+            .refused(&[]);
         assert_eq!((world.at("refs/heads/a"), world.at("refs/heads/b")), (one.clone(), String::new()));
         remove_locks(&world.server.join("refs"));
         write_hook(&world.server.join("hooks/update.before-countersign"), "#!/bin/sh\n");
@@ -327,7 +335,9 @@ fn a_clock_that_is_off_by_a_day_changes_no_entry() {
         fs::write(&path, shifted).unwrap();
     }
     world.ledger(&["settle"]).ended(0, &["1 entered"]);
-    world.ledger(&["verify"]).ended(0, &["the server's clock was set back", "every ref is as the ledger says"]);
+    world
+        .ledger(&["verify"])
+        .ended(0, &["the server's clock was set back", "every ref is as the ledger says"]);
     assert_eq!(world.entries().len(), 4);
 }
 

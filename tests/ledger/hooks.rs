@@ -161,9 +161,13 @@ fn hooks_that_were_there_run_and_come_back() {
         assert_eq!(fs::read(hooks.join(name)).unwrap(), before, "{name}");
     }
     assert_eq!(fs::read(world.server.join("config")).unwrap(), configuration);
-    assert_eq!(fs::read_dir(&hooks).unwrap().filter(|entry| {
-        entry.as_ref().unwrap().file_name().to_str().unwrap().contains("countersign")
-    }).count(), 0);
+    assert_eq!(
+        fs::read_dir(&hooks)
+            .unwrap()
+            .filter(|entry| { entry.as_ref().unwrap().file_name().to_str().unwrap().contains("countersign") })
+            .count(),
+        0
+    );
 }
 
 #[test]

@@ -37,7 +37,9 @@ fn nobody_pushes_to_the_ledger() {
     assert_eq!(world.entries()[1..], ["2 push refs/countersign/ledgers"]);
     let policy = POLICY.replace("refs/heads/**", LEDGER);
     fs::write(world.path("bad.toml"), policy).unwrap();
-    world.countersign(&["policy", "check", "bad.toml"]).refused(&["only the server itself writes the ledger"]);
+    world
+        .countersign(&["policy", "check", "bad.toml"])
+        .refused(&["only the server itself writes the ledger"]);
 }
 
 #[test]

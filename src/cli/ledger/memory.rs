@@ -64,7 +64,10 @@ impl Heads {
     fn unusable(&self, address: &str, error: &dyn std::fmt::Display) -> Failure {
         let path = self.path(address);
         Failure::new(
-            format!("what was seen of the ledger of '{address}' cannot be used: '{}': {error}", path.display()),
+            format!(
+                "what was seen of the ledger of '{address}' cannot be used: '{}': {error}",
+                path.display()
+            ),
             "see to the file; without it the remote's next ledger is taken as the first one seen",
         )
     }

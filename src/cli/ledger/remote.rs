@@ -58,14 +58,21 @@ pub(super) fn verify(
         if let Some(head) = listed.head {
             let reader = repository.objects().map_err(|error| unusable(&error))?.reader();
             if reader.kind(head).is_err() {
-                let arguments =
-                    ["fetch", "-q", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--", address, LEDGER];
+                let arguments = [
+                    "fetch",
+                    "-q",
+                    "--no-tags",
+                    "--no-write-fetch-head",
+                    "--no-auto-gc",
+                    "--",
+                    address,
+                    LEDGER,
+                ];
                 git(world, place, &arguments, b"", false)?;
             }
         }
         let under_way = HashSet::new();
-        let check =
-            Check { refs: &listed.refs, head: listed.head, remembered, under_way: &under_way };
+        let check = Check { refs: &listed.refs, head: listed.head, remembered, under_way: &under_way };
         let report = hold(repository, &check)?;
         let is_moved = report.findings.iter().any(|finding| matches!(finding, Finding::Moved { .. }));
         if !is_moved || attempt == ATTEMPTS {

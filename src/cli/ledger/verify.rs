@@ -101,7 +101,8 @@ fn tell(world: &mut World<'_>, arguments: &VerifyArguments, report: &Report) {
         text += &format!("warning: the server's clock was set back {clock_set_back} times\n");
     }
     if *recovered > 0 {
-        text += &format!("warning: of {recovered} accepted updates it could not be told whether they happened\n");
+        text +=
+            &format!("warning: of {recovered} accepted updates it could not be told whether they happened\n");
     }
     if report.findings.is_empty() {
         text += &format!(
