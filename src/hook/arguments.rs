@@ -12,11 +12,13 @@ use clap::{Args, Subcommand};
 
 use super::{
     AuditSink, Context, HookName, InstallOptions, LedgerContext, PolicyChoice, PolicyPlace, PushEnvironment,
-    Settings, Uninstalled, install, post_receive, pre_receive, reference_transaction,
-    settings::parse_seconds, status, uninstall, update,
+    Settings, Uninstalled, forge_context, install, post_receive, pre_receive, reference_transaction,
+    settings::{parse_address, parse_forge, parse_seconds},
+    status, uninstall, update,
 };
 use crate::{
     object::ObjectId,
+    policy::Forge,
     trust::{POLICY_REF, Pin},
     words::{Failure, escape},
 };
@@ -163,12 +165,18 @@ struct SettingsArguments {
     /// Refuse a push whose decision cannot be written down
     #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
     audit_required: bool,
+    /// An address under which pushers know the repository, for push certificates; once for each
+    #[arg(long = "address", value_name = "URL", value_parser = parse_address)]
+    addresses: Vec<String>,
+    /// The forge that calls the hook, whose word about who pushes counts, and its name in 'forge_users'
+    #[arg(long, value_name = "KIND[=NAME]", value_parser = parse_forge)]
+    forge: Option<Forge>,
 }
 
 impl From<SettingsArguments> for Settings {
     fn from(arguments: SettingsArguments) -> Self {
-        let SettingsArguments { time_limit, audit, audit_required } = arguments;
-        Self { time_limit, audit, audit_required, ledger: false }
+        let SettingsArguments { time_limit, audit, audit_required, addresses, forge } = arguments;
+        Self { time_limit, audit, audit_required, addresses, forge, ledger: false }
     }
 }
 
@@ -208,7 +216,10 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             ledger,
             settings,
         } => {
+            let settings = Settings::from(settings);
+            let variable = surroundings.variable;
             let context = Context {
+                forge: settings.forge.as_ref().map(|forge| forge_context(forge, variable)),
                 policy: match policy_pin {
                     Some(pin) => PolicyPlace::Reference(pin),
                     None => PolicyPlace::File(at(policy.unwrap_or_default())),
@@ -220,7 +231,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 repository: at(repository),
                 environment: PushEnvironment::from_variables(surroundings.variable, directory),
                 now: surroundings.now,
-                settings: Settings { ledger, ..settings.into() },
+                settings: Settings { ledger, ..settings },
             };
             return pre_receive(&context, surroundings.stdin, surroundings.stderr).status();
         }

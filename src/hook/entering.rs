@@ -15,17 +15,35 @@ use crate::{
         Settler,
     },
     object::{HashKind, ObjectId},
+    policy::ForgeContext,
     repository::Repository,
     words::{Failure, escape, escape_bytes},
 };
 
 /// Who pushes, as far as that is known when the push is accepted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pushed {
     /// The pusher in words.
     pub(super) pusher: Option<String>,
     /// The blob of a push certificate that was verified.
     pub(super) certificate: Option<ObjectId>,
+}
+
+impl Pushed {
+    /// By the certificate that was verified, those who vouch for the push by it, and the forge's word.
+    pub(super) fn new(
+        certificate: Option<ObjectId>,
+        vouchers: &[String],
+        forge: Option<&ForgeContext>,
+    ) -> Self {
+        let account = forge.and_then(|context| {
+            let account = context.user.as_ref().or(context.id.as_ref())?;
+            Some(format!("account '{account}' of '{}'", context.forge.name))
+        });
+        let words: Vec<String> =
+            vouchers.iter().map(|name| format!("'{name}' by certificate")).chain(account).collect();
+        Self { pusher: (!words.is_empty()).then(|| words.join(", ")), certificate }
+    }
 }
 
 /// What a hook beside pre-receive acts on.
@@ -70,14 +88,9 @@ pub(super) fn leave(
     let mut push = PushId([0; 16]);
     aws_lc_rs::rand::fill(&mut push.0)
         .map_err(|_| Failure::new("the system gives no random numbers", "ask the server's administrator"))?;
-    let pusher = pushed.pusher.map(|pusher| pusher.chars().take(MAXIMUM_PUSHER).collect::<String>());
-    let acceptance = Acceptance {
-        push,
-        received: context.now.max(0),
-        policy,
-        pusher: pusher.map(|pusher| escape(&pusher)).filter(|pusher| !pusher.is_empty()),
-        certificate: pushed.certificate,
-    };
+    let pusher = pushed.pusher.map(|pusher| escape(&pusher).chars().take(MAXIMUM_PUSHER).collect::<String>());
+    let acceptance =
+        Acceptance { push, received: context.now.max(0), policy, pusher, certificate: pushed.certificate };
     let intent = Intent { acceptance, ledger, process: Process::parent(), entries };
     Folder::new(&context.state, repository.hash()).leave(&intent).map_err(|error| failure(&error))
 }

@@ -6,12 +6,15 @@
 //! Anything unexpected is a refusal. This room holds no credentials; a server signs nothing here.
 
 mod accepted;
+mod approvals;
 mod arguments;
+mod certificate;
 mod companion;
 mod entering;
 mod environment;
 mod evidence;
 mod folding;
+mod forge;
 mod gate;
 mod hiding;
 mod install;
@@ -20,22 +23,30 @@ mod plan;
 mod policy_ref;
 mod pre_receive;
 mod proofs;
+mod pushee;
 mod settings;
 mod shim;
 mod status;
 mod updates;
+mod used_certificates;
+mod vouching;
 
 pub use accepted::AcceptedTips;
+pub use approvals::{counted_as, kept_approvals};
 pub use arguments::{HookArguments, Surroundings, run_hook};
+pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};
 pub use entering::{LedgerContext, post_receive, reference_transaction, update};
-pub use environment::PushEnvironment;
+pub use environment::{CertificateEnvironment, PushEnvironment};
+pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
 pub use install::{InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, uninstall};
 pub use policy_ref::PolicyMemory;
 pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive, tell};
 pub use proofs::kept as kept_proofs;
-pub use settings::{AuditSink, PolicyPlace, Settings};
+pub use pushee::{PusheeError, pushee_key};
+pub use settings::{AuditSink, PolicyPlace, Settings, parse_forge};
 pub use shim::{Shim, ShimError};
 pub use status::{Status, StatusFinding, state_folder, status};
 pub use updates::{Update, UpdateError, parse_updates};
+pub use used_certificates::{ClaimError, MAXIMUM_AGE, UsedCertificates};

@@ -8,18 +8,19 @@ use std::{
 use gix::bstr::ByteSlice as _;
 
 use super::{
-    AcceptedTips, PolicyMemory, PolicyPlace, PushEnvironment, Settings, Update,
+    AcceptedTips, PolicyMemory, PolicyPlace, PushEnvironment, Settings, Update, UsedCertificates,
+    certificate::{self, Surrounding},
     entering::{self, Pushed},
     folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
-    parse_updates,
+    kept_approvals, parse_updates,
     policy_ref::{self, PolicyRef},
     proofs,
 };
 use crate::{
     ledger::PolicyVersion,
-    object::ObjectId,
-    policy::{Policy, Refusal, Subject},
+    object::{APPROVALS, ObjectId},
+    policy::{ForgeContext, Permission, Policy, Pushing, ReceivedPush, Refusal, Subject},
     repository::{ObjectReader, PROOFS, References, Repository},
     sigstore::trusted_root::Instance,
     trust::{Pin, Pinned, Trust},
@@ -48,6 +49,8 @@ pub struct Context {
     pub state: PathBuf,
     /// The repository for which the hook was installed.
     pub repository: PathBuf,
+    /// What the forge says about this push, if the hook was installed for one.
+    pub forge: Option<ForgeContext>,
     /// What receive-pack says about this push.
     pub environment: PushEnvironment,
     /// The time of receipt, in seconds since 1970.
@@ -157,15 +160,39 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         // Less is proven then, and a pusher who has gone does not change that.
         let _ = writeln!(output, "warning: what '{PROOFS}' keeps is not used: {}", escape(reason));
     }
+    let verifier = Verifier::new(snapshot.instances)
+        .with_openpgp(std::mem::take(&mut trust.openpgp))
+        .with_smime(std::mem::take(&mut trust.smime));
+    let surrounding = Surrounding {
+        environment: &environment.certificate,
+        push_options: environment.push_options.as_deref(),
+        updates: &updates,
+        addresses: &context.settings.addresses,
+        used: &UsedCertificates::new(&context.state),
+        verifier: &verifier,
+        now: context.now,
+    };
+    let certificate = certificate::receive(&surrounding, &objects.reader());
+    let verified = certificate.as_ref().and_then(|received| received.as_ref().ok()?.verified());
+    let pushing = Pushing::Received(ReceivedPush {
+        certificate: certificate.map(|received| received.and_then(|certificate| certificate.judged)),
+        forge: context.forge.clone(),
+    });
+    let vouchers = vouchers(&trust.policy, &pushing, context.now);
+    let approvals = kept_approvals(&objects, &references, &updates);
+    for reason in approvals.trouble() {
+        let _ = writeln!(output, "warning: what '{APPROVALS}' keeps is not used: {}", escape(reason));
+    }
     let gate = Gate {
         policy: &trust.policy,
-        verifier: &Verifier::new(snapshot.instances)
-            .with_openpgp(std::mem::take(&mut trust.openpgp))
-            .with_smime(std::mem::take(&mut trust.smime)),
+        verifier: &verifier,
         objects: &objects,
         standing: &Server { references: &references, accepted: &AcceptedTips::new(&context.state) },
         shallow: &shallow,
         proofs: &proofs,
+        pushing: &pushing,
+        approvals: &approvals,
+        vouchers: &vouchers,
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
     };
@@ -185,9 +212,25 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
             Some((commit, _)) => PolicyVersion::Commit(commit),
             None => PolicyVersion::Digest(snapshot.trust.digest),
         };
-        entering::leave(context, &repository, policy, Pushed::default(), ledger, &updates)?;
+        entering::leave(
+            context,
+            &repository,
+            policy,
+            Pushed::new(verified, &vouchers, context.forge.as_ref()),
+            ledger,
+            &updates,
+        )?;
     }
     Ok(finding)
+}
+
+/// Whoever vouches for the whole push by its certificate: one person, or nobody where a certificate is for
+/// several whom the policy tells apart.
+fn vouchers(policy: &Policy, pushing: &Pushing, now: i64) -> Vec<String> {
+    match policy.certified_pushers(pushing, Permission::Refuse, now)[..] {
+        [name] => vec![name.to_owned()],
+        _ => Vec::new(),
+    }
 }
 
 fn policy_source<'a>(context: &'a Context, pin: &'a Pin) -> PolicyRef<'a> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Lapse, PolicyFault, ProofFault, Wanted};
+use super::{ApprovalFault, Lapse, PolicyFault, ProofFault, PusherFault, Shortfall, Wanted};
 use crate::{
     object::{ObjectError, ObjectId},
     sigstore::claims::{Claim, Claims},
@@ -35,6 +35,8 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
+    /// An approval may only be added where it counts.
+    Approval(ApprovalFault),
     /// Proven, and the policy means several identities by it.
     Ambiguous {
         /// Who it is.
@@ -48,6 +50,14 @@ pub enum Cause {
     CannotTell(CannotTell),
     /// The rule forbids what happens to the ref.
     Event(Event),
+    /// A merge that a forge has signed, and whose tree is not what merging its parents yields, or of which that
+    /// cannot be told.
+    ForgeMerge {
+        /// The forge.
+        forge: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Signed with a forge's own key, which stands for no person.
     Forge {
         /// The forge.
@@ -118,6 +128,8 @@ pub enum Cause {
     },
     /// What is kept of a log may only grow, by what proves something.
     Proof(ProofFault),
+    /// Who pushes may not, or is not known.
+    Pusher(Box<PusherFault>),
     /// A ref in a reserved namespace that no rule names.
     Reserved,
     /// The pusher's idea of the ref's value is not the server's.
@@ -127,8 +139,13 @@ pub enum Cause {
         /// What the pusher says it holds.
         claimed: Option<ObjectId>,
     },
+    /// Its signature is by somebody who may be several of those who would count, and one signature is one
+    /// person's; by their names.
+    SeveralPersons(Vec<String>),
     /// The rule does not say who may sign tags.
     TagsNotNamed,
+    /// Too few persons vouch for it.
+    Threshold(Box<Shortfall>),
     /// The refs of a push take in more commits, all counted, than are judged at once.
     TooManyCommits,
     /// More tag objects in a row than are followed.
@@ -157,12 +174,15 @@ impl Cause {
     /// Whether a rule in warning mode may let it pass: only what the rule itself decides.
     #[must_use]
     pub fn is_for_the_rule_to_decide(&self) -> bool {
-        if let Self::Path { cause, .. } = self {
-            return cause.is_for_the_rule_to_decide();
+        match self {
+            Self::Path { cause, .. } => return cause.is_for_the_rule_to_decide(),
+            Self::Pusher(fault) => return fault.is_for_the_rule_to_decide(),
+            _ => {}
         }
         !matches!(
             self,
             Self::Malformed(_)
+                | Self::Approval(_)
                 | Self::Ledger
                 | Self::NoRule
                 | Self::Alike(_)
@@ -206,6 +226,13 @@ impl Cause {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
+            Self::Approval(fault) => fault.hint(),
+            Self::Threshold(shortfall) => shortfall.hint(),
+            Self::SeveralPersons(_) => "sign it with a key or certificate of one person alone".to_owned(),
+            Self::ForgeMerge { .. } => {
+                "merge with 'git merge -S' and push that, or have what it leads to approved with 'countersign approve'"
+                    .to_owned()
+            }
             Self::Ambiguous { .. } => "have the policy's owner make one of their patterns narrower".to_owned(),
             Self::Forge { .. } => {
                 "make the merge or change with git and sign it yourself, not with the forge's button".to_owned()
@@ -283,6 +310,7 @@ impl Cause {
                 "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
                     .to_owned()
             }
+            Self::Pusher(fault) => fault.hint(),
             Self::NotLogged(_) => {
                 "sign it again where the transparency log answers, with 'countersign.log' at its default"
                     .to_owned()
@@ -316,9 +344,20 @@ impl fmt::Display for Cause {
             Self::Ambiguous { names, .. } => {
                 write!(formatter, "signed by {signer}, who may be {} by the policy", list(names))
             }
+            Self::Approval(fault) => write!(formatter, "an approval {fault}"),
             Self::Bad(cause) => write!(formatter, "the signature is bad: {cause}"),
             Self::CannotTell(cause) => write!(formatter, "who signed cannot be told: {cause}"),
             Self::Event(event) => write!(formatter, "{}", EventText(event)),
+            Self::ForgeMerge { forge, reason } => {
+                write!(formatter, "merged by the forge '{}', {reason}", escape(forge))
+            }
+            Self::SeveralPersons(names) if names.is_empty() => {
+                write!(formatter, "signed by nobody who counts as a person here")
+            }
+            Self::SeveralPersons(names) => {
+                write!(formatter, "signed by somebody who may be {}", list(names))
+            }
+            Self::Threshold(shortfall) => write!(formatter, "{shortfall}"),
             Self::Forge { forge, .. } => write!(
                 formatter,
                 "made by the forge '{}' for whoever was logged in there ({signer}), and no person signed it",
@@ -367,6 +406,7 @@ impl fmt::Display for Cause {
             Self::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
             Self::PolicyChange(fault) => write!(formatter, "{fault}"),
             Self::Proof(fault) => write!(formatter, "{fault}"),
+            Self::Pusher(fault) => write!(formatter, "{fault}"),
             Self::NotLogged(signed) => write!(formatter, "signed by {signer}: {signed}"),
             Self::TimeNotProven(signed) => write!(formatter, "signed by {signer}: {signed}"),
             Self::TooManyCommits => write!(formatter, "the push adds too many commits to too many refs"),
@@ -424,7 +464,7 @@ fn value(id: Option<ObjectId>) -> String {
     id.map_or_else(|| "does not exist".to_owned(), |id| format!("is at {}", id.to_hex_with_len(12)))
 }
 
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("'{}'", escape(name))).collect();
     quoted.join(" or ")
 }

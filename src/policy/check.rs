@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{KeySigner, Permission, Policy, Rule, Wanted, WantedName};
+use super::{Account, Forge, KeySigner, Permission, Policy, Rule, Wanted, WantedName};
 use crate::{
+    object::APPROVALS,
     sigstore::claims::Claim,
     words::{escape, time},
 };
@@ -35,6 +36,13 @@ pub enum Finding {
         /// The base.
         base: String,
     },
+    /// The rule asks for a push certificate, and the forge's hooks never see one.
+    CertificateNeverThere {
+        /// The rule.
+        rule: String,
+        /// Why not, as the forge has it.
+        why: &'static str,
+    },
     /// Nothing can count as the identity, neither new nor under an anchor, and a rule names it.
     Ended {
         /// The identity.
@@ -49,10 +57,38 @@ pub enum Finding {
         /// The user id of its certificate.
         user_id: String,
     },
+    /// Nobody who may push by the rule has an account at the forge, whose word alone says who pushes there.
+    NoPusherAtForge {
+        /// The rule.
+        rule: String,
+        /// The forge.
+        forge: String,
+    },
+    /// The rule hears approvals, and none can be pushed.
+    NoRuleForApprovals {
+        /// The rule.
+        rule: String,
+    },
     /// The rule governs tags and does not say who may sign them.
     NoTagSigners {
         /// The rule.
         rule: String,
+    },
+    /// More persons have to vouch than there are.
+    ThresholdTooHigh {
+        /// The rule.
+        rule: String,
+        /// How many are wanted.
+        threshold: usize,
+        /// How many there are.
+        persons: usize,
+    },
+    /// Whatever the forge's own key signs is accepted.
+    TrustedForge {
+        /// The rule.
+        rule: String,
+        /// The forge.
+        forge: String,
     },
     /// The rule lets signatures count whose time nothing proves.
     TimeNotProven {
@@ -107,6 +143,15 @@ impl fmt::Display for Finding {
                 "identity '{identity}' has builds of every ref '{}': whoever may push one of them may sign",
                 escape(reference)
             ),
+            Self::CertificateNeverThere { rule, why } => write!(
+                formatter,
+                "rule '{rule}' asks for a push certificate, and can never be met there: {why}"
+            ),
+            Self::NoPusherAtForge { rule, forge } => write!(
+                formatter,
+                "nobody who may push by rule '{rule}' has an account at '{}' among 'forge_users'",
+                escape(forge)
+            ),
             Self::Ended { identity, rule } => write!(
                 formatter,
                 "rule '{rule}' names the identity '{identity}', of which no signer counts any more, and no anchor is from before"
@@ -124,6 +169,18 @@ impl fmt::Display for Finding {
                 formatter,
                 "identity '{identity}' has the key of '{}', with which a forge signs for whoever is logged in: it stands for no person",
                 crate::words::escape(user_id)
+            ),
+            Self::NoRuleForApprovals { rule } => write!(
+                formatter,
+                "rule '{rule}' hears approvals, and no rule names '{APPROVALS}': nobody can push one"
+            ),
+            Self::ThresholdTooHigh { rule, threshold, persons } => write!(
+                formatter,
+                "rule '{rule}' wants {threshold} persons to vouch, and {persons} may: it can never be met"
+            ),
+            Self::TrustedForge { rule, forge } => write!(
+                formatter,
+                "rule '{rule}' trusts the forge '{forge}': whoever is logged in there, or has broken into it, may change anything without a signature of their own"
             ),
             Self::NoTagSigners { rule } => {
                 write!(formatter, "rule '{rule}' governs tags and does not say who may sign them")
@@ -169,6 +226,7 @@ impl Policy {
             if rule.tags.is_none() && rule.patterns.iter().any(|p| p.as_str().starts_with("refs/tags/")) {
                 findings.push(Finding::NoTagSigners { rule: rule.name.clone() });
             }
+            findings.extend(self.check_vouching(rule));
             if rule.time_not_proven == Permission::Allow {
                 findings.push(Finding::TimeNotProven { rule: rule.name.clone() });
             }
@@ -208,6 +266,23 @@ impl Policy {
         findings
     }
 
+    /// What is probably not meant of what a rule says about persons and forges.
+    fn check_vouching(&self, rule: &Rule) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let name = || rule.name.clone();
+        let persons = self.identities.iter().filter(|identity| self.counts_as_person(rule, &identity.name));
+        let persons = persons.count();
+        if let Some(threshold) = rule.vouching.threshold.filter(|threshold| *threshold > persons) {
+            findings.push(Finding::ThresholdTooHigh { rule: name(), threshold, persons });
+        }
+        if rule.vouching.hears_approvals() && self.rule_for(APPROVALS.as_bytes()).is_none() {
+            findings.push(Finding::NoRuleForApprovals { rule: name() });
+        }
+        let trusted = rule.vouching.trusted_forges.iter();
+        findings.extend(trusted.map(|forge| Finding::TrustedForge { rule: name(), forge: forge.clone() }));
+        findings
+    }
+
     /// The groups that stand in no rule, and in no group that does.
     fn unused_groups(&self) -> Vec<&str> {
         let mut used: BTreeSet<&str> = self.rules.iter().flat_map(Rule::wanted).flat_map(written).collect();
@@ -223,6 +298,31 @@ impl Policy {
             );
         }
         self.groups.iter().map(|group| group.name.as_str()).filter(|name| !used.contains(name)).collect()
+    }
+
+    /// What can never be met, or nobody can meet, where a hook is installed for `forge`.
+    #[must_use]
+    pub fn check_for(&self, forge: &Forge) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let impossible = forge.kind.gives_no_certificates();
+        for rule in &self.rules {
+            let name = rule.name.clone();
+            if let Some(why) = impossible.filter(|_| rule.pusher.needs_certificate) {
+                findings.push(Finding::CertificateNeverThere { rule: name, why });
+                continue;
+            }
+            let may_push = |identity: &&super::NamedIdentity| {
+                rule.pusher.pushers.as_ref().is_none_or(|pushers| pushers.contains(&identity.name))
+            };
+            let mut pushers = self.identities.iter().filter(may_push);
+            if impossible.is_some()
+                && rule.pusher.asks()
+                && !pushers.any(|identity| identity.has_account_at(&forge.name))
+            {
+                findings.push(Finding::NoPusherAtForge { rule: name, forge: forge.name.clone() });
+            }
+        }
+        findings
     }
 
     /// What is no longer, or not yet, as it was probably meant; `now` in seconds since 1970.
@@ -243,7 +343,13 @@ impl Policy {
                 let ended = window.until.filter(|until| *until <= now);
                 (escape(&key.to_string()), ended.into_iter().chain(window.compromised).min())
             });
-            let signers: Vec<_> = keyless.chain(keys).collect();
+            let accounts = identity.forge_users.iter().map(|user| {
+                let (Account::User(written) | Account::Id(written)) = &user.account;
+                let ended = user.window.until.filter(|until| *until <= now);
+                let words = format!("{} of {}", escape(written), escape(&user.forge));
+                (words, ended.into_iter().chain(user.window.compromised).min())
+            });
+            let signers: Vec<_> = keyless.chain(keys).chain(accounts).collect();
             let is_dead = |since: i64| self.anchors.iter().all(|anchor| anchor.received > since);
             let dead: Vec<_> = (signers.iter())
                 .filter_map(|(signer, since)| Some((signer, since.filter(|since| is_dead(*since))?)))

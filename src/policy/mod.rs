@@ -4,6 +4,7 @@
 //! refusal. Pure: it reads no file, clock or environment; trusted roots are only names and digests here.
 
 mod allowed_signers;
+mod approval_fault;
 mod cause;
 mod certificate_authorities;
 mod check;
@@ -11,17 +12,22 @@ mod ci;
 mod decision;
 mod digest;
 mod file;
+mod forge_context;
 mod limits;
 mod openpgp;
 mod path;
 mod pattern;
 mod policy_fault;
 mod proof_fault;
+mod push_certificate;
+mod pusher;
 mod signer;
+mod vouching;
 mod wanted;
 mod window;
 
 pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
+pub use approval_fault::{ApprovalFault, Shortfall};
 pub use cause::{Cause, Event};
 use certificate_authorities::CertificateAuthorities;
 pub use certificate_authorities::{AuthorityEntry, x509_entry};
@@ -29,14 +35,18 @@ pub use check::Finding;
 pub use ci::WantedClaims;
 pub use decision::{Evidence, Refusal, Subject};
 pub use file::{PolicyError, is_repository_id, policy_entry};
+pub use forge_context::{Account, Forge, ForgeContext, ForgeKind, Way, WebMerge};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
 pub use path::{PathPattern, PathPatternError, PathPlace, PathRule};
 pub use pattern::{Pattern, PatternError};
 pub use policy_fault::PolicyFault;
 pub use proof_fault::ProofFault;
+pub use push_certificate::CertificateFault;
+pub use pusher::{ForgeUser, PusherDemand, PusherFault, Pushing, ReceivedPush};
 use signer::Directory;
 pub use signer::{KeySigner, KeylessSigner, SignedBy};
+pub use vouching::Vouching;
 pub use wanted::{Group, Wanted, WantedName};
 pub use window::{Covered, Known, Lapse, Receipt, Window};
 
@@ -118,6 +128,8 @@ pub struct NamedIdentity {
     pub keyless: Vec<KeylessSigner>,
     /// Every key of its own that counts as it.
     pub keys: Vec<KeySigner>,
+    /// Every account of a forge that counts as it where somebody pushes.
+    pub forge_users: Vec<ForgeUser>,
 }
 
 /// What happens to refs that no rule names.
@@ -193,6 +205,8 @@ pub struct Rule {
     pub commits: Signers,
     /// Who may sign tag objects; without it there may be none.
     pub tags: Option<Signers>,
+    /// Who may push.
+    pub pusher: PusherDemand,
     /// What may happen.
     pub permissions: Permissions,
     /// Refs from which a new or rewound ref may take its history.
@@ -201,6 +215,8 @@ pub struct Rule {
     pub time_not_proven: Permission,
     /// History up to this commit is taken as it is.
     pub anchor: Option<ObjectId>,
+    /// How many persons have to vouch, and what a forge may do.
+    pub vouching: Vouching,
     /// Whether it refuses or warns.
     pub mode: Mode,
     /// Who may change what in the tree; all of them hold.
@@ -364,7 +380,9 @@ impl Rule {
     /// Everybody whom it asks for anything.
     pub fn wanted(&self) -> impl Iterator<Item = &Wanted> {
         let signers = [Some(&self.commits), self.tags.as_ref()].into_iter().flatten();
-        signers.filter_map(Signers::wanted).chain(self.paths.iter().map(|path| &path.commits))
+        let paths = self.paths.iter().map(|path| &path.commits);
+        let signers = signers.filter_map(Signers::wanted).chain(paths);
+        signers.chain(&self.vouching.approvers).chain(&self.pusher.pushers)
     }
 
     /// Whether it asks for the identity called `name`, by itself or in a group.

@@ -12,8 +12,10 @@ use super::Memory;
 use crate::{
     hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Standing, Update},
     object::ObjectId,
-    policy::{Cause, Event, Policy, Refusal, Subject},
-    repository::{ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits},
+    policy::{Cause, Event, Policy, Pushing, Refusal, Subject},
+    repository::{
+        Approvals, ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits,
+    },
     verify::Verifier,
     words::{Failure, escape_bytes},
 };
@@ -88,6 +90,8 @@ pub(super) struct Judge<'a> {
     pub(super) standing: &'a dyn Standing,
     pub(super) shallow: Shallow,
     pub(super) proofs: Proofs,
+    pub(super) pushing: Pushing,
+    pub(super) approvals: Approvals,
     pub(super) now: i64,
 }
 
@@ -109,6 +113,10 @@ impl Standing for Remembered<'_> {
     fn is_created(&self, name: &[u8]) -> bool {
         self.memory.is_created(&name.into())
     }
+
+    fn sees_each_move(&self) -> bool {
+        false
+    }
 }
 
 impl Judge<'_> {
@@ -127,6 +135,9 @@ impl Judge<'_> {
                 standing: self.standing,
                 shallow: &self.shallow,
                 proofs: &self.proofs,
+                pushing: &self.pushing,
+                approvals: &self.approvals,
+                vouchers: &[],
                 now: self.now,
                 maximum_listed: MAXIMUM_LISTED,
             };

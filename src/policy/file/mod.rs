@@ -2,6 +2,7 @@
 
 mod error;
 mod forge;
+mod forge_user;
 mod group;
 mod identity;
 mod keys;
@@ -9,6 +10,7 @@ mod moment;
 mod path;
 mod rule;
 mod spelling;
+mod vouching;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -150,13 +152,16 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     for (name, identity) in document.identity {
         identities.push(named_identity(name, identity, &instances, &authorities)?);
     }
+    forge_user::refuse_shared(&identities)?;
     let directory = Directory::new(&identities, forge::forges(document.forge)?)?;
 
     let groups = group::groups(document.group, &identities)?;
     let names = group::Directory::new(&identities, &groups);
     let mut rules: Vec<Rule> = Vec::new();
-    for rule in document.rule {
-        let rule = named_rule(rule, &names)?;
+    for mut rule in document.rule {
+        let has_repository = document.repository.is_some();
+        let vouching = vouching::vouching(&mut rule, &names, &directory, has_repository)?;
+        let rule = Rule { vouching, ..named_rule(rule, &names)? };
         if rules.iter().any(|other| other.name == rule.name) {
             return Err(PolicyError::DuplicateName { what: "rules", name: rule.name });
         }

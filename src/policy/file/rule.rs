@@ -9,16 +9,18 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers, Wanted},
+    policy::{Mode, Pattern, Permission, Permissions, PusherDemand, Rule, Signers, Vouching, Wanted},
     words::escape,
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 23] = [
     "name",
     "refs",
     "commits",
     "tags",
+    "pushers",
+    "push_certificate",
     "create",
     "delete",
     "rewind",
@@ -30,6 +32,10 @@ pub(super) const KEYS: [&str; 17] = [
     "bases",
     "time_not_proven",
     "anchor",
+    "threshold",
+    "approvers",
+    "forge_merges",
+    "trust_forge",
     "mode",
     "path",
 ];
@@ -44,6 +50,15 @@ pub(super) enum SignersText {
     Word(String),
 }
 
+/// Whether there has to be a push certificate.
+#[derive(Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CertificateText {
+    #[default]
+    Accept,
+    Require,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleText {
@@ -51,6 +66,9 @@ pub(super) struct RuleText {
     pub(super) refs: Vec<String>,
     pub(super) commits: SignersText,
     pub(super) tags: Option<SignersText>,
+    pub(super) pushers: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) push_certificate: CertificateText,
     #[serde(default)]
     pub(super) create: Permission,
     #[serde(default)]
@@ -72,13 +90,18 @@ pub(super) struct RuleText {
     #[serde(default)]
     pub(super) time_not_proven: Permission,
     pub(super) anchor: Option<String>,
+    pub(super) threshold: Option<u32>,
+    pub(super) approvers: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) forge_merges: Permission,
+    pub(super) trust_forge: Option<Vec<String>>,
     #[serde(default)]
     pub(super) mode: Mode,
     #[serde(default)]
     path: Vec<PathText>,
 }
 
-/// The rule that the table describes.
+/// The rule that the table describes, but for what it says of persons and forges.
 pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Rule, PolicyError> {
     check_name(&text.name)?;
     let name = text.name;
@@ -110,6 +133,14 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
     };
     let commits = signers(&name, "commits", text.commits, directory)?;
     let tags = text.tags.map(|tags| signers(&name, "tags", tags, directory)).transpose()?;
+    let pushers = match &text.pushers {
+        Some(names) if names.is_empty() => {
+            return Err(PolicyError::Empty { key: "pushers", place: place() });
+        }
+        Some(names) => Some(wanted(&name, names, directory)?),
+        None => None,
+    };
+    let needs_certificate = text.push_certificate == CertificateText::Require;
     let paths =
         text.path.into_iter().map(|text| path_rule(&name, text, directory)).collect::<Result<_, _>>()?;
     let permissions = Permissions {
@@ -127,16 +158,18 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
         patterns,
         commits,
         tags,
+        pusher: PusherDemand { pushers, needs_certificate },
         permissions,
         bases: text.bases,
         time_not_proven: text.time_not_proven,
         anchor,
+        vouching: Vouching::default(),
         mode: text.mode,
         paths,
     })
 }
 
-fn signers(
+pub(super) fn signers(
     rule: &str,
     key: &'static str,
     text: SignersText,
