@@ -11,10 +11,10 @@ use std::{
 use clap::{Args, Subcommand};
 
 use super::{
-    AuditSink, Context, InstallOptions, PolicyChoice, PolicyPlace, PushEnvironment, Settings, Uninstalled,
-    forge_context, install, pre_receive,
+    AuditSink, Context, HookName, InstallOptions, LedgerContext, PolicyChoice, PolicyPlace, PushEnvironment,
+    Settings, Uninstalled, forge_context, install, post_receive, pre_receive, reference_transaction,
     settings::{parse_address, parse_forge, parse_seconds},
-    status, uninstall,
+    status, uninstall, update,
 };
 use crate::{
     object::ObjectId,
@@ -73,10 +73,29 @@ enum HookCommand {
         /// The file of a certificate authority, by its name in the policy
         #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
         certificate_authorities: Vec<(String, PathBuf)>,
+        /// Leave what is accepted for the ledger
+        #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
+        ledger: bool,
         #[command(flatten)]
         settings: SettingsArguments,
     },
-    /// Install the pre-receive hook, keeping and chaining one that is there
+    /// Let a ref be moved only as it was accepted; git's update hook runs this
+    Update {
+        #[command(flatten)]
+        place: LedgerPlace,
+        /// The full name of the ref
+        #[arg(value_name = "REF")]
+        reference: OsString,
+        /// Its value before
+        old: String,
+        /// Its value after
+        new: String,
+    },
+    /// Enter into the ledger what was accepted and has happened; git's post-receive hook runs this
+    PostReceive(LedgerPlace),
+    /// The same as soon as refs have moved; git's reference-transaction hook runs this
+    ReferenceTransaction(LedgerPlace),
+    /// Install the server's hooks, keeping and chaining those that are there
     Install {
         /// The repository
         #[arg(long, value_name = "DIR", default_value = ".")]
@@ -96,6 +115,18 @@ enum HookCommand {
         /// The program that the hook runs [default: this one]
         #[arg(long, value_name = "FILE")]
         program: Option<PathBuf>,
+        /// Which hooks; pre-receive is always one of them
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            value_name = "NAME,...",
+            default_value = "pre-receive,post-receive,reference-transaction"
+        )]
+        hooks: Vec<HookName>,
+        /// Keep no ledger of what is accepted
+        #[arg(long, conflicts_with = "hooks")]
+        no_ledger: bool,
         /// The trusted root of an instance, instead of the one that the policy names
         #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
         trusted_roots: Vec<(String, PathBuf)>,
@@ -145,7 +176,24 @@ struct SettingsArguments {
 impl From<SettingsArguments> for Settings {
     fn from(arguments: SettingsArguments) -> Self {
         let SettingsArguments { time_limit, audit, audit_required, addresses, forge } = arguments;
-        Self { time_limit, audit, audit_required, addresses, forge }
+        Self { time_limit, audit, audit_required, addresses, forge, ledger: false }
+    }
+}
+
+/// Where a hook finds the ledger
+#[derive(Args, Debug)]
+struct LedgerPlace {
+    /// The repository for which the hook was installed
+    #[arg(long, value_name = "DIR")]
+    repository: PathBuf,
+    /// The folder for what was accepted
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+}
+
+impl LedgerPlace {
+    fn context(self, directory: &Path, now: i64) -> LedgerContext {
+        LedgerContext { repository: directory.join(self.repository), state: directory.join(self.state), now }
     }
 }
 
@@ -165,6 +213,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
+            ledger,
             settings,
         } => {
             let settings = Settings::from(settings);
@@ -182,9 +231,21 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 repository: at(repository),
                 environment: PushEnvironment::from_variables(surroundings.variable, directory),
                 now: surroundings.now,
-                settings,
+                settings: Settings { ledger, ..settings },
             };
             return pre_receive(&context, surroundings.stdin, surroundings.stderr).status();
+        }
+        HookCommand::Update { place, reference, old, new } => {
+            let context = place.context(directory, surroundings.now);
+            return update(&context, reference.as_bytes(), &old, &new, surroundings.stderr);
+        }
+        HookCommand::PostReceive(place) => {
+            let context = place.context(directory, surroundings.now);
+            return post_receive(&context, surroundings.stdin, surroundings.stderr);
+        }
+        HookCommand::ReferenceTransaction(place) => {
+            let context = place.context(directory, surroundings.now);
+            return reference_transaction(&context, surroundings.stdin, surroundings.stderr);
         }
         HookCommand::Install {
             repository,
@@ -193,6 +254,8 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             policy_ref,
             state,
             program,
+            hooks,
+            no_ledger,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
@@ -206,10 +269,11 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 },
                 state: state.map(at),
                 program: program.map_or_else(|| surroundings.program.clone(), at),
+                hooks: if no_ledger { Vec::new() } else { hooks },
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
-                settings: settings.into(),
+                settings: Settings { ledger: !no_ledger, ..settings.into() },
                 now: surroundings.now,
             };
             install(&options).map_err(Failure::from).map(|installed| {
@@ -218,6 +282,9 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 if let Some(before) = &installed.shim.before {
                     words += &format!("the hook that was there runs first, as '{}'\n", shown(before));
                 }
+                for (_, path) in &installed.companions {
+                    words += &format!("installed '{}'\n", shown(path));
+                }
                 (words, 0)
             })
         }
@@ -225,8 +292,8 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             uninstall(&at(repository)).map_err(Failure::from).map(|uninstalled| {
                 let words = match uninstalled {
                     Uninstalled::Nothing => "no hook of countersign is installed\n",
-                    Uninstalled::Removed => "removed the hook\n",
-                    Uninstalled::Restored => "removed the hook, and restored the one that was there before\n",
+                    Uninstalled::Removed => "removed the hooks\n",
+                    Uninstalled::Restored => "removed the hooks, and restored those that were there before\n",
                 };
                 (words.to_owned(), 0)
             })

@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     object::{APPROVALS, ObjectId},
-    policy::{Cause, Covered, Event, Governing, Policy, Pushing, Receipt, Refusal, Rule, Signers, Subject},
+    policy::{
+        Cause, Covered, Event, Governing, Policy, Pushing, Receipt, Refusal, Rule, Signers, Subject,
+        is_ledger,
+    },
     repository::{
         Allowance, Approvals, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs,
         ReferenceError, ReferenceValue, References, Shallow, new_commits,
@@ -174,6 +177,9 @@ impl<'a> Gate<'a> {
                 match self.policy.governing(name) {
                     Governing::Accepted => {}
                     Governing::Refused => finding.refuse(name, Subject::Reference, None, Cause::NoRule),
+                    Governing::Reserved if is_ledger(name) => {
+                        finding.refuse(name, Subject::Reference, None, Cause::Ledger);
+                    }
                     Governing::Reserved => finding.refuse(name, Subject::Reference, None, Cause::Reserved),
                     Governing::Rule(rule) => {
                         if let Err(fault) = self.policy.judge_pusher(rule, self.pushing, self.now) {

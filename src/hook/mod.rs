@@ -1,4 +1,5 @@
-//! The server's gate: pre-receive, its installation, and what may decide there.
+//! The server's hooks: the gate in pre-receive, those that keep its ledger, their installation, and what may
+//! decide there.
 //!
 //! Policy and trusted roots come from the paths that were written into the shim at installation and
 //! from nothing else: not from pushed content, repository configuration, environment or push options.
@@ -8,11 +9,14 @@ mod accepted;
 mod approvals;
 mod arguments;
 mod certificate;
+mod companion;
+mod entering;
 mod environment;
 mod evidence;
 mod folding;
 mod forge;
 mod gate;
+mod hiding;
 mod install;
 mod paths;
 mod plan;
@@ -31,6 +35,8 @@ pub use accepted::AcceptedTips;
 pub use approvals::{counted_as, kept_approvals};
 pub use arguments::{HookArguments, Surroundings, run_hook};
 pub use certificate::ReceivedCertificate;
+pub use companion::{Companion, HookName};
+pub use entering::{LedgerContext, post_receive, reference_transaction, update};
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
@@ -41,6 +47,6 @@ pub use proofs::kept as kept_proofs;
 pub use pushee::{PusheeError, pushee_key};
 pub use settings::{AuditSink, PolicyPlace, Settings, parse_forge};
 pub use shim::{Shim, ShimError};
-pub use status::{Status, StatusFinding, status};
+pub use status::{Status, StatusFinding, state_folder, status};
 pub use updates::{Update, UpdateError, parse_updates};
 pub use used_certificates::{ClaimError, MAXIMUM_AGE, UsedCertificates};

@@ -10,6 +10,7 @@ use gix::bstr::ByteSlice as _;
 use super::{
     AcceptedTips, PolicyMemory, PolicyPlace, PushEnvironment, Settings, Update, UsedCertificates,
     certificate::{self, Surrounding},
+    entering::{self, Pushed},
     folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
     kept_approvals, parse_updates,
@@ -17,6 +18,7 @@ use super::{
     proofs,
 };
 use crate::{
+    ledger::PolicyVersion,
     object::{APPROVALS, ObjectId},
     policy::{Cause, ForgeContext, Permission, Policy, Pushing, ReceivedPush, Refusal, Subject},
     repository::{ObjectReader, PROOFS, References, Repository},
@@ -30,7 +32,7 @@ use crate::{
 const MAXIMUM_TOLD: usize = 20;
 
 /// The most that is read from standard input, in bytes.
-const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
+pub(super) const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
 
 /// Everything that the hook acts on, as values.
 #[derive(Clone, Debug)]
@@ -146,6 +148,8 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         return Err(failed(&what));
     }
     let updates = parse_updates(repository.hash(), &lines).map_err(|error| failed(&error))?;
+    // Before the refs are judged: what is entered from here on is what this push may have seen.
+    let ledger = if context.settings.ledger { entering::prepare(context, &repository)? } else { None };
     let environment = &context.environment;
     let objects = repository
         .objects_with(environment.quarantine.as_deref(), &environment.object_directories)
@@ -169,6 +173,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         now: context.now,
     };
     let certificate = certificate::receive(&surrounding, &objects.reader());
+    let verified = certificate.as_ref().and_then(|received| received.as_ref().ok()?.verified());
     let pushing = Pushing::Received(ReceivedPush {
         certificate: certificate.map(|received| received.and_then(|certificate| certificate.judged)),
         forge: context.forge.clone(),
@@ -201,6 +206,20 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
             policy_ref::remember(&PolicyMemory::new(&context.state), pin, present, &mut words);
             let _ = output.write_all(&words);
         }
+    }
+    if context.settings.ledger && finding.refusals.is_empty() {
+        let policy = match snapshot.found {
+            Some((commit, _)) => PolicyVersion::Commit(commit),
+            None => PolicyVersion::Digest(snapshot.trust.digest),
+        };
+        entering::leave(
+            context,
+            &repository,
+            policy,
+            Pushed::new(verified, &vouchers, context.forge.as_ref()),
+            ledger,
+            &updates,
+        )?;
     }
     Ok(finding)
 }

@@ -188,7 +188,7 @@ fn option(line: &[u8]) -> Option<(String, &[u8])> {
 }
 
 /// `text` as one word of `sh`: in single quotes, each quote inside written as `'\''`.
-fn quote(text: &OsStr) -> Result<Vec<u8>, ShimError> {
+pub(super) fn quote(text: &OsStr) -> Result<Vec<u8>, ShimError> {
     if text.as_bytes().contains(&b'\n') {
         return Err(ShimError::LineFeed(text.into()));
     }
@@ -203,7 +203,7 @@ fn quote(text: &OsStr) -> Result<Vec<u8>, ShimError> {
     Ok(quoted)
 }
 
-fn unquote(text: &[u8]) -> Option<OsString> {
+pub(super) fn unquote(text: &[u8]) -> Option<OsString> {
     let mut inner = text.strip_prefix(b"'")?.strip_suffix(b"'")?;
     let mut value = Vec::new();
     while let Some(byte) = inner.first() {
@@ -238,6 +238,7 @@ mod tests {
                 audit_required: true,
                 addresses: vec![path.replace('\n', ""), "host:r \\".into()],
                 forge: Some(super::super::parse_forge("gitlab=git lab's").unwrap()),
+                ledger: true,
             },
         }
     }

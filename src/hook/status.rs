@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    InstallError, PolicyMemory, PolicyPlace, Shim,
-    install::{hook_path, hooks_path, is_executable},
+    HookName, InstallError, PolicyMemory, PolicyPlace, Shim,
+    install::{default_state, hook_path, hooks_path, is_executable},
     policy_ref::PolicyRef,
     pre_receive::{foreign_anchor, same_place},
 };
@@ -106,13 +106,21 @@ impl fmt::Display for StatusFinding {
     }
 }
 
+/// The state folder of `repository`'s hook: where its shim says, or where one would be.
+#[must_use]
+pub fn state_folder(repository: &Repository) -> PathBuf {
+    let text = std::fs::read(hook_path(repository, HookName::PreReceive));
+    let shim = text.ok().and_then(|text| Shim::parse(&text).ok());
+    shim.map_or_else(|| default_state(repository), |shim| shim.state)
+}
+
 /// Look at the installation in `repository`.
 ///
 /// # Errors
 /// The repository cannot be opened.
 pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
     let repository = Repository::open(repository)?;
-    let hook = hook_path(&repository);
+    let hook = hook_path(&repository, HookName::PreReceive);
     let mut findings = Vec::new();
     let mut followed = None;
     if let Some(path) = hooks_path(&repository)? {
@@ -287,10 +295,11 @@ mod tests {
             policy: PolicyChoice::File(policy.clone()),
             state: None,
             program: "/bin/sh".into(),
+            hooks: HookName::COMPANIONS.into(),
             trusted_roots: vec![],
             openpgp_certificates: vec![],
             certificate_authorities: vec![],
-            settings: Settings::default(),
+            settings: Settings { ledger: true, ..Settings::default() },
             now: 0,
         };
         install(&options).unwrap();

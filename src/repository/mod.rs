@@ -23,6 +23,7 @@ mod reachable;
 mod references;
 mod revision;
 mod tree;
+mod writing;
 
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,7 @@ pub use reachable::{Found, Reachable, tagged};
 pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};
 pub use tree::TreeError;
+pub use writing::{WriteError, sync_folder};
 
 use gix::bstr::BString;
 
