@@ -68,7 +68,7 @@ put() {
     done
 }
 
-for name in sh env cat mktemp rm git; do
+for name in sh env cat mkdir mktemp rm git; do
     put "$(command -v "$name")" "/bin/$name"
 done
 put "$program" /usr/bin/countersign
@@ -78,25 +78,13 @@ ln -s /bin/git "$root/usr/bin/git"
 chmod 1777 "$root/tmp"
 cp -R "$policy/." "$root/etc/countersign/"
 
+# The script is the one that every repository of a server would have, with the paths that it sees in there.
+"$program" hook install --hooks-path "$root/hooks" --policy "$root/etc/countersign/policy.toml" \
+    --state "$root/tmp/countersign" --program "$root/usr/bin/countersign" \
+    --time-limit 4 --audit off --forge "github=$host" >/dev/null
 mkdir -p "$output"
+sed "s|$root||g" "$root/hooks/pre-receive" >"$output/pre-receive.sh"
+chmod 755 "$output/pre-receive.sh"
+rm -rf "$root/hooks" "$root/tmp/countersign"
 tar -C "$root" --numeric-owner --owner=0 --group=0 -czf "$output/environment.tar.gz" .
-cat >"$output/pre-receive.sh" <<SCRIPT
-#!/bin/sh
-# countersign in GitHub Enterprise Server's hook environment. What decides is in the environment and here.
-exec /usr/bin/env -i \\
-    GIT_DIR="\${GIT_DIR-}" \\
-    GIT_QUARANTINE_PATH="\${GIT_QUARANTINE_PATH-}" \\
-    GIT_OBJECT_DIRECTORY="\${GIT_OBJECT_DIRECTORY-}" \\
-    GIT_ALTERNATE_OBJECT_DIRECTORIES="\${GIT_ALTERNATE_OBJECT_DIRECTORIES-}" \\
-    GIT_NAMESPACE="\${GIT_NAMESPACE-}" \\
-    GIT_SHALLOW_FILE="\${GIT_SHALLOW_FILE-}" \\
-    GITHUB_USER_LOGIN="\${GITHUB_USER_LOGIN-}" \\
-    GITHUB_REPO_NAME="\${GITHUB_REPO_NAME-}" \\
-    GITHUB_VIA="\${GITHUB_VIA-}" \\
-    GITHUB_PUBLIC_KEY_FINGERPRINT="\${GITHUB_PUBLIC_KEY_FINGERPRINT-}" \\
-    /usr/bin/countersign hook pre-receive --repository "\$(pwd -P)" \\
-    --policy /etc/countersign/policy.toml --state /tmp/countersign \\
-    --time-limit 4 --audit off --forge 'github=$host'
-SCRIPT
-chmod +x "$output/pre-receive.sh"
 printf "wrote '%s' and '%s'\n" "$output/environment.tar.gz" "$output/pre-receive.sh"

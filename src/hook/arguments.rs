@@ -12,9 +12,10 @@ use clap::{Args, Subcommand};
 
 use super::{
     AuditSink, Context, HookName, InstallOptions, LedgerContext, PolicyChoice, PolicyPlace, PushEnvironment,
-    Settings, Uninstalled, forge_context, install, post_receive, pre_receive, reference_transaction,
+    Settings, Uninstalled, forge_context, install, install_for_all, post_receive, pre_receive,
+    reference_transaction,
     settings::{parse_address, parse_forge, parse_seconds},
-    status, uninstall, update,
+    status, uninstall, uninstall_for_all, update,
 };
 use crate::{
     object::ObjectId,
@@ -100,6 +101,9 @@ enum HookCommand {
         /// The repository
         #[arg(long, value_name = "DIR", default_value = ".")]
         repository: PathBuf,
+        /// One hook for every repository for which 'core.hooksPath' names this folder
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["repository", "policy_root"], requires = "state")]
+        hooks_path: Option<PathBuf>,
         /// The policy file, kept where pushers cannot write
         #[arg(long, value_name = "FILE", required_unless_present = "policy_root")]
         policy: Option<PathBuf>,
@@ -144,6 +148,9 @@ enum HookCommand {
         /// The repository
         #[arg(long, value_name = "DIR", default_value = ".")]
         repository: PathBuf,
+        /// Remove the one hook for every repository from this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "repository")]
+        hooks_path: Option<PathBuf>,
     },
     /// Say what is installed, what it goes by, and who else could change that
     Status {
@@ -249,6 +256,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
         }
         HookCommand::Install {
             repository,
+            hooks_path,
             policy,
             policy_root,
             policy_ref,
@@ -276,7 +284,11 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 settings: Settings { ledger: !no_ledger, ..settings.into() },
                 now: surroundings.now,
             };
-            install(&options).map_err(Failure::from).map(|installed| {
+            let installed = match hooks_path {
+                Some(folder) => install_for_all(&at(folder), &options),
+                None => install(&options),
+            };
+            installed.map_err(Failure::from).map(|installed| {
                 let shown = |path: &Path| escape(&path.display().to_string());
                 let mut words = format!("installed '{}'\n", shown(&installed.hook));
                 if let Some(before) = &installed.shim.before {
@@ -288,8 +300,12 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 (words, 0)
             })
         }
-        HookCommand::Uninstall { repository } => {
-            uninstall(&at(repository)).map_err(Failure::from).map(|uninstalled| {
+        HookCommand::Uninstall { repository, hooks_path } => {
+            let uninstalled = match hooks_path {
+                Some(folder) => uninstall_for_all(&at(folder)),
+                None => uninstall(&at(repository)),
+            };
+            uninstalled.map_err(Failure::from).map(|uninstalled| {
                 let words = match uninstalled {
                     Uninstalled::Nothing => "no hook of countersign is installed\n",
                     Uninstalled::Removed => "removed the hooks\n",

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Companion, HookName, PolicyMemory, PolicyPlace, Settings, Shim, ShimError, entering, hiding,
-    policy_ref::PolicyRef,
+    layout::Layout, policy_ref::PolicyRef,
 };
 use crate::{
     ledger::{Folder, LedgerError, Settler},
@@ -97,6 +97,9 @@ pub enum InstallError {
     /// git's configuration cannot be read.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
+    /// One hook for every repository goes by a policy file, and keeps its state in a folder of its own.
+    #[error("a hook for every repository needs a policy file and a state folder")]
+    ForAll,
     /// git looks for hooks elsewhere.
     #[error("'core.hooksPath' is set to '{0}', so that git would not run a hook of the repository")]
     HooksPath(String),
@@ -141,9 +144,10 @@ impl From<InstallError> for Failure {
         let hint = match error {
             InstallError::Trust(error) => return error.into(),
             InstallError::Policy(failure) => return *failure,
+            InstallError::ForAll => "name them with '--policy' and '--state'",
             InstallError::BeforeExists(_) => "move one of the two hooks away by hand",
             InstallError::HooksPath(_) => {
-                "unset it for this repository, or call 'countersign hook pre-receive' from your own hook"
+                "unset it for this repository, or install one hook for all with '--hooks-path'"
             }
             InstallError::Ledger(error) => return entering::failure(&error),
             InstallError::PolicyReference(_) => "name the ref by its whole name with '--policy-ref'",
@@ -177,9 +181,9 @@ struct Basis {
     found: Option<ObjectId>,
 }
 
-/// Where a repository's hook is.
+/// Where a repository's hook is, or would be.
 pub(super) fn hook_path(repository: &Repository, name: HookName) -> PathBuf {
-    repository.common_dir().join("hooks").join(name.name())
+    Layout::find(repository.common_dir(), name)
 }
 
 /// Where the state is if nothing else is said.
@@ -228,14 +232,17 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
         state: state.clone(),
         before,
     };
+    let layout = Layout::of(options.settings.forge.as_ref());
     // Every text first: what cannot be written stops everything before anything has changed.
     let mut places = Vec::new();
     for name in options.hooks.iter().copied().filter(|name| *name != HookName::PreReceive) {
-        let place = Place::find(&repository, name)?;
+        let Some(path) = layout.path(git_dir, name) else { continue };
+        let place = Place::find(path, name)?;
         let shim = companion(name, place.before.clone());
         places.push((shim.render()?, place));
     }
-    let place = Place::find(&repository, HookName::PreReceive)?;
+    let path = layout.path(git_dir, HookName::PreReceive).expect("every forge runs pre-receive");
+    let place = Place::find(path, HookName::PreReceive)?;
     let shim = Shim {
         program: program.clone(),
         repository: git_dir.to_owned(),
@@ -267,12 +274,53 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
         place.put(&text)?;
     }
     place.put(&text)?;
-    for name in HookName::COMPANIONS {
-        if !options.hooks.contains(&name) {
-            take_out(&repository, name)?;
+    let stays = |path: &Path| path == hook || companions.iter().any(|(_, other)| path == other);
+    for name in std::iter::once(HookName::PreReceive).chain(HookName::COMPANIONS) {
+        for path in Layout::places(git_dir, name).filter(|path| !stays(path)) {
+            take_out(path, name)?;
         }
     }
     Ok(Installed { hook, shim, companions })
+}
+
+/// Install one pre-receive hook in `folder`, for every repository of which `core.hooksPath` says that its hooks are
+/// there. What it notes of each it notes below the state folder, under the repository's own path.
+///
+/// # Errors
+/// As for [`install`]; a policy in a ref, or no state folder, is refused.
+pub fn install_for_all(folder: &Path, options: &InstallOptions) -> Result<Installed, InstallError> {
+    let (PolicyChoice::File(policy), Some(state)) = (&options.policy, &options.state) else {
+        return Err(InstallError::ForAll);
+    };
+    let basis = basis_of_file(options, policy)?;
+    let program = absolute(&options.program)?;
+    if !program.is_file() {
+        return Err(InstallError::NoProgram(program));
+    }
+    let place = Place::find(absolute(folder)?.join(HookName::PreReceive.name()), HookName::PreReceive)?;
+    let shim = Shim {
+        program,
+        repository: PathBuf::new(),
+        policy: basis.policy,
+        state: absolute(state)?,
+        before: place.before.clone(),
+        trusted_roots: basis.trusted_roots,
+        openpgp_certificates: basis.openpgp_certificates,
+        certificate_authorities: basis.certificate_authorities,
+        settings: Settings { ledger: false, ..options.settings.clone() },
+    };
+    let text = shim.render()?;
+    make_private(&shim.state)?;
+    place.put(&text)?;
+    Ok(Installed { hook: place.hook.clone(), shim, companions: Vec::new() })
+}
+
+/// Take out what [`install_for_all`] has put into `folder`.
+///
+/// # Errors
+/// A file cannot be moved.
+pub fn uninstall_for_all(folder: &Path) -> Result<Uninstalled, InstallError> {
+    take_out(folder.join(HookName::PreReceive.name()), HookName::PreReceive)
 }
 
 /// Where one hook goes, and what is there.
@@ -287,8 +335,7 @@ struct Place {
 }
 
 impl Place {
-    fn find(repository: &Repository, name: HookName) -> Result<Self, InstallError> {
-        let hook = hook_path(repository, name);
+    fn find(hook: PathBuf, name: HookName) -> Result<Self, InstallError> {
         let kept = kept_path(&hook);
         let moves = match read(&hook)? {
             Some(text) if name.is_shim(&text) => false,
@@ -328,15 +375,16 @@ pub fn uninstall(repository: &Path) -> Result<Uninstalled, InstallError> {
     let repository = Repository::open(repository)?;
     let mut uninstalled = Uninstalled::Nothing;
     for name in std::iter::once(HookName::PreReceive).chain(HookName::COMPANIONS) {
-        uninstalled = uninstalled.max(take_out(&repository, name)?);
+        for path in Layout::places(repository.common_dir(), name) {
+            uninstalled = uninstalled.max(take_out(path, name)?);
+        }
     }
     let path = repository.common_dir().join("config");
     hiding::show(repository.common_dir()).map_err(|source| InstallError::Io { path, source })?;
     Ok(uninstalled)
 }
 
-fn take_out(repository: &Repository, name: HookName) -> Result<Uninstalled, InstallError> {
-    let hook = hook_path(repository, name);
+fn take_out(hook: PathBuf, name: HookName) -> Result<Uninstalled, InstallError> {
     if !read(&hook)?.is_some_and(|text| name.is_shim(&text)) {
         return Ok(Uninstalled::Nothing);
     }
@@ -354,24 +402,7 @@ fn take_out(repository: &Repository, name: HookName) -> Result<Uninstalled, Inst
 /// Read the policy with all that it needs, as the hook will.
 fn basis(options: &InstallOptions, repository: &Repository) -> Result<Basis, InstallError> {
     match &options.policy {
-        PolicyChoice::File(policy) => {
-            let policy = absolute(policy)?;
-            let beside = Beside::new(&policy);
-            let (words, _) = read_policy(&beside)?;
-            let trusted_roots = pinned(&options.trusted_roots, beside.trusted_roots(&words))?;
-            let openpgp_certificates =
-                pinned(&options.openpgp_certificates, beside.openpgp_certificates(&words))?;
-            let certificate_authorities =
-                pinned(&options.certificate_authorities, beside.certificate_authorities(&words))?;
-            Trust::load(&Pinned {
-                policy: &policy,
-                trusted_roots: &trusted_roots,
-                openpgp_certificates: &openpgp_certificates,
-                certificate_authorities: &certificate_authorities,
-            })?;
-            let policy = PolicyPlace::File(policy);
-            Ok(Basis { policy, trusted_roots, openpgp_certificates, certificate_authorities, found: None })
-        }
+        PolicyChoice::File(policy) => basis_of_file(options, policy),
         PolicyChoice::Reference { reference, root } => {
             check_reference(reference)?;
             let objects = repository.objects().map_err(ChainError::from)?;
@@ -400,6 +431,24 @@ fn basis(options: &InstallOptions, repository: &Repository) -> Result<Basis, Ins
             })
         }
     }
+}
+
+fn basis_of_file(options: &InstallOptions, policy: &Path) -> Result<Basis, InstallError> {
+    let policy = absolute(policy)?;
+    let beside = Beside::new(&policy);
+    let (words, _) = read_policy(&beside)?;
+    let trusted_roots = pinned(&options.trusted_roots, beside.trusted_roots(&words))?;
+    let openpgp_certificates = pinned(&options.openpgp_certificates, beside.openpgp_certificates(&words))?;
+    let certificate_authorities =
+        pinned(&options.certificate_authorities, beside.certificate_authorities(&words))?;
+    Trust::load(&Pinned {
+        policy: &policy,
+        trusted_roots: &trusted_roots,
+        openpgp_certificates: &openpgp_certificates,
+        certificate_authorities: &certificate_authorities,
+    })?;
+    let policy = PolicyPlace::File(policy);
+    Ok(Basis { policy, trusted_roots, openpgp_certificates, certificate_authorities, found: None })
 }
 
 /// Each file that the policy names: where `given` says, or where the policy does (`beside`).
@@ -433,6 +482,16 @@ fn refuse_hooks_path(repository: &Repository) -> Result<(), InstallError> {
     hooks_path(repository)?.map_or(Ok(()), |path| Err(InstallError::HooksPath(path)))
 }
 
+/// Make a folder, if it is not there, that only its owner may enter.
+fn make_private(folder: &Path) -> Result<(), InstallError> {
+    if folder.exists() {
+        return Ok(());
+    }
+    let failed = |source: std::io::Error| InstallError::Io { path: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(failed)
+}
+
 /// Make the state folder and note in it whose it is.
 fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
     let failed = |source: std::io::Error| InstallError::Io { path: state.to_owned(), source };
@@ -445,10 +504,7 @@ fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
             return Err(InstallError::StateOfAnother { state: state.to_owned(), owner });
         }
     }
-    if !state.exists() {
-        std::fs::create_dir_all(state).map_err(failed)?;
-        std::fs::set_permissions(state, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
-    }
+    make_private(state)?;
     // Put in its place as a new file: a symbolic link that lies there is not written through.
     let mut file = tempfile::NamedTempFile::new_in(state).map_err(failed)?;
     file.write_all(own.as_os_str().as_encoded_bytes()).map_err(failed)?;

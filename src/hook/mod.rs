@@ -18,6 +18,7 @@ mod forge;
 mod gate;
 mod hiding;
 mod install;
+mod layout;
 mod paths;
 mod plan;
 mod policy_ref;
@@ -40,7 +41,10 @@ pub use entering::{LedgerContext, post_receive, reference_transaction, update};
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
-pub use install::{InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, uninstall};
+pub use install::{
+    InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
+    uninstall_for_all,
+};
 pub use policy_ref::PolicyMemory;
 pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive, tell};
 pub use proofs::kept as kept_proofs;

@@ -120,11 +120,17 @@ pub fn state_folder(repository: &Repository) -> PathBuf {
 /// The repository cannot be opened.
 pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
     let repository = Repository::open(repository)?;
-    let hook = hook_path(&repository, HookName::PreReceive);
+    let mut hook = hook_path(&repository, HookName::PreReceive);
     let mut findings = Vec::new();
     let mut followed = None;
     if let Some(path) = hooks_path(&repository)? {
-        findings.push(StatusFinding::Open(format!("'core.hooksPath' is set to '{path}'")));
+        // One for every repository may be there.
+        let shared = Path::new(&path).join(HookName::PreReceive.name());
+        let shim = std::fs::read(&shared).ok().and_then(|text| Shim::parse(&text).ok());
+        match shim.filter(|shim| shim.repository.as_os_str().is_empty()) {
+            Some(_) => hook = shared,
+            None => findings.push(StatusFinding::Open(format!("'core.hooksPath' is set to '{path}'"))),
+        }
     }
     let shim = match std::fs::read(&hook) {
         Ok(text) if Shim::is_shim(&text) => match Shim::parse(&text) {
@@ -171,7 +177,8 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
             findings.extend(foreign_anchor(&policy, &repository).map(StatusFinding::Broken));
         }
         look_at(shim, &hook, &mut findings);
-        if !same_place(&shim.repository, repository.common_dir()) {
+        let is_for_all = shim.repository.as_os_str().is_empty();
+        if !is_for_all && !same_place(&shim.repository, repository.common_dir()) {
             let what = format!("the hook was installed for the repository '{}'", shim.repository.display());
             findings.push(StatusFinding::Broken(what));
         }

@@ -23,13 +23,19 @@ fn the_hook_runs_in_the_environment_that_it_is_given() {
         std::fs::copy(world.path(file), folder.join(file)).unwrap();
     }
     let maker = concat!(env!("CARGO_MANIFEST_DIR"), "/installers/github-enterprise.sh");
-    let made = ["--policy", "policies", "--host", "ghe.example.com", "--program", PROGRAM, "--output", "made"];
+    let made =
+        ["--policy", "policies", "--host", "ghe.example.com", "--program", PROGRAM, "--output", "made"];
     world.run(maker, &made).directory(&world.path("")).any_stdout().any_stderr().check();
 
     let root = world.path("root");
     std::fs::create_dir(&root).unwrap();
     let unpack = ["-xzf", "made/environment.tar.gz", "-C", "root"];
     world.run("tar", &unpack).directory(&world.path("")).check();
+    let script = std::fs::read_to_string(world.path("made/pre-receive.sh")).unwrap();
+    assert!(
+        script.contains("policy='/etc/countersign/policy.toml'") && !script.contains("/tmp/countersign."),
+        "{script}"
+    );
     std::fs::copy(world.path("made/pre-receive.sh"), root.join("pre-receive.sh")).unwrap();
     let (_, good, bad) = commits(&world);
     let clone = ["clone", "-q", "--bare", "work", "root/repository.git"];
@@ -39,7 +45,8 @@ fn the_hook_runs_in_the_environment_that_it_is_given() {
     let hook = |line: String| {
         let enter = "cd /repository.git && exec /pre-receive.sh";
         let run = world.run("unshare", &["-r", "chroot", root.to_str().unwrap(), "/bin/sh", "-c", enter]);
-        let run = run.env("GIT_DIR", ".").env("PATH", "/bin:/usr/bin").env("GITHUB_USER_LOGIN", "alice");
+        let run =
+            run.env("GIT_DIR", ".").env("PATH", "/usr/sbin:/usr/bin:/bin").env("GITHUB_USER_LOGIN", "alice");
         run.input(line).any_status().any_stdout().any_stderr().check()
     };
     let zero = "0".repeat(40);

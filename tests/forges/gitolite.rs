@@ -12,7 +12,10 @@ fn gitolite_asks_the_gate_and_keeps_its_own_hooks() {
     let home = world.path("gitolite");
     std::fs::create_dir(&home).unwrap();
     let home = home.to_str().unwrap();
-    world.run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "alice"]).directory(&world.path("")).check();
+    world
+        .run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "alice"])
+        .directory(&world.path(""))
+        .check();
     let gitolite = |arguments: &[&str]| {
         let run = world.run("gitolite", arguments).directory(&world.path("")).env("HOME", home);
         run.any_stdout().any_stderr().check()
@@ -22,7 +25,14 @@ fn gitolite_asks_the_gate_and_keeps_its_own_hooks() {
     let hooks = format!("{server}/hooks");
     let before = content(hooks.as_ref());
     let install = [
-        "hook", "install", "--repository", &server, "--policy", "policy.toml", "--forge", "gitolite=git.example.com",
+        "hook",
+        "install",
+        "--repository",
+        &server,
+        "--policy",
+        "policy.toml",
+        "--forge",
+        "gitolite=git.example.com",
     ];
     world.countersign(&install).directory(&world.path("")).any_stdout().check();
 
@@ -37,7 +47,8 @@ fn gitolite_asks_the_gate_and_keeps_its_own_hooks() {
     let push = |commit: &str| {
         let refs = format!("{commit}:refs/heads/main");
         let run = work.git(&["push", "-q", "git@git.example.com:testing", &refs]);
-        let run = run.env("GIT_SSH_COMMAND", &shell).env("GIT_SSH_VARIANT", "simple").env("GITOLITE_HOME", home);
+        let run =
+            run.env("GIT_SSH_COMMAND", &shell).env("GIT_SSH_VARIANT", "simple").env("GITOLITE_HOME", home);
         run.any_status().any_stdout().any_stderr().check()
     };
     let refused = push(&bad);
