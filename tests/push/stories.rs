@@ -190,9 +190,9 @@ fn whoever_signs_the_push_is_one_of_the_persons_who_vouch() {
     let threshold = |rule: &str| {
         stage.policy(rule, "");
         let text = fs::read_to_string(stage.world.path("policy.toml")).unwrap();
-        stage
-            .world
-            .write("policy.toml", text.replace("commits = \"unsigned\"", "commits = [\"alice\", \"bob\"]"));
+        let text = text.replace("commits = \"unsigned\"", "commits = [\"alice\", \"bob\"]");
+        let text = text.replace("version = 1\n", "version = 1\nrepository = \"example.com/r\"\n");
+        stage.world.write("policy.toml", text);
     };
     threshold("threshold = 2\n");
     stage.work().commit_as(BOB, "by bob");
