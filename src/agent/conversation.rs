@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     identity::{Claims, Token},
-    service::http::Http,
+    service::{
+        http::{Bounds, Http},
+        tls::Tls,
+    },
     sign::{Objection, Session, SignError, Signer},
 };
 
@@ -36,6 +39,9 @@ const END: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(500);
 /// The longest name that is kept in a record, in characters.
 const MAXIMUM_NAME: usize = 200;
+
+/// How many ways to servers are kept open, by the files that they go by.
+const MAXIMUM_CLIENTS: usize = 8;
 
 /// What may be asked for on a connection.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +61,7 @@ impl Access {
 pub(super) struct Shared {
     pub(super) state: Mutex<State<Session>>,
     pub(super) changed: Condvar,
-    pub(super) http: Arc<Http>,
+    pub(super) clients: Mutex<Vec<Arc<Http>>>,
     pub(super) clock: fn() -> i64,
     pub(super) since: i64,
     pub(super) host: String,
@@ -184,7 +190,7 @@ impl Shared {
         let signable =
             Signable::parse(payload).map_err(|error| Stop::Refused(Cause::Payload, error.to_string()))?;
         wire.send(&Answer::Working {}, &[])?;
-        let signer = Signer::new(Arc::clone(&self.http), ask.wanted.plan.clone());
+        let signer = self.signer(&ask)?;
         let visit =
             Visit { shared: self, peer, access, signer: &signer, ask: &ask, address: Some(&signable) };
         let (mut held, mut announce) = visit.key(wire, false)?;
@@ -215,9 +221,28 @@ impl Shared {
         Ok(wire.send(&Answer::Signed { holder: held.holder, announce }, &signature.armor)?)
     }
 
+    /// A signer for what is wanted; its connections last as long as the files that they go by.
+    fn signer(&self, ask: &Ask) -> Result<Signer, Stop> {
+        let tls =
+            Tls::load(&ask.wanted.tls).map_err(|error| Stop::Refused(Cause::Services, error.to_string()))?;
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let http = match clients.iter().find(|client| *client.tls() == tls) {
+            Some(client) => Arc::clone(client),
+            None => {
+                if clients.len() >= MAXIMUM_CLIENTS {
+                    clients.remove(0);
+                }
+                let client = Arc::new(Http::with_tls(Bounds::default(), tls));
+                clients.push(Arc::clone(&client));
+                client
+            }
+        };
+        Ok(Signer::new(http, ask.wanted.plan.clone()))
+    }
+
     fn open(&self, wire: &mut Wire, peer: Peer, access: Access, ask: Ask) -> Result<(), Stop> {
         wire.send(&Answer::Working {}, &[])?;
-        let signer = Signer::new(Arc::clone(&self.http), ask.wanted.plan.clone());
+        let signer = self.signer(&ask)?;
         let visit = Visit { shared: self, peer, access, signer: &signer, ask: &ask, address: None };
         let (held, _) = visit.key(wire, true)?;
         Ok(wire.send(&Answer::Opened(held.holder), &[])?)

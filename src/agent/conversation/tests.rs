@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     agent::protocol::{Source, Wanted},
     identity::Demands,
+    service::tls::TlsFiles,
     sign::{LogService, Logging, RekorVersion, SigningPlan},
 };
 
@@ -55,6 +56,7 @@ fn a_restricted_socket_manages_nothing_and_starts_no_login() {
                 timestamps: Vec::new(),
                 logging: Logging::Required,
             },
+            tls: TlsFiles::default(),
             source: Source::Token { issuer: "i".to_owned(), subject: "s".to_owned() },
             identity: None,
         },

@@ -156,6 +156,7 @@ fn ask(access: &Access, demands: &Demands, found: Option<&Token>) -> Ask {
         wanted: Wanted {
             instance: access.instance.clone(),
             plan: access.plan.clone(),
+            tls: access.tls.clone(),
             source,
             identity: demands.identity.clone(),
         },
