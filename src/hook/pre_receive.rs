@@ -267,7 +267,7 @@ fn remember(state: &Path, finding: &Finding, words: &mut Vec<u8>) {
 }
 
 /// One line for each refusal, a hint where it is not the same as before, and how many more there are.
-fn tell(words: &mut Vec<u8>, prefix: &str, refusals: &[Refusal]) {
+pub fn tell(words: &mut Vec<u8>, prefix: &str, refusals: &[Refusal]) {
     let mut last = String::new();
     for refusal in refusals.iter().take(MAXIMUM_TOLD) {
         let hint = refusal.hint();
