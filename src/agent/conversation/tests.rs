@@ -21,7 +21,7 @@ fn answers(request: &Request, payload: &[u8], access: Access) -> Vec<Answer> {
     let shared = Shared {
         state: Mutex::new(State::default()),
         changed: Condvar::new(),
-        http: Arc::new(Http::default()),
+        clients: Mutex::default(),
         clock: || 1_790_000_000,
         since: 0,
         host: "here".to_owned(),
