@@ -8,6 +8,7 @@ mod accepted;
 mod arguments;
 mod environment;
 mod evidence;
+mod folding;
 mod gate;
 mod install;
 mod paths;

@@ -8,7 +8,7 @@ use std::{
 use gix::bstr::ByteSlice as _;
 
 use super::{
-    AcceptedTips, PolicyMemory, PolicyPlace, PushEnvironment, Settings, Update,
+    AcceptedTips, PolicyMemory, PolicyPlace, PushEnvironment, Settings, Update, folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
     parse_updates,
     policy_ref::{self, PolicyRef},
@@ -165,6 +165,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         maximum_listed: MAXIMUM_LISTED,
     };
     let mut finding = gate.judge(&updates, output);
+    finding.refusals.extend(folding::refusals(&repository, &trust.policy, &updates));
     if let (PolicyPlace::Reference(pin), Some((present, is_noted))) = (&context.policy, snapshot.found) {
         let source = policy_source(context, pin);
         judge_policy_changes(&source, &objects.reader(), &references, present, &updates, &mut finding);

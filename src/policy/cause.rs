@@ -90,6 +90,10 @@ pub enum Cause {
     },
     /// No rule names the ref, and those are refused.
     NoRule,
+    /// The file system does not tell the ref from this other one.
+    Alike(Vec<u8>),
+    /// The file system does not tell spellings apart, and another part of the policy decides by another one.
+    AlikeByTheRules,
     /// The ref would name something that such refs cannot name.
     NotACommit(gix::objs::Kind),
     /// Keyless, good and stamped, and in no log that it shows.
@@ -158,6 +162,8 @@ impl Cause {
             self,
             Self::Malformed(_)
                 | Self::NoRule
+                | Self::Alike(_)
+                | Self::AlikeByTheRules
                 | Self::NotACommit(_)
                 | Self::PolicyChange(_)
                 | Self::Proof(_)
@@ -283,6 +289,8 @@ impl Cause {
                     .to_owned()
             }
             Self::NoRule => "push to a ref that a rule names, or have one added".to_owned(),
+            Self::Alike(_) => "push to a name that differs in more than its spelling".to_owned(),
+            Self::AlikeByTheRules => "spell the name as the policy does, or choose another one".to_owned(),
             Self::Reserved => "only a rule whose pattern begins with this namespace can allow it".to_owned(),
             Self::NotACommit(_) => "push a commit".to_owned(),
             Self::Stale { .. } => "fetch, and push again".to_owned(),
@@ -334,6 +342,15 @@ impl fmt::Display for Cause {
                 escape_bytes(path)
             ),
             Self::NoRule => write!(formatter, "no rule names this ref, and such refs are refused"),
+            Self::Alike(other) => write!(
+                formatter,
+                "the server's file system cannot tell this name from '{}'",
+                escape_bytes(other)
+            ),
+            Self::AlikeByTheRules => write!(
+                formatter,
+                "the server's file system does not tell spellings apart, and the policy decides otherwise by another one"
+            ),
             Self::NotACommit(kind) => write!(formatter, "this ref cannot name a {kind}"),
             Self::Reserved => write!(formatter, "this namespace is reserved, and no rule names it"),
             Self::Stale { server, claimed } => write!(

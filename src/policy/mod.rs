@@ -290,6 +290,28 @@ impl Policy {
         }
     }
 
+    /// Whether the same part of the policy decides about a ref where names are told apart only by how `fold`
+    /// spells them.
+    #[must_use]
+    pub fn governs_folded(&self, reference: &[u8], fold: &dyn Fn(&[u8]) -> Vec<u8>) -> bool {
+        let name = fold(reference);
+        let is_reserved =
+            |name: &[u8]| RESERVED_NAMESPACES.iter().any(|space| name.starts_with(space.as_bytes()));
+        // Lower case already: such a name is reserved however it is spelt.
+        if is_reserved(&name) != is_reserved(reference) {
+            return false;
+        }
+        let exact = self.rule_for(reference).map(|rule| &rule.name);
+        let folded = self.rules.iter().find(|rule| {
+            rule.patterns.iter().any(|pattern| {
+                let text = fold(pattern.as_str().as_bytes());
+                let parsed = std::str::from_utf8(&text).ok().and_then(|text| Pattern::parse(text).ok());
+                parsed.is_some_and(|pattern| pattern.matches(&name))
+            })
+        });
+        is_reserved(&name) || exact == folded.map(|rule| &rule.name)
+    }
+
     /// The rule that decides about a ref, if one does.
     #[must_use]
     pub fn rule_for(&self, reference: &[u8]) -> Option<&Rule> {

@@ -10,6 +10,7 @@ mod alternates;
 mod changes;
 mod configuration;
 mod coverage;
+mod folding;
 mod format;
 mod history;
 mod merge_base;
@@ -27,6 +28,7 @@ pub use alternates::parse_object_directories;
 pub use changes::{Allowance, Changes, ChangesError, Interest};
 pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use coverage::Coverage;
+pub use folding::folded;
 pub use format::FormatError;
 pub use history::{History, HistoryError, Shallow, Survey, new_commits, survey};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
@@ -49,6 +51,7 @@ pub struct Repository {
     git_dir: PathBuf,
     common_dir: PathBuf,
     hash: HashKind,
+    ignores_case: bool,
 }
 
 /// Why a repository cannot be opened. One cause, one variant.
@@ -110,8 +113,8 @@ impl Repository {
         if !common_dir.join("objects").is_dir() {
             return Err(not_a_repository());
         }
-        let hash = format::check(&common_dir.join("config"))?;
-        Ok(Self { git_dir, common_dir, hash })
+        let format = format::check(&common_dir.join("config"))?;
+        Ok(Self { git_dir, common_dir, hash: format.hash, ignores_case: format.ignores_case })
     }
 
     /// Find the repository that git would use in `directory`; `git_dir` is the value of `GIT_DIR`,
@@ -145,6 +148,13 @@ impl Repository {
     #[must_use]
     pub fn hash(&self) -> HashKind {
         self.hash
+    }
+
+    /// Whether names of refs that differ only in case are one here: by git's own note of it, or by what the
+    /// file system answers.
+    #[must_use]
+    pub fn folds_names(&self) -> bool {
+        self.ignores_case || folding::folds(&self.common_dir)
     }
 
     /// The repository's own object database, with the alternates that it names itself.
