@@ -7,12 +7,14 @@
 //! Not responsible for what is inside a signature.
 
 mod alternates;
+mod approvals;
 mod changes;
 mod configuration;
 mod coverage;
 mod folding;
 mod format;
 mod history;
+mod merge;
 mod merge_base;
 mod objects;
 mod proofs;
@@ -25,12 +27,14 @@ mod tree;
 use std::path::{Path, PathBuf};
 
 pub use alternates::parse_object_directories;
+pub use approvals::{Approvals, MAXIMUM_APPROVALS_OF_AN_UPDATE};
 pub use changes::{Allowance, Changes, ChangesError, Interest};
 pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use coverage::Coverage;
 pub use folding::folded;
 pub use format::FormatError;
 pub use history::{History, HistoryError, Shallow, Survey, new_commits, survey};
+pub use merge::{MergeTreeError, merged_tree};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
 pub use proofs::{
     MAXIMUM_PROOFS_OF_AN_OBJECT, PROOFS, ProofChange, ProofName, Proofs, proof_changes, read_blob,
