@@ -20,14 +20,14 @@ pub(super) fn files(
 ) -> Result<TlsFiles, Failure> {
     // What is said of one instance goes before what is said of all.
     let file = |key: &str| {
-        let own = settings::path(world, configuration, &format!("countersign.{name}.{key}"))?;
-        match own {
+        let own = key.replacen("countersign.", &format!("countersign.{name}."), 1);
+        match settings::path(world, configuration, &own)? {
             Some(own) => Ok(Some(own)),
-            None => settings::path(world, configuration, &format!("countersign.{key}")),
+            None => settings::path(world, configuration, key),
         }
     };
-    let authorities = file("caFile")?;
-    let client = match (file("clientCertificate")?, file("clientKey")?) {
+    let authorities = file("countersign.caFile")?;
+    let client = match (file("countersign.clientCertificate")?, file("countersign.clientKey")?) {
         (None, None) => None,
         (Some(certificate), Some(key)) => Some((certificate, key)),
         _ => {
