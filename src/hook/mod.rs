@@ -22,6 +22,7 @@ mod layout;
 mod paths;
 mod plan;
 mod policy_ref;
+mod pre_push;
 mod pre_receive;
 mod proofs;
 mod pushee;
@@ -34,7 +35,7 @@ mod vouching;
 
 pub use accepted::AcceptedTips;
 pub use approvals::{counted_as, kept_approvals};
-pub use arguments::{HookArguments, Surroundings, run_hook};
+pub use arguments::{HookArguments, PrePushArguments, Surroundings, run_hook};
 pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};
 pub use entering::{LedgerContext, post_receive, reference_transaction, update};
@@ -46,6 +47,7 @@ pub use install::{
     uninstall_for_all,
 };
 pub use policy_ref::PolicyMemory;
+pub use pre_push::{install_pre_push, parse_planned, uninstall_pre_push};
 pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive, tell};
 pub use proofs::kept as kept_proofs;
 pub use pushee::{PusheeError, pushee_key};
