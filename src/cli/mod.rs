@@ -20,6 +20,7 @@ mod inspect;
 mod kept;
 mod login;
 mod manual;
+mod own_key;
 mod policy;
 mod proof;
 mod remote;
