@@ -72,11 +72,7 @@ pub(super) fn open(
             )
         })?),
     };
-    let environment = key::Environment {
-        path: world.environment.get("PATH").map(OsStr::to_owned),
-        ssh_agent: world.environment.get("SSH_AUTH_SOCK").map(Into::into),
-    };
-    let key = key::open(reference, &environment, &Terminal).map_err(|error| failure(&error))?;
+    let key = key::open(reference, &environment(world), &Terminal).map_err(|error| failure(&error))?;
     Ok(OwnKey { key: key.into(), chain })
 }
 
@@ -93,6 +89,26 @@ impl OwnKey {
         let fingerprint = hex::encode_upper(sha256(&[&chain[0]]));
         Ok(Some(Signed { armor, fingerprint, warnings: Vec::new() }))
     }
+}
+
+fn environment(world: &World<'_>) -> key::Environment {
+    key::Environment {
+        path: world.environment.get("PATH").map(OsStr::to_owned),
+        ssh_agent: world.environment.get("SSH_AUTH_SOCK").map(Into::into),
+    }
+}
+
+/// What a signature would be made with, in words, as far as that can be told without asking anybody; `None` for a
+/// fresh key.
+pub(super) fn look(world: &World<'_>, configuration: &Configuration) -> Result<Option<String>, Failure> {
+    let Some(reference) = named(configuration, None)? else { return Ok(None) };
+    key::look(&reference, &environment(world)).map_err(|error| failure(&error))?;
+    let certificate = Settings { world, configuration }.file("countersign.signingCertificate", &[])?;
+    let by = match certificate {
+        Some(file) => format!("the certificate in '{}'", file.display()),
+        None => "a certificate of the instance".to_owned(),
+    };
+    Ok(Some(format!("{reference} signs, by {by}")))
 }
 
 /// Why a key cannot be used, in words.

@@ -144,7 +144,7 @@ impl SigningKey for KmsKey {
 }
 
 /// The program for `scheme`. Folders that depend on where git runs are passed over.
-fn find(environment: &Environment, scheme: &str) -> Result<PathBuf, KeyError> {
+pub(super) fn find(environment: &Environment, scheme: &str) -> Result<PathBuf, KeyError> {
     let name = format!("sigstore-kms-{scheme}{}", std::env::consts::EXE_SUFFIX);
     let path = environment.path.clone().unwrap_or_default();
     let found = split_paths(&path)

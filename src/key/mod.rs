@@ -150,6 +150,30 @@ pub fn open(
     Ok(Box::new(Checked(key)))
 }
 
+/// Whether there is something where `reference` says that a key is. Nobody is asked, and nothing run or loaded.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn look(reference: &Reference, environment: &Environment) -> Result<(), KeyError> {
+    let there = |path: &std::path::Path| match std::fs::metadata(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(KeyError::Read(path.display().to_string(), error)),
+    };
+    match reference {
+        Reference::File(path) => there(path),
+        Reference::Kms { scheme, .. } => kms::find(environment, scheme).map(drop),
+        Reference::Pkcs11(uri) if cfg!(feature = "pkcs11") => there(&uri.module),
+        Reference::Pkcs11(_) => Err(KeyError::Unsupported("PKCS#11")),
+        Reference::SshAgent(_) => match &environment.ssh_agent {
+            Some(socket) => there(socket),
+            None => Err(KeyError::Keeper {
+                keeper: "the ssh-agent".to_owned(),
+                reason: "there is none: 'SSH_AUTH_SOCK' is not set".to_owned(),
+            }),
+        },
+    }
+}
+
 /// A key whose every signature is verified: whoever keeps it is trusted with the key, not with our time.
 struct Checked(Box<dyn SigningKey>);
 

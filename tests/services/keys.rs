@@ -176,6 +176,18 @@ fn a_repository_names_no_key() {
 }
 
 #[test]
+fn the_doctor_says_which_key_signs() {
+    let Some(world) = world("the_doctor_says_which_key_signs", &[]) else { return };
+    let looked =
+        || world.countersign(&["doctor", "--offline"]).any_status().any_stderr().any_stdout().check().text();
+    assert!(!looked().contains("key "), "{}", looked());
+    use_key(&world, &format!("file:{}", world.path("ec.pem").display()));
+    assert!(looked().contains("ec.pem' signs, by a certificate of the instance"), "{}", looked());
+    use_key(&world, "nobody://k");
+    assert!(looked().contains("sigstore-kms-nobody: there is no such program"), "{}", looked());
+}
+
+#[test]
 fn keys_of_no_use_are_said_to_be() {
     let Some(world) = world("keys_of_no_use_are_said_to_be", &[]) else { return };
     let make = |algorithm: &[&str], name: &str| {
