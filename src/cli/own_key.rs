@@ -131,7 +131,7 @@ fn certificates(pem: &str) -> Option<Vec<Vec<u8>>> {
     const END: &str = "-----END CERTIFICATE-----";
     while let Some(begin) = rest.find("-----BEGIN CERTIFICATE-----") {
         let end = begin + rest[begin..].find(END)? + END.len();
-        let (_, der) = der::pem::decode_vec(rest[begin..end].as_bytes()).ok()?;
+        let (_, der) = der::pem::decode_vec(&rest.as_bytes()[begin..end]).ok()?;
         chain.push(der);
         rest = &rest[end..];
     }

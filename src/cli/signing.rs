@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     identity::{self, BrowserOptions, CHOICES, Claims, Demands, Login, Opener, Provider, Token, Variables},
-    object::Payload,
+    object::{HashKind, Payload, parse_to_be_signed},
     repository::{Configuration, Scopes},
     service::{
         http::{Bounds, Http},
@@ -83,7 +83,10 @@ pub(super) fn sign(
     let name = instance_name(configuration);
     let instance = settings.instance(name)?;
     let mut access = settings.access(name)?;
-    let demands = settings.demands()?;
+    let mut demands = settings.demands()?;
+    // Nobody commits an approval.
+    demands.committer &=
+        ![HashKind::Sha1, HashKind::Sha256].iter().any(|hash| parse_to_be_signed(*hash, payload).is_ok());
     let verifier = Verifier::new(vec![instance]);
     let may_be_unlogged = access.plan.logging != Logging::Required;
     let check = |payload: &[u8], armor: &[u8], name: &str, email: Option<&str>| -> Result<_, Objection> {
