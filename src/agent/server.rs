@@ -27,7 +27,7 @@ use super::{
     state::State,
     wire::Wire,
 };
-use crate::service::http::Http;
+use crate::service::http::{Bounds, Http};
 
 /// How many connections are served at a time.
 const MAXIMUM_CONNECTIONS: usize = 256;
@@ -94,7 +94,7 @@ pub fn serve(place: &Place, inherited: Option<OwnedFd>, options: Options) -> Res
     let shared = Arc::new(Shared {
         state: Mutex::new(State::default()),
         changed: Condvar::new(),
-        http: Arc::new(Http::default()),
+        http: Arc::new(Http::new(Bounds::lasting())),
         clock: options.clock,
         since: now,
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
