@@ -11,6 +11,7 @@ mod evidence;
 mod gate;
 mod install;
 mod paths;
+mod persons;
 mod plan;
 mod policy_ref;
 mod pre_receive;

@@ -334,7 +334,7 @@ impl State {
         }
         // A policy cannot anchor what comes after it.
         let receipt = Receipt::without_anchors(reading.now);
-        policy.judge(&rule.commits, rule.time_not_proven, &evidence, &receipt).map_err(|cause| {
+        policy.judge(&rule.commits, &rule.demands, &evidence, &receipt).map_err(|cause| {
             ChainError::Refused(Box::new(Refusal {
                 reference: reference.as_bytes().to_vec(),
                 subject: Subject::Commit(next),

@@ -32,9 +32,10 @@ pub(super) fn init(world: &mut World<'_>, path: &Path) -> Outcome {
 pub(super) fn check(world: &mut World<'_>, path: &Path) -> Outcome {
     let path = &world.directory.join(path);
     let mut trust = Trust::load(&Beside::new(path))?;
-    trust.take_instances()?;
+    let instances = trust.take_instances()?;
     let policy = &trust.policy;
     let mut findings = policy.check();
+    findings.extend(policy.check_servers(&instances));
     findings.extend(policy.check_at(world.now));
     let mut words = String::new();
     for finding in &findings {

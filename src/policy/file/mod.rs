@@ -1,5 +1,6 @@
 //! The policy file: TOML, version 1, nothing unknown and nothing left to guess.
 
+mod demands;
 mod error;
 mod forge;
 mod group;
@@ -153,7 +154,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     let directory = Directory::new(&identities, forge::forges(document.forge)?)?;
 
     let groups = group::groups(document.group, &identities)?;
-    let names = group::Directory::new(&identities, &groups);
+    let names = group::Directory::new(&identities, &groups, &instances);
     let mut rules: Vec<Rule> = Vec::new();
     for rule in document.rule {
         let rule = named_rule(rule, &names)?;

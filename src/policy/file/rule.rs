@@ -4,17 +4,18 @@ use serde::Deserialize;
 
 use super::{
     PolicyError, check_name,
+    demands::{DemandsText, demands},
     group::Directory,
     path::{PathText, path_rule},
 };
 use crate::{
     object::ObjectId,
-    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers, Wanted},
+    policy::{Mode, Pattern, Permission, Permissions, Proof, Rule, Signers, Wanted, Whose},
     words::escape,
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 24] = [
     "name",
     "refs",
     "commits",
@@ -28,7 +29,14 @@ pub(super) const KEYS: [&str; 17] = [
     "misnamed_tags",
     "tags_of_trees_and_blobs",
     "bases",
+    "proof",
+    "instances",
+    "logs",
+    "timestamp_authorities",
+    "not_logged",
     "time_not_proven",
+    "committer",
+    "author",
     "anchor",
     "mode",
     "path",
@@ -69,8 +77,18 @@ pub(super) struct RuleText {
     pub(super) tags_of_trees_and_blobs: Permission,
     #[serde(default)]
     pub(super) bases: Vec<String>,
+    proof: Option<Proof>,
+    instances: Option<Vec<String>>,
+    logs: Option<Vec<String>>,
+    timestamp_authorities: Option<Vec<String>>,
     #[serde(default)]
-    pub(super) time_not_proven: Permission,
+    not_logged: Permission,
+    #[serde(default)]
+    time_not_proven: Permission,
+    #[serde(default)]
+    committer: Whose,
+    #[serde(default)]
+    author: Whose,
     pub(super) anchor: Option<String>,
     #[serde(default)]
     pub(super) mode: Mode,
@@ -112,6 +130,20 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
     let tags = text.tags.map(|tags| signers(&name, "tags", tags, directory)).transpose()?;
     let paths =
         text.path.into_iter().map(|text| path_rule(&name, text, directory)).collect::<Result<_, _>>()?;
+    for (key, whose) in [("committer", text.committer), ("author", text.author)] {
+        if whose == Whose::Signer && commits == Signers::Unsigned {
+            return Err(PolicyError::Contradiction { rule: name, keys: [key, "commits"] });
+        }
+    }
+    let demanded = DemandsText {
+        proof: text.proof,
+        instances: text.instances,
+        logs: text.logs,
+        timestamp_authorities: text.timestamp_authorities,
+        not_logged: text.not_logged,
+        time_not_proven: text.time_not_proven,
+    };
+    let demands = demands(&name, demanded, directory)?;
     let permissions = Permissions {
         create: text.create,
         delete: text.delete,
@@ -129,7 +161,9 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
         tags,
         permissions,
         bases: text.bases,
-        time_not_proven: text.time_not_proven,
+        demands,
+        committer: text.committer,
+        author: text.author,
         anchor,
         mode: text.mode,
         paths,
