@@ -14,18 +14,19 @@ use std::{
 use gix::bstr::{BStr, ByteSlice};
 
 use super::{
-    AcceptedTips, Update,
+    AcceptedTips, Update, approvals,
     evidence::{Known, gather},
     paths::{self, Touched},
     persons::{self, People},
     plan, proofs,
+    vouching::{End, Forge, Passed, Vouched, end},
 };
 use crate::{
-    object::ObjectId,
+    object::{APPROVALS, ObjectId},
     policy::{Cause, Covered, Event, Governing, Persons, Policy, Receipt, Refusal, Rule, Signers, Subject},
     repository::{
-        Allowance, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError,
-        ReferenceValue, References, Shallow, new_commits,
+        Allowance, Approvals, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs,
+        ReferenceError, ReferenceValue, References, Shallow, new_commits,
     },
     verify::Verifier,
 };
@@ -50,6 +51,12 @@ pub trait Standing {
     /// Whether somebody creates a ref of this name that has no value yet: whoever looks at a repository
     /// for the first time meets refs that are merely there.
     fn is_created(&self, _name: &[u8]) -> bool {
+        true
+    }
+
+    /// Whether every move of a ref is seen. Whoever comes by now and then cannot tell who vouched for the
+    /// moves in between.
+    fn sees_each_move(&self) -> bool {
         true
     }
 }
@@ -88,6 +95,10 @@ pub struct Gate<'a> {
     pub shallow: &'a Shallow,
     /// Entries of the log that are kept here, or brought by the push.
     pub proofs: &'a Proofs,
+    /// Approvals that are kept here, or brought by the push.
+    pub approvals: &'a Approvals,
+    /// Who vouches for the push as a whole, by their names in the policy: whoever has signed it.
+    pub vouchers: &'a [String],
     /// The time of receipt, in seconds since 1970.
     pub now: i64,
     /// [`MAXIMUM_LISTED`], or less in a test.
@@ -107,6 +118,8 @@ pub struct Finding {
     pub warnings: Vec<Refusal>,
     /// Which tips may be written down as accepted, once the whole push is.
     pub tips: Vec<([u8; 32], ObjectId)>,
+    /// Every commit and tag that was looked at.
+    pub judged: Vec<ObjectId>,
     /// Which refs are met under which rule, by its digest, once the whole push is accepted.
     pub begun: Vec<([u8; 32], Vec<u8>)>,
     /// How many refs are refused because their history cannot be walked.
@@ -115,9 +128,13 @@ pub struct Finding {
 
 /// What is to be judged for one ref under one of its names.
 pub(super) struct Task<'a> {
-    reference: Vec<u8>,
+    pub(super) reference: Vec<u8>,
     pub(super) rule: &'a Rule,
-    tags: Vec<ObjectId>,
+    /// What the ref holds.
+    pub(super) base: Option<ObjectId>,
+    /// What it would hold.
+    pub(super) wanted: ObjectId,
+    pub(super) tags: Vec<ObjectId>,
     pub(super) commits: Vec<ObjectId>,
     pub(super) tip: Option<ObjectId>,
     /// The commit behind the current value.
@@ -152,6 +169,11 @@ impl<'a> Gate<'a> {
                     Governing::Rule(rule) => {
                         if *name == PROOFS.as_bytes() {
                             for cause in proofs::faults(self, &reader, update) {
+                                finding.refuse(name, Subject::Reference, Some(rule), cause);
+                            }
+                        }
+                        if *name == APPROVALS.as_bytes() {
+                            for cause in approvals::faults(self, &reader, update) {
                                 finding.refuse(name, Subject::Reference, Some(rule), cause);
                             }
                         }
@@ -193,6 +215,7 @@ impl<'a> Gate<'a> {
         let coverage = OnceCell::new();
         for task in &tasks {
             self.judge_task(&mut finding, task, (&known, &touched, &people), &names, &coverage);
+            finding.judged.extend(task.commits.iter().chain(&task.tags));
         }
         finding
     }
@@ -251,6 +274,13 @@ impl<'a> Gate<'a> {
         };
         let Some(wanted) = update.wanted else {
             event(Subject::Reference, Event::Delete);
+            let base = update.claimed;
+            let vouched = Vouched::new(self, reader, rule, name, base, (End::Deleted, None));
+            if self.standing.sees_each_move()
+                && let Err(cause) = vouched.judge(None)
+            {
+                finding.refuse(name, Subject::Reference, Some(rule), cause);
+            }
             return None;
         };
         match update.claimed {
@@ -273,6 +303,8 @@ impl<'a> Gate<'a> {
         let mut task = Task {
             reference: name.to_vec(),
             rule,
+            base: update.claimed,
+            wanted,
             tags: target.tags,
             commits: Vec::new(),
             tip: target.commit,
@@ -349,6 +381,9 @@ impl<'a> Gate<'a> {
         let walk = |tips: &[ObjectId], hidden: &[ObjectId]| {
             new_commits(reader, tips, hidden, rule.anchor, self.shallow)
         };
+        if rule.vouching.judges_each_ref() {
+            return self.walk_each(finding, rule, &mut created, &|tip| walk(&[tip], bases));
+        }
         let Some(first) = created.first_mut() else { return };
         let together = match walk(&tips, bases) {
             Ok(history) => {
@@ -376,6 +411,34 @@ impl<'a> Gate<'a> {
         }
     }
 
+    /// Walk the history of each of `created` by itself, for who vouches for it is asked for each.
+    fn walk_each(
+        &self,
+        finding: &mut Finding,
+        rule: &Rule,
+        created: &mut [&mut Task<'a>],
+        walk: &dyn Fn(ObjectId) -> Result<History, HistoryError>,
+    ) {
+        let mut listed = 0;
+        for task in created {
+            if finding.broken >= MAXIMUM_BROKEN {
+                return;
+            }
+            match task.tip.map(walk) {
+                Some(Ok(history)) => {
+                    listed += history.commits.len();
+                    if listed > self.maximum_listed {
+                        let cause = Cause::TooManyCommits;
+                        return finding.refuse(&task.reference, Subject::Reference, Some(rule), cause);
+                    }
+                    task.commits = history.commits;
+                }
+                Some(Err(error)) => finding.refuse_history(&task.reference, rule, error),
+                None => {}
+            }
+        }
+    }
+
     /// The evidence about every object whose signature matters, each once.
     fn gather(&self, tasks: &[Task<'a>], touched: &Touched<'a>, progress: &mut dyn Write) -> Known {
         let mut ids = Vec::new();
@@ -386,6 +449,9 @@ impl<'a> Gate<'a> {
                     || touched.contains_key(&(task.rule.name.as_str(), **id))
             };
             ids.extend(task.commits.iter().filter(is_asked).filter(|id| seen.insert(**id)));
+            // Whoever has signed what the ref leads to is counted, new or not.
+            let counts = task.rule.vouching.threshold.is_some() && task.rule.commits != Signers::Unsigned;
+            ids.extend(task.tip.iter().filter(|id| counts && seen.insert(**id)));
             ids.extend(task.tags.iter().filter(|id| seen.insert(**id)));
         }
         gather(self.objects, self.verifier, self.proofs, self.now, &ids, progress)
@@ -430,6 +496,7 @@ impl<'a> Gate<'a> {
                 finding.refuse(&task.reference, Subject::Tag(*tag), Some(task.rule), cause);
             }
         }
+        let (mut forge, mut merges) = (Forge::new(self, names.reader, task), HashSet::new());
         for commit in task.commits.iter().rev() {
             let by_paths = || match touched.get(&(task.rule.name.as_str(), *commit)) {
                 None => Ok(()),
@@ -441,17 +508,27 @@ impl<'a> Gate<'a> {
                 }),
             };
             let persons = people.get(commit).filter(|_| !task.rule.own_headers().is_empty());
-            let by_rule = match persons.cloned().transpose() {
+            let judged = match persons.cloned().transpose() {
                 Ok(persons) => judge(&task.rule.commits, commit, persons.as_ref()),
                 Err(cause) => Err(cause),
             };
-            if let Err(cause) = by_rule.and_then(|()| by_paths()) {
+            let judged = judged.map(|()| Passed::Otherwise).or_else(|cause| forge.pass(*commit, cause));
+            if judged == Ok(Passed::Merge) {
+                merges.insert(*commit);
+            }
+            if let Err(cause) = judged.and_then(|_| by_paths()) {
                 // Nobody reads the name of the thousandth.
                 let is_read = finding.refusals.len() + finding.warnings.len() < MAXIMUM_NAMED;
                 let reference = if is_read { names.of(task, *commit) } else { &task.reference };
                 finding.refuse(reference, Subject::Commit(*commit), Some(task.rule), cause);
             }
         }
+        self.judge_vouching(finding, task, &merges, names.reader, &|id| {
+            let coverage = || coverage.get_or_init(|| self.coverage());
+            let covered = |moment| Covered::from(coverage().covers(*id, moment));
+            let evidence = known.get(id).and_then(|evidence| evidence.as_ref().ok())?;
+            self.policy.person(task.rule, evidence, &Receipt { now: self.now, covered: &covered })
+        });
         let is_base =
             |rule: &Rule| rule.bases.iter().any(|base| base.as_bytes() == task.reference.as_slice());
         // A ref that stays or goes back says nothing about what it already held.
@@ -469,6 +546,27 @@ impl<'a> Gate<'a> {
                 finding.tips.push((digest, tip));
             }
             finding.begun.push((digest, task.reference.clone()));
+        }
+    }
+}
+
+impl<'a> Gate<'a> {
+    /// Judge whether enough persons vouch for `task`; `person` tells who has signed an object.
+    fn judge_vouching(
+        &self,
+        finding: &mut Finding,
+        task: &Task<'a>,
+        merges: &HashSet<ObjectId>,
+        reader: &ObjectReader,
+        person: &dyn Fn(&ObjectId) -> Option<String>,
+    ) {
+        if task.rule.vouching.threshold.is_none() || !self.standing.sees_each_move() {
+            return;
+        }
+        let end = (end(reader, task.wanted, task.tip), task.tip);
+        let vouched = Vouched::new(self, reader, task.rule, &task.reference, task.base, end);
+        if let Err((subject, cause)) = vouched.judge_task(task, merges, person) {
+            finding.refuse(&task.reference, subject, Some(task.rule), cause);
         }
     }
 }
@@ -492,6 +590,9 @@ const MAXIMUM_BROKEN: usize = 16;
 
 impl<'a> Names<'a> {
     fn of(&self, task: &'a Task<'a>, commit: ObjectId) -> &'a [u8] {
+        if task.rule.vouching.judges_each_ref() {
+            return &task.reference;
+        }
         let bases = self.bases.get(task.rule.name.as_str()).map(Vec::as_slice).unwrap_or_default();
         let together: Vec<(&Task<'_>, ObjectId)> = (self.tasks.iter())
             .filter(|other| task.created && other.created && other.rule.name == task.rule.name)
@@ -577,6 +678,8 @@ mod tests {
                 },
                 shallow: &repository.shallow(None).unwrap(),
                 proofs: &Proofs::default(),
+                approvals: &Approvals::default(),
+                vouchers: &[],
                 now: 0,
                 maximum_listed,
             };

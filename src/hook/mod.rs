@@ -5,9 +5,11 @@
 //! Anything unexpected is a refusal. This room holds no credentials; a server signs nothing here.
 
 mod accepted;
+mod approvals;
 mod arguments;
 mod environment;
 mod evidence;
+mod folding;
 mod gate;
 mod install;
 mod paths;
@@ -20,8 +22,10 @@ mod settings;
 mod shim;
 mod status;
 mod updates;
+mod vouching;
 
 pub use accepted::AcceptedTips;
+pub use approvals::{counted_as, kept_approvals};
 pub use arguments::{HookArguments, Surroundings, run_hook};
 pub use environment::PushEnvironment;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};

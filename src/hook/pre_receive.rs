@@ -8,14 +8,14 @@ use std::{
 use gix::bstr::ByteSlice as _;
 
 use super::{
-    AcceptedTips, PolicyMemory, PolicyPlace, PushEnvironment, Settings, Update,
+    AcceptedTips, PolicyMemory, PolicyPlace, PushEnvironment, Settings, Update, folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
-    parse_updates,
+    kept_approvals, parse_updates,
     policy_ref::{self, PolicyRef},
     proofs,
 };
 use crate::{
-    object::ObjectId,
+    object::{APPROVALS, ObjectId},
     policy::{Policy, Refusal, Subject},
     repository::{ObjectReader, PROOFS, References, Repository},
     sigstore::trusted_root::Instance,
@@ -152,6 +152,10 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         // Less is proven then, and a pusher who has gone does not change that.
         let _ = writeln!(output, "warning: what '{PROOFS}' keeps is not used: {}", escape(reason));
     }
+    let approvals = kept_approvals(&objects, &references, &updates);
+    for reason in approvals.trouble() {
+        let _ = writeln!(output, "warning: what '{APPROVALS}' keeps is not used: {}", escape(reason));
+    }
     let gate = Gate {
         policy: &trust.policy,
         verifier: &Verifier::new(snapshot.instances)
@@ -161,10 +165,13 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         standing: &Server { references: &references, accepted: &AcceptedTips::new(&context.state) },
         shallow: &shallow,
         proofs: &proofs,
+        approvals: &approvals,
+        vouchers: &[],
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
     };
     let mut finding = gate.judge(&updates, output);
+    finding.refusals.extend(folding::refusals(&repository, &trust.policy, &updates));
     if let (PolicyPlace::Reference(pin), Some((present, is_noted))) = (&context.policy, snapshot.found) {
         let source = policy_source(context, pin);
         judge_policy_changes(&source, &objects.reader(), &references, present, &updates, &mut finding);

@@ -1,6 +1,10 @@
 //! What a remote says of its refs, judged by the gate against what is remembered of it.
 
-use std::{collections::BTreeMap, io::Write, rc::Rc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io::Write,
+    rc::Rc,
+};
 
 use gix::bstr::{BStr, BString, ByteSlice as _};
 
@@ -9,7 +13,9 @@ use crate::{
     hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Standing, Update},
     object::ObjectId,
     policy::{Cause, Event, Policy, Refusal, Subject},
-    repository::{ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits},
+    repository::{
+        Approvals, ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits,
+    },
     verify::Verifier,
     words::{Failure, escape_bytes},
 };
@@ -28,6 +34,10 @@ pub struct Basis {
     pub verifier: Verifier,
     /// SHA-256 over all that decides: a refusal is remembered only as long as it would be made again.
     pub digest: [u8; 32],
+    /// The id of the repository, as the policy names it.
+    pub repository: Option<String>,
+    /// The policy's number.
+    pub serial: Option<u64>,
 }
 
 /// Where what a remote is judged by comes from.
@@ -69,6 +79,8 @@ pub(super) struct Judged {
     pub(super) warnings: Vec<Refusal>,
     /// Which tips count as bases from now on.
     pub(super) tips: Vec<([u8; 32], ObjectId)>,
+    /// Every commit and tag that was looked at.
+    pub(super) seen: HashSet<ObjectId>,
 }
 
 /// Everything that the judgement looks at.
@@ -78,6 +90,7 @@ pub(super) struct Judge<'a> {
     pub(super) standing: &'a dyn Standing,
     pub(super) shallow: Shallow,
     pub(super) proofs: Proofs,
+    pub(super) approvals: Approvals,
     pub(super) now: i64,
 }
 
@@ -99,6 +112,10 @@ impl Standing for Remembered<'_> {
     fn is_created(&self, name: &[u8]) -> bool {
         self.memory.is_created(&name.into())
     }
+
+    fn sees_each_move(&self) -> bool {
+        false
+    }
 }
 
 impl Judge<'_> {
@@ -117,10 +134,13 @@ impl Judge<'_> {
                 standing: self.standing,
                 shallow: &self.shallow,
                 proofs: &self.proofs,
+                approvals: &self.approvals,
+                vouchers: &[],
                 now: self.now,
                 maximum_listed: MAXIMUM_LISTED,
             };
             let finding = gate.judge(&judged.accepted, progress);
+            judged.seen.extend(finding.judged.iter().copied());
             if finding.refusals.is_empty() {
                 judged.warnings = finding.warnings;
                 judged.tips = finding.tips;

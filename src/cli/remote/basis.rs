@@ -172,6 +172,7 @@ pub(in crate::cli) fn basis(
     let policy = trust
         .policy
         .ok_or_else(|| Failure::new(format!("the {source} holds no policy"), "see to where it is kept"))?;
+    let (repository, serial) = (policy.repository().map(str::to_owned), policy.serial());
     let mut decides = source.into_bytes();
     for instance in &trust.instances {
         decides.extend(instance.name().as_bytes());
@@ -184,5 +185,5 @@ pub(in crate::cli) fn basis(
         .with_openpgp(trust.openpgp)
         .with_smime(trust.smime)
         .with_ssh_revocations(revocations);
-    Ok(Basis { policy, verifier, digest: sha256(&[&decides]) })
+    Ok(Basis { policy, verifier, digest: sha256(&[&decides]), repository, serial })
 }

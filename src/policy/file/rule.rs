@@ -10,12 +10,12 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    policy::{Mode, Pattern, Permission, Permissions, Proof, Rule, Signers, Wanted, Whose},
+    policy::{Mode, Pattern, Permission, Permissions, Proof, Rule, Signers, Vouching, Wanted, Whose},
     words::escape,
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 24] = [
+pub(super) const KEYS: [&str; 28] = [
     "name",
     "refs",
     "commits",
@@ -38,6 +38,10 @@ pub(super) const KEYS: [&str; 24] = [
     "committer",
     "author",
     "anchor",
+    "threshold",
+    "approvers",
+    "forge_merges",
+    "trust_forge",
     "mode",
     "path",
 ];
@@ -90,13 +94,18 @@ pub(super) struct RuleText {
     #[serde(default)]
     author: Whose,
     pub(super) anchor: Option<String>,
+    pub(super) threshold: Option<u32>,
+    pub(super) approvers: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) forge_merges: Permission,
+    pub(super) trust_forge: Option<Vec<String>>,
     #[serde(default)]
     pub(super) mode: Mode,
     #[serde(default)]
     path: Vec<PathText>,
 }
 
-/// The rule that the table describes.
+/// The rule that the table describes, but for what it says of persons and forges.
 pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Rule, PolicyError> {
     check_name(&text.name)?;
     let name = text.name;
@@ -165,12 +174,13 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
         committer: text.committer,
         author: text.author,
         anchor,
+        vouching: Vouching::default(),
         mode: text.mode,
         paths,
     })
 }
 
-fn signers(
+pub(super) fn signers(
     rule: &str,
     key: &'static str,
     text: SignersText,
