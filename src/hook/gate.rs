@@ -23,7 +23,9 @@ use super::{
 };
 use crate::{
     object::{APPROVALS, ObjectId},
-    policy::{Cause, Covered, Event, Governing, Persons, Policy, Receipt, Refusal, Rule, Signers, Subject},
+    policy::{
+        Cause, Covered, Event, Governing, Persons, Policy, Pushing, Receipt, Refusal, Rule, Signers, Subject,
+    },
     repository::{
         Allowance, Approvals, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs,
         ReferenceError, ReferenceValue, References, Shallow, new_commits,
@@ -95,6 +97,8 @@ pub struct Gate<'a> {
     pub shallow: &'a Shallow,
     /// Entries of the log that are kept here, or brought by the push.
     pub proofs: &'a Proofs,
+    /// Who pushes, as far as that is known.
+    pub pushing: &'a Pushing,
     /// Approvals that are kept here, or brought by the push.
     pub approvals: &'a Approvals,
     /// Who vouches for the push as a whole, by their names in the policy: whoever has signed it.
@@ -158,6 +162,14 @@ impl<'a> Gate<'a> {
                 Err(cause) => finding.refuse(&update.reference, Subject::Reference, None, cause),
             }
         }
+        if let Some(fault) = self.pushing.contradiction() {
+            for update in updates {
+                let rule = self.policy.rule_for(&update.reference);
+                let cause = Cause::Pusher(Box::new(fault.clone()));
+                finding.refuse(&update.reference, Subject::Reference, rule, cause);
+            }
+            return finding;
+        }
         let mut tasks: Vec<Task<'a>> = Vec::new();
         let mut listed = 0;
         for (update, names) in &names {
@@ -167,6 +179,10 @@ impl<'a> Gate<'a> {
                     Governing::Refused => finding.refuse(name, Subject::Reference, None, Cause::NoRule),
                     Governing::Reserved => finding.refuse(name, Subject::Reference, None, Cause::Reserved),
                     Governing::Rule(rule) => {
+                        if let Err(fault) = self.policy.judge_pusher(rule, self.pushing, self.now) {
+                            let cause = Cause::Pusher(Box::new(fault));
+                            finding.refuse(name, Subject::Reference, Some(rule), cause);
+                        }
                         if *name == PROOFS.as_bytes() {
                             for cause in proofs::faults(self, &reader, update) {
                                 finding.refuse(name, Subject::Reference, Some(rule), cause);
@@ -678,6 +694,7 @@ mod tests {
                 },
                 shallow: &repository.shallow(None).unwrap(),
                 proofs: &Proofs::default(),
+                pushing: &Pushing::Nobody,
                 approvals: &Approvals::default(),
                 vouchers: &[],
                 now: 0,

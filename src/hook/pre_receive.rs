@@ -8,7 +8,9 @@ use std::{
 use gix::bstr::ByteSlice as _;
 
 use super::{
-    AcceptedTips, PolicyMemory, PolicyPlace, PushEnvironment, Settings, Update, folding,
+    AcceptedTips, PolicyMemory, PolicyPlace, PushEnvironment, Settings, Update, UsedCertificates,
+    certificate::{self, Surrounding},
+    folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
     kept_approvals, parse_updates,
     policy_ref::{self, PolicyRef},
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     object::{APPROVALS, ObjectId},
-    policy::{Policy, Refusal, Subject},
+    policy::{Demands, ForgeContext, Policy, Pushing, ReceivedPush, Refusal, Subject},
     repository::{ObjectReader, PROOFS, References, Repository},
     sigstore::trusted_root::Instance,
     trust::{Pin, Pinned, Trust},
@@ -45,6 +47,8 @@ pub struct Context {
     pub state: PathBuf,
     /// The repository for which the hook was installed.
     pub repository: PathBuf,
+    /// What the forge says about this push, if the hook was installed for one.
+    pub forge: Option<ForgeContext>,
     /// What receive-pack says about this push.
     pub environment: PushEnvironment,
     /// The time of receipt, in seconds since 1970.
@@ -152,21 +156,38 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         // Less is proven then, and a pusher who has gone does not change that.
         let _ = writeln!(output, "warning: what '{PROOFS}' keeps is not used: {}", escape(reason));
     }
+    let verifier = Verifier::new(snapshot.instances)
+        .with_openpgp(std::mem::take(&mut trust.openpgp))
+        .with_smime(std::mem::take(&mut trust.smime));
+    let surrounding = Surrounding {
+        environment: &environment.certificate,
+        push_options: environment.push_options.as_deref(),
+        updates: &updates,
+        addresses: &context.settings.addresses,
+        used: &UsedCertificates::new(&context.state),
+        verifier: &verifier,
+        now: context.now,
+    };
+    let certificate = certificate::receive(&surrounding, &objects.reader());
+    let pushing = Pushing::Received(ReceivedPush {
+        certificate: certificate.map(|received| received.and_then(|certificate| certificate.judged)),
+        forge: context.forge.clone(),
+    });
+    let vouchers = vouchers(&trust.policy, &pushing, context.now);
     let approvals = kept_approvals(&objects, &references, &updates);
     for reason in approvals.trouble() {
         let _ = writeln!(output, "warning: what '{APPROVALS}' keeps is not used: {}", escape(reason));
     }
     let gate = Gate {
         policy: &trust.policy,
-        verifier: &Verifier::new(snapshot.instances)
-            .with_openpgp(std::mem::take(&mut trust.openpgp))
-            .with_smime(std::mem::take(&mut trust.smime)),
+        verifier: &verifier,
         objects: &objects,
         standing: &Server { references: &references, accepted: &AcceptedTips::new(&context.state) },
         shallow: &shallow,
         proofs: &proofs,
+        pushing: &pushing,
         approvals: &approvals,
-        vouchers: &[],
+        vouchers: &vouchers,
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
     };
@@ -182,6 +203,15 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         }
     }
     Ok(finding)
+}
+
+/// Whoever vouches for the whole push by its certificate: one person, or nobody where a certificate is for
+/// several whom the policy tells apart.
+fn vouchers(policy: &Policy, pushing: &Pushing, now: i64) -> Vec<String> {
+    match policy.certified_pushers(pushing, &Demands::default(), now)[..] {
+        [name] => vec![name.to_owned()],
+        _ => Vec::new(),
+    }
 }
 
 fn policy_source<'a>(context: &'a Context, pin: &'a Pin) -> PolicyRef<'a> {

@@ -38,6 +38,11 @@ pub struct Status {
 pub enum StatusFinding {
     /// Every push is refused as things stand.
     Broken(String),
+    /// A rule asks for push certificates, and the shim names no address that one could be for.
+    NoAddresses {
+        /// The rule.
+        rule: String,
+    },
     /// The shim has another file of a certificate authority than the policy names now.
     OtherAuthority {
         /// Its name in the policy.
@@ -71,6 +76,10 @@ impl fmt::Display for StatusFinding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broken(what) => write!(formatter, "every push is refused: {what}"),
+            Self::NoAddresses { rule } => write!(
+                formatter,
+                "rule '{rule}' asks for a push certificate, and none can be for this server: install the hook again with '--address'"
+            ),
             Self::OtherAuthority { name, pinned } => write!(
                 formatter,
                 "the hook takes the certificate authority '{name}' from '{}', the policy from elsewhere; run 'countersign hook install' again",
@@ -145,6 +154,12 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
         };
         if let Some(policy) = policy {
             findings.extend(policy.check().into_iter().map(StatusFinding::Policy));
+            let at_forge = shim.settings.forge.iter().flat_map(|forge| policy.check_for(forge));
+            findings.extend(at_forge.map(StatusFinding::Policy));
+            let needs_certificate = policy.rules().iter().find(|rule| rule.pusher.needs_certificate);
+            if let Some(rule) = needs_certificate.filter(|_| shim.settings.addresses.is_empty()) {
+                findings.push(StatusFinding::NoAddresses { rule: rule.name.clone() });
+            }
             findings.extend(foreign_anchor(&policy, &repository).map(StatusFinding::Broken));
         }
         look_at(shim, &hook, &mut findings);
@@ -224,8 +239,11 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
     let files = shim.trusted_roots.iter().chain(&shim.openpgp_certificates);
     let roots = files.chain(&shim.certificate_authorities).map(|(_, path)| path.as_path());
     let accepted = shim.state.join("accepted");
-    let paths =
-        [hook, &shim.state, &accepted, &shim.program].into_iter().chain(shim.policy.file()).chain(roots);
+    let used = shim.state.join("push-certificates");
+    let paths = [hook, &shim.state, &accepted, &used, &shim.program]
+        .into_iter()
+        .chain(shim.policy.file())
+        .chain(roots);
     let mut writable: Vec<PathBuf> =
         paths.chain(shim.before.as_deref()).filter_map(writable_by_others).collect();
     writable.sort();

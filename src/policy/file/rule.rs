@@ -10,16 +10,20 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    policy::{Mode, Pattern, Permission, Permissions, Proof, Rule, Signers, Vouching, Wanted, Whose},
+    policy::{
+        Mode, Pattern, Permission, Permissions, Proof, PusherDemand, Rule, Signers, Vouching, Wanted, Whose,
+    },
     words::escape,
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 28] = [
+pub(super) const KEYS: [&str; 30] = [
     "name",
     "refs",
     "commits",
     "tags",
+    "pushers",
+    "push_certificate",
     "create",
     "delete",
     "rewind",
@@ -56,6 +60,15 @@ pub(super) enum SignersText {
     Word(String),
 }
 
+/// Whether there has to be a push certificate.
+#[derive(Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CertificateText {
+    #[default]
+    Accept,
+    Require,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleText {
@@ -63,6 +76,9 @@ pub(super) struct RuleText {
     pub(super) refs: Vec<String>,
     pub(super) commits: SignersText,
     pub(super) tags: Option<SignersText>,
+    pub(super) pushers: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) push_certificate: CertificateText,
     #[serde(default)]
     pub(super) create: Permission,
     #[serde(default)]
@@ -137,6 +153,14 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
     };
     let commits = signers(&name, "commits", text.commits, directory)?;
     let tags = text.tags.map(|tags| signers(&name, "tags", tags, directory)).transpose()?;
+    let pushers = match &text.pushers {
+        Some(names) if names.is_empty() => {
+            return Err(PolicyError::Empty { key: "pushers", place: place() });
+        }
+        Some(names) => Some(wanted(&name, names, directory)?),
+        None => None,
+    };
+    let needs_certificate = text.push_certificate == CertificateText::Require;
     let paths =
         text.path.into_iter().map(|text| path_rule(&name, text, directory)).collect::<Result<_, _>>()?;
     for (key, whose) in [("committer", text.committer), ("author", text.author)] {
@@ -168,6 +192,7 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
         patterns,
         commits,
         tags,
+        pusher: PusherDemand { pushers, needs_certificate },
         permissions,
         bases: text.bases,
         demands,
