@@ -67,6 +67,13 @@ pub enum Cause {
         /// Its key.
         key: Key,
     },
+    /// Signed with a forge's own key, and nobody has approved it who could have.
+    ForgeUnapproved {
+        /// The forge.
+        forge: String,
+        /// What would have to be approved.
+        shortfall: Box<Shortfall>,
+    },
     /// Signed with a key for which the policy has no name.
     KeyNotInThePolicy(Vec<Key>),
     /// Signed with a key that the policy names, but the rule wants others.
@@ -237,7 +244,7 @@ impl Cause {
     pub fn hint(&self) -> String {
         match self {
             Self::Approval(fault) => fault.hint(),
-            Self::Threshold(shortfall) => shortfall.hint(),
+            Self::ForgeUnapproved { shortfall, .. } | Self::Threshold(shortfall) => shortfall.hint(),
             Self::SeveralPersons(_) => "sign it with a key or certificate of one person alone".to_owned(),
             Self::ForgeMerge { .. } => {
                 "merge with 'git merge -S' and push that, or have what it leads to approved with 'countersign approve'"
@@ -367,6 +374,11 @@ impl fmt::Display for Cause {
             Self::ForgeMerge { forge, reason } => {
                 write!(formatter, "merged by the forge '{}', {reason}", escape(forge))
             }
+            Self::ForgeUnapproved { forge, .. } => write!(
+                formatter,
+                "made by the forge '{}' for whoever was logged in there, and nobody who may has approved it upon what it stands on",
+                escape(forge)
+            ),
             Self::SeveralPersons(names) if names.is_empty() => {
                 write!(formatter, "signed by nobody who counts as a person here")
             }
