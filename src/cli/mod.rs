@@ -21,6 +21,7 @@ mod kept;
 mod ledger;
 mod login;
 mod manual;
+mod own_key;
 mod policy;
 mod pre_push;
 mod proof;

@@ -20,6 +20,7 @@ mod hiding;
 mod install;
 mod layout;
 mod paths;
+mod persons;
 mod plan;
 mod policy_ref;
 mod pre_push;
