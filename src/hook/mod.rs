@@ -5,29 +5,40 @@
 //! Anything unexpected is a refusal. This room holds no credentials; a server signs nothing here.
 
 mod accepted;
+mod admission;
 mod arguments;
+mod audit;
 mod environment;
 mod evidence;
 mod gate;
 mod install;
+mod pace;
 mod plan;
 mod policy_ref;
 mod pre_receive;
 mod proofs;
 mod settings;
 mod shim;
+mod snapshot;
 mod status;
+mod telling;
 mod updates;
+mod verdicts;
 
 pub use accepted::AcceptedTips;
+pub use admission::{Admission, AdmissionRequest, Admissions, admit};
 pub use arguments::{HookArguments, Surroundings, run_hook};
+pub use audit::LogLine;
 pub use environment::PushEnvironment;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
 pub use install::{InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, uninstall};
+pub use pace::Pace;
 pub use policy_ref::PolicyMemory;
 pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive};
 pub use proofs::kept as kept_proofs;
 pub use settings::{AuditSink, PolicyPlace, Settings};
 pub use shim::{Shim, ShimError};
 pub use status::{Status, StatusFinding, status};
+pub use telling::Telling;
 pub use updates::{Update, UpdateError, parse_updates};
+pub use verdicts::{Verdicts, VerdictsError};

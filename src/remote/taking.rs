@@ -41,7 +41,7 @@ impl Session<'_> {
         let judge = Judge { basis, objects, standing, shallow, proofs, now: self.context.now };
         let mut judged = judge.part(updates, self.words);
         if !judged.refused.is_empty() {
-            judge.tell(&judged.refused, self.words);
+            judge.tell(&judged.refused, false, self.words);
         }
         judge::warn(&judged.warnings, self.words);
         change(&mut judged);

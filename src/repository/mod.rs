@@ -24,7 +24,7 @@ pub use alternates::parse_object_directories;
 pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use coverage::Coverage;
 pub use format::FormatError;
-pub use history::{History, HistoryError, Shallow, Survey, new_commits, survey};
+pub use history::{History, HistoryError, Shallow, Survey, new_commits, new_commits_while, survey};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
 pub use proofs::{
     MAXIMUM_PROOFS_OF_AN_OBJECT, PROOFS, ProofChange, ProofName, Proofs, proof_changes, read_blob,
