@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs countersign from this source tree: program, manual pages and shell completions.
+# Installs countersign from this source tree: programs, manual pages, shell completions and the units of the agent.
 set -eu
 
 usage() {
@@ -53,6 +53,20 @@ share=$prefix/share
 bash_completion=$share/bash-completion/completions/countersign
 zsh_completion=$share/zsh/site-functions/_countersign
 fish_completion=$share/fish/vendor_completions.d/countersign.fish
+case $(uname -s) in
+    Darwin) units=countersign.plist units_to=$share/countersign ;;
+    *) units='countersign.socket countersign.service' units_to=$share/systemd/user ;;
+esac
+
+# Installs the unit $1, with the program where it is installed; what systemd and sed take for themselves in a
+# path is escaped.
+install_unit() {
+    printf "sed 's|/usr/bin/countersign|%s|' %s >%s\n" "$program" "$source/installers/units/$1" "$units_to/$1"
+    [ "$dry_run" = yes ] && return
+    mkdir -p -- "$units_to"
+    escaped=$(printf '%s\n' "$program" | sed 's/%/%%/g; s/[&\\|]/\\&/g')
+    sed "s|/usr/bin/countersign|$escaped|" "$source/installers/units/$1" >"$units_to/$1"
+}
 
 # Where the manual page in the file $1 goes to.
 page_target() {
@@ -93,6 +107,9 @@ if [ "$uninstall" = yes ]; then
     remove "$bash_completion"
     remove "$zsh_completion"
     remove "$fish_completion"
+    for unit in $units; do
+        remove "$units_to/$unit"
+    done
     run cargo uninstall --root "$prefix" countersign
     exit 0
 fi
@@ -109,6 +126,9 @@ done
 complete_for bash "$bash_completion"
 complete_for zsh "$zsh_completion"
 complete_for fish "$fish_completion"
+for unit in $units; do
+    install_unit "$unit"
+done
 case :${PATH:-}: in
     *:"$prefix/bin":*) ;;
     *) printf "hint: add '%s' to PATH\n" "$prefix/bin" ;;

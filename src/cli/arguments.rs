@@ -22,6 +22,7 @@ pub struct Arguments {
 pub(super) enum Command {
     /// Say who vouches for commits and tags, and how that is proven
     Verify(VerifyArguments),
+    Check(super::check::CheckArguments),
     /// Tell what is in a signature, and why it does or does not verify
     Inspect(InspectArguments),
     Doctor(super::doctor::DoctorArguments),

@@ -6,6 +6,7 @@
 mod agent;
 mod anchored;
 mod arguments;
+mod check;
 mod consent;
 mod doctor;
 mod git_config;
@@ -79,6 +80,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
     };
     let outcome = match arguments.command {
         Command::Verify(arguments) => verify::run(world, &arguments),
+        Command::Check(arguments) => check::run(world, &arguments),
         Command::Inspect(arguments) => inspect::run(world, &arguments),
         Command::Doctor(arguments) => doctor::run(world, &arguments),
         Command::Init(arguments) => init::run(world, &arguments),

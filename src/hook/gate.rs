@@ -16,13 +16,14 @@ use gix::bstr::{BStr, ByteSlice};
 use super::{
     AcceptedTips, Pace, Update,
     evidence::{Known, gather},
+    paths::{self, Touched},
     plan, proofs,
 };
 use crate::{
     object::ObjectId,
     policy::{Cause, Covered, Event, Governing, Policy, Receipt, Refusal, Rule, Signers, Subject},
     repository::{
-        Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError,
+        Allowance, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError,
         ReferenceValue, References, Shallow, new_commits_while,
     },
     verify::Verifier,
@@ -107,6 +108,8 @@ pub struct Finding {
     pub warnings: Vec<Refusal>,
     /// Which tips may be written down as accepted, once the whole push is.
     pub tips: Vec<([u8; 32], ObjectId)>,
+    /// Every commit and tag that was looked at.
+    pub judged: Vec<ObjectId>,
     /// Which refs are met under which rule, by its digest, once the whole push is accepted.
     pub begun: Vec<([u8; 32], Vec<u8>)>,
     /// Whether the time was over before everything was judged; then that is refused.
@@ -116,16 +119,18 @@ pub struct Finding {
 }
 
 /// What is to be judged for one ref under one of its names.
-struct Task<'a> {
+pub(super) struct Task<'a> {
     reference: Vec<u8>,
-    rule: &'a Rule,
+    pub(super) rule: &'a Rule,
     tags: Vec<ObjectId>,
-    commits: Vec<ObjectId>,
-    tip: Option<ObjectId>,
+    pub(super) commits: Vec<ObjectId>,
+    pub(super) tip: Option<ObjectId>,
     /// The commit behind the current value.
     before: Option<ObjectId>,
     /// The ref did not exist.
     created: bool,
+    /// The commit that it led to, if the new one does not descend from it.
+    pub(super) replaced: Option<ObjectId>,
 }
 
 impl<'a> Gate<'a> {
@@ -177,10 +182,17 @@ impl<'a> Gate<'a> {
             let tips = bases.get(rule.name.as_str()).map(Vec::as_slice).unwrap_or_default();
             self.walk_created(&reader, &mut finding, rule, tips, &mut tasks);
         }
+        let allowance = Allowance::new(paths::MAXIMUM_READ);
+        let touched = paths::touched(self, &tasks, &allowance);
+        for task in &tasks {
+            if let Err(cause) = paths::judge_replaced(self, task, &allowance) {
+                finding.refuse(&task.reference, Subject::Reference, Some(task.rule), cause);
+            }
+        }
         if (self.pace.is_over)() {
             return finding.out_of_time(updates, 0, 0);
         }
-        let (known, of) = self.gather(&tasks, progress);
+        let (known, of) = self.gather(&tasks, &touched, progress);
         if known.len() < of {
             return finding.out_of_time(updates, known.len(), of);
         }
@@ -193,7 +205,8 @@ impl<'a> Gate<'a> {
         };
         let coverage = OnceCell::new();
         for task in &tasks {
-            self.judge_task(&mut finding, task, &known, &names, &coverage);
+            self.judge_task(&mut finding, task, (&known, &touched), &names, &coverage);
+            finding.judged.extend(task.commits.iter().chain(&task.tags));
         }
         if (self.pace.is_over)() {
             return finding.out_of_time(updates, known.len(), of);
@@ -282,6 +295,7 @@ impl<'a> Gate<'a> {
             tip: target.commit,
             before: None,
             created: update.claimed.is_none(),
+            replaced: None,
         };
         if update.claimed.is_some_and(|current| current != wanted)
             && target.commit.is_none()
@@ -291,6 +305,11 @@ impl<'a> Gate<'a> {
         }
         if let (Some(current), Some(tip)) = (update.claimed, target.commit) {
             let current = plan::commit_behind(reader, current);
+            if current.is_none() && !rule.paths.is_empty() && !plan::is_tag(name) {
+                let words = "what the ref holds now cannot be read".to_owned();
+                finding.refuse(name, Subject::Reference, Some(rule), Cause::Unexpected(words));
+                return None;
+            }
             task.before = current;
             match self.walk_updated(reader, rule, bases, current, tip) {
                 Ok((history, descends)) => {
@@ -298,6 +317,7 @@ impl<'a> Gate<'a> {
                         event(Subject::Reference, Event::Rewind);
                     }
                     task.commits = history.commits;
+                    task.replaced = current.filter(|_| !descends);
                 }
                 Err(error) => finding.refuse_history(name, rule, error),
             }
@@ -306,7 +326,7 @@ impl<'a> Gate<'a> {
     }
 
     /// The commits of `tips` that are new.
-    fn walk(
+    pub(super) fn walk(
         &self,
         reader: &ObjectReader,
         tips: &[ObjectId],
@@ -385,13 +405,15 @@ impl<'a> Gate<'a> {
 
     /// The evidence about every object whose signature matters, each once, as far as there was time for it; and
     /// of how many.
-    fn gather(&self, tasks: &[Task<'a>], progress: &mut dyn Write) -> (Known, usize) {
+    fn gather(&self, tasks: &[Task<'a>], touched: &Touched<'a>, progress: &mut dyn Write) -> (Known, usize) {
         let mut ids = Vec::new();
         let mut seen = HashSet::new();
         for task in tasks {
-            if task.rule.commits != Signers::Unsigned {
-                ids.extend(task.commits.iter().filter(|id| seen.insert(**id)));
-            }
+            let is_asked = |id: &&ObjectId| {
+                task.rule.commits != Signers::Unsigned
+                    || touched.contains_key(&(task.rule.name.as_str(), **id))
+            };
+            ids.extend(task.commits.iter().filter(is_asked).filter(|id| seen.insert(**id)));
             ids.extend(task.tags.iter().filter(|id| seen.insert(**id)));
         }
         (gather(self, &ids, progress), ids.len())
@@ -409,7 +431,7 @@ impl<'a> Gate<'a> {
         &self,
         finding: &mut Finding,
         task: &Task<'a>,
-        known: &Known,
+        (known, touched): (&Known, &Touched<'a>),
         names: &Names<'_>,
         coverage: &OnceCell<Coverage>,
     ) {
@@ -436,7 +458,16 @@ impl<'a> Gate<'a> {
             }
         }
         for commit in task.commits.iter().rev() {
-            if let Err(cause) = judge(&task.rule.commits, commit) {
+            let by_paths = || match touched.get(&(task.rule.name.as_str(), *commit)) {
+                None => Ok(()),
+                Some(Err(cause)) => Err(cause.clone()),
+                Some(Ok(found)) => found.iter().try_for_each(|(place, path)| {
+                    let signers = Signers::Named(task.rule.paths[*place].commits.clone());
+                    judge(&signers, commit)
+                        .map_err(|cause| Cause::Path { path: path.clone(), cause: Box::new(cause) })
+                }),
+            };
+            if let Err(cause) = judge(&task.rule.commits, commit).and_then(|()| by_paths()) {
                 // Nobody reads the name of the thousandth.
                 let is_read = finding.refusals.len() + finding.warnings.len() < MAXIMUM_NAMED;
                 let reference = if is_read { names.of(task, *commit) } else { &task.reference };

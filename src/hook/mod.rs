@@ -13,6 +13,7 @@ mod evidence;
 mod gate;
 mod install;
 mod pace;
+mod paths;
 mod plan;
 mod policy_ref;
 mod pre_receive;

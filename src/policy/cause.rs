@@ -103,6 +103,20 @@ pub enum Cause {
     },
     /// The ref holds the policy itself, which changes only as the present one says.
     PolicyChange(PolicyFault),
+    /// It changes a path that only some may change.
+    Path {
+        /// A path for which that holds, as bytes; the beginning of a long one.
+        path: Vec<u8>,
+        /// Why it was not one of them.
+        cause: Box<Cause>,
+    },
+    /// Paths that only some may change would be as they were before, or otherwise, and no commit changes them.
+    PathTakenBack {
+        /// The first path, as bytes; the beginning of a long one.
+        path: Vec<u8>,
+        /// How many more there are.
+        more: usize,
+    },
     /// What is kept of a log may only grow, by what proves something.
     Proof(ProofFault),
     /// A ref in a reserved namespace that no rule names.
@@ -135,12 +149,18 @@ impl Cause {
     /// Whether it is only that not enough is at hand to tell.
     #[must_use]
     pub fn is_unclear(&self) -> bool {
-        matches!(self, Self::CannotTell(_) | Self::Lapsed { lapse: Lapse::Unclear(_), .. })
+        match self {
+            Self::Path { cause, .. } => cause.is_unclear(),
+            other => matches!(other, Self::CannotTell(_) | Self::Lapsed { lapse: Lapse::Unclear(_), .. }),
+        }
     }
 
     /// Whether a rule in warning mode may let it pass: only what the rule itself decides.
     #[must_use]
     pub fn is_for_the_rule_to_decide(&self) -> bool {
+        if let Self::Path { cause, .. } = self {
+            return cause.is_for_the_rule_to_decide();
+        }
         !matches!(
             self,
             Self::Malformed(_)
@@ -173,6 +193,7 @@ impl Cause {
                 Some(format!("{} ('{}')", key_list(keys), escape(name)))
             }
             Self::Lapsed { name, signer, .. } => Some(format!("{signer} ('{}')", escape(name))),
+            Self::Path { cause, .. } => cause.signer(),
             Self::NotInTheRule { name, identity, .. } => {
                 Some(format!("{} ('{}')", person(identity), escape(name)))
             }
@@ -246,6 +267,15 @@ impl Cause {
                 "merge or rebase onto the ref's current value, and push again".to_owned()
             }
             Self::Event(_) => "the rule decides what may happen; ask the policy's owner".to_owned(),
+            Self::Path { cause, .. } => match **cause {
+                Self::KeyNotInTheRule { .. } | Self::NotInTheRule { .. } => {
+                    "have one of them make and sign the commits that change such paths, or leave the paths as they were".to_owned()
+                }
+                ref cause => cause.hint(),
+            },
+            Self::PathTakenBack { .. } => {
+                "go on from the ref's current value, or have one of the path's signers commit the change on top".to_owned()
+            }
             Self::Malformed(_) => "make the object again with git itself".to_owned(),
             Self::OutOfTime { of: 0, .. } => {
                 "push fewer commits at a time, the oldest first; or ask the server's administrator for more time".to_owned()
@@ -304,6 +334,19 @@ impl fmt::Display for Cause {
             Self::NotInTheRule { wanted, .. } | Self::KeyNotInTheRule { wanted, .. } => {
                 write!(formatter, "signed by {signer}, where only {wanted} may")
             }
+            Self::Path { path, cause } => {
+                write!(formatter, "it changes '{}', and {cause}", escape_bytes(path))
+            }
+            Self::PathTakenBack { path, more: 0 } => write!(
+                formatter,
+                "'{}' would not be as it is, and no commit that is added changes it",
+                escape_bytes(path)
+            ),
+            Self::PathTakenBack { path, more } => write!(
+                formatter,
+                "'{}' and {more} more would not be as they are, and no commit that is added changes them",
+                escape_bytes(path)
+            ),
             Self::NoRule => write!(formatter, "no rule names this ref, and such refs are refused"),
             Self::NotACommit(kind) => write!(formatter, "this ref cannot name a {kind}"),
             Self::Reserved => write!(formatter, "this namespace is reserved, and no rule names it"),

@@ -1,6 +1,8 @@
 //! What decides about the commits of a rule, as one digest.
 
-use super::{Anchor, KeySigner, KeylessSigner, Limits, Mode, Permission, Policy, Rule, Signers};
+use super::{
+    Anchor, KeySigner, KeylessSigner, Limits, Mode, PathRule, Permission, Policy, Rule, Signers, Wanted,
+};
 use crate::{encoding::sha256, verify::Key};
 
 /// Stands in every rule digest: raised when the meaning of a rule changes, so that nothing accepted
@@ -9,7 +11,8 @@ const RULE_MEANING: &[u8] = b"countersign commit rule 5";
 
 impl Policy {
     /// SHA-256 over everything that decides about the commits of a rule: who may sign, with all that
-    /// their names stand for and the trusted roots behind it, the anchor, and whether it is enforced.
+    /// their names stand for and the trusted roots behind it, who may change which paths, the anchor, and
+    /// whether it is enforced.
     ///
     /// Two rules with the same digest would answer alike about every commit. `root_digest` gives the
     /// digest of an instance's trusted root; `None` if it does not know one that is needed, or if the
@@ -55,68 +58,91 @@ impl Policy {
             Signers::Unsigned => field(b"unsigned"),
             Signers::Named(wanted) => {
                 field(b"signed");
-                let (named, others): (Vec<_>, Vec<_>) =
-                    self.identities.iter().partition(|identity| wanted.contains(&identity.name));
-                let keyless = |signer: &KeylessSigner| -> Option<Vec<Vec<u8>>> {
-                    let root = root_digest(&signer.instance)?.to_vec();
-                    let limits = self.canonical_limits(&signer.instance);
-                    let parts = [signer.instance.clone().into_bytes(), root, limits];
-                    Some(parts.into_iter().chain(signer.canonical()).collect())
-                };
-                let key = |signer: &KeySigner| -> Option<Vec<Vec<u8>>> {
-                    let key = signer.key.to_string().into_bytes();
-                    let mut parts: Vec<Vec<u8>> = vec![b"key".to_vec(), key, signer.window.canonical()];
-                    match &signer.key {
-                        Key::OpenPgp { .. } | Key::X509 { .. } | Key::X509Certificate { .. } => {
-                            parts.push(file_digest(&signer.key)?.to_vec());
-                        }
-                        Key::Ssh { .. } | Key::SshCertificate { .. } => {}
-                    }
-                    Some(parts)
-                };
-                let mut groups: Vec<Vec<Vec<Vec<u8>>>> = Vec::new();
-                for identity in &named {
-                    let all = identity.keyless.iter().map(keyless).chain(identity.keys.iter().map(key));
-                    groups.push(all.collect::<Option<_>>()?);
-                }
-                // Whom the rule does not name may be who a signer is as well, or know of a key that it is lost.
-                let mut rivals: Vec<Vec<Vec<u8>>> = Vec::new();
-                let mut is_limited = named.iter().any(|identity| identity.is_limited());
-                for signer in others.iter().flat_map(|other| &other.keyless) {
-                    if named.iter().flat_map(|identity| &identity.keyless).any(|own| own.overlaps(signer)) {
-                        rivals.push(keyless(signer)?);
-                        is_limited |= !signer.window.is_unlimited();
-                    }
-                }
-                for signer in others.iter().flat_map(|other| &other.keys) {
-                    if named.iter().flat_map(|identity| &identity.keys).any(|own| own.overlaps(signer)) {
-                        rivals.push(key(signer)?);
-                        is_limited |= !signer.window.is_unlimited();
-                    }
-                }
-                let mut anchors: Vec<Vec<Vec<u8>>> = Vec::new();
-                // Anchors only help whoever counts for a time alone.
-                if is_limited {
-                    for Anchor { object, received } in &self.anchors {
-                        anchors.push(vec![object.as_slice().to_vec(), received.to_be_bytes().to_vec()]);
-                    }
-                }
-                groups.iter_mut().for_each(|group| group.sort());
-                groups.sort();
-                for mut group in [rivals, anchors] {
-                    group.sort();
-                    groups.push(group);
-                }
-                for group in groups {
-                    field(&(group.len() as u64).to_be_bytes());
-                    for parts in group {
-                        field(&(parts.len() as u64).to_be_bytes());
-                        parts.iter().for_each(|part| field(part));
-                    }
-                }
+                self.canonical_signers(wanted, &root_digest, &file_digest)?
+                    .iter()
+                    .for_each(|part| field(part));
             }
         }
+        for PathRule { paths, except, commits } in &rule.paths {
+            field(b"path");
+            for patterns in [paths, except] {
+                field(&(patterns.len() as u64).to_be_bytes());
+                patterns.iter().for_each(|pattern| field(pattern.as_str().as_bytes()));
+            }
+            self.canonical_signers(commits, &root_digest, &file_digest)?.iter().for_each(|part| field(part));
+        }
         Some(sha256(&[&canonical]))
+    }
+
+    /// All that decides whether somebody is one of `wanted`, in order.
+    fn canonical_signers(
+        &self,
+        wanted: &Wanted,
+        root_digest: &impl Fn(&str) -> Option<[u8; 32]>,
+        file_digest: &impl Fn(&Key) -> Option<[u8; 32]>,
+    ) -> Option<Vec<Vec<u8>>> {
+        let (named, others): (Vec<_>, Vec<_>) =
+            self.identities.iter().partition(|identity| wanted.contains(&identity.name));
+        let keyless = |signer: &KeylessSigner| -> Option<Vec<Vec<u8>>> {
+            let root = root_digest(&signer.instance)?.to_vec();
+            let limits = self.canonical_limits(&signer.instance);
+            let parts = [signer.instance.clone().into_bytes(), root, limits];
+            Some(parts.into_iter().chain(signer.canonical()).collect())
+        };
+        let key = |signer: &KeySigner| -> Option<Vec<Vec<u8>>> {
+            let key = signer.key.to_string().into_bytes();
+            let mut parts: Vec<Vec<u8>> = vec![b"key".to_vec(), key, signer.window.canonical()];
+            match &signer.key {
+                Key::OpenPgp { .. } | Key::X509 { .. } | Key::X509Certificate { .. } => {
+                    parts.push(file_digest(&signer.key)?.to_vec());
+                }
+                Key::Ssh { .. } | Key::SshCertificate { .. } => {}
+            }
+            Some(parts)
+        };
+        let mut groups: Vec<Vec<Vec<Vec<u8>>>> = Vec::new();
+        for identity in &named {
+            let all = identity.keyless.iter().map(keyless).chain(identity.keys.iter().map(key));
+            groups.push(all.collect::<Option<_>>()?);
+        }
+        // Whom the rule does not name may be who a signer is as well, or know of a key that it is lost.
+        let mut rivals: Vec<Vec<Vec<u8>>> = Vec::new();
+        let mut is_limited = named.iter().any(|identity| identity.is_limited());
+        for signer in others.iter().flat_map(|other| &other.keyless) {
+            if named.iter().flat_map(|identity| &identity.keyless).any(|own| own.overlaps(signer)) {
+                rivals.push(keyless(signer)?);
+                is_limited |= !signer.window.is_unlimited();
+            }
+        }
+        for signer in others.iter().flat_map(|other| &other.keys) {
+            if named.iter().flat_map(|identity| &identity.keys).any(|own| own.overlaps(signer)) {
+                rivals.push(key(signer)?);
+                is_limited |= !signer.window.is_unlimited();
+            }
+        }
+        let mut anchors: Vec<Vec<Vec<u8>>> = Vec::new();
+        // Anchors only help whoever counts for a time alone.
+        if is_limited {
+            for Anchor { object, received } in &self.anchors {
+                anchors.push(vec![object.as_slice().to_vec(), received.to_be_bytes().to_vec()]);
+            }
+        }
+        groups.iter_mut().for_each(|group| group.sort());
+        groups.sort();
+        for mut group in [rivals, anchors] {
+            group.sort();
+            groups.push(group);
+        }
+        let count = |count: usize| (count as u64).to_be_bytes().to_vec();
+        let mut fields = Vec::new();
+        for group in groups {
+            fields.push(count(group.len()));
+            for parts in group {
+                fields.push(count(parts.len()));
+                fields.extend(parts);
+            }
+        }
+        Some(fields)
     }
 
     /// The issuers that `instance` is believed for, each behind its length, in order; nothing for all.

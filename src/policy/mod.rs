@@ -13,6 +13,7 @@ mod digest;
 mod file;
 mod limits;
 mod openpgp;
+mod path;
 mod pattern;
 mod policy_fault;
 mod proof_fault;
@@ -30,6 +31,7 @@ pub use decision::{Evidence, Refusal, Subject};
 pub use file::{PolicyError, is_repository_id, policy_entry};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
+pub use path::{PathPattern, PathPatternError, PathPlace, PathRule};
 pub use pattern::{Pattern, PatternError};
 pub use policy_fault::PolicyFault;
 pub use proof_fault::ProofFault;
@@ -190,6 +192,8 @@ pub struct Rule {
     pub anchor: Option<ObjectId>,
     /// Whether it refuses or warns.
     pub mode: Mode,
+    /// Who may change what in the tree; all of them hold.
+    pub paths: Vec<PathRule>,
 }
 
 /// Which part of the policy decides about a ref.
@@ -323,7 +327,8 @@ impl NamedIdentity {
 impl Rule {
     /// Everybody whom it asks for anything.
     pub fn wanted(&self) -> impl Iterator<Item = &Wanted> {
-        [Some(&self.commits), self.tags.as_ref()].into_iter().flatten().filter_map(Signers::wanted)
+        let signers = [Some(&self.commits), self.tags.as_ref()].into_iter().flatten();
+        signers.filter_map(Signers::wanted).chain(self.paths.iter().map(|path| &path.commits))
     }
 
     /// Whether it asks for the identity called `name`, by itself or in a group.

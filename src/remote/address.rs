@@ -94,8 +94,24 @@ impl Address {
 }
 
 impl fmt::Display for Address {
+    /// The address for people: without the secrets that it may hold.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.written)
+        formatter.write_str(&without_secrets(&self.written))
+    }
+}
+
+/// `text` without the password of an address; over http, where a token may stand for the user's name,
+/// without that too (transport.c, `transport_anonymize_url`).
+#[must_use]
+pub fn without_secrets(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let Some((user, place)) = authority.rsplit_once('@') else { return text.to_owned() };
+    let is_web =
+        scheme.to_ascii_lowercase().ends_with("http") || scheme.to_ascii_lowercase().ends_with("https");
+    match user.split_once(':').map_or(user, |(name, _)| name) {
+        name if !is_web && !name.is_empty() => format!("{scheme}://{name}@{place}{path}"),
+        _ => format!("{scheme}://{place}{path}"),
     }
 }
 
@@ -303,7 +319,9 @@ fn is_loopback(host: &str) -> bool {
 /// A path with single slashes, and without a final `/`, `/.git` or `.git`.
 fn path_key(path: &str) -> Result<String, AddressError> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    if parts.iter().any(|part| matches!(*part, "." | "..")) {
+    // Some servers and clients take an escaped dot for a dot.
+    let is_dots = |part: &&str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    if parts.iter().any(is_dots) {
         return Err(AddressError::Dots);
     }
     let joined: String = parts.iter().flat_map(|part| ["/", part]).collect();
@@ -397,6 +415,7 @@ mod tests {
             ("ssh://host/a%2fb", AddressError::Escape),
             ("https://example.com/a/../b", AddressError::Dots),
             ("/srv/../etc", AddressError::Dots),
+            ("https://example.com/a/.%2E/b", AddressError::Dots),
             ("../repo", AddressError::Relative),
             ("repo", AddressError::Relative),
             ("file://other/srv/r", AddressError::Host),
@@ -405,6 +424,21 @@ mod tests {
             assert_eq!(Address::parse(text).unwrap_err(), expected, "{text:?}");
         }
         assert_eq!(Address::parse(&format!("/{}", "a".repeat(5000))).unwrap_err(), AddressError::Long);
+    }
+
+    #[test]
+    fn secrets_are_for_the_transport_only() {
+        for (written, shown) in [
+            ("https://alice:secret@example.com/r@s", "https://example.com/r@s"),
+            ("https://token@example.com/r", "https://example.com/r"),
+            ("ssh://git:secret@example.com/r", "ssh://git@example.com/r"),
+            ("git@example.com:r", "git@example.com:r"),
+            ("/srv/a@b:c", "/srv/a@b:c"),
+        ] {
+            let address = Address::parse(written).unwrap();
+            assert_eq!((address.to_string().as_str(), address.written()), (shown, written));
+        }
+        assert_eq!(without_secrets("verified::https://a:b@c d/e"), "verified::https://c d/e");
     }
 
     #[test]

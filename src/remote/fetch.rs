@@ -1,19 +1,27 @@
 //! A fetch: into the quarantine, judged there, and carried over whole or not at all.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     ffi::OsString,
-    path::{Path, PathBuf},
 };
 
-use gix::bstr::{BString, ByteSlice as _};
+use gix::{
+    bstr::{BString, ByteSlice as _},
+    objs::Kind,
+};
 
 use super::{
-    Quarantine, Work,
+    Basis, Quarantine, Work, arrived,
     session::{Session, unreachable},
     taking::reach,
 };
-use crate::{hook::Update, object::ObjectId, policy::Governing, repository::Repository, words::Failure};
+use crate::{
+    hook::Update,
+    object::ObjectId,
+    policy::Governing,
+    repository::{Objects, Repository, Shallow},
+    words::Failure,
+};
 
 /// Where git wants histories to be cut off.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +45,8 @@ impl Deepening {
     /// The options of `git fetch` that say the same; none where nothing is to be cut off.
     pub(super) fn arguments(&self) -> Vec<OsString> {
         let depth = if self.is_relative { "--deepen=" } else { "--depth=" };
-        let depth = self.depth.iter().map(|value| (depth, value));
+        // git says 0 where it asks for more of a fetch that was cut off.
+        let depth = self.depth.iter().filter(|value| *value != "0").map(|value| (depth, value));
         let since = self.since.iter().map(|value| ("--shallow-since=", value));
         let not = self.not.iter().map(|value| ("--shallow-exclude=", value));
         let all = depth.chain(since).chain(not);
@@ -49,26 +58,32 @@ impl Deepening {
 impl Session<'_> {
     /// Download what is wanted, judge it, and carry it over if all of it is accepted.
     pub(super) fn fetch(&mut self, wanted: &[(ObjectId, BString)]) -> Result<(), Failure> {
-        if self.context.is_diverted || self.context.is_partial {
+        if self.context.is_diverted {
             return Err(Failure::new(
-                "this repository keeps its objects elsewhere or not at all, and nothing can be kept apart in it",
-                "fetch into a clone that has all of its objects, and without 'GIT_OBJECT_DIRECTORY'",
+                "'GIT_OBJECT_DIRECTORY' is set, and nothing can be kept apart there",
+                "fetch without it",
             ));
         }
         let repository = self.repository()?.ok_or_else(|| {
             Failure::new("there is no repository to fetch into", "run git inside of a repository")
         })?;
-        let updates = self.updates(wanted)?;
-        let quarantine = Quarantine::new(&repository).map_err(|error| {
+        let (updates, by_id) = self.updates(wanted)?;
+        let is_partial = self.context.is_partial || self.options.filter.is_some();
+        let quarantine = Quarantine::new(&repository, is_partial).map_err(|error| {
             Failure::new(
                 format!("nothing can be kept apart here: {error}"),
                 "see to the repository's permissions",
             )
         })?;
-        let ids = wanted.iter().map(|(id, _)| *id).collect();
-        let deepening = self.options.deepening.arguments();
-        let is_same = deepening.is_empty();
-        self.download(ids, quarantine.git_dir(), quarantine.objects(), deepening)?;
+        let ids: Vec<ObjectId> = wanted.iter().map(|(id, _)| *id).collect();
+        let mut arguments = self.options.deepening.arguments();
+        let is_same = arguments.is_empty();
+        let filter = self.options.filter.iter();
+        arguments.extend(
+            filter.map(|filter| [b"--filter=", filter.as_slice()].concat().to_os_str_lossy().into_owned()),
+        );
+        arguments.extend(self.options.refetch.then(|| "--refetch".into()));
+        self.download(ids.clone(), &quarantine, arguments)?;
         if is_same && !quarantine.is_cut_off_as_before() {
             return Err(cut_off_over_there());
         }
@@ -76,13 +91,19 @@ impl Session<'_> {
             let objects = self.objects(&repository, Some(&quarantine.objects()))?;
             let there = Repository::at(quarantine.git_dir());
             let there = there.map_err(|error| Failure::new(error, "fetch again"))?;
-            self.take(&basis, &repository, &objects, updates, reach(&there)?, |judged| {
+            let mut judged = HashSet::new();
+            for id in by_id {
+                let shallow = reach(&there)?.shallow;
+                judged.extend(self.by_id(&basis, &repository, &objects, id, shallow)?);
+            }
+            judged.extend(self.take(&basis, &repository, &objects, updates, reach(&there)?, |judged| {
                 // Nothing is taken of a fetch of which something is refused, so nothing is accepted either.
                 if !judged.refused.is_empty() {
                     judged.accepted.clear();
                     judged.tips.clear();
                 }
-            })?;
+            })?);
+            self.refuse_unasked(&repository, &quarantine, &objects, &ids, &judged)?;
         }
         quarantine.migrate().map_err(|error| {
             Failure::new(
@@ -92,12 +113,23 @@ impl Session<'_> {
         })
     }
 
-    /// What is to be judged so that `wanted` may be taken.
-    fn updates(&self, wanted: &[(ObjectId, BString)]) -> Result<Vec<Update>, Failure> {
+    /// What is to be judged so that `wanted` may be taken: updates of refs, and objects that are asked for by
+    /// their ids alone.
+    fn updates(&self, wanted: &[(ObjectId, BString)]) -> Result<(Vec<Update>, Vec<ObjectId>), Failure> {
         let basis = self.basis()?;
-        let mut updates = BTreeMap::new();
+        let (mut updates, mut by_id) = (BTreeMap::new(), Vec::new());
         for (id, name) in wanted {
-            let name = self.head.as_ref().filter(|_| name == "HEAD").unwrap_or(name);
+            let mut name = self.head.as_ref().filter(|_| name == "HEAD").unwrap_or(name);
+            if *name == id.to_string() {
+                // By the name of a ref it counts for that one.
+                match self.listed.iter().filter(|(_, value)| *value == id).map(|(name, _)| name).min() {
+                    Some(listed) => name = listed,
+                    None => {
+                        by_id.push(*id);
+                        continue;
+                    }
+                }
+            }
             if self.listed.get(name) != Some(id) {
                 return Err(Failure::new(
                     format!(
@@ -115,16 +147,70 @@ impl Session<'_> {
                 updates.insert(name.clone(), update);
             }
         }
-        Ok(updates.into_values().collect())
+        Ok((updates.into_values().collect(), by_id))
+    }
+
+    /// Judge an object that is asked for by its id alone, which git does for what is missing in a partial
+    /// clone. Trees and blobs are what accepted commits name by their hashes, and stand for nothing else.
+    fn by_id(
+        &mut self,
+        basis: &Basis,
+        repository: &Repository,
+        objects: &Objects,
+        id: ObjectId,
+        shallow: Shallow,
+    ) -> Result<HashSet<ObjectId>, Failure> {
+        let missing = |error| Failure::new(error, "see whether the remote has it");
+        match objects.reader().kind(id).map_err(missing)? {
+            Kind::Tree | Kind::Blob => Ok(HashSet::new()),
+            Kind::Commit => {
+                let branch = self.branch.clone().or_else(|| self.head.clone()).ok_or_else(|| {
+                    Failure::new(
+                        format!("the object {id} is asked for by no ref, and the remote has no branch in 'HEAD' to judge it by"),
+                        "fetch a branch or tag by its name",
+                    )
+                })?;
+                self.take_by_id(basis, repository, objects, (&branch, id), shallow)
+            }
+            Kind::Tag => Err(Failure::new(
+                format!("the tag {id} is asked for by no ref that the remote has, and no rule can judge it"),
+                "fetch the tag by its name",
+            )),
+        }
+    }
+
+    /// Refuse a fetch that has brought commits or tags which nobody asked for and nothing has judged.
+    fn refuse_unasked(
+        &self,
+        repository: &Repository,
+        quarantine: &Quarantine,
+        objects: &Objects,
+        wanted: &[ObjectId],
+        judged: &HashSet<ObjectId>,
+    ) -> Result<(), Failure> {
+        let unreadable = |error: std::io::Error| {
+            Failure::new(format!("what was fetched cannot be looked through: {error}"), "fetch again")
+        };
+        let all = objects.reader();
+        let arrived = arrived::commits_and_tags(&quarantine.objects(), repository.hash(), &all);
+        let before = self.objects(repository, None)?.reader();
+        match arrived::unasked(&arrived.map_err(unreadable)?, judged, wanted, &all, &before) {
+            None => Ok(()),
+            Some(id) => Err(Failure::new(
+                format!(
+                    "nothing was taken: the remote has sent '{id}', to which nothing leads that was asked for"
+                ),
+                "tell whoever keeps the remote; a server that hands out whole packs without being asked cannot be used",
+            )),
+        }
     }
 
     /// Have git fetch the wanted objects, by their ids and into no ref.
     pub(super) fn download(
         &mut self,
         mut wanted: Vec<ObjectId>,
-        git_dir: &Path,
-        objects: PathBuf,
-        deepening: Vec<OsString>,
+        quarantine: &Quarantine,
+        more: Vec<OsString>,
     ) -> Result<(), Failure> {
         wanted.sort();
         wanted.dedup();
@@ -145,14 +231,15 @@ impl Session<'_> {
             ];
             let options = options.into_iter().chain(progress.iter().copied()).chain(family);
             let options = whole_packs.iter().copied().chain(options).map(OsString::from);
-            options.chain(deepening).chain(["--".into(), name.into()]).collect()
+            options.chain(more).chain(["--".into(), name.into()]).collect()
         };
         let work = Work {
-            git_dir: Some(git_dir),
+            git_dir: Some(quarantine.git_dir()),
             input: input.into_bytes(),
-            grows: Some(objects),
+            grows: Some(quarantine.objects()),
             // It is told by the git that asks.
             unsaid: &["From ", " * branch "],
+            is_telling: false,
         };
         let answer = self.context.transport.run(arguments, work, self.words).map_err(unreachable)?;
         answer.good("fetch from").map_err(unreachable)?;

@@ -1,6 +1,10 @@
 //! What a remote says of its refs, judged by the gate against what is remembered of it.
 
-use std::{collections::BTreeMap, io::Write, rc::Rc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io::Write,
+    rc::Rc,
+};
 
 use gix::bstr::{BStr, BString, ByteSlice as _};
 
@@ -28,6 +32,10 @@ pub struct Basis {
     pub verifier: Verifier,
     /// SHA-256 over all that decides: a refusal is remembered only as long as it would be made again.
     pub digest: [u8; 32],
+    /// The id of the repository, as the policy names it.
+    pub repository: Option<String>,
+    /// The policy's number.
+    pub serial: Option<u64>,
 }
 
 /// Where what a remote is judged by comes from.
@@ -69,6 +77,8 @@ pub(super) struct Judged {
     pub(super) warnings: Vec<Refusal>,
     /// Which tips count as bases from now on.
     pub(super) tips: Vec<([u8; 32], ObjectId)>,
+    /// Every commit and tag that was looked at.
+    pub(super) seen: HashSet<ObjectId>,
 }
 
 /// Everything that the judgement looks at.
@@ -122,6 +132,7 @@ impl Judge<'_> {
                 pace: Pace::default(),
             };
             let finding = gate.judge(&judged.accepted, progress);
+            judged.seen.extend(finding.judged.iter().copied());
             if finding.refusals.is_empty() {
                 judged.warnings = finding.warnings;
                 judged.tips = finding.tips;

@@ -48,7 +48,6 @@ impl Session<'_> {
         basis: &Basis,
         advertised: &Advertisement,
     ) -> Result<HashMap<BString, ObjectId>, Failure> {
-        self.memory = self.context.store.load(self.key()).map_err(forgettable)?;
         self.see(advertised)?;
         let is_same_hash =
             |repository: &Repository| advertised.hash().is_none_or(|hash| hash == repository.hash());

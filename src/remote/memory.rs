@@ -6,7 +6,9 @@
 //!                                                  policy-*/   the policy that the remote keeps itself
 //! ```
 //!
-//! The memory of a remote is the user's, not a clone's: what one clone was shown binds all of them.
+//! The memory of a remote is the user's, not a clone's: what one clone was shown binds all of them. The key is
+//! that of the address, until a policy has said which repository it is: from then on the memory of the address
+//! leads to that of the repository, whose key is its id, and all addresses of one repository share that.
 //! A memory that cannot be read is an error, never an empty one.
 
 use std::{
@@ -24,6 +26,7 @@ use crate::{
     encoding::sha256,
     hook::AcceptedTips,
     object::{HashKind, ObjectId},
+    words::escape,
 };
 
 /// The largest memory that is read, in bytes.
@@ -35,6 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const FIRST_LINE: &str = "countersign remote 1";
 const FILE: &str = "memory";
 
+/// What stands before the id of a repository in the key of its memory: no address begins so.
+const REPOSITORY: &str = "repository:";
+
 /// What is remembered of one remote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
@@ -42,6 +48,12 @@ pub struct Memory {
     pub key: String,
     /// The user takes whatever it serves.
     pub is_unverified: bool,
+    /// The id of the repository, once a policy has named it.
+    pub repository: Option<String>,
+    /// The greatest serial of a policy that it was judged by.
+    pub serial: Option<u64>,
+    /// The last value of the ref that the repository keeps its ledger in.
+    pub ledger: Option<ObjectId>,
     /// Its refs were seen once: those that come later were created since.
     pub is_known: bool,
     /// Refs that were there and of which nothing was accepted so far.
@@ -84,6 +96,25 @@ pub enum MemoryError {
         /// Which line.
         line: usize,
     },
+    /// The policy at hand is that of another repository than before, or of none.
+    #[error(
+        "it was judged by the policy of the repository '{before}', and the one at hand is for {}",
+        now.as_ref().map_or_else(|| "no repository by name".to_owned(), |now| format!("'{now}'"))
+    )]
+    OtherRepository {
+        /// Whose policy it was.
+        before: String,
+        /// Whose it is.
+        now: Option<String>,
+    },
+    /// The policy at hand is older than one that it was judged by.
+    #[error("it was judged by a policy with the serial {before}, and the one at hand has {now}")]
+    OlderPolicy {
+        /// The greatest serial so far.
+        before: u64,
+        /// The one at hand; 0 if it has none.
+        now: u64,
+    },
     /// It is being changed by another process, or one has died while changing it.
     #[error("the memory '{}' is locked: {reason}", path.display())]
     Locked {
@@ -123,6 +154,42 @@ impl Memory {
         *self == Self::new(&self.key)
     }
 
+    /// Whether it only leads to the memory of a repository.
+    #[must_use]
+    pub fn is_of_address(&self) -> bool {
+        !self.key.starts_with(REPOSITORY)
+    }
+
+    /// The key under which the facts stand.
+    fn facts_key(&self) -> String {
+        self.repository.as_ref().map_or_else(|| self.key.clone(), |id| format!("{REPOSITORY}{id}"))
+    }
+
+    /// What of it stands under the address, where a repository is known.
+    fn of_address(&self) -> Self {
+        let repository = self.repository.clone();
+        Self { is_unverified: self.is_unverified, repository, ..Self::new(&self.key) }
+    }
+
+    /// What of it stands under the repository.
+    fn of_repository(&self) -> Self {
+        let key = self.facts_key();
+        Self { key, is_unverified: false, repository: None, ..self.clone() }
+    }
+
+    /// The facts of `repository` in the place of its own; what only the address has seen so far counts on.
+    fn with(mut self, repository: Self) -> Self {
+        self.is_known |= repository.is_known;
+        self.serial = self.serial.max(repository.serial);
+        self.ledger = repository.ledger.or(self.ledger);
+        self.accepted.extend(repository.accepted);
+        self.held.extend(repository.held);
+        self.seen.extend(repository.seen);
+        let accepted = &self.accepted;
+        self.seen.retain(|name| !accepted.contains_key(name));
+        self
+    }
+
     /// Take `value` as what was accepted of `name`; `None` where the ref is gone.
     pub fn accept(&mut self, name: &BString, value: Option<ObjectId>) {
         self.held.remove(name);
@@ -156,6 +223,9 @@ impl Memory {
         match word {
             b"key" => rest.to_str().ok()?.clone_into(&mut self.key),
             b"unverified" => self.is_unverified = true,
+            b"repository" => self.repository = Some(rest.to_str().ok()?.to_owned()),
+            b"serial" => self.serial = Some(rest.to_str().ok()?.parse().ok()?),
+            b"ledger" => self.ledger = Some(ObjectId::from_hex(rest).ok()?),
             b"known" => self.is_known = true,
             b"seen" => drop(self.seen.insert(rest.into())),
             b"accepted" => {
@@ -183,19 +253,30 @@ impl Memory {
         if self.is_unverified {
             text.extend(b"unverified\n");
         }
+        if let Some(repository) = &self.repository {
+            text.extend(format!("repository {repository}\n").into_bytes());
+        }
+        if let Some(serial) = self.serial {
+            text.extend(format!("serial {serial}\n").into_bytes());
+        }
+        if let Some(ledger) = self.ledger {
+            text.extend(format!("ledger {ledger}\n").into_bytes());
+        }
         if self.is_known {
             text.extend(b"known\n");
         }
+        let mut line = |parts: &[&[u8]]| parts.iter().for_each(|part| text.extend_from_slice(part));
         for name in &self.seen {
-            text.extend([b"seen ", name.as_slice(), b"\n"].concat());
+            line(&[b"seen ", name, b"\n"]);
         }
         for (name, id) in &self.accepted {
-            text.extend([format!("accepted {id} ").as_bytes(), name, b"\n"].concat());
+            line(&[b"accepted ", id.to_hex_with_len(64).to_string().as_bytes(), b" ", name, b"\n"]);
         }
         for (name, Held { value, digest, words }) in &self.held {
             let value = value.map_or_else(|| "-".to_owned(), |value| value.to_string());
             let start = format!("held {} {value} ", hex::encode(digest));
-            text.extend([start.as_bytes(), name, b" ", words.as_bytes(), b"\n"].concat());
+            // Whoever wrote the words, they are one line.
+            text.extend([start.as_bytes(), name, b" ", escape(words).as_bytes(), b"\n"].concat());
         }
         text
     }
@@ -213,11 +294,68 @@ impl Store {
     /// # Errors
     /// It is there and cannot be read.
     pub fn load(&self, key: &str) -> Result<Memory, MemoryError> {
+        let memory = self.own(key)?;
+        if memory.repository.is_none() {
+            return Ok(memory);
+        }
+        let facts = self.own(&memory.facts_key())?;
+        Ok(memory.with(facts))
+    }
+
+    /// What stands in the file of `key` itself.
+    fn own(&self, key: &str) -> Result<Memory, MemoryError> {
         let memory = read(&self.place(key).join(FILE))?;
         Ok(memory.unwrap_or_else(|| Memory::new(key)))
     }
 
-    /// Every memory, in the order of their keys.
+    /// Note that `memory` was judged by a policy of `repository` with this serial.
+    ///
+    /// # Errors
+    /// It was judged by that of another repository or by a newer one before, or nothing can be written.
+    pub fn judged_by(
+        &self,
+        memory: Memory,
+        repository: Option<&str>,
+        serial: Option<u64>,
+    ) -> Result<Memory, MemoryError> {
+        let check = |memory: &Memory| {
+            match &memory.repository {
+                Some(before) if Some(before.as_str()) != repository => {
+                    let (before, now) = (before.clone(), repository.map(str::to_owned));
+                    return Err(MemoryError::OtherRepository { before, now });
+                }
+                _ => {}
+            }
+            match memory.serial.filter(|before| serial.is_none_or(|serial| serial < *before)) {
+                Some(before) => Err(MemoryError::OlderPolicy { before, now: serial.unwrap_or(0) }),
+                None => Ok(()),
+            }
+        };
+        check(&memory)?;
+        let is_noted = memory.repository.as_deref() == repository && memory.serial == serial;
+        if is_noted && !memory.is_unverified {
+            return Ok(memory);
+        }
+        let key = memory.key.clone();
+        if memory.repository.as_deref() != repository {
+            // From here on the facts of the repository are those of the address.
+            let bind = |memory: &mut Memory| {
+                check(memory)?;
+                memory.repository = repository.map(str::to_owned);
+                Ok(())
+            };
+            self.update(&key, bind)?;
+        }
+        self.update(&key, |memory| {
+            check(memory)?;
+            // The user's leave was for an address without a policy.
+            memory.is_unverified = false;
+            memory.serial = serial;
+            Ok(())
+        })
+    }
+
+    /// Every memory of an address, in the order of their keys.
     ///
     /// # Errors
     /// One of them cannot be read.
@@ -229,7 +367,9 @@ impl Store {
         };
         let mut memories = Vec::new();
         for entry in listed {
-            memories.extend(read(&entry.map_err(failed)?.path().join(FILE))?);
+            let found = read(&entry.map_err(failed)?.path().join(FILE))?;
+            let found = found.filter(Memory::is_of_address);
+            memories.extend(found.map(|memory| self.load(&memory.key)).transpose()?);
         }
         memories.sort_by(|one, other| one.key.cmp(&other.key));
         Ok(memories)
@@ -244,41 +384,46 @@ impl Store {
         key: &str,
         change: impl FnOnce(&mut Memory) -> Result<(), MemoryError>,
     ) -> Result<Memory, MemoryError> {
-        let folder = self.place(key);
-        let path = folder.join(FILE);
-        let unwritable = |source| MemoryError::Unwritable { path: path.clone(), source };
-        make_folder(&folder).map_err(unwritable)?;
-        let wait = gix::lock::acquire::Fail::AfterDurationWithBackoff(PATIENCE);
-        let mut lock = gix::lock::File::acquire_to_update_resource(&path, wait, None, 0)
-            .map_err(|error| MemoryError::Locked { path: path.clone(), reason: error.to_string() })?;
-        let before = self.load(key)?;
-        let mut memory = before.clone();
+        let of_address = Change::begin(self, key)?;
+        let facts_key = of_address.before.facts_key();
+        // The address is always locked before the repository.
+        let facts = of_address.before.repository.is_some().then(|| Change::begin(self, &facts_key));
+        let mut memory = of_address.before.clone();
+        let Some(facts) = facts.transpose()? else {
+            change(&mut memory)?;
+            of_address.write(&memory)?;
+            return Ok(memory);
+        };
+        memory = memory.with(facts.before.clone());
         change(&mut memory)?;
-        if memory != before {
-            lock.with_mut(|file| file.write_all(&memory.text())).map_err(unwritable)?;
-            lock.commit().map_err(|error| unwritable(error.error))?;
-        }
+        facts.write(&memory.of_repository())?;
+        of_address.write(&memory.of_address())?;
         Ok(memory)
     }
 
-    /// Forget everything about `key`.
+    /// Forget everything about `key`, and about the repository that it is.
     ///
     /// # Errors
     /// It cannot be removed.
     pub fn forget(&self, key: &str) -> Result<(), MemoryError> {
-        let folder = self.place(key);
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(MemoryError::Unwritable { path: folder, source: error })
+        // One that cannot be read leads nowhere.
+        let facts = self.own(key).ok().filter(|memory| memory.repository.is_some());
+        for key in facts.map(|memory| memory.facts_key()).iter().map(String::as_str).chain([key]) {
+            let folder = self.place(key);
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(MemoryError::Unwritable { path: folder, source: error });
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// The tips that count as bases.
     #[must_use]
-    pub fn tips(&self, key: &str) -> AcceptedTips {
-        AcceptedTips::new(&self.place(key))
+    pub fn tips(&self, memory: &Memory) -> AcceptedTips {
+        AcceptedTips::new(&self.place(&memory.facts_key()))
     }
 
     /// A repository for the policy that the remote keeps itself; its objects are those of every policy
@@ -298,6 +443,36 @@ impl Store {
 
     fn place(&self, key: &str) -> PathBuf {
         self.folder.join(hex::encode(sha256(&[key.as_bytes()])))
+    }
+}
+
+/// A file that is being changed; nobody else can begin until this value is gone.
+struct Change {
+    before: Memory,
+    path: PathBuf,
+    lock: gix::lock::File,
+}
+
+impl Change {
+    fn begin(store: &Store, key: &str) -> Result<Self, MemoryError> {
+        let folder = store.place(key);
+        let path = folder.join(FILE);
+        make_folder(&folder).map_err(|source| MemoryError::Unwritable { path: path.clone(), source })?;
+        let wait = gix::lock::acquire::Fail::AfterDurationWithBackoff(PATIENCE);
+        let lock = gix::lock::File::acquire_to_update_resource(&path, wait, None, 0)
+            .map_err(|error| MemoryError::Locked { path: path.clone(), reason: error.to_string() })?;
+        let before = store.own(key)?;
+        Ok(Self { before, path, lock })
+    }
+
+    fn write(self, memory: &Memory) -> Result<(), MemoryError> {
+        let Self { before, path, mut lock } = self;
+        if *memory == before {
+            return Ok(());
+        }
+        let unwritable = |source| MemoryError::Unwritable { path: path.clone(), source };
+        lock.with_mut(|file| file.write_all(&memory.text())).map_err(unwritable)?;
+        lock.commit().map(drop).map_err(|error| unwritable(error.error))
     }
 }
 
@@ -331,6 +506,9 @@ mod tests {
         Memory {
             key: "https://example.com/a b".to_owned(),
             is_unverified: true,
+            repository: Some("example.com/a".to_owned()),
+            serial: Some(7),
+            ledger: Some(id('c')),
             is_known: true,
             seen: ["refs/heads/s".into()].into(),
             accepted: [("refs/heads/a".into(), id('a'))].into(),
@@ -345,7 +523,41 @@ mod tests {
             assert!(Memory::parse(damage.as_bytes()).is_err(), "{damage:?}");
         }
         let text = String::from_utf8(memory().text()).unwrap();
-        assert_eq!(Memory::parse(text.replace("accepted a", "accepted x").as_bytes()), Err(6));
+        assert_eq!(Memory::parse(text.replace("accepted a", "accepted x").as_bytes()), Err(9));
+    }
+
+    #[test]
+    fn two_addresses_of_one_repository_share_what_was_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let (one, two): (ObjectId, ObjectId) =
+            ("1".repeat(40).parse().unwrap(), "2".repeat(40).parse().unwrap());
+        let accept = |key: &str, name: &str, id: ObjectId| {
+            let accept = |memory: &mut Memory| {
+                memory.accept(&name.into(), Some(id));
+                Ok(())
+            };
+            store.update(key, accept).unwrap();
+        };
+        accept("a", "refs/heads/main", one);
+        let judged =
+            |key: &str, repository, serial| store.judged_by(store.load(key).unwrap(), repository, serial);
+        judged("a", Some("example.com/r"), Some(3)).unwrap();
+        assert_eq!(store.load("a").unwrap().accepted.len(), 1);
+        accept("b", "refs/heads/topic", two);
+        judged("b", Some("example.com/r"), Some(4)).unwrap();
+        for key in ["a", "b"] {
+            let memory = store.load(key).unwrap();
+            assert_eq!((memory.key.as_str(), memory.accepted.len(), memory.serial), (key, 2, Some(4)));
+        }
+        assert_eq!(store.all().unwrap().len(), 2);
+        let older = judged("a", Some("example.com/r"), Some(3));
+        assert!(matches!(older, Err(MemoryError::OlderPolicy { before: 4, now: 3 })));
+        for other in [Some("example.com/s"), None] {
+            assert!(matches!(judged("a", other, Some(9)), Err(MemoryError::OtherRepository { .. })));
+        }
+        store.forget("b").unwrap();
+        assert!(store.load("a").unwrap().accepted.is_empty());
     }
 
     #[test]

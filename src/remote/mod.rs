@@ -10,6 +10,7 @@
 
 mod address;
 mod advertisement;
+mod arrived;
 mod fetch;
 mod judge;
 mod listing;
@@ -21,7 +22,7 @@ mod session;
 mod taking;
 mod transport;
 
-pub use address::{Address, AddressError, AddressPattern, PREFIX};
+pub use address::{Address, AddressError, AddressPattern, PREFIX, without_secrets};
 pub use advertisement::{Advertisement, AdvertisementError, Head};
 pub use judge::{Basis, Origin, PolicyInRef, ReadPolicy};
 pub use memory::{Held, Memory, MemoryError, Store};

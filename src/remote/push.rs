@@ -4,7 +4,7 @@
 //! what the server says work as they do without a helper. What is pushed are the object ids that were
 //! judged, whatever the names of their sources stand for by then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use gix::bstr::{BStr, BString, ByteSlice as _};
 
@@ -79,7 +79,7 @@ impl Session<'_> {
             // Without the value over there nothing can be said of how the new one stands to it.
             let has = |id| objects.reader().kind(id).is_ok();
             if !line.force && update.wanted.is_some() && !update.claimed.is_none_or(has) {
-                told.insert(line.destination.clone(), Some("fetch first".to_owned()));
+                told.insert(line.destination.clone(), Fate::Refused("fetch first".to_owned()));
             } else {
                 sent.push((line, update));
             }
@@ -87,7 +87,9 @@ impl Session<'_> {
         if self.options.push.atomic && !told.is_empty() {
             let others = sent.drain(..);
             told.extend(
-                others.map(|(line, _)| (line.destination.clone(), Some("atomic push failed".to_owned()))),
+                others.map(|(line, _)| {
+                    (line.destination.clone(), Fate::Refused("atomic push failed".to_owned()))
+                }),
             );
         }
         let (context, basis) = (self.context, self.basis()?);
@@ -111,14 +113,15 @@ impl Session<'_> {
                         true => "refused by the policy",
                         false => "not sent, for the policy refuses another ref",
                     };
-                    told.insert(line.destination.clone(), Some(why.to_owned()));
+                    told.insert(line.destination.clone(), Fate::Refused(why.to_owned()));
                 }
             }
         }
         if !sent.is_empty() {
             told.append(&mut self.send(&sent)?);
             if let Some(basis) = basis.as_ref().filter(|_| !self.options.push.dry_run) {
-                let is_pushed = |update: &Update| told.get(update.reference.as_bstr()) == Some(&None);
+                let written = Fate::Written(Vec::new());
+                let is_pushed = |update: &Update| told.get(update.reference.as_bstr()) == Some(&written);
                 let pushed = judged.accepted.into_iter().filter(is_pushed).collect();
                 self.pushed(basis, &repository, &objects, pushed);
             }
@@ -127,8 +130,16 @@ impl Session<'_> {
         for line in lines {
             let name = line.destination.as_slice();
             match told.get(&line.destination) {
-                Some(None) => answer.extend([b"ok ", name, b"\n"].concat()),
-                Some(Some(why)) => answer.extend([b"error ", name, b" ", why.as_bytes(), b"\n"].concat()),
+                Some(Fate::Written(reports)) => {
+                    let nothing = [Report::default()];
+                    for report in if reports.is_empty() { &nothing[..] } else { reports } {
+                        answer.extend([b"ok ", name, b"\n"].concat());
+                        answer.extend(report.options());
+                    }
+                }
+                Some(Fate::Refused(why)) => {
+                    answer.extend([b"error ", name, b" ", why.as_bytes(), b"\n"].concat());
+                }
                 None => answer.extend([b"error ", name, b" the remote said nothing of it\n"].concat()),
             }
         }
@@ -164,18 +175,23 @@ impl Session<'_> {
         id.ok().filter(|_| answer.status.success()).ok_or_else(|| "it names no object".to_owned())
     }
 
-    /// Have git push; for each ref nothing, or why it was not written.
-    fn send(&mut self, sent: &[(&PushLine, Update)]) -> Result<BTreeMap<BString, Option<String>>, Failure> {
+    /// Have git push; what became of each ref.
+    fn send(&mut self, sent: &[(&PushLine, Update)]) -> Result<BTreeMap<BString, Fate>, Failure> {
         let options = self.options.clone();
         let asked = &options.push;
-        let mut arguments: Vec<BString> = ["-c", "push.pushOption=", "push", "--porcelain", "--no-verify"]
+        // What became of a ref is told with whole ids.
+        let whole =
+            format!("core.abbrev={}", self.listed.values().next().map_or(40, |id| id.kind().len_in_hex()));
+        let mut arguments: Vec<BString> = ["-c", "push.pushOption=", "-c", &whole]
             .into_iter()
+            .chain(["push", "--porcelain", "--no-verify"])
             .chain(["--no-follow-tags", "--no-recurse-submodules"])
             .map(BString::from)
             .collect();
         let signed = asked.signed.as_deref().unwrap_or("false");
         arguments.push(format!("--signed={signed}").into());
-        arguments.push(if options.progress { "--progress" } else { "--no-progress" }.into());
+        // It is the only sign of life that there is; who has not asked for it does not hear it.
+        arguments.push("--progress".into());
         arguments.push(if asked.atomic { "--atomic" } else { "--no-atomic" }.into());
         if asked.dry_run {
             arguments.push("--dry-run".into());
@@ -189,9 +205,9 @@ impl Session<'_> {
         );
         let lease = |lease: &BString| BString::from([b"--force-with-lease=", lease.as_slice()].concat());
         arguments.extend(asked.leases.iter().map(lease));
-        let specs = sent.iter().map(|(line, update)| {
+        let sources = sources(sent.iter().map(|(_, update)| update));
+        let specs = sent.iter().zip(&sources).map(|((line, update), source)| {
             let force = if line.force { "+" } else { "" };
-            let source = update.wanted.map_or_else(String::new, |id| id.to_string());
             BString::from([format!("{force}{source}:").as_bytes(), &update.reference].concat())
         });
         let specs: Vec<BString> = specs.collect();
@@ -199,9 +215,12 @@ impl Session<'_> {
             let all = arguments.into_iter().chain(["--".into(), name.into()]).chain(specs);
             all.map(|argument| argument.to_os_str_lossy().into_owned()).collect()
         };
-        let work = Work { unsaid: &["error: failed to push some refs to "], ..Work::default() };
+        let all = [&["error: failed to push some refs to "], &OWN_PROGRESS[..]].concat();
+        let unsaid = if options.progress { &all[..1] } else { &all[..] };
+        let work = Work { unsaid, is_telling: true, ..Work::default() };
         let answer = self.context.transport.run(arguments, work, self.words).map_err(unreachable)?;
-        let (is_good, told) = (answer.is_good(), told(&answer.text));
+        let names: Vec<&BString> = sent.iter().map(|(line, _)| &line.destination).collect();
+        let (is_good, told) = (answer.is_good(), told(&answer.text, &names, &sources));
         // Where git could not even begin it tells of no ref.
         if !is_good && told.is_empty() {
             answer.good("push to").map_err(unreachable)?;
@@ -223,7 +242,7 @@ impl Session<'_> {
         }
         updates.retain(|update| update.claimed != update.wanted);
         let Ok(shallow) = repository.shallow(None) else { return };
-        let tips = self.context.store.tips(self.key());
+        let tips = self.context.store.tips(&self.memory);
         let standing = &Remembered { memory: &self.memory, tips: &tips };
         let proofs = kept_proofs(objects, &repository.references(), &updates);
         let judge = Judge { basis, objects, standing, shallow, proofs, now: self.context.now };
@@ -236,21 +255,103 @@ impl Session<'_> {
     }
 }
 
-/// What `git push --porcelain` says of each ref: nothing where it was written, or why not.
-fn told(text: &[u8]) -> BTreeMap<BString, Option<String>> {
+/// What git says of its own progress, before the numbers.
+const OWN_PROGRESS: [&str; 6] = [
+    "Enumerating objects: ",
+    "Counting objects: ",
+    "Compressing objects: ",
+    "Writing objects: ",
+    "Delta compression using up to ",
+    "Total ",
+];
+
+/// What became of a ref that was pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It was written, or what the remote wrote in its place.
+    Written(Vec<Report>),
+    /// Why it was not.
+    Refused(String),
+}
+
+/// What a remote wrote in the place of a ref that was pushed (gitprotocol-pack, `option-line` of a report).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Report {
+    reference: BString,
+    old: Option<ObjectId>,
+    new: Option<ObjectId>,
+    is_forced: bool,
+}
+
+impl Report {
+    /// As the helper's protocol says it, behind `ok <ref>`.
+    fn options(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        if !self.reference.is_empty() {
+            text.extend([b"option refname ", self.reference.as_slice(), b"\n"].concat());
+        }
+        let ids = [("old-oid", self.old), ("new-oid", self.new)];
+        for (name, id) in ids.into_iter().filter_map(|(name, id)| Some((name, id?))) {
+            text.extend(format!("option {name} {id}\n").into_bytes());
+        }
+        if self.is_forced {
+            text.extend(b"option forced-update\n");
+        }
+        text
+    }
+}
+
+/// How the source of each update is written. Where a server may write another ref in its place no two are
+/// written alike, so that its report can be told to belong to one of them.
+fn sources<'a>(updates: impl Iterator<Item = &'a Update>) -> Vec<String> {
+    let (mut written, mut known) = (Vec::new(), HashSet::new());
+    for update in updates {
+        let mut source = update.wanted.map_or_else(String::new, |id| id.to_string());
+        let is_plain =
+            [&b"refs/heads/"[..], b"refs/tags/"].iter().any(|start| update.reference.starts_with(start));
+        while !is_plain && !source.is_empty() && known.contains(&source) {
+            source.push_str("^{object}");
+        }
+        known.insert(source.clone());
+        written.push(source);
+    }
+    written
+}
+
+/// What `git push --porcelain` says of each of `names`, pushed from `sources`.
+fn told(text: &[u8], names: &[&BString], sources: &[String]) -> BTreeMap<BString, Fate> {
     let mut told = BTreeMap::new();
+    let sent: HashSet<&[u8]> = names.iter().map(|name| name.as_slice()).collect();
     for line in text.lines() {
         let mut fields = line.splitn_str(3, "\t");
         let (Some(flag), Some(spec), Some(summary)) = (fields.next(), fields.next(), fields.next()) else {
             continue;
         };
-        let Some((_, name)) = spec.rsplit_once_str(":") else { continue };
-        let why = match flag {
-            b"!" => Some(reason(summary)),
-            b" " | b"+" | b"-" | b"*" | b"=" => None,
-            _ => continue,
+        let Some((source, name)) = spec.rsplit_once_str(":") else { continue };
+        if sent.contains(name) {
+            let fate = match flag {
+                b"!" => Fate::Refused(reason(summary)),
+                b" " | b"+" | b"-" | b"*" | b"=" => Fate::Written(Vec::new()),
+                _ => continue,
+            };
+            told.insert(name.into(), fate);
+            continue;
+        }
+        // Another ref in the place of the one that was pushed.
+        let Some(at) = sources.iter().position(|other| !source.is_empty() && other.as_bytes() == source)
+        else {
+            continue;
         };
-        told.insert(name.into(), why);
+        let range = summary.split_str(" ").next().unwrap_or_default();
+        let (old, new) =
+            range.split_once_str("...").or_else(|| range.split_once_str("..")).unwrap_or_default();
+        let (old, new) = (ObjectId::from_hex(old).ok(), ObjectId::from_hex(new).ok());
+        let report = Report { reference: name.into(), old, new, is_forced: flag == b"+" };
+        if let Fate::Written(reports) =
+            told.entry(names[at].clone()).or_insert_with(|| Fate::Written(Vec::new()))
+        {
+            reports.push(report);
+        }
     }
     told
 }
@@ -274,13 +375,44 @@ mod tests {
                     -\t:refs/heads/c\t[deleted]\n=\tabc:refs/heads/d\t[up to date]\n\
                     !\tabc:refs/heads/e\t[rejected] (non-fast-forward)\n\
                     !\tabc:refs/heads/f\t[remote rejected] (pre-receive hook declined)\nDone\n";
-        let told = told(text.as_bytes());
-        let why = |name: &str| told[BStr::new(name)].clone();
-        for name in ["refs/heads/a", "refs/heads/b", "refs/heads/c", "refs/heads/d"] {
-            assert_eq!(why(name), None);
+        let names = ["a", "b", "c", "d", "e", "f"].map(|name| BString::from(format!("refs/heads/{name}")));
+        let names: Vec<&BString> = names.iter().collect();
+        let told = told(text.as_bytes(), &names, &vec!["abc".to_owned(); 6]);
+        for name in &names[..4] {
+            assert_eq!(told[*name], Fate::Written(Vec::new()));
         }
-        assert_eq!(why("refs/heads/e").unwrap(), "non-fast forward");
-        assert_eq!(why("refs/heads/f").unwrap(), "pre-receive hook declined");
+        let refused = |why: &str| Fate::Refused(why.to_owned());
+        assert_eq!(told[names[4]], refused("non-fast forward"));
+        assert_eq!(told[names[5]], refused("pre-receive hook declined"));
         assert_eq!(told.len(), 6);
+    }
+
+    #[test]
+    fn what_a_server_wrote_in_the_place_of_a_ref_belongs_to_that_ref() {
+        let id = |digit: &str| digit.repeat(40).parse::<ObjectId>().unwrap();
+        let update = |name: &str| Update { claimed: None, wanted: Some(id("1")), reference: name.into() };
+        let updates = [update("refs/for/a"), update("refs/heads/b"), update("refs/for/c")];
+        let sources = sources(updates.iter());
+        assert_eq!(sources, [id("1").to_string(), id("1").to_string(), format!("{}^{{object}}", id("1"))]);
+        let text = format!(
+            "+\t{}:refs/changes/c\t{}...{} (forced update)\n*\t{}:refs/changes/a\t[new reference]\n",
+            sources[2],
+            id("2"),
+            id("3"),
+            sources[0]
+        );
+        let names: Vec<BString> = updates.iter().map(|update| update.reference.clone().into()).collect();
+        let names: Vec<&BString> = names.iter().collect();
+        let told = told(text.as_bytes(), &names, &sources);
+        let Fate::Written(reports) = &told[names[2]] else { panic!("{told:?}") };
+        assert_eq!(
+            reports[0].options().to_str().unwrap(),
+            format!(
+                "option refname refs/changes/c\noption old-oid {}\noption new-oid {}\noption forced-update\n",
+                id("2"),
+                id("3")
+            )
+        );
+        assert_eq!(told.len(), 2);
     }
 }

@@ -34,7 +34,7 @@ impl Quarantine {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn new(repository: &Repository) -> io::Result<Self> {
+    pub fn new(repository: &Repository, is_partial: bool) -> io::Result<Self> {
         let into = repository.common_dir().join("objects");
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&into)?;
         let git_dir = folder.path();
@@ -42,17 +42,7 @@ impl Quarantine {
         // Relative to the quarantine's own objects; no quoting is needed for whatever lies above.
         fs::write(git_dir.join("objects/info/alternates"), "../..\n")?;
         let mut config = fs::OpenOptions::new().append(true).open(git_dir.join("config"))?;
-        config.write_all(b"[include]\n\tpath = \"")?;
-        let path = gix::path::into_bstr(repository.common_dir().join("config"))
-            .map_err(|_| io::Error::other("the path of the repository is no text"))?;
-        for byte in path.iter() {
-            match byte {
-                b'"' | b'\\' => config.write_all(&[b'\\', *byte])?,
-                b'\n' => config.write_all(b"\\n")?,
-                other => config.write_all(&[*other])?,
-            }
-        }
-        config.write_all(b"\"\n[core]\n\tbare = true\n")?;
+        config.write_all(&configuration(repository.common_dir(), is_partial)?)?;
         let shallow = repository.common_dir().join("shallow");
         let before = read_shallow(&shallow)?;
         if let Some(before) = &before {
@@ -106,7 +96,11 @@ impl Quarantine {
                 continue;
             }
             let into = self.into.join(&name);
-            fs::create_dir_all(&into)?;
+            if !into.exists() {
+                fs::create_dir_all(&into)?;
+                // git has made it for whoever shares the repository.
+                fs::set_permissions(&into, entry.metadata()?.permissions())?;
+            }
             let mut files: Vec<PathBuf> = fs::read_dir(entry.path())?
                 .map(|entry| entry.map(|entry| entry.path()))
                 .collect::<Result<_, _>>()?;
@@ -141,6 +135,36 @@ impl Quarantine {
             None => fs::remove_file(&self.shallow),
         }
     }
+}
+
+/// What the configuration of a repository says of transports. What it says of its remotes is left out where
+/// objects are missing here on purpose: git would ask them for what is missing, past the quarantine.
+fn configuration(common_dir: &Path, is_partial: bool) -> io::Result<Vec<u8>> {
+    let path = common_dir.join("config");
+    let mut text = Vec::new();
+    if is_partial {
+        let source = gix::config::Source::Local;
+        let file = gix::config::File::from_path_no_includes(path, source).map_err(io::Error::other)?;
+        let left_out = ["remote", "extensions", "branch", "include", "includeIf"];
+        file.write_to_filter(&mut text, |section| {
+            let name = section.header().name().to_owned();
+            !left_out.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()))
+        })?;
+    } else {
+        text.extend(b"[include]\n\tpath = \"");
+        let path = gix::path::into_bstr(path)
+            .map_err(|_| io::Error::other("the path of the repository is no text"))?;
+        for byte in path.iter() {
+            match byte {
+                b'"' | b'\\' => text.extend([b'\\', *byte]),
+                b'\n' => text.extend(b"\\n"),
+                other => text.push(*other),
+            }
+        }
+        text.push(b'"');
+    }
+    text.extend(b"\n[core]\n\tbare = true\n");
+    Ok(text)
 }
 
 /// A list of commits at which histories are cut off; `None` where nothing is.
@@ -179,7 +203,7 @@ mod tests {
         for format in ["sha1", "sha256"] {
             let scratch = Scratch::new(&[&format!("--object-format={format}")]);
             let one = scratch.commit("one");
-            let quarantine = Quarantine::new(&scratch.open()).unwrap();
+            let quarantine = Quarantine::new(&scratch.open(), false).unwrap();
             let git_dir = quarantine.git_dir().to_str().unwrap().to_owned();
             assert_eq!(scratch.git(&["--git-dir", &git_dir, "cat-file", "-t", &one.to_string()]), "commit");
             let blob = scratch.git_with(&["--git-dir", &git_dir, "hash-object", "-w", "--stdin"], b"new");
@@ -189,7 +213,7 @@ mod tests {
             quarantine.migrate().unwrap();
             assert!(has());
             assert!(!Path::new(&git_dir).exists());
-            let dropped = Quarantine::new(&scratch.open()).unwrap().git_dir().to_owned();
+            let dropped = Quarantine::new(&scratch.open(), false).unwrap().git_dir().to_owned();
             assert!(!dropped.exists());
         }
     }

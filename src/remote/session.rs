@@ -10,7 +10,7 @@ use std::{
 use gix::bstr::{BString, ByteSlice as _};
 
 use super::{
-    Advertisement, Basis, Head, Memory, MemoryError, Store, Transport, Work,
+    Advertisement, Basis, Head, Memory, MemoryError, Quarantine, Store, Transport, Work,
     fetch::{Deepening, cut_off_over_there},
     judge::Origin,
     protocol::{self, Command},
@@ -50,6 +50,9 @@ pub(super) struct Options {
     pub(super) verbosity: i64,
     pub(super) object_format: bool,
     pub(super) cloning: bool,
+    pub(super) refetch: bool,
+    /// Which objects git does not want.
+    pub(super) filter: Option<BString>,
     pub(super) deepening: Deepening,
     pub(super) family: Option<&'static str>,
     pub(super) push: super::push::PushOptions,
@@ -68,6 +71,8 @@ pub(super) struct Session<'a> {
     pub(super) vouched: HashMap<BString, Option<ObjectId>>,
     /// The ref whose value a detached `HEAD` has.
     pub(super) head: Option<BString>,
+    /// The ref that `HEAD` is.
+    pub(super) branch: Option<BString>,
     pub(super) words: &'a mut dyn Write,
 }
 
@@ -80,8 +85,17 @@ pub fn run(
 ) -> u8 {
     let memory = Memory::new(context.transport.address.key());
     let (options, listed) = (Options::default(), HashMap::new());
-    let mut session =
-        Session { context, basis: None, options, memory, listed, vouched: HashMap::new(), head: None, words };
+    let mut session = Session {
+        context,
+        basis: None,
+        options,
+        memory,
+        listed,
+        vouched: HashMap::new(),
+        head: None,
+        branch: None,
+        words,
+    };
     match session.converse(input, output) {
         Ok(()) => 0,
         Err(failure) => {
@@ -105,15 +119,23 @@ pub fn fetch_policy(
 ) -> Result<(ObjectReader, ObjectId), Failure> {
     let memory = Memory::new(context.transport.address.key());
     let (options, listed) = (Options::default(), HashMap::new());
-    let mut session =
-        Session { context, basis: None, options, memory, listed, vouched: HashMap::new(), head: None, words };
+    let mut session = Session {
+        context,
+        basis: None,
+        options,
+        memory,
+        listed,
+        vouched: HashMap::new(),
+        head: None,
+        branch: None,
+        words,
+    };
     let advertised = session.advertisement()?;
     session.policy_in(reference, &advertised)
 }
 
 impl Session<'_> {
     fn converse(&mut self, input: &mut dyn BufRead, output: &mut dyn Write) -> Result<(), Failure> {
-        self.memory = self.context.store.load(self.key()).map_err(forgettable)?;
         loop {
             let command = protocol::next(input).map_err(|error| {
                 Failure::new(error, "the version of git at hand may be too new or too old for this program")
@@ -156,12 +178,10 @@ impl Session<'_> {
             "depth" | "deepen-since" | "deepen-not" | "deepen-relative" => {
                 self.options.deepening.set(name, value);
             }
-            "filter" | "from-promisor" | "no-dependents" => {
-                return Err(Failure::new(
-                    "a clone without all of its objects cannot be judged through 'verified::'",
-                    "leave out '--filter'",
-                ));
-            }
+            "filter" => self.options.filter = Some(value.clone()),
+            // What is said by the filter.
+            "from-promisor" | "no-dependents" => {}
+            "refetch" => self.options.refetch = is_true,
             _ => return Ok(self.options.push.set(name, value)),
         }
         Ok("ok\n")
@@ -195,7 +215,13 @@ impl Session<'_> {
     fn list(&mut self, for_push: bool) -> Result<Vec<u8>, Failure> {
         let advertised = self.advertisement()?;
         let hash = advertised.hash();
+        self.memory = self.context.store.load(self.key()).map_err(forgettable)?;
         self.basis = self.read_basis(&advertised)?;
+        if let Some(basis) = self.basis.clone() {
+            let memory = std::mem::take(&mut self.memory);
+            let judged = self.context.store.judged_by(memory, basis.repository.as_deref(), basis.serial);
+            self.memory = judged.map_err(forgettable)?;
+        }
         self.listed = match self.basis.clone() {
             Some(basis) if !for_push => self.choose(&basis, &advertised)?,
             _ => advertised.refs.iter().map(|(name, id)| (name.clone(), *id)).collect(),
@@ -206,9 +232,10 @@ impl Session<'_> {
         }
         let mut listed: Vec<(&BString, &ObjectId)> = self.listed.iter().collect();
         listed.sort();
-        self.head = None;
+        (self.head, self.branch) = (None, None);
         match &advertised.head {
             Some(Head::Symbolic(target)) if self.listed.contains_key(target) => {
+                self.branch = Some(target.clone());
                 answer.extend([b"@", target.as_slice(), b" HEAD\n"].concat());
             }
             Some(Head::Detached(id)) => {
@@ -286,10 +313,14 @@ impl Session<'_> {
         let open =
             || Objects::open(tip.kind(), std::slice::from_ref(&objects)).map_err(|error| unusable(&error));
         if open()?.reader().kind(tip).is_err() {
-            self.download(vec![tip], &git_dir, objects.clone(), Vec::new())?;
-            if git_dir.join("shallow").exists() {
+            // Whole or not at all: what is there once is not asked for again.
+            let repository = Repository::at(&git_dir).map_err(|error| unusable(&error))?;
+            let quarantine = Quarantine::new(&repository, false).map_err(|error| unusable(&error))?;
+            self.download(vec![tip], &quarantine, Vec::new())?;
+            if !quarantine.is_cut_off_as_before() {
                 return Err(cut_off_over_there());
             }
+            quarantine.migrate().map_err(|error| unusable(&error))?;
         }
         Ok((open()?.reader(), tip))
     }
@@ -304,6 +335,9 @@ pub(super) fn unreachable(error: super::TransportError) -> Failure {
 pub(super) fn forgettable(error: MemoryError) -> Failure {
     let hint = match error {
         MemoryError::Changed(_) => "fetch again",
+        MemoryError::OtherRepository { .. } | MemoryError::OlderPolicy { .. } => {
+            "get the right policy; if another repository has taken this place, run 'countersign remote forget'"
+        }
         MemoryError::Locked { .. } => {
             "wait for the other fetch; if there is none, remove the '.lock' file beside it"
         }

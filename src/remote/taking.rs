@@ -1,6 +1,6 @@
 //! What is accepted and what is refused, and how it is remembered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use gix::bstr::{BString, ByteSlice as _};
 
@@ -11,6 +11,8 @@ use super::{
 };
 use crate::{
     hook::{Update, kept_proofs},
+    object::ObjectId,
+    policy::{Cause, Event, Refusal},
     repository::{Objects, Repository, Shallow},
     words::{Failure, escape_bytes},
 };
@@ -22,7 +24,8 @@ pub(super) struct Reach {
 }
 
 impl Session<'_> {
-    /// Judge `updates`, let `change` have its say, and write down what came of it.
+    /// Judge `updates`, let `change` have its say, and write down what came of it; the commits and tags that
+    /// were looked at.
     ///
     /// # Errors
     /// Something is refused.
@@ -34,8 +37,8 @@ impl Session<'_> {
         updates: Vec<Update>,
         Reach { shallow, is_whole }: Reach,
         change: impl FnOnce(&mut Judged),
-    ) -> Result<(), Failure> {
-        let tips = self.context.store.tips(self.key());
+    ) -> Result<HashSet<ObjectId>, Failure> {
+        let tips = self.context.store.tips(&self.memory);
         let standing = &Remembered { memory: &self.memory, tips: &tips };
         let proofs = kept_proofs(objects, &repository.references(), &updates);
         let judge = Judge { basis, objects, standing, shallow, proofs, now: self.context.now };
@@ -51,12 +54,12 @@ impl Session<'_> {
             judged.tips.clear();
         }
         self.remember(basis, &judged)?;
-        refusal(&judged.refused).map_or(Ok(()), Err)
+        refusal(&judged.refused).map_or(Ok(judged.seen), Err)
     }
 
     /// Write down what was judged, if what it was judged by still stands.
     pub(super) fn remember(&mut self, basis: &Basis, judged: &Judged) -> Result<(), Failure> {
-        let tips = self.context.store.tips(self.key());
+        let tips = self.context.store.tips(&self.memory);
         let key = self.key().to_owned();
         let change = |memory: &mut Memory| {
             let both = judged.accepted.iter().chain(judged.refused.values().map(|refused| &refused.update));
@@ -84,6 +87,44 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Session<'_> {
+    /// Judge a commit that is asked for by its id, as what the branch would bring that `HEAD` is: whose
+    /// commits may be there, but not where the branch goes. Nothing of it is remembered.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub(super) fn take_by_id(
+        &mut self,
+        basis: &Basis,
+        repository: &Repository,
+        objects: &Objects,
+        (branch, id): (&BString, ObjectId),
+        shallow: Shallow,
+    ) -> Result<HashSet<ObjectId>, Failure> {
+        let tips = self.context.store.tips(&self.memory);
+        let standing = &Remembered { memory: &self.memory, tips: &tips };
+        let claimed = self.memory.accepted.get(branch).copied();
+        let updates = vec![Update { claimed, wanted: Some(id), reference: branch.to_vec() }];
+        let proofs = kept_proofs(objects, &repository.references(), &updates);
+        let judge = Judge { basis, objects, standing, shallow, proofs, now: self.context.now };
+        let mut judged = judge.part(updates, self.words);
+        for refused in judged.refused.values_mut() {
+            let is_move =
+                |refusal: &Refusal| matches!(refusal.cause, Cause::Event(Event::Rewind | Event::Create));
+            refused.refusals.retain(|refusal| !is_move(refusal));
+        }
+        judged.refused.retain(|_, refused| !refused.refusals.is_empty());
+        if judged.refused.is_empty() {
+            return Ok(judged.seen);
+        }
+        judge.tell(&judged.refused, false, self.words);
+        Err(Failure::new(
+            format!("nothing was taken: the object {id} would not be accepted in '{}'", escape_bytes(branch)),
+            "tell whoever keeps the remote, or fetch a branch or tag by its name",
+        ))
     }
 }
 

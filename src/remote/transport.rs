@@ -29,6 +29,9 @@ const MAXIMUM_ANSWER: usize = 512 * 1024 * 1024;
 /// The most that a child and the remote may say to people, in bytes.
 const MAXIMUM_SAID: usize = 16 * 1024 * 1024;
 
+/// For how many times the patience with silence words alone count as a sign of life.
+const PATIENCE_WITH_WORDS: u32 = 4;
+
 /// How often a silent child is looked at.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -84,6 +87,14 @@ pub enum TransportError {
         /// How long.
         seconds: u64,
     },
+    /// It talks, and nothing comes of it.
+    #[error("'{address}' has said much and sent nothing for {seconds} seconds")]
+    OnlyWords {
+        /// The address.
+        address: Address,
+        /// How long.
+        seconds: u64,
+    },
     /// It talks without end.
     #[error("'{0}' says more than is listened to")]
     TooMuch(Address),
@@ -103,6 +114,8 @@ pub struct Work<'a> {
     pub grows: Option<PathBuf>,
     /// Beginnings of lines that are not for people.
     pub unsaid: &'a [&'a str],
+    /// What the child says of its own progress is a sign of life; what it hands on from the remote is none.
+    pub is_telling: bool,
 }
 
 /// How a child ended.
@@ -155,7 +168,8 @@ impl Transport {
         command.args(arguments(&name)).current_dir(&self.directory).env(DEPTH, "1");
         command.env("GIT_CONFIG_COUNT", (self.settings + REPLACED_BY.len()).to_string());
         for (number, setting) in (self.settings..).zip(REPLACED_BY) {
-            command.env(format!("GIT_CONFIG_KEY_{number}"), format!("url.{}.{setting}", self.address));
+            command
+                .env(format!("GIT_CONFIG_KEY_{number}"), format!("url.{}.{setting}", self.address.written()));
             command.env(format!("GIT_CONFIG_VALUE_{number}"), &name);
         }
         if let Some(git_dir) = work.git_dir {
@@ -174,7 +188,14 @@ impl Transport {
         let stderr = child.stderr.take().expect("the pipe was asked for");
         listen(stdout, send.clone(), Heard::Answer);
         listen(stderr, send, Heard::Said);
-        let mut relay = Relay { words, unsaid: work.unsaid, line: Vec::new(), said: 0 };
+        let mut relay = Relay {
+            words,
+            unsaid: work.unsaid,
+            is_telling: work.is_telling,
+            line: Vec::new(),
+            said: 0,
+            has_told: false,
+        };
         let heard = self.attend(&mut child, &heard, &mut relay, work.grows.as_deref());
         relay.finish();
         if heard.is_err() {
@@ -193,28 +214,36 @@ impl Transport {
         grows: Option<&Path>,
     ) -> Result<(Vec<u8>, ExitStatus), TransportError> {
         let mut text = Vec::new();
-        let (mut since, mut size) = (Instant::now(), 0);
+        // When anything was heard last, and when anything came that counts.
+        let (mut since, mut grown, mut size) = (Instant::now(), Instant::now(), 0);
+        let patience = self.timeout.saturating_mul(PATIENCE_WITH_WORDS);
+        let mut looked = Instant::now();
         let mut ended = None;
         loop {
             match heard.recv_timeout(TICK) {
                 Ok(Heard::Answer(bytes)) => {
                     text.extend(bytes);
-                    since = Instant::now();
+                    (since, grown) = (Instant::now(), Instant::now());
                 }
                 Ok(Heard::Said(bytes)) => {
                     relay.hear(&bytes);
                     since = Instant::now();
+                    if std::mem::take(&mut relay.has_told) {
+                        grown = since;
+                    }
                 }
                 // It has closed both ends, or has ended and left them to a child that stays.
                 Err(RecvTimeoutError::Disconnected) | Err(RecvTimeoutError::Timeout) if ended.is_some() => {
                     return Ok((text, ended.expect("it was just looked at")));
                 }
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(Duration::from_millis(1)),
-                Err(RecvTimeoutError::Timeout) => {
-                    let now = grows.map_or(0, Quarantine::size);
-                    if now != size {
-                        (since, size) = (Instant::now(), now);
-                    }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if looked.elapsed() > TICK {
+                looked = Instant::now();
+                let now = grows.map_or(0, Quarantine::size);
+                if now != size {
+                    (since, grown, size) = (looked, looked, now);
                 }
             }
             if text.len() > MAXIMUM_ANSWER || relay.said > MAXIMUM_SAID {
@@ -226,6 +255,10 @@ impl Transport {
             if since.elapsed() > self.timeout {
                 let seconds = self.timeout.as_secs();
                 return Err(TransportError::Stalled { address: self.address.clone(), seconds });
+            }
+            if grown.elapsed() > patience {
+                let seconds = patience.as_secs();
+                return Err(TransportError::OnlyWords { address: self.address.clone(), seconds });
             }
         }
     }
@@ -269,8 +302,10 @@ fn unknowable_name() -> String {
 struct Relay<'a> {
     words: &'a mut dyn Write,
     unsaid: &'a [&'a str],
+    is_telling: bool,
     line: Vec<u8>,
     said: usize,
+    has_told: bool,
 }
 
 impl Relay<'_> {
@@ -289,6 +324,7 @@ impl Relay<'_> {
 
     fn end(&mut self, end: &[u8]) {
         let line = std::mem::take(&mut self.line);
+        self.has_told |= self.is_telling && !line.starts_with(b"remote: ");
         if self.unsaid.iter().any(|unsaid| line.starts_with(unsaid.as_bytes())) {
             return;
         }
@@ -329,6 +365,8 @@ mod tests {
         };
         assert!(matches!(run(500, "sleep 5", &mut words), Err(TransportError::Stalled { .. })));
         assert!(matches!(run(5_000, "yes >&2", &mut words), Err(TransportError::TooMuch(_))));
+        let endless = "while :; do echo x >&2; sleep 0.1; done";
+        assert!(matches!(run(500, endless, &mut words), Err(TransportError::OnlyWords { .. })));
         words.clear();
         let answer = run(5_000, "printf 'a\\033[2J\\tb' >&2; echo out; exit 3", &mut words).unwrap();
         assert_eq!(String::from_utf8_lossy(&words), "a\\u{1b}[2J\tb\n");

@@ -7,20 +7,24 @@
 //! Not responsible for what is inside a signature.
 
 mod alternates;
+mod changes;
 mod configuration;
 mod coverage;
 mod format;
 mod history;
+mod merge_base;
 mod objects;
 mod proofs;
 mod proofs_add;
 mod reachable;
 mod references;
 mod revision;
+mod tree;
 
 use std::path::{Path, PathBuf};
 
 pub use alternates::parse_object_directories;
+pub use changes::{Allowance, Changes, ChangesError, Interest};
 pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use coverage::Coverage;
 pub use format::FormatError;
@@ -33,6 +37,7 @@ pub use proofs_add::{AddProofsError, Author};
 pub use reachable::{Found, Reachable, tagged};
 pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};
+pub use tree::TreeError;
 
 use gix::bstr::BString;
 

@@ -68,6 +68,11 @@ impl Place {
     }
 }
 
+#[cfg(target_os = "macos")]
+const UNITS: [&str; 1] = ["share/countersign/countersign.plist"];
+#[cfg(not(target_os = "macos"))]
+const UNITS: [&str; 2] = ["share/systemd/user/countersign.socket", "share/systemd/user/countersign.service"];
+
 fn expected(sandbox: bool) -> BTreeSet<String> {
     let mut files: BTreeSet<String> = files("man", "")
         .iter()
@@ -76,6 +81,9 @@ fn expected(sandbox: bool) -> BTreeSet<String> {
         .map(|page| format!("share/man/man{}/{page}", page.rsplit('.').next().unwrap()))
         .collect();
     files.insert("bin/countersign".to_owned());
+    for unit in UNITS {
+        files.insert(unit.to_owned());
+    }
     files.insert("share/bash-completion/completions/countersign".to_owned());
     files.insert("share/zsh/site-functions/_countersign".to_owned());
     files.insert("share/fish/vendor_completions.d/countersign.fish".to_owned());
@@ -138,5 +146,69 @@ fn the_completions_are_scripts_of_their_shells() {
         fs::write(file.path(), script).unwrap();
         let output = Command::new(shell).arg("-n").arg(file.path()).output().unwrap();
         assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn systemd_understands_the_units_wherever_the_program_is() {
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        println!("NOTE: systemd_understands_the_units_wherever_the_program_is: systemd-analyze not found");
+        return;
+    }
+    let place = Place::new();
+    let (status, said, complained) = place.run(&["--prefix", "a prefix"]);
+    assert_eq!((status, complained.as_str()), (0, ""), "{said}");
+    let units: Vec<PathBuf> = UNITS.iter().map(|unit| place.prefix().join(unit)).collect();
+    let service = fs::read_to_string(&units[1]).unwrap();
+    let program = place.prefix().join("bin/countersign");
+    assert!(service.contains(&format!("ExecStart=\"{}\" agent run", program.display())), "{service}");
+    let output = Command::new("systemd-analyze")
+        .args(["--user", "verify", "--man=no"])
+        .args(&units)
+        .env("XDG_RUNTIME_DIR", place.folder.path())
+        .env("HOME", place.folder.path())
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    let own: Vec<&str> = words.lines().filter(|line| line.contains("countersign")).collect();
+    assert_eq!(own, Vec::<&str>::new(), "{words}");
+}
+
+/// What a package of a distribution holds, by its table in Cargo.toml.
+fn packaged(table: &str) -> BTreeSet<String> {
+    let manifest: toml::Table =
+        fs::read_to_string(Path::new(TREE).join("Cargo.toml")).unwrap().parse().unwrap();
+    let metadata = &manifest["package"]["metadata"][table]["assets"];
+    let entries = metadata.as_array().unwrap().iter().map(|asset| {
+        let source = asset.get(0).or_else(|| asset.get("source")).unwrap();
+        source.as_str().unwrap().to_owned()
+    });
+    entries.collect()
+}
+
+#[test]
+fn packages_hold_all_that_the_installer_installs() {
+    let wanted: BTreeSet<String> = [
+        "target/release/countersign",
+        "target/release/git-remote-verified",
+        "target/man/*.1",
+        "target/man/*.5",
+        "installers/units/countersign.socket",
+        "installers/units/countersign.service",
+        "README.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "LICENSE",
+        "target/completions/countersign.bash",
+        "target/completions/_countersign",
+        "target/completions/countersign.fish",
+    ]
+    .map(ToOwned::to_owned)
+    .into();
+    for table in ["deb", "generate-rpm"] {
+        assert_eq!(packaged(table), wanted, "{table}");
+    }
+    for source in wanted.iter().filter(|source| !source.starts_with("target/") && !source.contains('*')) {
+        assert!(Path::new(TREE).join(source).is_file(), "{source}");
     }
 }

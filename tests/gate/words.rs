@@ -144,7 +144,12 @@ fn a_refusal_is_no_longer_than_a_screen() {
     author.git(&["branch", "elsewhere", "x/0"]).check();
     let said = stage.refused(
         &["refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*"],
-        &["and 39 more refs: each of 400 commits: it is not signed", "  and 398 more", "no rule names this ref", "and "],
+        &[
+            "and 39 more refs: each of 400 commits: it is not signed",
+            "  and 398 more",
+            "no rule names this ref",
+            "and ",
+        ],
     );
     let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("remote: ")).collect();
     assert!((8..=24).contains(&lines.len()), "{} lines\n{said}", lines.len());

@@ -3,6 +3,7 @@
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod check;
 mod following;
 mod keys;
 mod pins;

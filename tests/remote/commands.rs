@@ -159,3 +159,25 @@ fn the_doctor_looks_at_remotes_behind_the_helper() {
     let without = doctor().env("PATH", "/usr/bin:/bin");
     without.stdout_holds(&["broken   remote: git finds no program 'git-remote-verified'\n"]).check();
 }
+
+#[test]
+fn secrets_of_an_address_are_told_nobody() {
+    let world = stage(RULES);
+    let secret = "verified::https://alice:secret@127.0.0.1:1/r";
+    let ours = clone(&world, "ours");
+    ours.git(&["remote", "add", "other", secret]).check();
+    for run in [
+        ours.git(&["fetch", "-q", "other"]),
+        ours.countersign(&["doctor", "--offline"]),
+        ours.countersign(&["protect", "--undo", "other"]),
+        ours.countersign(&["protect", "other"]),
+        world.run(super::HELPER, &["other", "https://alice:secret@/r"]),
+    ] {
+        let outcome = run.any_status().any_stdout().any_stderr().check();
+        let said = outcome.text() + &outcome.words();
+        assert!(!said.contains("secret"), "{said}");
+        assert!(said.contains("127.0.0.1") || said.contains("https:///r"), "{said}");
+    }
+    let kept = ours.git(&["config", "remote.other.url"]).any_stdout().check().text();
+    assert_eq!(kept, format!("{secret}\n"));
+}

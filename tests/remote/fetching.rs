@@ -87,21 +87,6 @@ fn progress_is_shown_as_git_shows_it() {
 }
 
 #[test]
-fn what_cannot_be_judged_is_refused_in_words() {
-    let world = stage(RULES);
-    let address = address(&world);
-    let run = world.run("git", &["clone", "-q", "--filter=blob:none", &address, "ours"]).status(128);
-    run.stderr_holds(&["error: a clone without all of its objects cannot be judged through 'verified::'\n"])
-        .check();
-    assert!(!world.path("ours").exists());
-    let clone = clone(&world, "ours");
-    let next = author(&world).commit("next");
-    upload(&author(&world), &["main"]);
-    fetch(&clone, &["origin", &next]).status(128).stderr_holds(&["is asked for by no ref"]).check();
-    assert!(!holds(&clone, &next));
-}
-
-#[test]
 fn without_a_policy_nothing_is_taken_and_both_ways_on_are_said() {
     let world = stage(RULES);
     let address = address(&world);

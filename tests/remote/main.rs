@@ -7,6 +7,7 @@ mod addresses;
 mod commands;
 mod fetching;
 mod hostile;
+mod partial;
 mod pinned;
 mod pushing;
 mod servers;

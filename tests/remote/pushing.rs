@@ -138,3 +138,51 @@ fn a_remote_that_has_moved_on_is_said_as_git_says_it() {
     ours.commit("mine");
     ours.git(&["push", "-q", "origin", "main"]).status(1).stderr_holds(&["(fetch first)"]).check();
 }
+
+#[test]
+fn a_server_may_write_another_ref_in_the_place_of_the_one_that_is_pushed() {
+    let rules = RULES.replace("\"refs/heads/**\"", "\"refs/heads/**\", \"refs/for/**\"");
+    let world = stage(&rules);
+    let ours = begun(&world);
+    served(&world).git(&["config", "receive.procReceiveRefs", "refs/for"]).check();
+    let before = served(&world).id("main");
+    let next = ours.commit("next");
+    let path = world.path("served.git/hooks/proc-receive");
+    let packet = "packet() { printf '%04x%s\\n' $((${#1} + 5)) \"$1\"; }";
+    fs::write(
+        &path,
+        format!(
+            "#!/bin/sh\n{packet}\nread_packet() {{ head -c $((0x$(head -c 4) - 4)); }}\nread_packet >/dev/null\n\
+             packet version=1\nprintf 0000\npacket 'ok refs/for/main'\n\
+             packet 'option refname refs/heads/review'\npacket 'option old-oid {before}'\n\
+             packet 'option new-oid {next}'\nprintf 0000\ncat >/dev/null\n"
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    let plain = served(&world).path.display().to_string();
+    let push = |to: &str| {
+        let run = ours.git(&["push", to, "main:refs/for/main", "main:refs/heads/other"]).any_stderr().check();
+        let words = run.words();
+        words.lines().filter(|line| line.contains("main -> ")).collect::<Vec<_>>().join("\n")
+    };
+    let theirs = push(&plain);
+    served(&world).git(&["update-ref", "-d", "refs/heads/other"]).check();
+    assert_eq!(push("origin"), theirs);
+    assert!(theirs.contains("main -> review"), "{theirs}");
+}
+
+#[test]
+fn a_push_that_is_slow_and_quiet_lives_on() {
+    let world = stage(RULES);
+    let ours = begun(&world);
+    world.configure("[countersign]\n remoteTimeout = 2");
+    ours.commit("next");
+    // A server that says nothing for longer than anybody waits.
+    hook(&world, "sleep 30");
+    let begun = std::time::Instant::now();
+    ours.git(&["push", "-q", "origin", "main"]).status(1).stderr_holds(&["for 2 seconds"]).check();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20));
+    hook(&world, "for n in 1 2 3 4; do echo $n; sleep 1; done");
+    ours.git(&["push", "-q", "origin", "main"]).stderr_holds(&["remote: 4"]).check();
+}

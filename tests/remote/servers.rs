@@ -150,6 +150,43 @@ fn over_git_daemon() {
 }
 
 #[test]
+fn one_repository_under_two_addresses_is_bound_by_what_either_has_shown() {
+    let world = stage(RULES);
+    let policy = fs::read_to_string(world.path("policy.toml")).unwrap();
+    let with = |id: &str, serial: u32| {
+        let head = format!("version = 1\nrepository = \"{id}\"\nserial = {serial}\n");
+        world.write("policy.toml", policy.replace("version = 1\n", &head));
+    };
+    with("example.com/r", 2);
+    let author = author(&world);
+    let first = author.id("main");
+    author.commit("second");
+    upload(&author, &["main"]);
+    let ours = super::clone(&world, "ours");
+    let (_running, address) = daemon(&world);
+    let other = format!("verified::{address}/served.git");
+    upload(&author, &[&format!("{first}:main")]);
+    let run = world.run("git", &["clone", "-q", &other, "again"]).status(128);
+    run.stderr_holds(&["the remote says", "its history does not go on from there"]).check();
+    upload(&author, &["main"]);
+    world.run("git", &["clone", "-q", &other, "again"]).check();
+    world.countersign(&["remote", "status"]).any_stdout().check();
+
+    // The policy of another repository, of none, or an older one.
+    for (id, serial, words) in [
+        ("example.com/s", 9, "it was judged by the policy of the repository 'example.com/r'"),
+        ("example.com/r", 1, "it was judged by a policy with the serial 2, and the one at hand has 1"),
+    ] {
+        with(id, serial);
+        fetch(&ours, &[]).status(128).stderr_holds(&[words, "hint: get the right policy"]).check();
+    }
+    world.write("policy.toml", &policy);
+    fetch(&ours, &[]).status(128).stderr_holds(&["is for no repository by name"]).check();
+    world.countersign(&["remote", "forget", &other]).any_stdout().check();
+    world.run("git", &["-C", "again", "fetch", "-q"]).check();
+}
+
+#[test]
 fn over_http() {
     let world = stage(RULES);
     let address = web(&world);

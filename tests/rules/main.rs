@@ -7,6 +7,7 @@
 mod support;
 
 mod groups;
+mod paths;
 
 use support::{Repository, World};
 
@@ -51,6 +52,14 @@ impl Stage {
     /// What git says in the repository of whoever works.
     fn git(&self, arguments: &[&str]) -> String {
         self.work().git(arguments).any_stdout().any_stderr().check().text().trim_end().to_owned()
+    }
+
+    /// Put a file of the work tree, and all that is there, into the index.
+    fn put(&self, path: &str, content: &str) {
+        let whole = self.world.path("work").join(path);
+        std::fs::create_dir_all(whole.parent().unwrap()).unwrap();
+        std::fs::write(whole, content).unwrap();
+        self.git(&["add", "-A"]);
     }
 
     /// A commit signed by `who` of what is in the index, which may be nothing new.

@@ -57,21 +57,40 @@ pub(super) fn origin<'r>(
             ))
         })?,
     };
-    let trust = settings::policy_trust(world, configuration, &file)?;
+    by_file(world, configuration, &file).map(|basis| Origin::Given(Rc::new(basis)))
+}
+
+/// What the policy in `file` says.
+pub(in crate::cli) fn by_file(
+    world: &World<'_>,
+    configuration: &Configuration,
+    file: &Path,
+) -> Result<Basis, Failure> {
+    let trust = settings::policy_trust(world, configuration, file)?;
     let beside = file.parent().unwrap_or(Path::new(""));
     let beside = |path: &str| fs::read(beside.join(path)).unwrap_or_default();
-    basis(world, configuration, trust, &beside).map(|basis| Origin::Given(Rc::new(basis)))
+    basis(world, configuration, trust, &beside)
+}
+
+/// What the policy says that follows from a pin where its ref is at `tip`.
+pub(in crate::cli) fn by_pin(
+    world: &World<'_>,
+    configuration: &Configuration,
+    reader: &ObjectReader,
+    (scope, pin): (Scope, &Pin),
+    tip: ObjectId,
+) -> Result<Basis, Failure> {
+    let (followed, source) = followed_to(world, configuration, reader, (scope, pin), tip)?;
+    let trust = settings::by_policy(world, configuration, followed.into_trust(), source)?;
+    // They stand in the commit, whose id is among what decides.
+    basis(world, configuration, trust, &|_| Vec::new())
 }
 
 /// What the remote keeps in the ref of `pin`.
 fn in_ref<'r>(world: &'r World<'_>, configuration: &'r Configuration, scope: Scope, pin: Pin) -> Origin<'r> {
     let reference = pin.reference.as_str().into();
-    let read = move |reader: &ObjectReader, tip: ObjectId| {
-        let (followed, source) = followed_to(world, configuration, reader, (scope, &pin), tip)?;
-        let trust = settings::by_policy(world, configuration, followed.into_trust(), source)?;
-        // They stand in the commit, whose id is among what decides.
-        basis(world, configuration, trust, &|_| Vec::new())
-    };
+    let read =
+        move |reader: &ObjectReader, tip: ObjectId| by_pin(world, configuration, reader, (scope, &pin), tip);
     Origin::InRef(PolicyInRef { reference, read: Box::new(read) })
 }
 
@@ -114,7 +133,7 @@ pub(super) fn named(
 }
 
 /// What `trust` comes to for a judge; `beside` has the bytes of a file that the policy names.
-fn basis(
+pub(in crate::cli) fn basis(
     world: &World<'_>,
     configuration: &Configuration,
     trust: settings::Trust,
@@ -153,6 +172,7 @@ fn basis(
     let policy = trust
         .policy
         .ok_or_else(|| Failure::new(format!("the {source} holds no policy"), "see to where it is kept"))?;
+    let (repository, serial) = (policy.repository().map(str::to_owned), policy.serial());
     let mut decides = source.into_bytes();
     for instance in &trust.instances {
         decides.extend(instance.name().as_bytes());
@@ -165,5 +185,5 @@ fn basis(
         .with_openpgp(trust.openpgp)
         .with_smime(trust.smime)
         .with_ssh_revocations(revocations);
-    Ok(Basis { policy, verifier, digest: sha256(&[&decides]) })
+    Ok(Basis { policy, verifier, digest: sha256(&[&decides]), repository, serial })
 }

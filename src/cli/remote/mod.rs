@@ -4,7 +4,7 @@
 //! both. What a repository's own configuration says of that is not heard.
 
 mod arguments;
-mod basis;
+pub(in crate::cli) mod basis;
 mod fetch;
 mod protect;
 mod trust;
@@ -21,7 +21,9 @@ pub(super) use protect::run as protect;
 
 use super::{Outcome, World, exit, settings};
 use crate::{
-    remote::{self, Address, Context, DEPTH, Memory, MemoryError, Origin, PREFIX, Store, Transport},
+    remote::{
+        self, Address, Context, DEPTH, Memory, MemoryError, Origin, PREFIX, Store, Transport, without_secrets,
+    },
     repository::{Configuration, Scopes, parse_object_directories},
     words::{Failure, escape, escape_bytes},
 };
@@ -193,7 +195,7 @@ pub(super) fn look(world: &World<'_>, configuration: &Configuration) -> Option<L
             Ok(!matches!(origin, Origin::Nobody))
         };
         let is_judged = judge();
-        LookedAt { address: url.to_owned(), is_judged, held }
+        LookedAt { address: without_secrets(url), is_judged, held }
     };
     let remotes: Vec<LookedAt> = urls.filter_map(|url| url.strip_prefix(PREFIX).map(look_at)).collect();
     if remotes.is_empty() {
@@ -210,7 +212,7 @@ pub(super) fn look(world: &World<'_>, configuration: &Configuration) -> Option<L
 fn address(text: &str) -> Result<Address, Failure> {
     Address::parse(text).map_err(|error| {
         Failure::new(
-            format!("'{text}': {error}"),
+            format!("'{}': {error}", without_secrets(text)),
             format!("write it as '{PREFIX}https://HOST/PATH', '{PREFIX}HOST:PATH' or '{PREFIX}/PATH'"),
         )
     })

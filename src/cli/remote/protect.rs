@@ -5,6 +5,7 @@ use std::{ffi::OsStr, path::Path};
 use super::{Failure, Outcome, PREFIX, ProtectArguments, World, address, exit};
 use crate::{
     cli::{git_config, settings},
+    remote::without_secrets,
     repository::{Configuration, Scopes},
     words::escape,
 };
@@ -55,7 +56,7 @@ pub(in crate::cli) fn run(world: &mut World<'_>, arguments: &ProtectArguments) -
         git_config::write(world, &world.directory, &arguments, |words| {
             Failure::new(format!("git cannot set '{key}': {words}"), "see to the repository's configuration")
         })?;
-        world.say(&format!("{}: {}\n", escape(key), escape(value)));
+        world.say(&format!("{}: {}\n", escape(key), escape(&without_secrets(value))));
     }
     if changes.is_empty() {
         world.say("nothing to change\n");
@@ -90,7 +91,7 @@ fn change(value: &str, undo: bool, git_dir: &Path) -> Result<Option<String>, Fai
             let whole = base.join(value).canonicalize().ok().filter(|_| is_relative);
             let whole = whole.and_then(|path| path.to_str().map(str::to_owned));
             let plain = whole.unwrap_or_else(|| value.to_owned());
-            Ok(Some(format!("{PREFIX}{}", address(&plain)?)))
+            Ok(Some(format!("{PREFIX}{}", address(&plain)?.written())))
         }
     }
 }

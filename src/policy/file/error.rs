@@ -2,7 +2,7 @@
 
 use super::spelling::did_you_mean;
 use crate::{
-    policy::PatternError,
+    policy::{PathPatternError, PatternError},
     signature::FormatError,
     verify::{openpgp::KeyRingError, smime::AuthorityError},
 };
@@ -180,6 +180,16 @@ pub enum PolicyError {
         instance: String,
         /// The issuer.
         issuer: String,
+    },
+    /// A pattern of paths that cannot be meant.
+    #[error("the pattern '{pattern}' of a path of rule '{rule}' is refused: {cause}")]
+    PathPattern {
+        /// The rule.
+        rule: String,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        cause: PathPatternError,
     },
     /// A ref pattern that cannot be meant.
     #[error("the pattern '{pattern}' of rule '{rule}' is refused: {cause}")]

@@ -2,7 +2,9 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::{PolicyError, forge, group, identity, line_of, moment::WINDOW_KEYS, rule, spelling::nearest};
+use super::{
+    PolicyError, forge, group, identity, line_of, moment::WINDOW_KEYS, path, rule, spelling::nearest,
+};
 use crate::words::escape;
 
 /// The keys of each table; the first is the file itself.
@@ -54,6 +56,11 @@ pub(super) fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyEr
     tables(table.get("forge"), &forge::KEYS, "[[forge]]")?;
     tables(table.get("anchor"), &forge::ANCHOR_KEYS, "[[anchor]]")?;
     tables(table.get("rule"), &rule::KEYS, "[[rule]]")?;
+    for rule in table.get("rule").and_then(|value| value.get_ref().as_array()).into_iter().flatten() {
+        if let Some(rule) = rule.get_ref().as_table() {
+            tables(rule.get("path"), &path::KEYS, "[[rule.path]]")?;
+        }
+    }
     let groups = table.get("group").and_then(|value| value.get_ref().as_table());
     for (name, entry) in groups.into_iter().flatten() {
         if let Some(entry) = entry.get_ref().as_table() {

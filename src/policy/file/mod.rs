@@ -6,6 +6,7 @@ mod group;
 mod identity;
 mod keys;
 mod moment;
+mod path;
 mod rule;
 mod spelling;
 

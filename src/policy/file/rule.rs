@@ -2,7 +2,11 @@
 
 use serde::Deserialize;
 
-use super::{PolicyError, check_name, group::Directory};
+use super::{
+    PolicyError, check_name,
+    group::Directory,
+    path::{PathText, path_rule},
+};
 use crate::{
     object::ObjectId,
     policy::{Mode, Pattern, Permission, Permissions, Rule, Signers, Wanted},
@@ -10,7 +14,7 @@ use crate::{
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 17] = [
     "name",
     "refs",
     "commits",
@@ -27,6 +31,7 @@ pub(super) const KEYS: [&str; 16] = [
     "time_not_proven",
     "anchor",
     "mode",
+    "path",
 ];
 
 /// The one word that stands for "no signature is asked for".
@@ -69,6 +74,8 @@ pub(super) struct RuleText {
     pub(super) anchor: Option<String>,
     #[serde(default)]
     pub(super) mode: Mode,
+    #[serde(default)]
+    path: Vec<PathText>,
 }
 
 /// The rule that the table describes.
@@ -103,6 +110,8 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
     };
     let commits = signers(&name, "commits", text.commits, directory)?;
     let tags = text.tags.map(|tags| signers(&name, "tags", tags, directory)).transpose()?;
+    let paths =
+        text.path.into_iter().map(|text| path_rule(&name, text, directory)).collect::<Result<_, _>>()?;
     let permissions = Permissions {
         create: text.create,
         delete: text.delete,
@@ -123,6 +132,7 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
         time_not_proven: text.time_not_proven,
         anchor,
         mode: text.mode,
+        paths,
     })
 }
 
@@ -145,7 +155,7 @@ fn signers(
 }
 
 /// Whom `names` stand for.
-fn wanted(rule: &str, names: &[String], directory: &Directory<'_>) -> Result<Wanted, PolicyError> {
+pub(super) fn wanted(rule: &str, names: &[String], directory: &Directory<'_>) -> Result<Wanted, PolicyError> {
     let find = |name: &String| {
         directory.find(name).map_err(|suggestion| PolicyError::UnknownIdentity {
             rule: rule.to_owned(),

@@ -1,0 +1,209 @@
+//! `countersign check`: what a build at a forge without hooks says of a change.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{
+    BOB, Draft, ID, REF, published,
+    support::{Repository, Run, World},
+    world,
+};
+
+const MAIN: &str = "refs/heads/main";
+
+/// What `countersign check` says of main going from `base` to `head`, by the pinned policy.
+fn check<'w>(repository: &Repository<'w>, base: &str, head: &str, more: &[&str]) -> Run<'w> {
+    let pin = format!("{ID} {REF} {}", first(repository));
+    let arguments = ["check", "--pin", &pin, "--ref", MAIN, "--base", base, "--head", head];
+    repository.countersign(&[&arguments, more].concat())
+}
+
+/// The first commit of the policy.
+fn first(repository: &Repository<'_>) -> String {
+    let list = repository.git(&["rev-list", "--max-parents=0", REF]).any_stdout().check().text();
+    list.trim().to_owned()
+}
+
+#[test]
+fn a_change_is_judged_as_the_gate_would() {
+    let world = world();
+    let repository = published(&world, "sha1");
+    let base = repository.id("HEAD");
+    let good = repository.commit("by alice too");
+    check(&repository, &base, &good, &[]).stdout("refs/heads/main: accepted\n").check();
+    let bad = repository.commit_as(BOB, "by bob");
+    let words = [&format!("error: refs/heads/main: commit {}: signed by '{BOB}'", &bad[..12]), "\nhint: "];
+    check(&repository, &base, &bad, &[]).status(1).stdout_holds(&words).check();
+    repository.git(&["commit", "-q", "--allow-empty", "--no-gpg-sign", "-m", "by nobody"]).check();
+    let unsigned = repository.id("HEAD");
+    check(&repository, &bad, &unsigned, &[]).status(1).stdout_holds(&["is not signed"]).check();
+    check(&repository, &unsigned, &good, &[]).status(1).stdout_holds(&["does not descend"]).check();
+    let zeros = "0".repeat(40);
+    check(&repository, &zeros, &good, &[]).status(1).stdout_holds(&["may not be created"]).check();
+    check(&repository, "", &good, &[]).status(1).stdout_holds(&["may not be created"]).check();
+    check(&repository, &"1".repeat(40), &good, &[]).status(3).stderr_holds(&["error: ", "unshallow"]).check();
+}
+
+#[test]
+fn every_form_tells_every_refusal_and_nothing_breaks_out_of_it() {
+    let world = world();
+    let repository = published(&world, "sha1");
+    let base = repository.id("HEAD");
+    let bad = repository.commit_as(BOB, "by bob");
+    let with = |format: &str| {
+        let run = check(&repository, &base, &bad, &["--format", format]).status(1).any_stdout();
+        run.check().text()
+    };
+    let json: Value = serde_json::from_str(&with("json")).unwrap();
+    assert_eq!((&json["accepted"], &json["findings"][0]["object"]), (&false.into(), &bad.as_str().into()));
+    assert_eq!(json["findings"][0]["rule"], "everything");
+    let github = with("github");
+    let begins = format!("::error title=countersign commit {}::refs/heads/main: commit ", &bad[..12]);
+    assert!(
+        github.starts_with(&begins) && github.lines().count() == 1 && github.contains("%0Ahint: "),
+        "{github}"
+    );
+    let sarif: Value = serde_json::from_str(&with("sarif")).unwrap();
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!(result["locations"][0]["logicalLocations"][0]["name"], bad.as_str());
+    assert_eq!(result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], MAIN);
+    let gitlab: Value = serde_json::from_str(&with("gitlab")).unwrap();
+    assert_eq!(
+        (&gitlab[0]["severity"], &gitlab[0]["location"]["path"]),
+        (&"blocker".into(), &bad.as_str().into())
+    );
+
+    // A ref's name is the pusher's to choose.
+    let pin = format!("{ID} {REF} {}", first(&repository));
+    let hostile = "refs/heads/%0A##[error]";
+    let arguments = ["check", "--pin", &pin, "--ref", hostile, "--head", &bad, "--format", "github"];
+    let run = repository.countersign(&arguments).status(3).stderr_holds(&["is no full name of a ref"]);
+    run.check();
+    let hostile = "refs/heads/%0A::error";
+    let run = repository.countersign(&["check", "--pin", &pin, "--ref", hostile]).status(3);
+    run.any_stderr().check();
+    let hostile = "refs/heads/%0Aerror,title=x";
+    let run = repository.countersign(&["check", "--pin", &pin, "--ref", hostile, "--format", "github"]);
+    let text = run.status(1).any_stdout().check().text();
+    assert!(text.lines().all(|line| line.starts_with("::error title=countersign ")), "{text}");
+    assert!(text.contains("%250Aerror%2Ctitle=x::") && !text.contains("%0Aerror"), "{text}");
+
+    let output = ["--format", "json", "--output", "report.json"];
+    let run = check(&repository, &base, &bad, &output).status(1).stderr_holds(&["error: refs/heads/main"]);
+    run.check();
+    let report: Value =
+        serde_json::from_slice(&std::fs::read(repository.path.join("report.json")).unwrap()).unwrap();
+    assert_eq!(report, json);
+}
+
+#[test]
+fn a_topic_is_judged_by_what_it_adds() {
+    let world = world();
+    let repository = published(&world, "sha1");
+    let fork = repository.id("HEAD");
+    let topic = repository.commit("topic");
+    repository.git(&["reset", "-q", "--hard", &fork]).check();
+    let main = repository.commit("main went on");
+    check(&repository, &main, &topic, &[]).status(1).stdout_holds(&["does not descend"]).check();
+    let run = check(&repository, &main, &topic, &["--topic"]);
+    run.stdout_holds(&["warning: the topic has not all that the ref has", "refs/heads/main: accepted\n"])
+        .check();
+    check(&repository, &fork, &topic, &["--topic"]).stdout("refs/heads/main: accepted\n").check();
+    repository.git(&["checkout", "-q", &topic]).any_stderr().check();
+    let bad = repository.commit_as(BOB, "by bob");
+    check(&repository, &main, &bad, &["--topic"]).status(1).stdout_holds(&[&bad[..12]]).check();
+}
+
+#[test]
+fn a_change_brings_no_policy_along() {
+    let world = world();
+    let repository = published(&world, "sha1");
+    let base = repository.id("HEAD");
+    let bad = repository.commit_as(BOB, "by bob");
+    let arguments = ["check", "--ref", MAIN, "--base", &base, "--head", &bad];
+    let draft = Draft { owners: &["bob"], signers: &["bob"], ..Draft::FIRST };
+    let theirs = draft.write(&world);
+    repository.git(&["config", "countersign.policy", &theirs]).check();
+    let run = repository.countersign(&arguments).status(3);
+    run.stderr_holds(&["no policy says what counts here", "--pin"]).check();
+    // The ref itself may have been moved by whoever serves it: the pin says what follows from it.
+    let pinned = first(&repository);
+    let other = world.repository("other", "sha1");
+    draft.publish(&other, BOB);
+    repository.git(&["fetch", "-q", "../other", &format!("+{REF}:{REF}")]).any_stderr().check();
+    let pin = format!("{ID} {REF} {pinned}");
+    let run = repository.countersign(&[&arguments[..], &["--pin", &pin]].concat()).status(3);
+    run.any_stdout().stderr_holds(&["error: "]).check();
+}
+
+/// The script of the last step in a file for a forge.
+fn script(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("installers/ci").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, script) = text.rsplit_once("- |\n").or_else(|| text.rsplit_once("run: |\n")).unwrap();
+    let indent = script.len() - script.trim_start().len();
+    let lines = script.lines().take_while(|line| line.len() - line.trim_start().len() >= indent);
+    lines.map(|line| format!("{}\n", &line[indent..])).collect()
+}
+
+/// A clone as a build has it, and the pin that its administrator set.
+fn build<'w>(world: &'w World, origin: &Repository<'w>) -> (Repository<'w>, String) {
+    world.run("git", &["clone", "-q", "r", "build"]).directory(&world.path("")).any_stderr().check();
+    let program = Path::new(crate::support::PROGRAM).parent().unwrap().display().to_string();
+    let path = std::env::var("PATH").unwrap_or_default();
+    world.set("PATH", &format!("{program}:{path}"));
+    (Repository::at(world, &world.path("build")), format!("{ID} {REF} {}", first(origin)))
+}
+
+#[test]
+fn the_ready_file_for_github_judges_pushes_and_pull_requests() {
+    let world = world();
+    let origin = published(&world, "sha1");
+    let base = origin.id("HEAD");
+    let good = origin.commit("good");
+    let bad = origin.commit_as(BOB, "by bob");
+    origin.git(&["update-ref", "refs/pull/7/head", &bad]).check();
+    let (build, pin) = build(&world, &origin);
+    let script = script("github.yml");
+    let run = |event: &str, after: &str| {
+        let run = world.run("bash", &["-eu", "-c", &script]).directory(&build.path);
+        run.env("PIN", &pin)
+            .env("EVENT", event)
+            .env("PUSHED_REF", MAIN)
+            .env("PUSHED_BEFORE", &base)
+            .env("PUSHED_AFTER", after)
+            .env("TOPIC_NUMBER", "7")
+            .env("TOPIC_HEAD", &bad)
+            .env("TARGET_REF", "main")
+            .env("TARGET", &good)
+    };
+    run("push", &good).stdout("::notice title=countersign::refs/heads/main: accepted\n").check();
+    run("push", &bad).status(1).stdout_holds(&["::error title=countersign commit "]).check();
+    run("pull_request_target", "").status(1).stdout_holds(&["::error title=countersign commit "]).check();
+}
+
+#[test]
+fn the_ready_file_for_gitlab_judges_pushes_and_merge_requests() {
+    let world = world();
+    let origin = published(&world, "sha1");
+    let base = origin.id("HEAD");
+    let bad = origin.commit_as(BOB, "by bob");
+    let (build, pin) = build(&world, &origin);
+    let script = script("gitlab.yml");
+    let run = |variables: &[(&str, &str)]| {
+        let run = world.run("bash", &["-eu", "-c", &script]).directory(&build.path);
+        let run = run.env("COUNTERSIGN_PIN", &pin).env("CI_COMMIT_SHA", &bad);
+        variables.iter().fold(run, |run, (name, value)| run.env(name, value)).status(1)
+    };
+    let words = [BOB];
+    run(&[("CI_COMMIT_BRANCH", "main"), ("CI_COMMIT_BEFORE_SHA", &base)]).stderr_holds(&words).check();
+    let request = [
+        ("CI_MERGE_REQUEST_IID", "1"),
+        ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main"),
+        ("CI_MERGE_REQUEST_DIFF_BASE_SHA", &base),
+    ];
+    run(&request).stderr_holds(&words).check();
+    let report = std::fs::read(build.path.join("gl-code-quality-report.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&report).unwrap().as_array().unwrap().len(), 1);
+}
