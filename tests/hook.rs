@@ -496,6 +496,170 @@ fn grafts_and_replace_refs_of_the_server_hide_nothing() {
 }
 
 #[test]
+fn names_that_the_file_system_takes_for_one_are_refused() {
+    let world = World::new();
+    let one = world.commit(Who::Alice, &[], "one");
+    let bad = world.commit(Who::Nobody, &[&one], "nobody's");
+    let open =
+        "[[rule]]\nname = \"rest\"\nrefs = [\"refs/**\"]\ncommits = \"unsigned\"\ncreate = \"allow\"\n";
+    world.policy(&format!("{MAIN}{open}"));
+    world.push(&[&format!("{one}:refs/heads/main"), &format!("{one}:refs/heads/release/1")]).accepted();
+    // As git notes it where a repository is made on such a file system.
+    world.on_server(&["config", "core.ignorecase", "true"]).accepted();
+    let alike = |name: &str| {
+        let words = "the server's file system cannot tell this name from";
+        world.push(&[&format!("{bad}:{name}")]).refused(&[words, "hint: "]);
+        assert_eq!(world.at(name), "", "{name}");
+    };
+    alike("refs/heads/Main");
+    alike("refs/heads/Release/2");
+    alike("refs/Heads/topic");
+    world.push(&[&format!("{one}:refs/heads/x"), &format!("{bad}:refs/heads/X")]).refused(&["cannot tell"]);
+    let by_the_rules = |name: &str| {
+        let words = "the policy decides otherwise by another one";
+        world.push(&[&format!("{bad}:{name}")]).refused(&[words, "hint: "]);
+    };
+    by_the_rules("refs/Replace/1");
+    by_the_rules("refs/Countersign/policy");
+    world.push(&[&format!("{bad}:refs/heads/JIRA-1")]).accepted();
+    world.on_server(&["update-ref", "-d", "refs/heads/main"]).accepted();
+    by_the_rules("refs/heads/MAIN");
+    world.on_server(&["config", "core.ignorecase", "false"]).accepted();
+    world.push(&[&format!("{bad}:refs/heads/MAIN")]).accepted();
+}
+
+#[test]
+fn a_commit_graph_that_lies_hides_nothing() {
+    let world = World::new();
+    let one = world.commit(Who::Alice, &[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).accepted();
+    let bad = world.commit(Who::Nobody, &[&one], "nobody's");
+    world.push(&[&format!("{bad}:refs/heads/wild/x")]).accepted();
+    let top = world.commit(Who::Alice, &[&bad], "on top");
+    world.push(&[&format!("{top}:refs/heads/wild/x")]).accepted();
+    // A graph in which the parents of the tip are those of another commit.
+    world.on_server(&["commit-graph", "write", "--reachable"]).accepted();
+    let graph = world.server.join("objects/info/commit-graph");
+    let mut bytes = std::fs::read(&graph).unwrap();
+    let position = |name: &[u8], bytes: &[u8]| {
+        let at = bytes.windows(4).position(|four| four == name).unwrap();
+        usize::try_from(u64::from_be_bytes(bytes[at + 4..at + 12].try_into().unwrap())).unwrap()
+    };
+    let (lookup, data) = (position(b"OIDL", &bytes), position(b"CDAT", &bytes));
+    let mut ids = [&one, &bad, &top];
+    ids.sort();
+    let place = |id: &String| ids.iter().position(|other| *other == id).unwrap();
+    assert_eq!(hex::encode(&bytes[lookup..lookup + 20]), *ids[0]);
+    let parent = data + place(&top) * 36 + 20;
+    let first = u32::try_from(place(&one)).unwrap();
+    bytes[parent..parent + 4].copy_from_slice(&first.to_be_bytes());
+    std::fs::set_permissions(&graph, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(&graph, bytes).unwrap();
+    let listed = world.on_server(&["rev-list", &top]).accepted().stdout;
+    assert!(!listed.contains(&bad), "git believes the graph: {listed}");
+    world.push(&[&format!("{top}:refs/heads/main")]).refused(&[&bad[..12], "is not signed"]);
+    assert_eq!(world.at("refs/heads/main"), one);
+}
+
+#[test]
+fn what_is_nested_merged_or_dangling_is_judged() {
+    let world = World::new();
+    let one = world.commit(Who::Alice, &[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).accepted();
+    let bad = world.commit(Who::Nobody, &[&one], "nobody's");
+    world.push(&[&format!("{bad}:refs/heads/wild/x")]).accepted();
+    let inner = world.tag(Who::Alice, "commit", &bad, "inner");
+    let outer = world.tag(Who::Alice, "tag", &inner, "outer");
+    world.push(&[&format!("{outer}:refs/tags/outer")]).refused(&["refs/tags/outer"]);
+    let merge = world.commit(Who::Alice, &[&one, &bad], "merge");
+    world.push(&[&format!("{merge}:refs/heads/main")]).refused(&[&bad[..12]]);
+    world.push(&[&format!("{merge}:refs/heads/release/1")]).refused(&[&bad[..12]]);
+    // Nothing names it any more, and it lies in the server's object store all the same.
+    world.push(&[":refs/heads/wild/x"]).accepted();
+    assert_eq!(world.on_server(&["cat-file", "-t", &bad]).accepted().stdout, "commit");
+    world.push(&[&format!("{bad}:refs/heads/main")]).refused(&[&bad[..12], "rule 'main'"]);
+    world.push(&[&format!("{bad}:refs/heads/release/1")]).refused(&[&bad[..12]]);
+    assert_eq!((world.at("refs/heads/main"), world.at("refs/heads/release/1")), (one, String::new()));
+}
+
+#[test]
+fn a_fork_that_shares_objects_vouches_for_nothing() {
+    let world = World::new();
+    let one = world.commit(Who::Alice, &[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).accepted();
+    let fork = world.path("fork.git");
+    world.git(&["init", "-q", "--bare", fork.to_str().unwrap()]).accepted();
+    let alternates = world.server.join("objects/info/alternates");
+    std::fs::write(alternates, format!("{}\n", fork.join("objects").display())).unwrap();
+    let bad = world.commit(Who::Nobody, &[&one], "nobody's");
+    let to_fork = [&format!("{bad}:refs/heads/main")[..]];
+    world.git(&[&["-C", "work", "push", "-q", fork.to_str().unwrap()], &to_fork[..]].concat()).accepted();
+    let top = world.commit(Who::Alice, &[&bad], "on top");
+    for id in [&bad, &top] {
+        world.push(&[&format!("{id}:refs/heads/main")]).refused(&[&bad[..12]]);
+    }
+    assert_eq!(world.at("refs/heads/main"), one);
+}
+
+#[test]
+fn a_push_to_a_namespace_or_a_hidden_ref_is_no_way_in() {
+    let world = World::new();
+    let one = world.commit(Who::Alice, &[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).accepted();
+    let bad = world.commit(Who::Nobody, &[&one], "nobody's");
+    let mut command = world.command("git");
+    command.args([
+        "-C",
+        "work",
+        "push",
+        "-q",
+        world.server.to_str().unwrap(),
+        &format!("{bad}:refs/heads/main"),
+    ]);
+    command.env("GIT_NAMESPACE", "foo");
+    world.run(command, b"").refused(&["namespaces are not supported"]);
+    world.on_server(&["config", "receive.hideRefs", "refs/heads/main"]).accepted();
+    let two = world.commit(Who::Alice, &[&one], "two");
+    for id in [&bad, &two] {
+        world.push(&[&format!("{id}:refs/heads/main")]).refused(&["deny updating a hidden ref"]);
+    }
+    assert_eq!(world.at("refs/heads/main"), one);
+}
+
+#[test]
+fn a_push_in_which_one_ref_fails_later_leaves_the_others_judged() {
+    let world = World::new();
+    let one = world.commit(Who::Alice, &[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).accepted();
+    let two = world.commit(Who::Alice, &[&one], "two");
+    // Somebody else is writing this ref: git fails for it after the hook has accepted the push.
+    std::fs::create_dir_all(world.server.join("refs/heads/release")).unwrap();
+    let lock = world.server.join("refs/heads/release/1.lock");
+    std::fs::write(&lock, "").unwrap();
+    world
+        .push(&[&format!("{two}:refs/heads/main"), &format!("{two}:refs/heads/release/1")])
+        .refused(&["release/1"]);
+    assert_eq!((world.at("refs/heads/main"), world.at("refs/heads/release/1")), (two.clone(), String::new()));
+    std::fs::remove_file(lock).unwrap();
+    let bad = world.commit(Who::Nobody, &[&two], "nobody's");
+    world
+        .push(&[&format!("{two}:refs/heads/release/1"), &format!("{bad}:refs/heads/main")])
+        .refused(&[&bad[..12]]);
+    assert_eq!((world.at("refs/heads/main"), world.at("refs/heads/release/1")), (two, String::new()));
+}
+
+#[test]
+fn a_ref_that_is_made_again_does_not_go_back() {
+    let world = World::new();
+    let one = world.commit(Who::Alice, &[], "one");
+    let two = world.commit(Who::Alice, &[&one], "two");
+    world.push(&[&format!("{two}:refs/heads/main")]).accepted();
+    world.push(&[&format!("+{one}:refs/heads/main")]).refused(&["does not descend"]);
+    world.push(&[":refs/heads/main"]).refused(&["may not be deleted"]);
+    assert_eq!(world.at("refs/heads/main"), two);
+}
+
+#[test]
 fn alternates_are_c_quoted_where_the_path_asks_for_it() {
     let world = World::with("a:b\"c ä.git", &[], MAIN);
     let one = world.commit(Who::Alice, &[], "one");

@@ -1,8 +1,10 @@
-//! What may be signed: commits, tags and push certificates, parsed strictly, and nothing else.
+//! What may be signed: commits, tags, push certificates and approvals, parsed strictly, and nothing else.
 
 use serde::{Deserialize, Serialize};
 
-use crate::object::{Commit, HashKind, ObjectError, PushCertificate, Tag, person_address};
+use crate::object::{
+    ApprovalError, Commit, HashKind, ObjectError, PushCertificate, Tag, parse_to_be_signed, person_address,
+};
 
 /// The longest name of a ref that is kept, in bytes.
 const MAXIMUM_NAME_BYTES: usize = 200;
@@ -17,6 +19,8 @@ pub enum Kind {
     Tag,
     /// A push certificate.
     PushCertificate,
+    /// An approval of what a ref would become.
+    Approval,
 }
 
 impl Kind {
@@ -27,17 +31,21 @@ impl Kind {
             Self::Commit => "commit",
             Self::Tag => "tag",
             Self::PushCertificate => "push certificate",
+            Self::Approval => "approval",
         }
     }
 }
 
 /// Why a payload is not signed. One cause, one variant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PayloadError {
     /// It begins like nothing that git has signed; a digest does.
-    #[error("this is no commit, tag or push certificate")]
+    #[error("this is no commit, tag, push certificate or approval")]
     NoObject,
+    /// It begins like what is signed to approve something, and is not.
+    #[error("this is no approval: {0}")]
+    Approval(ApprovalError),
     /// It begins like one, and is not.
     #[error("this is no {}: {reason}", .kind.name())]
     Malformed {
@@ -56,7 +64,8 @@ pub enum PayloadError {
 pub struct Signable<'a> {
     /// What it is.
     pub kind: Kind,
-    /// What it is about: the tree of a commit, the name of a tag, the first ref of a push. Hostile text.
+    /// What it is about: the tree of a commit, the name of a tag, the first ref of a push, the ref of an
+    /// approval. Hostile text.
     pub about: String,
     /// The address of its committer, tagger or pusher.
     pub address: Option<&'a [u8]>,
@@ -94,6 +103,11 @@ impl<'a> Signable<'a> {
                 let address = person_address(certificate.pusher);
                 Ok(Self { kind, about: about.unwrap_or_default(), address })
             })
+        } else if payload.starts_with(b"DSSEv1 ") {
+            let statement = parse_to_be_signed(HashKind::Sha1, payload)
+                .or_else(|first| parse_to_be_signed(HashKind::Sha256, payload).map_err(|_| first));
+            let about = name(statement.map_err(PayloadError::Approval)?.reference.as_bytes());
+            Ok(Self { kind: Kind::Approval, about, address: None })
         } else {
             Err(PayloadError::NoObject)
         }
@@ -115,7 +129,7 @@ fn name(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Kind, PayloadError, Signable};
-    use crate::object::ObjectError;
+    use crate::object::{ApprovalError, HashKind, ObjectError, Statement};
 
     const PEOPLE: &str = "author A <a@b.c> 1 +0000\ncommitter C <c@b.c> 1 +0000\n";
 
@@ -146,6 +160,19 @@ mod tests {
             let signable = Signable::parse(push.as_bytes()).unwrap();
             assert_eq!((signable.kind, signable.about.as_str()), (Kind::PushCertificate, "refs/heads/main"));
             assert_eq!(signable.address, Some(&b"p@b.c"[..]));
+
+            let hash = if tree.len() == 64 { HashKind::Sha256 } else { HashKind::Sha1 };
+            let statement = Statement {
+                repository: "example.com/a".to_owned(),
+                reference: "refs/heads/main".to_owned(),
+                base: None,
+                tree: Some(tree.parse().unwrap()),
+            };
+            let approval = statement.to_be_signed(hash);
+            let signable = Signable::parse(&approval).unwrap();
+            assert_eq!((signable.kind, signable.about.as_str()), (Kind::Approval, "refs/heads/main"));
+            let other = String::from_utf8(approval).unwrap().replace("approval:v1", "approval:v2");
+            assert_eq!(error(&other), PayloadError::Approval(ApprovalError::OtherStatement));
         }
     }
 

@@ -37,6 +37,7 @@ pub(super) enum Command {
     Remote(super::remote::RemoteArguments),
     Fetch(super::remote::FetchArguments),
     Protect(super::remote::ProtectArguments),
+    Approve(super::approve::ApproveArguments),
     Trust(super::trust::TrustArguments),
     Proof(super::proof::ProofArguments),
     /// Print a completion script

@@ -22,6 +22,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("countersign-agent-run", include_str!("manual/countersign-agent-run.roff")),
     ("countersign-agent-status", include_str!("manual/countersign-agent-status.roff")),
     ("countersign-agent-stop", include_str!("manual/countersign-agent-stop.roff")),
+    ("countersign-approve", include_str!("manual/countersign-approve.roff")),
     ("countersign-check", include_str!("manual/countersign-check.roff")),
     ("countersign-completions", include_str!("manual/countersign-completions.roff")),
     ("countersign-doctor", include_str!("manual/countersign-doctor.roff")),

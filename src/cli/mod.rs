@@ -5,6 +5,7 @@
 
 mod agent;
 mod anchored;
+mod approve;
 mod arguments;
 mod check;
 mod consent;
@@ -92,6 +93,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Remote(arguments) => remote::run(world, &arguments),
         Command::Fetch(arguments) => remote::fetch(world, &arguments),
         Command::Protect(arguments) => remote::protect(world, &arguments),
+        Command::Approve(arguments) => approve::run(world, &arguments),
         Command::Trust(arguments) => trust::run(world, &arguments),
         Command::Proof(arguments) => proof::run(world, &arguments),
         Command::Completions { shell } => {

@@ -14,17 +14,18 @@ use std::{
 use gix::bstr::{BStr, ByteSlice};
 
 use super::{
-    AcceptedTips, Pace, Update,
+    AcceptedTips, Pace, Update, approvals,
     evidence::{Known, gather},
     paths::{self, Touched},
     plan, proofs,
+    vouching::{End, Forge, Passed, Vouched, end},
 };
 use crate::{
-    object::ObjectId,
+    object::{APPROVALS, ObjectId},
     policy::{Cause, Covered, Event, Governing, Policy, Receipt, Refusal, Rule, Signers, Subject},
     repository::{
-        Allowance, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError,
-        ReferenceValue, References, Shallow, new_commits_while,
+        Allowance, Approvals, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs,
+        ReferenceError, ReferenceValue, References, Shallow, new_commits_while,
     },
     verify::Verifier,
 };
@@ -49,6 +50,12 @@ pub trait Standing {
     /// Whether somebody creates a ref of this name that has no value yet: whoever looks at a repository
     /// for the first time meets refs that are merely there.
     fn is_created(&self, _name: &[u8]) -> bool {
+        true
+    }
+
+    /// Whether every move of a ref is seen. Whoever comes by now and then cannot tell who vouched for the
+    /// moves in between.
+    fn sees_each_move(&self) -> bool {
         true
     }
 }
@@ -87,6 +94,10 @@ pub struct Gate<'a> {
     pub shallow: &'a Shallow,
     /// Entries of the log that are kept here, or brought by the push.
     pub proofs: &'a Proofs,
+    /// Approvals that are kept here, or brought by the push.
+    pub approvals: &'a Approvals,
+    /// Who vouches for the push as a whole, by their names in the policy: whoever has signed it.
+    pub vouchers: &'a [String],
     /// The time of receipt, in seconds since 1970.
     pub now: i64,
     /// [`MAXIMUM_LISTED`], or less in a test.
@@ -120,9 +131,13 @@ pub struct Finding {
 
 /// What is to be judged for one ref under one of its names.
 pub(super) struct Task<'a> {
-    reference: Vec<u8>,
+    pub(super) reference: Vec<u8>,
     pub(super) rule: &'a Rule,
-    tags: Vec<ObjectId>,
+    /// What the ref holds.
+    pub(super) base: Option<ObjectId>,
+    /// What it would hold.
+    pub(super) wanted: ObjectId,
+    pub(super) tags: Vec<ObjectId>,
     pub(super) commits: Vec<ObjectId>,
     pub(super) tip: Option<ObjectId>,
     /// The commit behind the current value.
@@ -157,6 +172,11 @@ impl<'a> Gate<'a> {
                     Governing::Rule(rule) => {
                         if *name == PROOFS.as_bytes() {
                             for cause in proofs::faults(self, &reader, update) {
+                                finding.refuse(name, Subject::Reference, Some(rule), cause);
+                            }
+                        }
+                        if *name == APPROVALS.as_bytes() {
+                            for cause in approvals::faults(self, &reader, update) {
                                 finding.refuse(name, Subject::Reference, Some(rule), cause);
                             }
                         }
@@ -268,6 +288,13 @@ impl<'a> Gate<'a> {
         };
         let Some(wanted) = update.wanted else {
             event(Subject::Reference, Event::Delete);
+            let base = update.claimed;
+            let vouched = Vouched::new(self, reader, rule, name, base, (End::Deleted, None));
+            if self.standing.sees_each_move()
+                && let Err(cause) = vouched.judge(None)
+            {
+                finding.refuse(name, Subject::Reference, Some(rule), cause);
+            }
             return None;
         };
         match update.claimed {
@@ -290,6 +317,8 @@ impl<'a> Gate<'a> {
         let mut task = Task {
             reference: name.to_vec(),
             rule,
+            base: update.claimed,
+            wanted,
             tags: target.tags,
             commits: Vec::new(),
             tip: target.commit,
@@ -376,6 +405,9 @@ impl<'a> Gate<'a> {
             tasks.iter_mut().filter(|task| task.created && task.rule.name == rule.name).collect();
         let tips: Vec<ObjectId> = created.iter().filter_map(|task| task.tip).collect();
         let walk = |tips: &[ObjectId], hidden: &[ObjectId]| self.walk(reader, tips, hidden, rule.anchor);
+        if rule.vouching.judges_each_ref() {
+            return self.walk_each(finding, rule, &mut created, &|tip| walk(&[tip], bases));
+        }
         let Some(first) = created.first_mut() else { return };
         let together = match walk(&tips, bases) {
             Ok(history) => {
@@ -403,6 +435,34 @@ impl<'a> Gate<'a> {
         }
     }
 
+    /// Walk the history of each of `created` by itself, for who vouches for it is asked for each.
+    fn walk_each(
+        &self,
+        finding: &mut Finding,
+        rule: &Rule,
+        created: &mut [&mut Task<'a>],
+        walk: &dyn Fn(ObjectId) -> Result<History, HistoryError>,
+    ) {
+        let mut listed = 0;
+        for task in created {
+            if finding.broken >= MAXIMUM_BROKEN {
+                return;
+            }
+            match task.tip.map(walk) {
+                Some(Ok(history)) => {
+                    listed += history.commits.len();
+                    if listed > self.maximum_listed {
+                        let cause = Cause::TooManyCommits;
+                        return finding.refuse(&task.reference, Subject::Reference, Some(rule), cause);
+                    }
+                    task.commits = history.commits;
+                }
+                Some(Err(error)) => finding.refuse_history(&task.reference, rule, error),
+                None => {}
+            }
+        }
+    }
+
     /// The evidence about every object whose signature matters, each once, as far as there was time for it; and
     /// of how many.
     fn gather(&self, tasks: &[Task<'a>], touched: &Touched<'a>, progress: &mut dyn Write) -> (Known, usize) {
@@ -414,6 +474,9 @@ impl<'a> Gate<'a> {
                     || touched.contains_key(&(task.rule.name.as_str(), **id))
             };
             ids.extend(task.commits.iter().filter(is_asked).filter(|id| seen.insert(**id)));
+            // Whoever has signed what the ref leads to is counted, new or not.
+            let counts = task.rule.vouching.threshold.is_some() && task.rule.commits != Signers::Unsigned;
+            ids.extend(task.tip.iter().filter(|id| counts && seen.insert(**id)));
             ids.extend(task.tags.iter().filter(|id| seen.insert(**id)));
         }
         (gather(self, &ids, progress), ids.len())
@@ -457,6 +520,7 @@ impl<'a> Gate<'a> {
                 finding.refuse(&task.reference, Subject::Tag(*tag), Some(task.rule), cause);
             }
         }
+        let (mut forge, mut merges) = (Forge::new(self, names.reader, task), HashSet::new());
         for commit in task.commits.iter().rev() {
             let by_paths = || match touched.get(&(task.rule.name.as_str(), *commit)) {
                 None => Ok(()),
@@ -467,13 +531,24 @@ impl<'a> Gate<'a> {
                         .map_err(|cause| Cause::Path { path: path.clone(), cause: Box::new(cause) })
                 }),
             };
-            if let Err(cause) = judge(&task.rule.commits, commit).and_then(|()| by_paths()) {
+            let judged = judge(&task.rule.commits, commit).map(|()| Passed::Otherwise);
+            let judged = judged.or_else(|cause| forge.pass(*commit, cause));
+            if judged == Ok(Passed::Merge) {
+                merges.insert(*commit);
+            }
+            if let Err(cause) = judged.and_then(|_| by_paths()) {
                 // Nobody reads the name of the thousandth.
                 let is_read = finding.refusals.len() + finding.warnings.len() < MAXIMUM_NAMED;
                 let reference = if is_read { names.of(task, *commit) } else { &task.reference };
                 finding.refuse(reference, Subject::Commit(*commit), Some(task.rule), cause);
             }
         }
+        self.judge_vouching(finding, task, &merges, names.reader, &|id| {
+            let coverage = || coverage.get_or_init(|| self.coverage());
+            let covered = |moment| Covered::from(coverage().covers(*id, moment));
+            let evidence = known.get(id).and_then(|evidence| evidence.as_ref().ok())?;
+            self.policy.person(task.rule, evidence, &Receipt { now: self.now, covered: &covered })
+        });
         let is_base =
             |rule: &Rule| rule.bases.iter().any(|base| base.as_bytes() == task.reference.as_slice());
         // A ref that stays or goes back says nothing about what it already held.
@@ -491,6 +566,27 @@ impl<'a> Gate<'a> {
                 finding.tips.push((digest, tip));
             }
             finding.begun.push((digest, task.reference.clone()));
+        }
+    }
+}
+
+impl<'a> Gate<'a> {
+    /// Judge whether enough persons vouch for `task`; `person` tells who has signed an object.
+    fn judge_vouching(
+        &self,
+        finding: &mut Finding,
+        task: &Task<'a>,
+        merges: &HashSet<ObjectId>,
+        reader: &ObjectReader,
+        person: &dyn Fn(&ObjectId) -> Option<String>,
+    ) {
+        if task.rule.vouching.threshold.is_none() || !self.standing.sees_each_move() {
+            return;
+        }
+        let end = (end(reader, task.wanted, task.tip), task.tip);
+        let vouched = Vouched::new(self, reader, task.rule, &task.reference, task.base, end);
+        if let Err((subject, cause)) = vouched.judge_task(task, merges, person) {
+            finding.refuse(&task.reference, subject, Some(task.rule), cause);
         }
     }
 }
@@ -514,6 +610,9 @@ const MAXIMUM_BROKEN: usize = 16;
 
 impl<'a> Names<'a> {
     fn of(&self, task: &'a Task<'a>, commit: ObjectId) -> &'a [u8] {
+        if task.rule.vouching.judges_each_ref() {
+            return &task.reference;
+        }
         let bases = self.bases.get(task.rule.name.as_str()).map(Vec::as_slice).unwrap_or_default();
         let together: Vec<(&Task<'_>, ObjectId)> = (self.tasks.iter())
             .filter(|other| task.created && other.created && other.rule.name == task.rule.name)
@@ -610,6 +709,8 @@ mod tests {
                 },
                 shallow: &repository.shallow(None).unwrap(),
                 proofs: &Proofs::default(),
+                approvals: &Approvals::default(),
+                vouchers: &[],
                 now: 0,
                 maximum_listed,
                 pace: Pace::default(),

@@ -6,10 +6,12 @@
 
 mod accepted;
 mod admission;
+mod approvals;
 mod arguments;
 mod audit;
 mod environment;
 mod evidence;
+mod folding;
 mod gate;
 mod install;
 mod pace;
@@ -25,9 +27,11 @@ mod status;
 mod telling;
 mod updates;
 mod verdicts;
+mod vouching;
 
 pub use accepted::AcceptedTips;
 pub use admission::{Admission, AdmissionRequest, Admissions, admit};
+pub use approvals::{counted_as, kept_approvals};
 pub use arguments::{HookArguments, Surroundings, run_hook};
 pub use audit::LogLine;
 pub use environment::PushEnvironment;

@@ -81,6 +81,19 @@ pub(super) fn target(
     }
 }
 
+/// The tree that a value leads to without a commit on the way, if it does.
+pub(super) fn tree_behind(objects: &ObjectReader, id: ObjectId) -> Option<ObjectId> {
+    let mut current = id;
+    for _ in 0..=MAXIMUM_TAGS {
+        if objects.kind(current).ok()? == Kind::Tree {
+            return Some(current);
+        }
+        let object = objects.read(current).ok().filter(|object| object.kind == Kind::Tag)?;
+        current = Tag::parse(objects.hash(), &object.bytes).ok()?.target;
+    }
+    None
+}
+
 /// The commit that a value which stands already leads to, if it can be had.
 pub(super) fn commit_behind(objects: &ObjectReader, id: ObjectId) -> Option<ObjectId> {
     let mut current = id;

@@ -11,12 +11,13 @@ use super::{
     AcceptedTips, Admission, Admissions, LogLine, Pace, PolicyPlace, PushEnvironment, Settings, Telling,
     Update, Verdicts,
     audit::Decision,
+    folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
-    parse_updates, proofs,
+    kept_approvals, parse_updates, proofs,
     snapshot::Snapshot,
 };
 use crate::{
-    object::ObjectId,
+    object::{APPROVALS, ObjectId},
     policy::{Cause, Policy, Refusal, Subject},
     repository::{PROOFS, Repository},
     verify::Verifier,
@@ -192,6 +193,10 @@ fn judge(
         // Less is proven then.
         course.words += &format!("warning: what '{PROOFS}' keeps is not used: {}\n", escape(reason));
     }
+    let approvals = kept_approvals(&objects, &references, &course.updates);
+    for reason in approvals.trouble() {
+        course.words += &format!("warning: what '{APPROVALS}' keeps is not used: {}\n", escape(reason));
+    }
     let verdicts = Verdicts::open(&context.state, &snapshot.trust, &snapshot.instances, context.now);
     let verdicts = verdicts
         .inspect_err(|error| {
@@ -218,6 +223,8 @@ fn judge(
         standing: &Server { references: &references, accepted: &AcceptedTips::new(&context.state) },
         shallow: &shallow,
         proofs: &proofs,
+        approvals: &approvals,
+        vouchers: &[],
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
         pace: Pace { is_over: &is_over, reads: &reads, verdicts: verdicts.as_ref() },
@@ -229,6 +236,7 @@ fn judge(
     let others: Vec<Update> = others.into_iter().cloned().collect();
     let reader = objects.reader();
     let mut finding = gate.judge(&others, &mut &output);
+    finding.refusals.extend(folding::refusals(&repository, &snapshot.trust.policy, &course.updates));
     snapshot.judge_changes(context, &reader, &references, &others, &mut finding);
     if finding.refusals.is_empty() && !admitted.is_empty() {
         let admitted: Vec<Update> = admitted.into_iter().cloned().collect();

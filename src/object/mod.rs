@@ -1,18 +1,22 @@
 //! Git's signed objects as raw bytes: where the payload is, where the signature is, and nothing else.
 //!
-//! Responsible for strict parsing of commits, annotated tags and push certificates. What was signed
+//! Responsible for strict parsing of commits, annotated tags, push certificates and approvals. What was signed
 //! is always a list of slices of the bytes that git stores; no object is ever written anew. Anything
 //! ambiguous is refused with its own cause: git itself drops every header that begins with `gpgsig`
 //! from the payload, so a second one would be an unsigned channel inside a signed object.
 //!
 //! Not responsible for repositories, or for what is inside a signature.
 
+mod approval;
 mod commit;
 mod header;
 mod logged;
 mod push_certificate;
 mod tag;
 
+pub use approval::{
+    APPROVALS, Approval, ApprovalError, MAXIMUM_APPROVAL_BYTES, Statement, parse_to_be_signed,
+};
 pub use commit::Commit;
 pub use logged::assemble;
 pub use push_certificate::{Command, PushCertificate};

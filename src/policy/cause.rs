@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Lapse, PolicyFault, ProofFault, Wanted};
+use super::{ApprovalFault, Lapse, PolicyFault, ProofFault, Shortfall, Wanted};
 use crate::{
     object::{ObjectError, ObjectId},
     sigstore::claims::{Claim, Claims},
@@ -35,6 +35,8 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
+    /// An approval may only be added where it counts.
+    Approval(ApprovalFault),
     /// Proven, and the policy means several identities by it.
     Ambiguous {
         /// Who it is.
@@ -48,6 +50,14 @@ pub enum Cause {
     CannotTell(CannotTell),
     /// The rule forbids what happens to the ref.
     Event(Event),
+    /// A merge that a forge has signed, and whose tree is not what merging its parents yields, or of which that
+    /// cannot be told.
+    ForgeMerge {
+        /// The forge.
+        forge: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Signed with a forge's own key, which stands for no person.
     Forge {
         /// The forge.
@@ -90,6 +100,10 @@ pub enum Cause {
     },
     /// No rule names the ref, and those are refused.
     NoRule,
+    /// The file system does not tell the ref from this other one.
+    Alike(Vec<u8>),
+    /// The file system does not tell spellings apart, and another part of the policy decides by another one.
+    AlikeByTheRules,
     /// The ref would name something that such refs cannot name.
     NotACommit(gix::objs::Kind),
     /// Keyless, good and stamped, and in no log that it shows.
@@ -128,8 +142,13 @@ pub enum Cause {
         /// What the pusher says it holds.
         claimed: Option<ObjectId>,
     },
+    /// Its signature is by somebody who may be several of those who would count, and one signature is one
+    /// person's; by their names.
+    SeveralPersons(Vec<String>),
     /// The rule does not say who may sign tags.
     TagsNotNamed,
+    /// Too few persons vouch for it.
+    Threshold(Box<Shortfall>),
     /// The refs of a push take in more commits, all counted, than are judged at once.
     TooManyCommits,
     /// More tag objects in a row than are followed.
@@ -164,7 +183,10 @@ impl Cause {
         !matches!(
             self,
             Self::Malformed(_)
+                | Self::Approval(_)
                 | Self::NoRule
+                | Self::Alike(_)
+                | Self::AlikeByTheRules
                 | Self::NotACommit(_)
                 | Self::OutOfTime { .. }
                 | Self::PolicyChange(_)
@@ -205,6 +227,13 @@ impl Cause {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
+            Self::Approval(fault) => fault.hint(),
+            Self::Threshold(shortfall) => shortfall.hint(),
+            Self::SeveralPersons(_) => "sign it with a key or certificate of one person alone".to_owned(),
+            Self::ForgeMerge { .. } => {
+                "merge with 'git merge -S' and push that, or have what it leads to approved with 'countersign approve'"
+                    .to_owned()
+            }
             Self::Ambiguous { .. } => "have the policy's owner make one of their patterns narrower".to_owned(),
             Self::Forge { .. } => {
                 "make the merge or change with git and sign it yourself, not with the forge's button".to_owned()
@@ -297,6 +326,8 @@ impl Cause {
                     .to_owned()
             }
             Self::NoRule => "push to a ref that a rule names, or have one added".to_owned(),
+            Self::Alike(_) => "push to a name that differs in more than its spelling".to_owned(),
+            Self::AlikeByTheRules => "spell the name as the policy does, or choose another one".to_owned(),
             Self::Reserved => "only a rule whose pattern begins with this namespace can allow it".to_owned(),
             Self::NotACommit(_) => "push a commit".to_owned(),
             Self::Stale { .. } => "fetch, and push again".to_owned(),
@@ -318,9 +349,20 @@ impl fmt::Display for Cause {
             Self::Ambiguous { names, .. } => {
                 write!(formatter, "signed by {signer}, who may be {} by the policy", list(names))
             }
+            Self::Approval(fault) => write!(formatter, "an approval {fault}"),
             Self::Bad(cause) => write!(formatter, "the signature is bad: {cause}"),
             Self::CannotTell(cause) => write!(formatter, "who signed cannot be told: {cause}"),
             Self::Event(event) => write!(formatter, "{}", EventText(event)),
+            Self::ForgeMerge { forge, reason } => {
+                write!(formatter, "merged by the forge '{}', {reason}", escape(forge))
+            }
+            Self::SeveralPersons(names) if names.is_empty() => {
+                write!(formatter, "signed by nobody who counts as a person here")
+            }
+            Self::SeveralPersons(names) => {
+                write!(formatter, "signed by somebody who may be {}", list(names))
+            }
+            Self::Threshold(shortfall) => write!(formatter, "{shortfall}"),
             Self::Forge { forge, .. } => write!(
                 formatter,
                 "made by the forge '{}' for whoever was logged in there ({signer}), and no person signed it",
@@ -348,6 +390,15 @@ impl fmt::Display for Cause {
                 escape_bytes(path)
             ),
             Self::NoRule => write!(formatter, "no rule names this ref, and such refs are refused"),
+            Self::Alike(other) => write!(
+                formatter,
+                "the server's file system cannot tell this name from '{}'",
+                escape_bytes(other)
+            ),
+            Self::AlikeByTheRules => write!(
+                formatter,
+                "the server's file system does not tell spellings apart, and the policy decides otherwise by another one"
+            ),
             Self::NotACommit(kind) => write!(formatter, "this ref cannot name a {kind}"),
             Self::Reserved => write!(formatter, "this namespace is reserved, and no rule names it"),
             Self::Stale { server, claimed } => write!(
@@ -423,7 +474,7 @@ fn value(id: Option<ObjectId>) -> String {
     id.map_or_else(|| "does not exist".to_owned(), |id| format!("is at {}", id.to_hex_with_len(12)))
 }
 
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("'{}'", escape(name))).collect();
     quoted.join(" or ")
 }

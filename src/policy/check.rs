@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use super::{KeySigner, Permission, Policy, Rule, Wanted, WantedName};
 use crate::{
+    object::APPROVALS,
     sigstore::claims::Claim,
     words::{escape, time},
 };
@@ -49,10 +50,31 @@ pub enum Finding {
         /// The user id of its certificate.
         user_id: String,
     },
+    /// The rule hears approvals, and none can be pushed.
+    NoRuleForApprovals {
+        /// The rule.
+        rule: String,
+    },
     /// The rule governs tags and does not say who may sign them.
     NoTagSigners {
         /// The rule.
         rule: String,
+    },
+    /// More persons have to vouch than there are.
+    ThresholdTooHigh {
+        /// The rule.
+        rule: String,
+        /// How many are wanted.
+        threshold: usize,
+        /// How many there are.
+        persons: usize,
+    },
+    /// Whatever the forge's own key signs is accepted.
+    TrustedForge {
+        /// The rule.
+        rule: String,
+        /// The forge.
+        forge: String,
     },
     /// The rule lets signatures count whose time nothing proves.
     TimeNotProven {
@@ -125,6 +147,18 @@ impl fmt::Display for Finding {
                 "identity '{identity}' has the key of '{}', with which a forge signs for whoever is logged in: it stands for no person",
                 crate::words::escape(user_id)
             ),
+            Self::NoRuleForApprovals { rule } => write!(
+                formatter,
+                "rule '{rule}' hears approvals, and no rule names '{APPROVALS}': nobody can push one"
+            ),
+            Self::ThresholdTooHigh { rule, threshold, persons } => write!(
+                formatter,
+                "rule '{rule}' wants {threshold} persons to vouch, and {persons} may: it can never be met"
+            ),
+            Self::TrustedForge { rule, forge } => write!(
+                formatter,
+                "rule '{rule}' trusts the forge '{forge}': whoever is logged in there, or has broken into it, may change anything without a signature of their own"
+            ),
             Self::NoTagSigners { rule } => {
                 write!(formatter, "rule '{rule}' governs tags and does not say who may sign them")
             }
@@ -169,6 +203,7 @@ impl Policy {
             if rule.tags.is_none() && rule.patterns.iter().any(|p| p.as_str().starts_with("refs/tags/")) {
                 findings.push(Finding::NoTagSigners { rule: rule.name.clone() });
             }
+            findings.extend(self.check_vouching(rule));
             if rule.time_not_proven == Permission::Allow {
                 findings.push(Finding::TimeNotProven { rule: rule.name.clone() });
             }
@@ -205,6 +240,23 @@ impl Policy {
             }
         }
         findings.extend(self.openpgp.forge_keys().cloned());
+        findings
+    }
+
+    /// What is probably not meant of what a rule says about persons and forges.
+    fn check_vouching(&self, rule: &Rule) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let name = || rule.name.clone();
+        let persons = self.identities.iter().filter(|identity| self.counts_as_person(rule, &identity.name));
+        let persons = persons.count();
+        if let Some(threshold) = rule.vouching.threshold.filter(|threshold| *threshold > persons) {
+            findings.push(Finding::ThresholdTooHigh { rule: name(), threshold, persons });
+        }
+        if rule.vouching.hears_approvals() && self.rule_for(APPROVALS.as_bytes()).is_none() {
+            findings.push(Finding::NoRuleForApprovals { rule: name() });
+        }
+        let trusted = rule.vouching.trusted_forges.iter();
+        findings.extend(trusted.map(|forge| Finding::TrustedForge { rule: name(), forge: forge.clone() }));
         findings
     }
 

@@ -51,6 +51,16 @@ impl Policy {
             Mode::Warn => b"warn",
         });
         field(rule.anchor.as_ref().map_or(&[], |anchor| anchor.as_slice()));
+        rule.vouching.canonical().iter().for_each(|part| field(part));
+        if rule.vouching.hears_approvals() {
+            // Who may approve decides about commits as those who may sign them do.
+            let approvers = self.approvers(rule);
+            let approvers: Wanted = approvers.iter().map(String::as_str).collect();
+            field(b"approvers");
+            self.canonical_signers(&approvers, &root_digest, &file_digest)?
+                .iter()
+                .for_each(|part| field(part));
+        }
         if rule.time_not_proven == Permission::Allow {
             field(b"time not proven");
         }

@@ -4,6 +4,7 @@
 //! refusal. Pure: it reads no file, clock or environment; trusted roots are only names and digests here.
 
 mod allowed_signers;
+mod approval_fault;
 mod cause;
 mod certificate_authorities;
 mod check;
@@ -18,10 +19,12 @@ mod pattern;
 mod policy_fault;
 mod proof_fault;
 mod signer;
+mod vouching;
 mod wanted;
 mod window;
 
 pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
+pub use approval_fault::{ApprovalFault, Shortfall};
 pub use cause::{Cause, Event};
 use certificate_authorities::CertificateAuthorities;
 pub use certificate_authorities::{AuthorityEntry, x509_entry};
@@ -37,6 +40,7 @@ pub use policy_fault::PolicyFault;
 pub use proof_fault::ProofFault;
 use signer::Directory;
 pub use signer::{KeySigner, KeylessSigner, SignedBy};
+pub use vouching::Vouching;
 pub use wanted::{Group, Wanted, WantedName};
 pub use window::{Covered, Known, Lapse, Receipt, Window};
 
@@ -190,6 +194,8 @@ pub struct Rule {
     pub time_not_proven: Permission,
     /// History up to this commit is taken as it is.
     pub anchor: Option<ObjectId>,
+    /// How many persons have to vouch, and what a forge may do.
+    pub vouching: Vouching,
     /// Whether it refuses or warns.
     pub mode: Mode,
     /// Who may change what in the tree; all of them hold.
@@ -290,6 +296,28 @@ impl Policy {
         }
     }
 
+    /// Whether the same part of the policy decides about a ref where names are told apart only by how `fold`
+    /// spells them.
+    #[must_use]
+    pub fn governs_folded(&self, reference: &[u8], fold: &dyn Fn(&[u8]) -> Vec<u8>) -> bool {
+        let name = fold(reference);
+        let is_reserved =
+            |name: &[u8]| RESERVED_NAMESPACES.iter().any(|space| name.starts_with(space.as_bytes()));
+        // Lower case already: such a name is reserved however it is spelt.
+        if is_reserved(&name) != is_reserved(reference) {
+            return false;
+        }
+        let exact = self.rule_for(reference).map(|rule| &rule.name);
+        let folded = self.rules.iter().find(|rule| {
+            rule.patterns.iter().any(|pattern| {
+                let text = fold(pattern.as_str().as_bytes());
+                let parsed = std::str::from_utf8(&text).ok().and_then(|text| Pattern::parse(text).ok());
+                parsed.is_some_and(|pattern| pattern.matches(&name))
+            })
+        });
+        is_reserved(&name) || exact == folded.map(|rule| &rule.name)
+    }
+
     /// The rule that decides about a ref, if one does.
     #[must_use]
     pub fn rule_for(&self, reference: &[u8]) -> Option<&Rule> {
@@ -328,7 +356,8 @@ impl Rule {
     /// Everybody whom it asks for anything.
     pub fn wanted(&self) -> impl Iterator<Item = &Wanted> {
         let signers = [Some(&self.commits), self.tags.as_ref()].into_iter().flatten();
-        signers.filter_map(Signers::wanted).chain(self.paths.iter().map(|path| &path.commits))
+        let paths = self.paths.iter().map(|path| &path.commits);
+        signers.filter_map(Signers::wanted).chain(paths).chain(&self.vouching.approvers)
     }
 
     /// Whether it asks for the identity called `name`, by itself or in a group.

@@ -196,6 +196,11 @@ impl Directory {
         Ok(directory)
     }
 
+    /// The names of the forges.
+    pub(super) fn forge_names(&self) -> BTreeSet<&str> {
+        self.forges.values().map(String::as_str).collect()
+    }
+
     fn place_keyless(
         &mut self,
         identities: &[NamedIdentity],

@@ -13,7 +13,9 @@ use crate::{
     hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update},
     object::ObjectId,
     policy::{Cause, Event, Policy, Refusal, Subject},
-    repository::{ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits},
+    repository::{
+        Approvals, ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits,
+    },
     verify::Verifier,
     words::{Failure, escape_bytes},
 };
@@ -88,6 +90,7 @@ pub(super) struct Judge<'a> {
     pub(super) standing: &'a dyn Standing,
     pub(super) shallow: Shallow,
     pub(super) proofs: Proofs,
+    pub(super) approvals: Approvals,
     pub(super) now: i64,
 }
 
@@ -109,6 +112,10 @@ impl Standing for Remembered<'_> {
     fn is_created(&self, name: &[u8]) -> bool {
         self.memory.is_created(&name.into())
     }
+
+    fn sees_each_move(&self) -> bool {
+        false
+    }
 }
 
 impl Judge<'_> {
@@ -127,6 +134,8 @@ impl Judge<'_> {
                 standing: self.standing,
                 shallow: &self.shallow,
                 proofs: &self.proofs,
+                approvals: &self.approvals,
+                vouchers: &[],
                 now: self.now,
                 maximum_listed: MAXIMUM_LISTED,
                 pace: Pace::default(),

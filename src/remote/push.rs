@@ -14,7 +14,7 @@ use super::{
     session::{Session, unreachable},
 };
 use crate::{
-    hook::{Standing, Update, kept_proofs},
+    hook::{Standing, Update, kept_approvals, kept_proofs},
     object::ObjectId,
     repository::{Objects, ReferenceError, ReferenceValue, Repository},
     words::{Failure, escape_bytes},
@@ -62,6 +62,11 @@ impl Standing for OverThere<'_> {
     fn is_accepted(&self, _digest: &[u8; 32], _commit: ObjectId) -> bool {
         true
     }
+
+    /// Approvals may lie over there, and a signed push vouches too: the gate over there knows both.
+    fn sees_each_move(&self) -> bool {
+        false
+    }
 }
 
 impl Session<'_> {
@@ -100,9 +105,11 @@ impl Session<'_> {
             let shallow = repository.shallow(None);
             let shallow =
                 shallow.map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
-            let proofs = kept_proofs(&objects, &repository.references(), &updates);
-            let judge =
-                Judge { basis, objects: &objects, standing: &there, shallow, proofs, now: context.now };
+            let references = repository.references();
+            let proofs = kept_proofs(&objects, &references, &updates);
+            let approvals = kept_approvals(&objects, &references, &updates);
+            let (objects, standing, now) = (&objects, &there, context.now);
+            let judge = Judge { basis, objects, standing, shallow, proofs, approvals, now };
             judged = judge.part(updates, self.words);
             judge::warn(&judged.warnings, self.words);
             if !judged.refused.is_empty() {
@@ -245,7 +252,9 @@ impl Session<'_> {
         let tips = self.context.store.tips(&self.memory);
         let standing = &Remembered { memory: &self.memory, tips: &tips };
         let proofs = kept_proofs(objects, &repository.references(), &updates);
-        let judge = Judge { basis, objects, standing, shallow, proofs, now: self.context.now };
+        let approvals = kept_approvals(objects, &repository.references(), &updates);
+        let now = self.context.now;
+        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, now };
         let mut judged = judge.part(updates, &mut std::io::sink());
         // Nobody has fetched it, so it is no refusal: whoever does has it judged again.
         judged.refused.clear();

@@ -10,7 +10,7 @@ use super::{
     session::{Session, forgettable},
 };
 use crate::{
-    hook::{Update, kept_proofs},
+    hook::{Update, kept_approvals, kept_proofs},
     object::ObjectId,
     policy::{Cause, Event, Refusal},
     repository::{Objects, Repository, Shallow},
@@ -41,7 +41,9 @@ impl Session<'_> {
         let tips = self.context.store.tips(&self.memory);
         let standing = &Remembered { memory: &self.memory, tips: &tips };
         let proofs = kept_proofs(objects, &repository.references(), &updates);
-        let judge = Judge { basis, objects, standing, shallow, proofs, now: self.context.now };
+        let approvals = kept_approvals(objects, &repository.references(), &updates);
+        let now = self.context.now;
+        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, now };
         let mut judged = judge.part(updates, self.words);
         if !judged.refused.is_empty() {
             judge.tell(&judged.refused, false, self.words);
@@ -109,7 +111,9 @@ impl Session<'_> {
         let claimed = self.memory.accepted.get(branch).copied();
         let updates = vec![Update { claimed, wanted: Some(id), reference: branch.to_vec() }];
         let proofs = kept_proofs(objects, &repository.references(), &updates);
-        let judge = Judge { basis, objects, standing, shallow, proofs, now: self.context.now };
+        let approvals = kept_approvals(objects, &repository.references(), &updates);
+        let now = self.context.now;
+        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, now };
         let mut judged = judge.part(updates, self.words);
         for refused in judged.refused.values_mut() {
             let is_move =

@@ -44,12 +44,23 @@ pub enum FormatError {
     UnknownVersion(String),
 }
 
-/// The hash that the configuration file at `path` states, once everything in it is understood.
-pub(super) fn check(path: &Path) -> Result<HashKind, FormatError> {
+/// What a repository's configuration file says of its format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Format {
+    /// The hash that names objects.
+    pub(super) hash: HashKind,
+    /// git has found that the file system does not tell upper and lower case apart.
+    pub(super) ignores_case: bool,
+}
+
+/// What the configuration file at `path` states, once everything in it is understood.
+pub(super) fn check(path: &Path) -> Result<Format, FormatError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         // Git itself takes a repository without a configuration file as version 0.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(HashKind::Sha1),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Format { hash: HashKind::Sha1, ignores_case: false });
+        }
         Err(error) => {
             return Err(FormatError::Configuration { path: path.to_owned(), reason: error.to_string() });
         }
@@ -57,7 +68,7 @@ pub(super) fn check(path: &Path) -> Result<HashKind, FormatError> {
     parse(&text, path)
 }
 
-fn parse(text: &[u8], path: &Path) -> Result<HashKind, FormatError> {
+fn parse(text: &[u8], path: &Path) -> Result<Format, FormatError> {
     let unreadable = |reason: String| FormatError::Configuration { path: path.to_owned(), reason };
     let configuration = gix::config::File::from_bytes_no_includes(
         text,
@@ -87,11 +98,14 @@ fn parse(text: &[u8], path: &Path) -> Result<HashKind, FormatError> {
             }
         }
     }
-    match text_of("extensions.objectFormat").as_deref() {
-        None | Some("sha1") => Ok(HashKind::Sha1),
-        Some("sha256") if version.as_deref() == Some("1") => Ok(HashKind::Sha256),
-        Some(other) => Err(FormatError::UnknownHash(other.to_owned())),
-    }
+    let hash = match text_of("extensions.objectFormat").as_deref() {
+        None | Some("sha1") => HashKind::Sha1,
+        Some("sha256") if version.as_deref() == Some("1") => HashKind::Sha256,
+        Some(other) => return Err(FormatError::UnknownHash(other.to_owned())),
+    };
+    // What is no boolean is taken for the answer that refuses more.
+    let ignores_case = configuration.boolean("core.ignoreCase").map_or(true, |value| value.unwrap_or(false));
+    Ok(Format { hash, ignores_case })
 }
 
 #[cfg(test)]
@@ -99,7 +113,19 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<HashKind, FormatError> {
-        super::parse(text.as_bytes(), Path::new("config"))
+        super::parse(text.as_bytes(), Path::new("config")).map(|format| format.hash)
+    }
+
+    #[test]
+    fn gits_note_of_a_folding_file_system_is_read() {
+        let ignores = |text: &str| super::parse(text.as_bytes(), Path::new("config")).unwrap().ignores_case;
+        for (text, expected) in [("", false), ("[core]\nignorecase=false\n", false)]
+            .into_iter()
+            .chain([("[core]\nignorecase=true\n", true), ("[core]\nignorecase\n", true)])
+            .chain([("[core]\nignorecase=perhaps\n", true)])
+        {
+            assert_eq!(ignores(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -7,11 +7,14 @@
 //! Not responsible for what is inside a signature.
 
 mod alternates;
+mod approvals;
 mod changes;
 mod configuration;
 mod coverage;
+mod folding;
 mod format;
 mod history;
+mod merge;
 mod merge_base;
 mod objects;
 mod proofs;
@@ -24,11 +27,14 @@ mod tree;
 use std::path::{Path, PathBuf};
 
 pub use alternates::parse_object_directories;
+pub use approvals::{Approvals, MAXIMUM_APPROVALS_OF_AN_UPDATE};
 pub use changes::{Allowance, Changes, ChangesError, Interest};
 pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use coverage::Coverage;
+pub use folding::folded;
 pub use format::FormatError;
 pub use history::{History, HistoryError, Shallow, Survey, new_commits, new_commits_while, survey};
+pub use merge::{MergeTreeError, merged_tree};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
 pub use proofs::{
     MAXIMUM_PROOFS_OF_AN_OBJECT, PROOFS, ProofChange, ProofName, Proofs, proof_changes, read_blob,
@@ -49,6 +55,7 @@ pub struct Repository {
     git_dir: PathBuf,
     common_dir: PathBuf,
     hash: HashKind,
+    ignores_case: bool,
 }
 
 /// Why a repository cannot be opened. One cause, one variant.
@@ -110,8 +117,8 @@ impl Repository {
         if !common_dir.join("objects").is_dir() {
             return Err(not_a_repository());
         }
-        let hash = format::check(&common_dir.join("config"))?;
-        Ok(Self { git_dir, common_dir, hash })
+        let format = format::check(&common_dir.join("config"))?;
+        Ok(Self { git_dir, common_dir, hash: format.hash, ignores_case: format.ignores_case })
     }
 
     /// Find the repository that git would use in `directory`; `git_dir` is the value of `GIT_DIR`,
@@ -145,6 +152,13 @@ impl Repository {
     #[must_use]
     pub fn hash(&self) -> HashKind {
         self.hash
+    }
+
+    /// Whether names of refs that differ only in case are one here: by git's own note of it, or by what the
+    /// file system answers.
+    #[must_use]
+    pub fn folds_names(&self) -> bool {
+        self.ignores_case || folding::folds(&self.common_dir)
     }
 
     /// The repository's own object database, with the alternates that it names itself.

@@ -95,6 +95,12 @@ impl Objects {
         self.hash
     }
 
+    /// The directories that the objects are in, but for the alternates that these name themselves.
+    #[must_use]
+    pub fn directories(&self) -> Vec<PathBuf> {
+        self.stores.iter().map(|store| store.path().to_owned()).collect()
+    }
+
     /// A reader for one thread.
     #[must_use]
     pub fn reader(&self) -> ObjectReader {

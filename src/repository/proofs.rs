@@ -102,6 +102,27 @@ impl Proofs {
         proofs
     }
 
+    /// The names of all that is kept, at most `maximum`; what cannot be read is left out.
+    #[must_use]
+    pub(super) fn names(&self, reader: &ObjectReader, maximum: usize) -> Vec<ProofName> {
+        let mut names = BTreeSet::new();
+        for tip in &self.tips {
+            for number in tip.folders.keys() {
+                names.extend(tip.in_folder(reader, *number, &self.held).iter().copied());
+                if names.len() > maximum {
+                    return names.into_iter().take(maximum).collect();
+                }
+            }
+        }
+        names.into_iter().collect()
+    }
+
+    /// The names of what is kept about `object`.
+    #[must_use]
+    pub(super) fn names_of(&self, reader: &ObjectReader, object: &ObjectId) -> BTreeSet<ProofName> {
+        self.tips.iter().flat_map(|tip| tip.of(reader, object, &self.held)).collect()
+    }
+
     /// Why not all of it can be read.
     #[must_use]
     pub fn trouble(&self) -> &[String] {
@@ -111,10 +132,7 @@ impl Proofs {
     /// The answers about `object`, at most [`MAXIMUM_PROOFS_OF_AN_OBJECT`]; what cannot be read is none.
     #[must_use]
     pub fn of(&self, reader: &ObjectReader, object: &ObjectId) -> Vec<Vec<u8>> {
-        let mut names = BTreeSet::new();
-        for tip in &self.tips {
-            names.extend(tip.of(reader, object, &self.held));
-        }
+        let names = self.names_of(reader, object);
         let read = |name: ProofName| read_blob(reader, name.blob).ok();
         names.into_iter().take(MAXIMUM_PROOFS_OF_AN_OBJECT).filter_map(read).collect()
     }
@@ -132,9 +150,14 @@ impl Folders {
     }
 
     fn of(&self, reader: &ObjectReader, object: &ObjectId, held: &AtomicUsize) -> Vec<ProofName> {
-        let number = object.as_slice()[0];
-        let Some((tree, names)) = self.folders.get(&number) else { return Vec::new() };
-        let names = names.get_or_init(|| {
+        let names = self.in_folder(reader, object.as_slice()[0], held);
+        let start = names.partition_point(|name| name.object < *object);
+        names[start..].iter().take_while(|name| name.object == *object).copied().collect()
+    }
+
+    fn in_folder(&self, reader: &ObjectReader, number: u8, held: &AtomicUsize) -> &[ProofName] {
+        let Some((tree, names)) = self.folders.get(&number) else { return &[] };
+        names.get_or_init(|| {
             let folder = BString::from(format!("{number:02x}"));
             let entries = entries(reader, *tree).unwrap_or_default();
             let parse = |(name, mode, blob): (BString, EntryMode, ObjectId)| {
@@ -146,9 +169,7 @@ impl Folders {
             }
             names.sort_unstable();
             names
-        });
-        let start = names.partition_point(|name| name.object < *object);
-        names[start..].iter().take_while(|name| name.object == *object).copied().collect()
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! Adding answers of a log to `refs/countersign/proofs`: adding only, never replacing.
+//! Adding to a ref that keeps answers of a log, or approvals, under the ids that they are about: adding only,
+//! never replacing.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use super::{
     ObjectReadError, PROOFS, ProofName, ReferenceError, Repository,
     proofs::{entries, tree_of},
 };
-use crate::object::{self, ObjectId};
+use crate::object::{self, APPROVALS, ObjectId};
 
 /// How often a ref that somebody else moves meanwhile is tried again.
 const ATTEMPTS: usize = 5;
@@ -42,8 +43,8 @@ impl Author {
 #[non_exhaustive]
 pub enum AddProofsError {
     /// The ref was moved again and again.
-    #[error("the ref '{PROOFS}' was changed by somebody else again and again")]
-    Busy,
+    #[error("the ref '{0}' was changed by somebody else again and again")]
+    Busy(&'static str),
     /// What is there cannot be read.
     #[error(transparent)]
     Object(#[from] ObjectReadError),
@@ -51,8 +52,8 @@ pub enum AddProofsError {
     #[error(transparent)]
     Reference(#[from] ReferenceError),
     /// The ref is a symbolic one.
-    #[error("the ref '{PROOFS}' is a symbolic ref")]
-    Symbolic,
+    #[error("the ref '{0}' is a symbolic ref")]
+    Symbolic(&'static str),
     /// An object cannot be written.
     #[error("an object cannot be written: {0}")]
     Write(String),
@@ -69,6 +70,31 @@ impl Repository {
         proofs: &[(ObjectId, Vec<u8>)],
         author: &Author,
     ) -> Result<Option<ObjectId>, AddProofsError> {
+        let entries = if proofs.len() == 1 { "entry" } else { "entries" };
+        self.add_kept(PROOFS, proofs, &format!("keep {} {entries} of a log", proofs.len()), author)
+    }
+
+    /// Keep each approval under the key of its statement, beside all that is kept already. Gives back the new
+    /// value of the ref; `None` where all of them were there.
+    ///
+    /// # Errors
+    /// See [`AddProofsError`].
+    pub fn add_approvals(
+        &self,
+        approvals: &[(ObjectId, Vec<u8>)],
+        author: &Author,
+    ) -> Result<Option<ObjectId>, AddProofsError> {
+        let noun = if approvals.len() == 1 { "approval" } else { "approvals" };
+        self.add_kept(APPROVALS, approvals, &format!("keep {} {noun}", approvals.len()), author)
+    }
+
+    fn add_kept(
+        &self,
+        reference: &'static str,
+        proofs: &[(ObjectId, Vec<u8>)],
+        message: &str,
+        author: &Author,
+    ) -> Result<Option<ObjectId>, AddProofsError> {
         let author = &author.plain();
         let store = gix::odb::loose::Store::at(self.common_dir.join("objects"), self.hash);
         let write = |kind, bytes: &[u8]| {
@@ -79,25 +105,26 @@ impl Repository {
             names.push(ProofName { object: *object, blob: write(Kind::Blob, bytes)? });
         }
         for _ in 0..ATTEMPTS {
-            let value = self.references().read(PROOFS.into())?;
+            let value = self.references().read(reference.into())?;
             if value.names.len() != 1 {
-                return Err(AddProofsError::Symbolic);
+                return Err(AddProofsError::Symbolic(reference));
             }
-            let Some(tree) = self.with_proofs(value.id, &names, &write)? else { return Ok(None) };
-            let commit = commit(tree, value.id, author, names.len());
+            let Some(tree) = self.with_proofs(reference, value.id, &names, &write)? else { return Ok(None) };
+            let commit = commit(tree, value.id, author, message);
             object::Commit::parse(self.hash, &commit)
                 .map_err(|error| AddProofsError::Write(error.to_string()))?;
             let commit = write(Kind::Commit, &commit)?;
-            if self.references().replace(PROOFS, value.id, commit, author)? {
+            if self.references().replace(reference, value.id, commit, author)? {
                 return Ok(Some(commit));
             }
         }
-        Err(AddProofsError::Busy)
+        Err(AddProofsError::Busy(reference))
     }
 
     /// The tree of `tip` with `names` in it; `None` where they all are.
     fn with_proofs(
         &self,
+        reference: &str,
         tip: Option<ObjectId>,
         names: &[ProofName],
         write: &dyn Fn(Kind, &[u8]) -> Result<ObjectId, AddProofsError>,
@@ -130,7 +157,7 @@ impl Repository {
             let folder = BString::from(folder);
             let before = root.get(&folder);
             if before.is_some_and(|entry| !entry.mode.is_tree()) {
-                let reason = format!("'{folder}' in '{PROOFS}' is no folder");
+                let reason = format!("'{folder}' in '{reference}' is no folder");
                 return Err(AddProofsError::Write(reason));
             }
             let mut entries = read(before.map(|entry| entry.oid))?;
@@ -152,12 +179,10 @@ impl Repository {
 
 type Entries = BTreeMap<BString, tree::Entry>;
 
-fn commit(tree: ObjectId, parent: Option<ObjectId>, author: &Author, count: usize) -> Vec<u8> {
+fn commit(tree: ObjectId, parent: Option<ObjectId>, author: &Author, message: &str) -> Vec<u8> {
     let person = format!("{} <{}> {} +0000", author.name, author.email, author.time);
     let parent = parent.map(|parent| format!("parent {parent}\n")).unwrap_or_default();
-    let entries = if count == 1 { "entry" } else { "entries" };
-    format!("tree {tree}\n{parent}author {person}\ncommitter {person}\n\nkeep {count} {entries} of a log\n")
-        .into_bytes()
+    format!("tree {tree}\n{parent}author {person}\ncommitter {person}\n\n{message}\n").into_bytes()
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ impl References {
     }
 
     /// Let `name` hold `new` if it holds `old` still (`None`: does not exist); whether it does now.
-    pub(super) fn replace(
+    pub fn replace(
         &self,
         name: &str,
         old: Option<ObjectId>,

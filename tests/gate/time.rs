@@ -9,7 +9,7 @@ use countersign::{
     hook::{Gate, MAXIMUM_LISTED, Pace, Standing, Update, Verdicts},
     object::ObjectId,
     policy::Cause,
-    repository::{Proofs, ReferenceError, ReferenceValue, Repository},
+    repository::{Approvals, Proofs, ReferenceError, ReferenceValue, Repository},
     trust::{Beside, Trust},
     verify::Verifier,
 };
@@ -73,6 +73,8 @@ fn the_next_try_gets_further() {
             standing: &Nothing,
             shallow: &repository.shallow(None).unwrap(),
             proofs: &Proofs::default(),
+            approvals: &Approvals::default(),
+            vouchers: &[],
             now: now(),
             maximum_listed: MAXIMUM_LISTED,
             pace: Pace { is_over: &is_over, verdicts: Some(&verdicts), ..Pace::default() },

@@ -12,7 +12,7 @@ use gix::bstr::{BStr, BString};
 
 use super::{Outcome, World, exit, kept, remote::basis, settings};
 use crate::{
-    hook::{Finding, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update, foreign_anchor},
+    hook::{Finding, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update, foreign_anchor, kept_approvals},
     object::ObjectId,
     policy::{Cause, Event, Refusal},
     remote::Basis,
@@ -151,6 +151,7 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
     let reader = objects.reader();
     let (proofs, trouble) = kept::proofs(&repository, &reader);
     world.complain(&kept::warning(&trouble));
+    let approvals = kept_approvals(&objects, &repository.references(), &[]);
     let gate = Gate {
         policy: &basis.policy,
         verifier: &basis.verifier,
@@ -158,6 +159,8 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
         standing: &Before { reference: arguments.reference.as_str().into(), value: base },
         shallow: &shallow,
         proofs: &proofs,
+        approvals: &approvals,
+        vouchers: &[],
         now: world.now,
         maximum_listed: MAXIMUM_LISTED,
         pace: Pace::default(),
@@ -170,6 +173,11 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
         finding.warnings.retain(|refusal| refusal.cause != Cause::Event(Event::Rewind));
         let walked = new_commits(&reader, &[head], &[base], None, &shallow);
         behind = base != head && !walked.is_ok_and(|history| history.reached.contains(&base));
+        if behind {
+            // What the forge will make of both is not here, and so nobody can have approved it as it is.
+            finding.refusals.retain(|refusal| !matches!(refusal.cause, Cause::Threshold(_)));
+            finding.warnings.retain(|refusal| !matches!(refusal.cause, Cause::Threshold(_)));
+        }
     }
     let telling =
         Telling { reader: &reader, shallow: &shallow, updates: std::slice::from_ref(&update), is_own: true };

@@ -10,7 +10,7 @@ use crate::{cli::World, words::Failure};
 
 /// Run git with `arguments` in the world's directory or `repository`, give it `input`, and return what it
 /// prints. What it says on standard error is the user's to see if `is_heard`, and else part of the failure.
-pub(super) fn git(
+pub(in crate::cli) fn git(
     world: &World<'_>,
     repository: Option<&Path>,
     arguments: &[&str],
@@ -45,7 +45,7 @@ pub(super) fn git(
 }
 
 /// [`git`], whose answer is one word.
-pub(super) fn git_word(
+pub(in crate::cli) fn git_word(
     world: &World<'_>,
     repository: Option<&Path>,
     arguments: &[&str],

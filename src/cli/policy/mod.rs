@@ -2,7 +2,7 @@
 
 mod arguments;
 mod file;
-mod git;
+pub(super) mod git;
 mod memory;
 mod pin;
 mod publish;

@@ -7,7 +7,7 @@ use std::{collections::HashMap, io::Read as _};
 
 use super::super::{World, arguments::Asked, report::Place};
 use crate::{
-    object::ObjectId,
+    object::{APPROVALS, ObjectId},
     repository::{
         HistoryError, Object, ObjectReadError, ObjectReader, PROOFS, Reachable, Repository, Resolver,
         Revision, Shallow, survey, tagged,
@@ -55,7 +55,7 @@ pub(in crate::cli) fn tasks<'a>(
     if asked.all {
         let mut tips = repository.tips().map_err(|error| unreadable(&error))?;
         // What we keep there speaks for itself, and its commits are by nobody.
-        tips.retain(|(name, _)| name != PROOFS);
+        tips.retain(|(name, _)| name != PROOFS && name != APPROVALS);
         let mut names = TagNames::new();
         for (name, id) in &tips {
             if name.starts_with(b"refs/tags/") {

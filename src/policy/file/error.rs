@@ -166,6 +166,22 @@ pub enum PolicyError {
         /// What is wrong with it.
         cause: KeyRingError,
     },
+    /// Approvals are asked for and nobody may give one.
+    #[error(
+        "rule '{rule}' says 'threshold', and neither 'commits' nor 'approvers' names anybody who may approve"
+    )]
+    NoApprovers {
+        /// The rule.
+        rule: String,
+    },
+    /// Approvals are asked for, and nothing says for which repository they have to be.
+    #[error(
+        "rule '{rule}' hears approvals, and the policy does not say for which 'repository' they have to be"
+    )]
+    NoRepository {
+        /// The rule.
+        rule: String,
+    },
     /// A name that cannot be told from something else, or from another in a message.
     #[error("'{0}' is not a name that can be used")]
     Name(String),
@@ -237,6 +253,22 @@ pub enum PolicyError {
         line: usize,
         /// What the parser says.
         message: String,
+    },
+    /// Fewer persons than one.
+    #[error("'threshold' of rule '{rule}' has to be a whole number from 1 on")]
+    Threshold {
+        /// The rule.
+        rule: String,
+    },
+    /// A rule trusts a forge that the file does not have.
+    #[error("rule '{rule}' trusts the forge '{name}', which is not in the policy{}", did_you_mean(suggestion.as_deref()))]
+    UnknownForge {
+        /// The rule.
+        rule: String,
+        /// The forge.
+        name: String,
+        /// One that it might mean.
+        suggestion: Option<String>,
     },
     /// More groups than are needed.
     #[error("there are more than {0} groups")]

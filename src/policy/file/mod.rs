@@ -9,6 +9,7 @@ mod moment;
 mod path;
 mod rule;
 mod spelling;
+mod vouching;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -155,8 +156,10 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     let groups = group::groups(document.group, &identities)?;
     let names = group::Directory::new(&identities, &groups);
     let mut rules: Vec<Rule> = Vec::new();
-    for rule in document.rule {
-        let rule = named_rule(rule, &names)?;
+    for mut rule in document.rule {
+        let has_repository = document.repository.is_some();
+        let vouching = vouching::vouching(&mut rule, &names, &directory, has_repository)?;
+        let rule = Rule { vouching, ..named_rule(rule, &names)? };
         if rules.iter().any(|other| other.name == rule.name) {
             return Err(PolicyError::DuplicateName { what: "rules", name: rule.name });
         }

@@ -9,12 +9,12 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers, Wanted},
+    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers, Vouching, Wanted},
     words::escape,
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 21] = [
     "name",
     "refs",
     "commits",
@@ -30,6 +30,10 @@ pub(super) const KEYS: [&str; 17] = [
     "bases",
     "time_not_proven",
     "anchor",
+    "threshold",
+    "approvers",
+    "forge_merges",
+    "trust_forge",
     "mode",
     "path",
 ];
@@ -72,13 +76,18 @@ pub(super) struct RuleText {
     #[serde(default)]
     pub(super) time_not_proven: Permission,
     pub(super) anchor: Option<String>,
+    pub(super) threshold: Option<u32>,
+    pub(super) approvers: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) forge_merges: Permission,
+    pub(super) trust_forge: Option<Vec<String>>,
     #[serde(default)]
     pub(super) mode: Mode,
     #[serde(default)]
     path: Vec<PathText>,
 }
 
-/// The rule that the table describes.
+/// The rule that the table describes, but for what it says of persons and forges.
 pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Rule, PolicyError> {
     check_name(&text.name)?;
     let name = text.name;
@@ -131,12 +140,13 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
         bases: text.bases,
         time_not_proven: text.time_not_proven,
         anchor,
+        vouching: Vouching::default(),
         mode: text.mode,
         paths,
     })
 }
 
-fn signers(
+pub(super) fn signers(
     rule: &str,
     key: &'static str,
     text: SignersText,

@@ -1,0 +1,154 @@
+//! What keeps an approval from counting, and a refusal for want of persons.
+
+use std::fmt;
+
+use super::{Cause, cause::list};
+use crate::{
+    object::{ApprovalError, ObjectId, Statement},
+    words::{escape, escape_bytes},
+};
+
+/// Why an approval does not count, or may not be added. One cause, one variant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ApprovalFault {
+    /// It is for another value of the ref than the one before the update.
+    AnotherBase(Option<ObjectId>),
+    /// It is for another ref.
+    AnotherReference(String),
+    /// It is for another repository.
+    AnotherRepository(String),
+    /// It is for another tree than the one that the ref would lead to.
+    AnotherTree(Option<ObjectId>),
+    /// It is for an update from a value that is not here.
+    NoBase(ObjectId),
+    /// It is for a ref under whose rule nothing is approved.
+    NotAsked(String),
+    /// Its signature counts for nobody who may approve.
+    NotCounted(Box<Cause>),
+    /// Something that was kept is not any more; its path.
+    Removed(Vec<u8>),
+    /// Something is added that is no approval under its own name; its path.
+    Strange(Vec<u8>),
+    /// More is added at once, or of the same update, than is judged.
+    TooMany,
+    /// Its bytes are no approval.
+    Unreadable(ApprovalError),
+    /// Its bytes cannot be had.
+    Unavailable(String),
+}
+
+impl fmt::Display for ApprovalFault {
+    /// What follows upon "an approval ". Fit for a terminal.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = |id: &ObjectId| id.to_hex_with_len(12).to_string();
+        match self {
+            Self::AnotherBase(None) => write!(formatter, "is for a ref that does not exist before"),
+            Self::AnotherBase(Some(id)) => write!(formatter, "is for the ref as it was at {}", short(id)),
+            Self::AnotherReference(name) => write!(formatter, "is for another ref, '{}'", escape(name)),
+            Self::AnotherRepository(id) => write!(formatter, "is for another repository, '{}'", escape(id)),
+            Self::AnotherTree(None) => write!(formatter, "is for the ref's deletion"),
+            Self::AnotherTree(Some(id)) => write!(formatter, "is for another tree, {}", short(id)),
+            Self::NoBase(id) => write!(formatter, "is for an update from {}, which is not here", short(id)),
+            Self::NotAsked(name) => {
+                write!(formatter, "is for '{}', under whose rule nothing is approved", escape(name))
+            }
+            Self::NotCounted(cause) => write!(formatter, "does not count: {cause}"),
+            Self::Removed(path) => write!(formatter, "is taken away or changed: '{}'", escape_bytes(path)),
+            Self::Strange(path) => {
+                write!(formatter, "does not stand under its own name: '{}'", escape_bytes(path))
+            }
+            Self::TooMany => write!(formatter, "is one of too many"),
+            Self::Unreadable(error) => write!(formatter, "cannot be read: {error}"),
+            Self::Unavailable(reason) => write!(formatter, "cannot be read: {}", escape(reason)),
+        }
+    }
+}
+
+impl ApprovalFault {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::AnotherBase(_) | Self::AnotherReference(_) | Self::AnotherTree(_) | Self::NoBase(_) => {
+                "fetch, and approve what the ref would become now with 'countersign approve --ref REF --base BASE COMMIT'"
+                    .to_owned()
+            }
+            Self::AnotherRepository(_) => {
+                "approve it again with 'countersign approve' by the policy of this repository".to_owned()
+            }
+            Self::NotAsked(_) => "have 'threshold' or 'approvers' added to the ref's rule".to_owned(),
+            Self::NotCounted(cause) => match &**cause {
+                Cause::NotInTheRule { .. } | Cause::KeyNotInTheRule { .. } => {
+                    "have one of the rule's approvers run 'countersign approve', or have the rule changed".to_owned()
+                }
+                Cause::Lapsed { .. } => {
+                    "approve it again with 'countersign approve' and a key that counts now".to_owned()
+                }
+                cause => cause.hint(),
+            },
+            Self::Removed(_) | Self::Strange(_) => {
+                "fetch the ref and add to it with 'countersign approve --fetch', and push again"
+                    .to_owned()
+            }
+            Self::TooMany => "push fewer approvals at a time".to_owned(),
+            Self::Unreadable(_) | Self::Unavailable(_) => "approve it again with 'countersign approve'".to_owned(),
+        }
+    }
+}
+
+/// Too few persons vouch for an update, or for a commit that it adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    /// How many persons are wanted.
+    pub wanted: usize,
+    /// Who vouches, by their names in the policy.
+    pub persons: Vec<String>,
+    /// Who may approve.
+    pub approvers: Vec<String>,
+    /// What would have to be approved; `None` where no approval could name it.
+    pub statement: Option<Statement>,
+    /// The commit that the ref would lead to, if it leads to one.
+    pub tip: Option<ObjectId>,
+    /// Approvals that were looked at and do not count.
+    pub faults: Vec<ApprovalFault>,
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { wanted, persons, faults, .. } = self;
+        let vouch = if persons.len() == 1 { "vouches" } else { "vouch" };
+        write!(formatter, "{} of {wanted} persons {vouch} for it", persons.len())?;
+        if !persons.is_empty() {
+            let quoted: Vec<String> = persons.iter().map(|name| format!("'{}'", escape(name))).collect();
+            write!(formatter, " ({})", quoted.join(", "))?;
+        }
+        faults.iter().try_for_each(|fault| write!(formatter, "; an approval {fault}"))
+    }
+}
+
+impl Shortfall {
+    /// What to do next, with the command that mends it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let others: Vec<String> =
+            self.approvers.iter().filter(|name| !self.persons.contains(name)).cloned().collect();
+        let who = match others.as_slice() {
+            [] => return "nobody else may approve it; have the policy's owner add approvers".to_owned(),
+            names => list(names),
+        };
+        let Some(statement) = &self.statement else {
+            return format!("no approval can name it; {who} can vouch for it with a signed push");
+        };
+        let base = statement.base.map_or_else(|| "--create".to_owned(), |base| format!("--base {base}"));
+        let what = match (statement.tree, self.tip) {
+            (None, _) => " --delete".to_owned(),
+            (Some(_), Some(tip)) => format!(" {tip}"),
+            (Some(tree), None) => format!(" {tree}"),
+        };
+        let reference = escape(&statement.reference);
+        format!(
+            "have {who} run 'countersign approve --ref {reference} {base}{what}', and push 'refs/countersign/approvals' too"
+        )
+    }
+}

@@ -1,0 +1,165 @@
+//! What a `[[rule]]` says of persons and forges: `threshold`, `approvers`, `forge_merges`, `trust_forge`.
+
+use super::{
+    PolicyError, group,
+    rule::{RuleText, SignersText, signers},
+    spelling::nearest,
+};
+use crate::{
+    policy::{Signers, Vouching, signer::Directory},
+    words::escape,
+};
+
+/// What the table says; it has no use for these keys any more afterwards. `has_repository` is whether the
+/// policy says which repository it is for.
+pub(super) fn vouching(
+    text: &mut RuleText,
+    names: &group::Directory<'_>,
+    directory: &Directory,
+    has_repository: bool,
+) -> Result<Vouching, PolicyError> {
+    let rule = text.name.clone();
+    let approvers = match text.approvers.take() {
+        None => None,
+        Some(written) => match signers(&rule, "approvers", SignersText::Names(written), names)? {
+            Signers::Named(wanted) => Some(wanted),
+            Signers::Unsigned => None,
+        },
+    };
+    let threshold = match text.threshold.take() {
+        None => None,
+        Some(0) => return Err(PolicyError::Threshold { rule }),
+        Some(number) => {
+            Some(usize::try_from(number).map_err(|_| PolicyError::Threshold { rule: rule.clone() })?)
+        }
+    };
+    if threshold.is_some() && approvers.is_none() && matches!(text.commits, SignersText::Word(_)) {
+        return Err(PolicyError::NoApprovers { rule });
+    }
+    let forges = directory.forge_names();
+    let trusted_forges = text.trust_forge.take();
+    if trusted_forges.as_ref().is_some_and(Vec::is_empty) {
+        return Err(PolicyError::Empty { key: "trust_forge", place: format!("rule '{rule}'") });
+    }
+    let trusted_forges = trusted_forges.unwrap_or_default();
+    if let Some(name) = trusted_forges.iter().find(|name| !forges.contains(name.as_str())) {
+        let suggestion = nearest(name, forges.iter().copied());
+        return Err(PolicyError::UnknownForge { rule, name: escape(name), suggestion });
+    }
+    let vouching = Vouching { threshold, approvers, forge_merges: text.forge_merges, trusted_forges };
+    if vouching.hears_approvals() && !has_repository {
+        return Err(PolicyError::NoRepository { rule });
+    }
+    Ok(vouching)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        object::APPROVALS,
+        policy::{Finding, Permission, Policy},
+    };
+
+    /// A policy with Alice, Bob and a build, one forge, and a rule with `lines`.
+    fn parse(lines: &str) -> Result<Policy, PolicyError> {
+        let person = |name: &str| {
+            format!(
+                "[identity.{name}]\nkeyless = [{{ instance = \"public-good\", issuer = \"i\", kind = \"email\", subject = \"{name}@e\" }}]\n"
+            )
+        };
+        Policy::parse(&format!(
+            "version = 1\nrepository = \"example.com/a\"\nother_refs = \"refuse\"\n\
+             [[forge]]\nname = \"home\"\nopenpgp = [\"{}\"]\n{}{}\
+             [identity.build]\nkeyless = [{{ instance = \"public-good\", issuer = \"i\", kind = \"uri\", subject = \"https://b\" }}]\n\
+             [[rule]]\nname = \"main\"\nrefs = [\"refs/heads/main\"]\ncommits = [\"alice\", \"bob\", \"build\"]\n{lines}\n\
+             [[rule]]\nname = \"approvals\"\nrefs = [\"{APPROVALS}\"]\ncommits = \"unsigned\"\n",
+            "A".repeat(40),
+            person("alice"),
+            person("bob"),
+        ))
+    }
+
+    #[test]
+    fn machines_approve_only_where_they_are_named_for_it() {
+        let policy = parse("threshold = 2").unwrap();
+        let rule = &policy.rules()[0];
+        assert_eq!(policy.approvers(rule), ["alice", "bob"]);
+        assert!(policy.counts_as_person(rule, "alice") && !policy.counts_as_person(rule, "build"));
+        assert_eq!(policy.check(), []);
+        let policy = parse("threshold = 2\napprovers = [\"bob\", \"build\"]").unwrap();
+        let rule = &policy.rules()[0];
+        assert_eq!(policy.approvers(rule), ["bob", "build"]);
+        assert!(["alice", "bob", "build"].iter().all(|name| policy.counts_as_person(rule, name)));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let rule = || "main".to_owned();
+        assert_eq!(parse("threshold = 0").unwrap_err(), PolicyError::Threshold { rule: rule() });
+        assert!(matches!(parse("threshold = -1"), Err(PolicyError::Syntax { .. })));
+        assert!(matches!(parse("approvers = []"), Err(PolicyError::Empty { key: "approvers", .. })));
+        assert!(matches!(
+            parse("approvers = [\"alcie\"]"),
+            Err(PolicyError::UnknownIdentity { suggestion: Some(name), .. }) if name == "alice"
+        ));
+        assert!(matches!(
+            parse("trust_forge = [\"hom\"]"),
+            Err(PolicyError::UnknownForge { suggestion: Some(name), .. }) if name == "home"
+        ));
+        assert!(matches!(parse("trust_forge = []"), Err(PolicyError::Empty { key: "trust_forge", .. })));
+        let unsigned = |lines: &str| {
+            let head = "version = 1\nother_refs = \"refuse\"\n[[rule]]\nname = \"main\"\nrefs = [\"refs/heads/a\"]\n";
+            Policy::parse(&format!("{head}commits = \"unsigned\"\n{lines}")).unwrap_err()
+        };
+        assert_eq!(unsigned("threshold = 1"), PolicyError::NoApprovers { rule: rule() });
+        let named =
+            "version = 1\nother_refs = \"refuse\"\n[identity.a]\nopenpgp = [{ fingerprint = \"A\" }]\n"
+                .replace("\"A\"", &format!("\"{}\"", "A".repeat(40)));
+        let lines =
+            "[[rule]]\nname = \"main\"\nrefs = [\"refs/heads/a\"]\ncommits = [\"a\"]\nthreshold = 1\n";
+        let refused = Policy::parse(&(named + lines)).unwrap_err();
+        assert_eq!(refused, PolicyError::NoRepository { rule: rule() });
+    }
+
+    #[test]
+    fn what_is_probably_not_meant_is_found() {
+        let policy =
+            parse("threshold = 3\ntrust_forge = [\"home\", \"github\"]\nforge_merges = \"allow\"").unwrap();
+        assert_eq!(policy.rules()[0].vouching.forge_merges, Permission::Allow);
+        let trusted =
+            |forge: &str| Finding::TrustedForge { rule: "main".to_owned(), forge: forge.to_owned() };
+        assert_eq!(
+            policy.check(),
+            [
+                Finding::ThresholdTooHigh { rule: "main".to_owned(), threshold: 3, persons: 2 },
+                trusted("home"),
+                trusted("github"),
+            ]
+        );
+    }
+
+    #[test]
+    fn every_part_decides_about_commits() {
+        let digest = |lines: &str| {
+            let policy = parse(lines).unwrap();
+            policy.commit_rule_digest(&policy.rules()[0], |_| Some([1; 32])).unwrap()
+        };
+        let digests: std::collections::BTreeSet<[u8; 32]> = [
+            "",
+            "threshold = 1",
+            "threshold = 2",
+            "threshold = 2\napprovers = [\"bob\"]",
+            "approvers = [\"bob\"]",
+            "approvers = [\"bob\", \"build\"]",
+            "forge_merges = \"allow\"",
+            "trust_forge = [\"home\"]",
+            "trust_forge = [\"github\"]",
+        ]
+        .map(digest)
+        .into();
+        assert_eq!(digests.len(), 9);
+        assert_eq!(digest("forge_merges = \"refuse\""), digest(""));
+        assert_eq!(digest("threshold = 2\napprovers = [\"alice\", \"bob\"]"), digest("threshold = 2"));
+    }
+}

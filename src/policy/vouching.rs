@@ -1,0 +1,144 @@
+//! How many persons have to vouch for what happens to a ref, who counts as one, and what a forge may do.
+//!
+//! A person is an identity of the policy, whichever of its keys is used. A signature on a commit or a tag
+//! counts for that object alone: it names no ref, and whoever has built upon something has not approved it.
+//! An approval and a push certificate name the ref and its values, and count for all that the update adds.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Cause, Evidence, NamedIdentity, Permission, Policy, Receipt, Rule, SignedBy, Signers, Wanted, WantedName,
+};
+use crate::{sigstore::certificate::SubjectKind, verify::Verdict};
+
+/// What a rule asks for besides the signatures of commits and tags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vouching {
+    /// How many distinct persons have to vouch for each new commit and for each update of a ref.
+    pub threshold: Option<usize>,
+    /// Who may approve; without it whoever may sign commits. A machine only by its own name, not by a group's.
+    pub approvers: Option<Wanted>,
+    /// Whether a forge's key may sign a merge of two parents whose tree is what merging them yields.
+    pub forge_merges: Permission,
+    /// Forges by whose own key a commit may be signed, whatever is in it.
+    pub trusted_forges: Vec<String>,
+}
+
+impl Vouching {
+    /// Whether approvals can count.
+    #[must_use]
+    pub fn hears_approvals(&self) -> bool {
+        self.threshold.is_some() || self.approvers.is_some()
+    }
+
+    /// Whether what is new has to be known for each ref by itself.
+    #[must_use]
+    pub fn judges_each_ref(&self) -> bool {
+        self.hears_approvals() || self.forge_merges == Permission::Allow
+    }
+
+    /// The parts of it in order, for a digest; none where it asks for nothing and lets nothing pass.
+    pub(super) fn canonical(&self) -> Vec<Vec<u8>> {
+        let mut parts = Vec::new();
+        if let Some(threshold) = self.threshold {
+            parts.push([&b"threshold"[..], &(threshold as u64).to_be_bytes()].concat());
+        }
+        if self.forge_merges == Permission::Allow {
+            parts.push(b"forge merges".to_vec());
+        }
+        let mut forges = self.trusted_forges.clone();
+        forges.sort();
+        parts.extend(forges.into_iter().map(|forge| [&b"trusted forge"[..], forge.as_bytes()].concat()));
+        parts
+    }
+}
+
+impl NamedIdentity {
+    /// Whether a certificate of it is a build's or another machine's: those are for URIs (Fulcio's
+    /// `oid-info.md`), or say of which repository they are.
+    #[must_use]
+    pub fn is_machine(&self) -> bool {
+        self.keyless.iter().any(|signer| signer.kind == SubjectKind::Uri || !signer.claims.is_empty())
+    }
+}
+
+impl Policy {
+    /// Who may approve under `rule`, by their names, in the order of the policy's identities.
+    #[must_use]
+    pub fn approvers(&self, rule: &Rule) -> Vec<String> {
+        let counts = |identity: &&NamedIdentity| match &rule.vouching.approvers {
+            Some(approvers) => approves(approvers, identity),
+            None => rule.commits.wanted().is_some_and(|wanted| signs(wanted, identity)),
+        };
+        self.identities.iter().filter(counts).map(|identity| identity.name.clone()).collect()
+    }
+
+    /// Whether the identity called `name` counts as a person under `rule`: who may approve does, and who may
+    /// sign commits or tags unless it is a machine.
+    #[must_use]
+    pub fn counts_as_person(&self, rule: &Rule, name: &str) -> bool {
+        let Some(identity) = self.identities.iter().find(|identity| identity.name == name) else {
+            return false;
+        };
+        let signers = [Some(&rule.commits), rule.tags.as_ref()].into_iter().flatten();
+        rule.vouching.approvers.iter().any(|approvers| approves(approvers, identity))
+            || signers.filter_map(Signers::wanted).any(|wanted| signs(wanted, identity))
+    }
+
+    /// The person who has approved by a signature with this verdict.
+    ///
+    /// # Errors
+    /// Why the signature counts for nobody who may approve under `rule`.
+    pub fn approver(&self, rule: &Rule, verdict: Verdict, receipt: &Receipt<'_>) -> Result<String, Cause> {
+        let approvers = self.approvers(rule);
+        let evidence = Evidence::Signed(verdict);
+        let wanted = Signers::Named(approvers.iter().map(String::as_str).collect());
+        self.judge(&wanted, Permission::Refuse, &evidence, receipt)?;
+        let names = self.names_behind(&evidence, receipt)?;
+        one_person(names.into_iter().filter(|name| approvers.contains(name)))
+    }
+
+    /// The person as whom the signature on a commit or tag counts toward the threshold of `rule`, if it does:
+    /// whether the object may be signed so at all is for [`Self::judge`] to say.
+    #[must_use]
+    pub fn person(&self, rule: &Rule, evidence: &Evidence, receipt: &Receipt<'_>) -> Option<String> {
+        let names = self.names_behind(evidence, receipt).ok()?;
+        one_person(names.into_iter().filter(|name| self.counts_as_person(rule, name))).ok()
+    }
+
+    fn names_behind(&self, evidence: &Evidence, receipt: &Receipt<'_>) -> Result<Vec<String>, Cause> {
+        let signer = match evidence {
+            Evidence::Signed(Verdict::Good(proven)) => SignedBy::from(&**proven),
+            Evidence::Signed(Verdict::Stated(stated)) => SignedBy::from(&**stated),
+            Evidence::Signed(Verdict::TimeNotProven(signed)) => SignedBy::from(&**signed),
+            _ => return Ok(Vec::new()),
+        };
+        Ok(self.names(signer, receipt)?.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Whether there is a forge of this name.
+    #[must_use]
+    pub fn knows_forge(&self, name: &str) -> bool {
+        self.directory.forge_names().contains(name)
+    }
+}
+
+/// Whether `identity` is among those who may approve: a machine only by its own name.
+fn approves(approvers: &Wanted, identity: &NamedIdentity) -> bool {
+    let is_named = |word: &WantedName| matches!(word, WantedName::Identity(name) if *name == identity.name);
+    approvers.contains(&identity.name) && (!identity.is_machine() || approvers.written().iter().any(is_named))
+}
+
+/// Whether `identity` is a person among those who may sign.
+fn signs(wanted: &Wanted, identity: &NamedIdentity) -> bool {
+    wanted.contains(&identity.name) && !identity.is_machine()
+}
+
+/// One signature is one person's: a certificate for several principals may be used by either of them.
+fn one_person(names: impl Iterator<Item = String>) -> Result<String, Cause> {
+    let mut names: BTreeSet<String> = names.collect();
+    match (names.pop_first(), names.is_empty()) {
+        (Some(name), true) => Ok(name),
+        (first, _) => Err(Cause::SeveralPersons(first.into_iter().chain(names).collect())),
+    }
+}
