@@ -68,6 +68,17 @@ pub fn escape_bytes(bytes: &[u8]) -> String {
     escaped
 }
 
+/// `text` as one word of a POSIX shell, quoted where it has to be: for commands that people copy.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=@+".contains(character);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -104,6 +115,14 @@ mod tests {
             assert_eq!(shown, format!("alice\\u{{{:x}}}", u32::from(invisible)));
         }
         assert_eq!(escape_bytes(b"a\xff\0"), "a\\xff\\u{0}");
+    }
+
+    #[test]
+    fn a_copied_word_stays_one_word() {
+        assert_eq!(shell_word("a@b.example"), "a@b.example");
+        assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_word("x;rm -r ~"), "'x;rm -r ~'");
+        assert_eq!(shell_word("it's $(id)"), r"'it'\''s $(id)'");
     }
 
     #[test]

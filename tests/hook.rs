@@ -1086,6 +1086,11 @@ fn the_shim_passes_on_only_what_describes_the_push() {
             "GIT_DIR",
             "GIT_NAMESPACE",
             "GIT_OBJECT_DIRECTORY",
+            "GIT_PUSH_CERT",
+            "GIT_PUSH_CERT_NONCE",
+            "GIT_PUSH_CERT_NONCE_SLOP",
+            "GIT_PUSH_CERT_NONCE_STATUS",
+            "GIT_PUSH_OPTION_COUNT",
             "GIT_QUARANTINE_PATH",
             "GIT_SHALLOW_FILE"
         ]

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::{
     peer,
     place::{Place, PlaceError},
-    protocol::{Answer, MessageError, Request, Secret},
+    protocol::{Answer, MessageError, Question, Request, Secret, Terms},
     wire::Wire,
 };
 use crate::identity::Token;
@@ -117,6 +117,35 @@ impl Client {
         }
     }
 
+    /// Asks for a signature at a socket that was forwarded from elsewhere: [`Request::SignAfar`] with a payload. No
+    /// login is begun, whatever is said there.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn ask_afar(mut self, request: &Request, payload: &[u8]) -> Result<(Answer, Vec<u8>), ClientError> {
+        self.wire.send(request, payload)?;
+        match self.wire.receive(HEARING)? {
+            (Answer::Unsupported { .. }, _) => Err(ClientError::Version),
+            (Answer::Working {}, _) => Ok(self.wire.receive(WORK)?),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Has the agent open a socket for signatures that are asked for elsewhere; its path.
+    ///
+    /// # Errors
+    /// It does not, for this reason or another.
+    pub fn forward(mut self, terms: Terms) -> Result<Result<(String, Forwarding), String>, ClientError> {
+        let patience = Duration::from_secs(u64::from(terms.seconds)) + HEARING;
+        self.wire.send(&Request::Forward(terms), &[])?;
+        match self.wire.receive(HEARING)? {
+            (Answer::Unsupported { .. }, _) => Err(ClientError::Version),
+            (Answer::Forwarded { socket }, _) => Ok(Ok((socket, Forwarding { wire: self.wire, patience }))),
+            (Answer::Refused { reason, .. }, _) => Ok(Err(reason)),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
     /// Asks something that may take a login: [`Request::Sign`] with a payload, or [`Request::Open`]. The answer
     /// is the last one, with its body.
     ///
@@ -158,6 +187,31 @@ impl Client {
             received = self.wire.receive(next)?;
         }
         Err(ClientError::Unexpected)
+    }
+}
+
+/// A socket for signatures that are asked for elsewhere; it is closed when this is dropped.
+pub struct Forwarding {
+    wire: Wire,
+    patience: Duration,
+}
+
+impl Forwarding {
+    /// Has `ask` answer what the user is to be asked, until the socket is closed; why it is.
+    ///
+    /// # Errors
+    /// The agent is gone.
+    pub fn attend(mut self, mut ask: impl FnMut(&Question) -> bool) -> Result<String, ClientError> {
+        loop {
+            match self.wire.receive(self.patience)? {
+                (Answer::Confirm(question), _) => {
+                    let yes = ask(&question);
+                    self.wire.send(&Request::Confirmed { yes }, &[])?;
+                }
+                (Answer::Ended { reason }, _) => return Ok(reason),
+                _ => return Err(ClientError::Unexpected),
+            }
+        }
     }
 }
 

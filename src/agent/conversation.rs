@@ -12,10 +12,12 @@ use std::{
 };
 
 use super::{
+    forward::Grants,
     payload::Signable,
     peer::Peer,
+    place::Place,
     protocol::{
-        Answer, Ask, Cause, Holder, MAXIMUM_HEAD_BYTES, MessageError, Record, Request, Secret, Status,
+        Answer, Ask, Cause, Holder, MAXIMUM_HEAD_BYTES, MessageError, Record, Request, Secret, Status, Wanted,
     },
     state::{Held, Outcome, State, Step, Visitor},
     wire::{Wire, WireError},
@@ -33,23 +35,9 @@ const LOGIN: Duration = Duration::from_secs(330);
 /// How long the end of the agent is waited for before it is announced.
 const END: Duration = Duration::from_secs(2);
 /// How often someone who waits is looked after.
-const LOOK: Duration = Duration::from_millis(500);
+pub(super) const LOOK: Duration = Duration::from_millis(500);
 /// The longest name that is kept in a record, in characters.
-const MAXIMUM_NAME: usize = 200;
-
-/// What may be asked for on a connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Access {
-    /// To bring a login or a token.
-    pub(super) may_log_in: bool,
-    /// To see what is kept, to lock and to stop.
-    pub(super) may_manage: bool,
-}
-
-impl Access {
-    /// Everything: the user's own socket.
-    pub(super) const OWNER: Self = Self { may_log_in: true, may_manage: true };
-}
+pub(super) const MAXIMUM_NAME: usize = 200;
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -66,19 +54,17 @@ pub(super) struct Shared {
     pub(super) is_withdrawn: AtomicBool,
     /// Wakes whoever listens.
     pub(super) bell: UnixStream,
+    /// Where the agent is.
+    pub(super) place: Place,
+    /// The sockets for signatures that are asked for elsewhere.
+    pub(super) grants: Grants,
 }
 
 /// Why there is no signature.
-enum Stop {
+pub(super) enum Stop {
     /// Nobody is there any more to hear of it.
     Gone,
     Refused(Cause, String),
-}
-
-impl From<WireError> for Stop {
-    fn from(_: WireError) -> Self {
-        Self::Gone
-    }
 }
 
 impl Shared {
@@ -87,38 +73,32 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> i64 {
+    pub(super) fn now(&self) -> i64 {
         (self.clock)()
     }
 
-    /// Take one request and answer it.
-    pub(super) fn converse(&self, wire: &mut Wire, peer: Peer, access: Access) {
-        let (request, body) = match wire.receive::<Request>(REQUEST) {
-            Ok(received) => received,
-            Err(WireError::Message(error)) => {
-                let _ = match error {
-                    MessageError::Version(_) => {
-                        wire.send(&Answer::Unsupported { versions: vec![super::protocol::VERSION] }, &[])
-                    }
-                    other => wire.send(&refused(Cause::Malformed, other), &[]),
-                };
-                return;
-            }
-            Err(_) => return,
-        };
+    /// Take one request of the user's own and answer it.
+    pub(super) fn converse(&self, wire: &mut Wire, peer: Peer) {
+        let Some((request, body)) = receive(wire) else { return };
         let outcome = match request {
-            Request::Sign(ask) => self.sign(wire, peer, access, ask, &body),
-            Request::Open(ask) => self.open(wire, peer, access, ask),
-            Request::Failed { .. } | Request::Token { .. } => {
-                Err(Stop::Refused(Cause::Malformed, "no login was asked for".to_owned()))
+            Request::Sign(ask) => self.sign(wire, peer, ask, &body),
+            Request::Open(ask) => self.open(wire, peer, ask),
+            Request::Forward(terms) => self.forward(wire, terms),
+            Request::Confirmed { .. } | Request::Failed { .. } | Request::Token { .. } => {
+                Err(Stop::Refused(Cause::Malformed, "nothing of the kind was asked".to_owned()))
             }
-            Request::Lock {} | Request::Status {} | Request::Stop {} if !access.may_manage => {
-                Err(Stop::Refused(Cause::Restricted, "this socket is for signing only".to_owned()))
+            Request::SignAfar { .. } | Request::Terms {} => {
+                Err(Stop::Refused(Cause::Malformed, "this socket is the user's own".to_owned()))
             }
             Request::Status {} => wire.send(&self.status(), &[]).map_err(Stop::from),
             Request::Lock {} => wire.send(&self.lock(), &[]).map_err(Stop::from),
             Request::Stop {} => wire.send(&self.stop(), &[]).map_err(Stop::from),
         };
+        self.end(wire, outcome);
+    }
+
+    /// Say why there is nothing, and remember that somebody was here.
+    pub(super) fn end(&self, wire: &mut Wire, outcome: Result<(), Stop>) {
         if let Err(Stop::Refused(cause, reason)) = outcome {
             let _ = wire.send(&Answer::Refused { cause, reason }, &[]);
         }
@@ -160,6 +140,7 @@ impl Shared {
                 host: self.host.clone(),
                 since: self.since,
                 keys: keys.clone(),
+                forwards: self.grants.status(),
                 signatures,
                 signed: signed.clone(),
             };
@@ -173,20 +154,12 @@ impl Shared {
         }
     }
 
-    fn sign(
-        &self,
-        wire: &mut Wire,
-        peer: Peer,
-        access: Access,
-        ask: Ask,
-        payload: &[u8],
-    ) -> Result<(), Stop> {
+    fn sign(&self, wire: &mut Wire, peer: Peer, ask: Ask, payload: &[u8]) -> Result<(), Stop> {
         let signable =
             Signable::parse(payload).map_err(|error| Stop::Refused(Cause::Payload, error.to_string()))?;
         wire.send(&Answer::Working {}, &[])?;
         let signer = Signer::new(Arc::clone(&self.http), ask.wanted.plan.clone());
-        let visit =
-            Visit { shared: self, peer, access, signer: &signer, ask: &ask, address: Some(&signable) };
+        let visit = Visit { shared: self, peer, signer: &signer, ask: &ask, address: Some(&signable) };
         let (mut held, mut announce) = visit.key(wire, false)?;
         let mut retried = false;
         let signature = loop {
@@ -201,24 +174,36 @@ impl Shared {
                 outcome => break outcome.map_err(|error| Stop::Refused(cause(&error), error.to_string()))?,
             }
         };
-        let name: String = held.holder.name().chars().take(MAXIMUM_NAME).collect();
+        self.note(&ask.wanted, &held.holder, signable, self.host.clone(), peer.process);
+        Ok(wire.send(&Answer::Signed { holder: held.holder, announce }, &signature.armor)?)
+    }
+
+    /// Remember a signature.
+    pub(super) fn note(
+        &self,
+        wanted: &Wanted,
+        holder: &Holder,
+        signable: Signable<'_>,
+        host: String,
+        process: Option<u32>,
+    ) {
+        let short = |text: &str| text.chars().take(MAXIMUM_NAME).collect();
         let record = Record {
             time: self.now(),
             kind: signable.kind,
             about: signable.about,
-            identity: name,
-            instance: ask.wanted.instance.chars().take(MAXIMUM_NAME).collect(),
-            host: self.host.clone(),
-            process: peer.process,
+            identity: short(holder.name()),
+            instance: short(&wanted.instance),
+            host,
+            process,
         };
-        self.state().note(&ask.wanted, record);
-        Ok(wire.send(&Answer::Signed { holder: held.holder, announce }, &signature.armor)?)
+        self.state().note(wanted, record);
     }
 
-    fn open(&self, wire: &mut Wire, peer: Peer, access: Access, ask: Ask) -> Result<(), Stop> {
+    fn open(&self, wire: &mut Wire, peer: Peer, ask: Ask) -> Result<(), Stop> {
         wire.send(&Answer::Working {}, &[])?;
         let signer = Signer::new(Arc::clone(&self.http), ask.wanted.plan.clone());
-        let visit = Visit { shared: self, peer, access, signer: &signer, ask: &ask, address: None };
+        let visit = Visit { shared: self, peer, signer: &signer, ask: &ask, address: None };
         let (held, _) = visit.key(wire, true)?;
         Ok(wire.send(&Answer::Opened(held.holder), &[])?)
     }
@@ -228,7 +213,6 @@ impl Shared {
 struct Visit<'a> {
     shared: &'a Shared,
     peer: Peer,
-    access: Access,
     signer: &'a Signer,
     ask: &'a Ask,
     address: Option<&'a Signable<'a>>,
@@ -241,8 +225,8 @@ impl Visit<'_> {
         let deadline = Instant::now() + patience;
         let mut visitor = Visitor {
             process: self.peer.process,
-            may_log_in: self.access.may_log_in && self.ask.may_log_in,
-            has_token: self.access.may_log_in && self.ask.token.is_some(),
+            may_log_in: self.ask.may_log_in,
+            has_token: self.ask.token.is_some(),
             awaited: None,
         };
         loop {
@@ -373,11 +357,28 @@ impl Drop for Flight<'_> {
     }
 }
 
+/// Takes a request; whoever does not speak as they should is told so.
+pub(super) fn receive(wire: &mut Wire) -> Option<(Request, Vec<u8>)> {
+    match wire.receive::<Request>(REQUEST) {
+        Ok(received) => Some(received),
+        Err(WireError::Message(error)) => {
+            let _ = match error {
+                MessageError::Version(_) => {
+                    wire.send(&Answer::Unsupported { versions: vec![super::protocol::VERSION] }, &[])
+                }
+                other => wire.send(&refused(Cause::Malformed, other), &[]),
+            };
+            None
+        }
+        Err(_) => None,
+    }
+}
+
 fn refused(cause: Cause, reason: impl ToString) -> Answer {
     Answer::Refused { cause, reason: reason.to_string() }
 }
 
-fn cause(error: &SignError) -> Cause {
+pub(super) fn cause(error: &SignError) -> Cause {
     match error {
         SignError::Identity(_) => Cause::Identity,
         SignError::Expired => Cause::Expired,
@@ -385,6 +386,3 @@ fn cause(error: &SignError) -> Cause {
         _ => Cause::Services,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,6 +15,8 @@
 pub mod client;
 #[cfg(unix)]
 mod conversation;
+#[cfg(unix)]
+mod forward;
 pub mod payload;
 #[cfg(unix)]
 mod peer;

@@ -57,7 +57,13 @@ pub enum PlaceError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     folder: PathBuf,
+    name: String,
 }
+
+/// How many forwarded sockets a folder has room for.
+const FORWARDED: usize = 8;
+/// What the sockets begin with that an agent opens for signatures that are asked for elsewhere.
+const RESTRICTED: &str = "restricted-";
 
 /// The right to be the one agent of a place; it ends with this value.
 #[derive(Debug)]
@@ -69,13 +75,57 @@ impl Place {
     /// The place in `folder`, which need not be there.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, name: "agent.sock".to_owned() }
+    }
+
+    /// The place of the socket at `path`; `None` where that names no file in a folder.
+    #[must_use]
+    pub fn at(path: &Path) -> Option<Self> {
+        let (folder, name) = (path.parent()?, path.file_name()?.to_str()?);
+        path.is_absolute().then(|| Self { folder: folder.to_owned(), name: name.to_owned() })
+    }
+
+    /// Where in the folder of this place the sockets lie that were forwarded to here from elsewhere.
+    pub fn forwarded(&self) -> impl Iterator<Item = Self> {
+        (0..FORWARDED).map(|number| self.beside(format!("forwarded-{number}.sock")))
+    }
+
+    /// Where an agent at this place opens a socket for signatures that are asked for elsewhere.
+    pub(super) fn restricted(&self, number: u64) -> Self {
+        self.beside(format!("{RESTRICTED}{number}.sock"))
+    }
+
+    fn beside(&self, name: String) -> Self {
+        Self { folder: self.folder.clone(), name }
     }
 
     /// The path of the socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.folder.join("agent.sock")
+        self.folder.join(&self.name)
+    }
+
+    /// Make the folder if it is not there, private to its user.
+    ///
+    /// # Errors
+    /// It cannot be made, or is not private.
+    pub fn prepare(&self) -> Result<(), PlaceError> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(&self.folder).map_err(system(&self.folder))?;
+        self.check_folder()
+    }
+
+    /// Remove what an agent that is gone has left here.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn clear(&self) -> Result<(), PlaceError> {
+        let socket = self.socket();
+        match fs::remove_file(&socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(system(&socket)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the folder is private and the socket in it ours.
@@ -107,10 +157,7 @@ impl Place {
 
     /// Make the folder if it is not there, and become its one agent.
     pub(super) fn claim(&self) -> Result<Claim, PlaceError> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        builder.create(&self.folder).map_err(system(&self.folder))?;
-        self.check_folder()?;
+        self.prepare()?;
         let path = self.folder.join("agent.lock");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
@@ -124,11 +171,19 @@ impl Place {
 
     /// Listen, in the place of whatever an agent that is gone has left.
     pub(super) fn listen(&self, _: &Claim) -> Result<UnixListener, PlaceError> {
-        let socket = self.socket();
-        match fs::remove_file(&socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(system(&socket)(error)),
-            _ => {}
+        // Whoever was here before has forwarded to nowhere.
+        for entry in fs::read_dir(&self.folder).map_err(system(&self.folder))?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(RESTRICTED) {
+                let _ = fs::remove_file(entry.path());
+            }
         }
+        self.bind()
+    }
+
+    /// Listen at a socket of its own beside that of an agent.
+    pub(super) fn bind(&self) -> Result<UnixListener, PlaceError> {
+        let socket = self.socket();
+        self.clear()?;
         let listener = UnixListener::bind(&socket).map_err(system(&socket))?;
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         fs::set_permissions(&socket, mode).map_err(system(&socket))?;

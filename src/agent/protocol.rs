@@ -124,28 +124,99 @@ pub enum Source {
         issuer: String,
         /// The issuer's name for the subject.
         subject: String,
+        /// [`crate::identity::Token::binding`] in hexadecimal: jobs of one subject may differ in what else is
+        /// said of them, and all of it stands in the certificate.
+        claims: String,
     },
+}
+
+/// The terms on which a socket is opened for signatures that are asked for elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terms {
+    /// Where they are asked for, as the user calls it.
+    pub host: String,
+    /// The one key that signs; whoever asks there has no say in it.
+    pub wanted: Wanted,
+    /// Whose signatures are wanted, besides what whoever asks demands.
+    pub demands: Demands,
+    /// How many signatures may be asked for.
+    pub signatures: u32,
+    /// For how many seconds.
+    pub seconds: u32,
+    /// Whether the user is asked before each of them, by [`Answer::Confirm`].
+    pub asks: bool,
+}
+
+/// What the user is asked before a signature. Hostile text.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// Where it is asked for.
+    pub host: String,
+    /// Of what.
+    pub kind: Kind,
+    /// The tree of a commit, the name of a tag, the first ref of a push.
+    pub about: String,
+    /// The address of its committer, tagger or pusher.
+    pub address: String,
+    /// The first line of its message.
+    pub title: String,
+}
+
+/// A socket for signatures that are asked for elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForwardStatus {
+    /// Where they are asked for.
+    pub host: String,
+    /// The instance's name.
+    pub instance: String,
+    /// How many may still be asked for.
+    pub left: u32,
+    /// How many were made.
+    pub made: u32,
+    /// Until when, in seconds since 1970.
+    pub until: i64,
+    /// Whether the user is asked before each of them.
+    pub asks: bool,
 }
 
 /// What the agent is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum Request {
+    /// The answer to [`Answer::Confirm`].
+    Confirmed {
+        /// Whether it may be signed.
+        yes: bool,
+    },
     /// The login that was asked for has not come to anything.
     Failed {
         /// Why.
         reason: String,
     },
+    /// Open a socket for signatures that are asked for elsewhere; it lasts as long as this conversation, at most.
+    Forward(Terms),
     /// Forget every key.
     Lock {},
     /// Get a key now, a new one even where there is one.
     Open(Ask),
     /// Sign the body, a payload.
     Sign(Ask),
+    /// Sign the body, a payload, on a socket that is for signatures from elsewhere.
+    SignAfar {
+        /// The name of the instance that it has to be with.
+        instance: String,
+        /// Whose it has to be.
+        demands: Demands,
+    },
     /// Tell what is kept and what was signed.
     Status {},
     /// End.
     Stop {},
+    /// On what terms signatures may be asked for on this socket.
+    Terms {},
     /// The token of the login that was asked for.
     Token {
         /// The token.
@@ -173,10 +244,22 @@ pub struct Ask {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum Answer {
+    /// Ask the user, and send [`Request::Confirmed`].
+    Confirm(Question),
     /// It is done.
     Done {
         /// How many keys were forgotten.
         forgotten: u32,
+    },
+    /// The socket that was opened is closed.
+    Ended {
+        /// Why.
+        reason: String,
+    },
+    /// A socket is open; what follows are [`Answer::Confirm`] and [`Answer::Ended`].
+    Forwarded {
+        /// Its path.
+        socket: String,
     },
     /// Log in, and send [`Request::Token`] or [`Request::Failed`].
     LogIn {
@@ -201,6 +284,8 @@ pub enum Answer {
     },
     /// What is kept and what was signed.
     Status(Box<Status>),
+    /// On what terms signatures may be asked for on this socket.
+    Terms(ForwardStatus),
     /// Another version was spoken.
     Unsupported {
         /// The versions that are spoken here.
@@ -219,6 +304,8 @@ pub enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
+    /// The user was asked, and it was not allowed.
+    Denied,
     /// The key ended before it could sign.
     Expired,
     /// The identity is not the wanted one.
@@ -282,6 +369,8 @@ pub struct Status {
     pub since: i64,
     /// The keys, by what they are for.
     pub keys: Vec<KeyStatus>,
+    /// The sockets for signatures that are asked for elsewhere.
+    pub forwards: Vec<ForwardStatus>,
     /// How many signatures were made in all.
     pub signatures: u64,
     /// The last of them, oldest first.

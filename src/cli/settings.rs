@@ -30,7 +30,7 @@ use crate::{
     },
     trust::{Beside, Trust as Snapshot, read_policy},
     verify::{CannotTell, Identity, Key, Proven, Stated, openpgp::KeyRing, smime::Authorities},
-    words::Failure,
+    words::{Failure, shell_word},
 };
 
 /// The largest configuration-like file (policy, signing config) that is read, in bytes.
@@ -289,7 +289,10 @@ fn check_owner(world: &World<'_>, named: Option<&Path>, repository: &Repository)
     let reason = words.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
     Err(Failure::new(
         format!("git does not use the repository '{place}': {reason}"),
-        format!("if you trust whoever owns it, run 'git config --global --add safe.directory {place}'"),
+        format!(
+            "if you trust whoever owns it, run 'git config --global --add safe.directory {}'",
+            shell_word(&place.to_string())
+        ),
     ))
 }
 
@@ -494,7 +497,8 @@ pub(super) fn path(
     Ok(Some(path))
 }
 
-fn home(environment: &Environment) -> Option<PathBuf> {
+/// The user's home folder.
+pub(super) fn home(environment: &Environment) -> Option<PathBuf> {
     environment
         .get("HOME")
         .map(PathBuf::from)

@@ -94,10 +94,15 @@ pub(super) fn sign(
         settings.consider(&access, &demands, token.claims(), Some(address.as_deref()))?;
     }
     let (token, warning) = match agent::sign(&settings, &mut access, &demands, found.as_ref(), payload)? {
-        Through::Signed { armor, holder } => {
-            let found = check(payload, &armor, holder.name(), holder.email.as_deref())
+        Through::Signed { armor, holder, warning } => {
+            // Where a token is at hand, whose signature it is is not the agent's to say.
+            let (name, email) = match &found {
+                Some(token) => (token.claims().name(), token.claims().email.as_deref()),
+                None => (holder.name(), holder.email.as_deref()),
+            };
+            let found = check(payload, &armor, name, email)
                 .map_err(|objection| sign_failure(SignError::Check(objection)))?;
-            let warnings = found.warnings(&access.plan, (world.clock)());
+            let warnings = warning.into_iter().chain(found.warnings(&access.plan, (world.clock)())).collect();
             return Ok(Signed { armor, fingerprint: hex::encode_upper(found.fingerprint), warnings });
         }
         Through::Without { token, warning } => (found.or(token), warning),
@@ -105,7 +110,11 @@ pub(super) fn sign(
     let token = match token {
         Some(token) => token,
         None => {
-            let token = login::log_in(world, &mut access)?;
+            // What an agent had against it may be all that there is to mend.
+            let token = login::log_in(world, &mut access).map_err(|failure| match &warning {
+                Some(warning) => warning.hints.iter().fold(failure.hint(&warning.error), Failure::hint),
+                None => failure,
+            })?;
             settings.consider(&access, &demands, token.claims(), Some(address.as_deref()))?;
             token
         }
@@ -516,7 +525,11 @@ impl Settings<'_, '_> {
         let variables = ["GITSIGN_TOKEN_PROVIDER", "SIGSTORE_TOKEN_PROVIDER"];
         let variable = variables.iter().find_map(|name| self.world.environment.text(name).map(str::to_owned));
         let chosen = variable.or_else(|| self.setting("gitsign.tokenProvider", &[]));
-        chosen.map(|chosen| gitsign::token_provider(&chosen)).transpose()
+        let meant = chosen.map(|chosen| gitsign::token_provider(&chosen)).transpose();
+        // What takes its place is set already.
+        let is_replaced =
+            ["countersign.ambient", "countersign.login"].iter().any(|key| self.setting(key, &[]).is_some());
+        if is_replaced { Ok(meant.unwrap_or_default()) } else { meant }
     }
 
     /// After how long the page at the end of a login closes itself.

@@ -6,7 +6,7 @@
 use super::policy::source;
 use crate::{
     repository::{Configuration, Scopes},
-    words::Failure,
+    words::{self, Failure},
 };
 
 /// Settings outside our own sections that are read from protected configuration only.
@@ -30,7 +30,7 @@ impl Unheard {
         if self.key.eq_ignore_ascii_case(source::PIN) {
             return "countersign policy pin".to_owned();
         }
-        format!("countersign init --local --allow {}", self.key)
+        format!("countersign init --local --allow {}", words::shell_word(&self.key))
     }
 }
 
@@ -94,5 +94,8 @@ mod tests {
              run 'countersign init --local --allow countersign.instance'"
         );
         assert_eq!(hints.len(), 4);
+        assert!(
+            hints[2].ends_with("run 'countersign init --local --allow 'countersign.My Own.trustedroot''")
+        );
     }
 }

@@ -12,11 +12,17 @@ use clap::{Args, Subcommand};
 
 use super::{
     AdmissionRequest, AuditSink, Context, InstallOptions, LogLine, PolicyChoice, PolicyPlace,
-    PushEnvironment, Settings, Uninstalled, admission::MAXIMUM_SECONDS, admit, audit::write as write_audit,
-    install, pre_receive, settings::parse_seconds, status, uninstall,
+    PushEnvironment, Settings, Uninstalled,
+    admission::MAXIMUM_SECONDS,
+    admit,
+    audit::write as write_audit,
+    forge_context, install, pre_receive,
+    settings::{parse_address, parse_forge, parse_seconds},
+    status, uninstall,
 };
 use crate::{
     object::ObjectId,
+    policy::Forge,
     trust::{POLICY_REF, Pin},
     words::{Failure, escape},
 };
@@ -155,12 +161,18 @@ struct SettingsArguments {
     /// Refuse a push whose decision cannot be written down
     #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
     audit_required: bool,
+    /// An address under which pushers know the repository, for push certificates; once for each
+    #[arg(long = "address", value_name = "URL", value_parser = parse_address)]
+    addresses: Vec<String>,
+    /// The forge that calls the hook, whose word about who pushes counts, and its name in 'forge_users'
+    #[arg(long, value_name = "KIND[=NAME]", value_parser = parse_forge)]
+    forge: Option<Forge>,
 }
 
 impl From<SettingsArguments> for Settings {
     fn from(arguments: SettingsArguments) -> Self {
-        let SettingsArguments { time_limit, audit, audit_required } = arguments;
-        Self { time_limit, audit, audit_required }
+        let SettingsArguments { time_limit, audit, audit_required, addresses, forge } = arguments;
+        Self { time_limit, audit, audit_required, addresses, forge }
     }
 }
 
@@ -182,7 +194,10 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             certificate_authorities,
             settings,
         } => {
+            let settings = Settings::from(settings);
+            let variable = surroundings.variable;
             let context = Context {
+                forge: settings.forge.as_ref().map(|forge| forge_context(forge, variable)),
                 policy: match policy_pin {
                     Some(pin) => PolicyPlace::Reference(pin),
                     None => PolicyPlace::File(at(policy.unwrap_or_default())),
@@ -194,8 +209,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 repository: at(repository),
                 environment: PushEnvironment::from_variables(surroundings.variable, directory),
                 now: surroundings.now,
-                pusher: None,
-                settings: settings.into(),
+                settings,
             };
             return pre_receive(&context, surroundings.stdin, surroundings.stderr, surroundings.log_line)
                 .status();

@@ -44,6 +44,8 @@ pub(super) struct Decision<'a> {
     pub(super) warnings: &'a [Refusal],
     /// What an administrator has admitted, and what would have been refused otherwise.
     pub(super) admitted: &'a [(Admission, Vec<Refusal>)],
+    /// Who has signed the push certificate, by the policy's names.
+    pub(super) pushers: &'a [String],
     /// SHA-256 of the policy.
     pub(super) policy: Option<[u8; 32]>,
     /// The commit that holds it.
@@ -86,13 +88,18 @@ impl Decision<'_> {
             seed += &format!(" {:?} {:?}", update.reference, update.wanted);
         }
         let push = hex::encode(&sha256(&[seed.as_bytes()])[..8]);
+        let forge_user = context.forge.as_ref().and_then(|forge| forge.user.as_deref());
         let base = json!({
             "time": time,
             "push": push,
             "repository": escape(&context.repository.display().to_string()),
             "policy": self.policy.map(hex::encode),
             "policyCommit": id(self.policy_commit),
-            "pusher": context.pusher.as_deref().map(|pusher| cut(&escape(pusher))),
+            "pusher": match self.pushers {
+                [] => None,
+                names => Some(cut(&escape(&names.join(", ")))),
+            },
+            "forgeUser": forge_user.map(|user| cut(&escape(user))),
             "user": rustix::process::geteuid().as_raw(),
         });
         let with = |more: Value| {

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     object::{APPROVALS, ObjectId},
-    policy::{Cause, Covered, Event, Governing, Policy, Receipt, Refusal, Rule, Signers, Subject},
+    policy::{Cause, Covered, Event, Governing, Policy, Pushing, Receipt, Refusal, Rule, Signers, Subject},
     repository::{
         Allowance, Approvals, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs,
         ReferenceError, ReferenceValue, References, Shallow, new_commits_while,
@@ -94,6 +94,8 @@ pub struct Gate<'a> {
     pub shallow: &'a Shallow,
     /// Entries of the log that are kept here, or brought by the push.
     pub proofs: &'a Proofs,
+    /// Who pushes, as far as that is known.
+    pub pushing: &'a Pushing,
     /// Approvals that are kept here, or brought by the push.
     pub approvals: &'a Approvals,
     /// Who vouches for the push as a whole, by their names in the policy: whoever has signed it.
@@ -161,6 +163,14 @@ impl<'a> Gate<'a> {
                 Err(cause) => finding.refuse(&update.reference, Subject::Reference, None, cause),
             }
         }
+        if let Some(fault) = self.pushing.contradiction() {
+            for update in updates {
+                let rule = self.policy.rule_for(&update.reference);
+                let cause = Cause::Pusher(Box::new(fault.clone()));
+                finding.refuse(&update.reference, Subject::Reference, rule, cause);
+            }
+            return finding;
+        }
         let mut tasks: Vec<Task<'a>> = Vec::new();
         let mut listed = 0;
         for (update, names) in &names {
@@ -170,6 +180,10 @@ impl<'a> Gate<'a> {
                     Governing::Refused => finding.refuse(name, Subject::Reference, None, Cause::NoRule),
                     Governing::Reserved => finding.refuse(name, Subject::Reference, None, Cause::Reserved),
                     Governing::Rule(rule) => {
+                        if let Err(fault) = self.policy.judge_pusher(rule, self.pushing, self.now) {
+                            let cause = Cause::Pusher(Box::new(fault));
+                            finding.refuse(name, Subject::Reference, Some(rule), cause);
+                        }
                         if *name == PROOFS.as_bytes() {
                             for cause in proofs::faults(self, &reader, update) {
                                 finding.refuse(name, Subject::Reference, Some(rule), cause);
@@ -709,6 +723,7 @@ mod tests {
                 },
                 shallow: &repository.shallow(None).unwrap(),
                 proofs: &Proofs::default(),
+                pushing: &Pushing::Nobody,
                 approvals: &Approvals::default(),
                 vouchers: &[],
                 now: 0,

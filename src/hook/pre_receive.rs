@@ -9,8 +9,9 @@ use std::{
 
 use super::{
     AcceptedTips, Admission, Admissions, LogLine, Pace, PolicyPlace, PushEnvironment, Settings, Telling,
-    Update, Verdicts,
+    Update, UsedCertificates, Verdicts,
     audit::Decision,
+    certificate::{self, Surrounding},
     folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
     kept_approvals, parse_updates, proofs,
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     object::{APPROVALS, ObjectId},
-    policy::{Cause, Policy, Refusal, Subject},
+    policy::{Cause, ForgeContext, Permission, Policy, Pushing, ReceivedPush, Refusal, Subject},
     repository::{PROOFS, Repository},
     verify::Verifier,
     words::{Failure, escape},
@@ -45,12 +46,12 @@ pub struct Context {
     pub state: PathBuf,
     /// The repository for which the hook was installed.
     pub repository: PathBuf,
+    /// What the forge says about this push, if the hook was installed for one.
+    pub forge: Option<ForgeContext>,
     /// What receive-pack says about this push.
     pub environment: PushEnvironment,
     /// The time of receipt, in seconds since 1970.
     pub now: i64,
-    /// Who pushes, as far as the server knows.
-    pub pusher: Option<String>,
     /// How the gate goes about its work.
     pub settings: Settings,
 }
@@ -85,6 +86,8 @@ struct Course {
     updates: Vec<Update>,
     finding: Finding,
     admitted: Vec<(Admission, Vec<Refusal>)>,
+    /// Who has signed the push certificate, by the policy's names.
+    pushers: Vec<String>,
     policy: Option<[u8; 32]>,
     policy_commit: Option<ObjectId>,
     /// What the pusher is told.
@@ -116,6 +119,7 @@ pub fn pre_receive(
         refusals: &course.finding.refusals,
         warnings: &course.finding.warnings,
         admitted: &course.admitted,
+        pushers: &course.pushers,
         policy: course.policy,
         policy_commit: course.policy_commit,
     };
@@ -193,11 +197,31 @@ fn judge(
         // Less is proven then.
         course.words += &format!("warning: what '{PROOFS}' keeps is not used: {}\n", escape(reason));
     }
+    let verdicts = Verdicts::open(&context.state, &snapshot.trust, &snapshot.instances, context.now);
+    let verifier = Verifier::new(std::mem::take(&mut snapshot.instances))
+        .with_openpgp(std::mem::take(&mut snapshot.trust.openpgp))
+        .with_smime(std::mem::take(&mut snapshot.trust.smime));
+    let surrounding = Surrounding {
+        environment: &environment.certificate,
+        push_options: environment.push_options.as_deref(),
+        updates: &course.updates,
+        addresses: &context.settings.addresses,
+        used: &UsedCertificates::new(&context.state),
+        verifier: &verifier,
+        now: context.now,
+    };
+    let certificate = certificate::receive(&surrounding, &objects.reader());
+    let pushing = Pushing::Received(ReceivedPush {
+        certificate: certificate.map(|received| received.and_then(|certificate| certificate.judged)),
+        forge: context.forge.clone(),
+    });
+    let certified = snapshot.trust.policy.certified_pushers(&pushing, Permission::Refuse, context.now);
+    course.pushers = certified.into_iter().map(str::to_owned).collect();
+    let vouchers = vouchers(&snapshot.trust.policy, &pushing, context.now);
     let approvals = kept_approvals(&objects, &references, &course.updates);
     for reason in approvals.trouble() {
         course.words += &format!("warning: what '{APPROVALS}' keeps is not used: {}\n", escape(reason));
     }
-    let verdicts = Verdicts::open(&context.state, &snapshot.trust, &snapshot.instances, context.now);
     let verdicts = verdicts
         .inspect_err(|error| {
             let error = escape(&error.to_string());
@@ -213,9 +237,6 @@ fn judge(
         }
     };
     let is_over = || context.settings.time_limit.is_some_and(|limit| begun.elapsed() >= limit);
-    let verifier = Verifier::new(std::mem::take(&mut snapshot.instances))
-        .with_openpgp(std::mem::take(&mut snapshot.trust.openpgp))
-        .with_smime(std::mem::take(&mut snapshot.trust.smime));
     let gate = Gate {
         policy: &snapshot.trust.policy,
         verifier: &verifier,
@@ -223,8 +244,9 @@ fn judge(
         standing: &Server { references: &references, accepted: &AcceptedTips::new(&context.state) },
         shallow: &shallow,
         proofs: &proofs,
+        pushing: &pushing,
         approvals: &approvals,
-        vouchers: &[],
+        vouchers: &vouchers,
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
         pace: Pace { is_over: &is_over, reads: &reads, verdicts: verdicts.as_ref() },
@@ -262,6 +284,15 @@ fn judge(
     tell("error", &finding.refusals);
     course.finding = finding;
     Ok(())
+}
+
+/// Whoever vouches for the whole push by its certificate: one person, or nobody where a certificate is for
+/// several whom the policy tells apart.
+fn vouchers(policy: &Policy, pushing: &Pushing, now: i64) -> Vec<String> {
+    match policy.certified_pushers(pushing, Permission::Refuse, now)[..] {
+        [name] => vec![name.to_owned()],
+        _ => Vec::new(),
+    }
 }
 
 /// Judge what an administrator has admitted, and use up what is needed. What could have passed by itself needs

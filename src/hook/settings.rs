@@ -11,7 +11,12 @@ use std::{
     time::Duration,
 };
 
-use crate::{trust::Pin, words::escape};
+use super::{PusheeError, pushee_key};
+use crate::{
+    policy::{Forge, ForgeKind},
+    trust::Pin,
+    words::escape,
+};
 
 /// Where the policy is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +65,10 @@ pub struct Settings {
     pub audit: AuditSink,
     /// Whether a decision that cannot be written down is a refusal.
     pub audit_required: bool,
+    /// The server's own addresses of the repository, as pushers may write them.
+    pub addresses: Vec<String>,
+    /// The forge whose word about who pushes counts.
+    pub forge: Option<Forge>,
 }
 
 /// Where the lines about decisions go.
@@ -153,6 +162,10 @@ impl Settings {
         if self.audit_required {
             options.push(("--audit-required", "true".into()));
         }
+        options.extend(self.addresses.iter().map(|address| ("--address", address.into())));
+        if let Some(Forge { kind, name }) = &self.forge {
+            options.push(("--forge", format!("{}={name}", kind.word()).into()));
+        }
         options
     }
 
@@ -168,9 +181,38 @@ impl Settings {
                 self.audit_required = true;
                 value == "true"
             }
+            "--address" => value.to_str().map(|text| self.addresses.push(text.to_owned())).is_some(),
+            "--forge" => {
+                self.forge = value.to_str().and_then(|text| parse_forge(text).ok());
+                self.forge.is_some()
+            }
             _ => false,
         }
     }
+}
+
+/// Read an address that a push certificate may be for.
+///
+/// # Errors
+/// It is not plainly the address of one repository.
+pub fn parse_address(text: &str) -> Result<String, PusheeError> {
+    pushee_key(text.as_bytes()).map(|_| text.to_owned())
+}
+
+/// Read `KIND` or `KIND=NAME`; a forge without a name of its own goes by its kind.
+///
+/// # Errors
+/// There is no such forge, or its name cannot be used.
+pub fn parse_forge(text: &str) -> Result<Forge, String> {
+    let (word, name) = text.split_once('=').unwrap_or((text, text));
+    let kind = ForgeKind::from_word(word).ok_or_else(|| {
+        let words: Vec<&str> = ForgeKind::words().collect();
+        format!("there is no such forge; known are {}", words.join(", "))
+    })?;
+    if name.is_empty() || escape(name) != name {
+        return Err("its name cannot be used".to_owned());
+    }
+    Ok(Forge { kind, name: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -182,7 +224,13 @@ mod tests {
         for audit in ["state", "off", "syslog", "syslog:/a b", "file:/x=y\u{e4}"] {
             let audit = AuditSink::parse(OsStr::new(audit)).unwrap();
             for time_limit in [None, Some(Duration::from_millis(500)), Some(Duration::from_secs(4))] {
-                let settings = Settings { time_limit, audit: audit.clone(), audit_required: true };
+                let settings = Settings {
+                    time_limit,
+                    audit: audit.clone(),
+                    audit_required: true,
+                    addresses: vec!["https://example.com/it's".to_owned(), "host:r \\".to_owned()],
+                    forge: Some(parse_forge("gitlab=git lab's").unwrap()),
+                };
                 let mut read = Settings::default();
                 assert!(settings.options().iter().all(|(name, value)| read.read(name, value)));
                 assert_eq!(read, settings);
@@ -199,6 +247,13 @@ mod tests {
         assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
         for text in ["", "on", "file:", "syslog:", "FILE:/x"] {
             assert!(AuditSink::parse(OsStr::new(text)).is_err(), "{text}");
+        }
+        assert_eq!(parse_forge("gitolite").unwrap().name, "gitolite");
+        for text in ["", "sourceforge", "gitlab=", "gitlab=\u{202e}", "GitLab"] {
+            assert!(parse_forge(text).is_err(), "{text}");
+        }
+        for text in ["", "../r", "r", "https://example.com"] {
+            assert!(parse_address(text).is_err(), "{text}");
         }
     }
 }

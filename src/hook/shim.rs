@@ -84,6 +84,8 @@ impl Shim {
             roots.extend([b" \\\n    ", option.as_bytes(), b" "].concat());
             roots.extend(quote(&value)?);
         }
+        let variables = self.settings.forge.iter().flat_map(|forge| forge.kind.variables());
+        let variables: String = variables.map(|name| format!("    {name}=\"${{{name}-}}\" \\\n")).collect();
         let (policy_option, policy) = self.policy.option();
         let mut text = Vec::new();
         let mut rest = TEMPLATE;
@@ -102,6 +104,7 @@ impl Shim {
                 "STATE" => text.extend(quote(self.state.as_os_str())?),
                 "BEFORE" => text.extend(quote(before.as_os_str())?),
                 "TRUSTED_ROOTS" => text.extend(&roots),
+                "FORGE_VARIABLES" => text.extend(variables.as_bytes()),
                 _ => {
                     text.push(b'@');
                     rest = tail;
@@ -233,6 +236,8 @@ mod tests {
                 time_limit: Some(std::time::Duration::from_millis(4500)),
                 audit: AuditSink::Syslog("/a 'b'".into()),
                 audit_required: true,
+                addresses: vec![path.replace('\n', ""), "host:r \\".into()],
+                forge: Some(super::super::parse_forge("gitlab=git lab's").unwrap()),
             },
         }
     }

@@ -40,6 +40,11 @@ pub enum StatusFinding {
     Admitted(String),
     /// Every push is refused as things stand.
     Broken(String),
+    /// A rule asks for push certificates, and the shim names no address that one could be for.
+    NoAddresses {
+        /// The rule.
+        rule: String,
+    },
     /// The shim has another file of a certificate authority than the policy names now.
     OtherAuthority {
         /// Its name in the policy.
@@ -74,6 +79,10 @@ impl fmt::Display for StatusFinding {
         match self {
             Self::Admitted(what) => write!(formatter, "admitted once, whatever the policy says: {what}"),
             Self::Broken(what) => write!(formatter, "every push is refused: {what}"),
+            Self::NoAddresses { rule } => write!(
+                formatter,
+                "rule '{rule}' asks for a push certificate, and none can be for this server: install the hook again with '--address'"
+            ),
             Self::OtherAuthority { name, pinned } => write!(
                 formatter,
                 "the hook takes the certificate authority '{name}' from '{}', the policy from elsewhere; run 'countersign hook install' again",
@@ -148,6 +157,12 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
         };
         if let Some(policy) = policy {
             findings.extend(policy.check().into_iter().map(StatusFinding::Policy));
+            let at_forge = shim.settings.forge.iter().flat_map(|forge| policy.check_for(forge));
+            findings.extend(at_forge.map(StatusFinding::Policy));
+            let needs_certificate = policy.rules().iter().find(|rule| rule.pusher.needs_certificate);
+            if let Some(rule) = needs_certificate.filter(|_| shim.settings.addresses.is_empty()) {
+                findings.push(StatusFinding::NoAddresses { rule: rule.name.clone() });
+            }
             findings.extend(foreign_anchor(&policy, &repository).map(StatusFinding::Broken));
         }
         look_at(shim, &hook, &mut findings);
@@ -231,7 +246,8 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
     let accepted = shim.state.join("accepted");
     let verdicts = shim.state.join("verdicts");
     let admissions = shim.state.join("admissions");
-    let paths = [hook, &shim.state, &accepted, &verdicts, &admissions, &shim.program]
+    let used = shim.state.join("push-certificates");
+    let paths = [hook, &shim.state, &accepted, &verdicts, &admissions, &used, &shim.program]
         .into_iter()
         .chain(shim.policy.file())
         .chain(roots);

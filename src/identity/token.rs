@@ -3,8 +3,9 @@
 //! The claims are read without checking any signature: they serve to choose, to refuse early and to make
 //! the proof of possession. The certificate authority is the one that verifies the token.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -101,6 +102,18 @@ impl Token {
         &self.claims
     }
 
+    /// SHA-256 of everything that it says but for its own times and number (`iat`, `nbf`, `exp`, `jti`): the
+    /// same for two tokens exactly if they say the same of whoever bears them.
+    #[must_use]
+    pub fn binding(&self) -> [u8; 32] {
+        let mut claims = payload(&self.secret)
+            .and_then(|bytes| serde_json::from_slice::<BTreeMap<String, serde_json::Value>>(&bytes).ok())
+            .expect("its claims were read when it was made");
+        claims.retain(|name, _| !["iat", "nbf", "exp", "jti"].contains(&name.as_str()));
+        let json = Zeroizing::new(serde_json::to_vec(&claims).expect("it was JSON before"));
+        digest(&SHA256, &json).as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+
     /// Whether it is meant for `audience` and still good at `now` (seconds since 1970).
     ///
     /// # Errors
@@ -119,6 +132,16 @@ impl Token {
     }
 }
 
+/// The second part of a JSON web token.
+fn payload(token: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut parts = token.split('.');
+    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return None;
+    };
+    URL_SAFE_NO_PAD.decode(payload).ok().map(Zeroizing::new)
+}
+
 fn read_claims(token: &str) -> Result<Claims, TokenError> {
     #[derive(Deserialize)]
     struct Wire {
@@ -134,12 +157,7 @@ fn read_claims(token: &str) -> Result<Claims, TokenError> {
         One(String),
         Many(Vec<String>),
     }
-    let mut parts = token.split('.');
-    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(TokenError::Malformed);
-    };
-    let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Malformed)?);
+    let payload = payload(token).ok_or(TokenError::Malformed)?;
     let wire: Wire = serde_json::from_slice(&payload).map_err(|_| TokenError::Malformed)?;
     // NumericDate (RFC 7519) may have a fraction; cut towards the past.
     #[expect(clippy::cast_possible_truncation, reason = "the cast saturates, which is what a time needs")]
@@ -191,6 +209,28 @@ pub(crate) mod tests {
         assert_eq!(parsed.claims().name(), "repo:a/b");
         assert_eq!(parsed.claims().expires, 1000);
         assert_eq!(parsed.check("sigstore", 1), Ok(()));
+    }
+
+    #[test]
+    fn two_tokens_are_bound_alike_exactly_if_they_say_the_same_of_their_bearer() {
+        let claims = serde_json::json!({
+            "iss": "i", "sub": "repo:a/b", "aud": "sigstore", "exp": 1000, "iat": 1, "jti": "x", "ref": "refs/heads/main",
+        });
+        let binding = |name: &str, value: serde_json::Value| {
+            let mut claims = claims.clone();
+            claims[name] = value;
+            Token::parse(token(&claims)).unwrap().binding()
+        };
+        let first = Token::parse(token(&claims)).unwrap().binding();
+        for own in ["iat", "nbf", "exp"] {
+            assert_eq!(binding(own, 2000.into()), first, "{own}");
+        }
+        assert_eq!(binding("jti", "y".into()), first);
+        for (name, value) in
+            [("ref", "refs/heads/evil"), ("job_workflow_ref", "w"), ("sub", "s"), ("aud", "b")]
+        {
+            assert_ne!(binding(name, value.into()), first, "{name}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ApprovalFault, Lapse, PolicyFault, ProofFault, Shortfall, Wanted};
+use super::{ApprovalFault, Lapse, PolicyFault, ProofFault, PusherFault, Shortfall, Wanted};
 use crate::{
     object::{ObjectError, ObjectId},
     sigstore::claims::{Claim, Claims},
@@ -133,6 +133,8 @@ pub enum Cause {
     },
     /// What is kept of a log may only grow, by what proves something.
     Proof(ProofFault),
+    /// Who pushes may not, or is not known.
+    Pusher(Box<PusherFault>),
     /// A ref in a reserved namespace that no rule names.
     Reserved,
     /// The pusher's idea of the ref's value is not the server's.
@@ -177,8 +179,10 @@ impl Cause {
     /// Whether a rule in warning mode may let it pass: only what the rule itself decides.
     #[must_use]
     pub fn is_for_the_rule_to_decide(&self) -> bool {
-        if let Self::Path { cause, .. } = self {
-            return cause.is_for_the_rule_to_decide();
+        match self {
+            Self::Path { cause, .. } => return cause.is_for_the_rule_to_decide(),
+            Self::Pusher(fault) => return fault.is_for_the_rule_to_decide(),
+            _ => {}
         }
         !matches!(
             self,
@@ -317,6 +321,7 @@ impl Cause {
                 "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
                     .to_owned()
             }
+            Self::Pusher(fault) => fault.hint(),
             Self::NotLogged(_) => {
                 "sign it again where the transparency log answers, with 'countersign.log' at its default"
                     .to_owned()
@@ -417,6 +422,7 @@ impl fmt::Display for Cause {
             ),
             Self::PolicyChange(fault) => write!(formatter, "{fault}"),
             Self::Proof(fault) => write!(formatter, "{fault}"),
+            Self::Pusher(fault) => write!(formatter, "{fault}"),
             Self::NotLogged(signed) => write!(formatter, "signed by {signer}: {signed}"),
             Self::TimeNotProven(signed) => write!(formatter, "signed by {signer}: {signed}"),
             Self::TooManyCommits => write!(formatter, "the push adds too many commits to too many refs"),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{KeySigner, Permission, Policy, Rule, Wanted, WantedName};
+use super::{Account, Forge, KeySigner, Permission, Policy, Rule, Wanted, WantedName};
 use crate::{
     object::APPROVALS,
     sigstore::claims::Claim,
@@ -36,6 +36,13 @@ pub enum Finding {
         /// The base.
         base: String,
     },
+    /// The rule asks for a push certificate, and the forge's hooks never see one.
+    CertificateNeverThere {
+        /// The rule.
+        rule: String,
+        /// Why not, as the forge has it.
+        why: &'static str,
+    },
     /// Nothing can count as the identity, neither new nor under an anchor, and a rule names it.
     Ended {
         /// The identity.
@@ -49,6 +56,13 @@ pub enum Finding {
         identity: String,
         /// The user id of its certificate.
         user_id: String,
+    },
+    /// Nobody who may push by the rule has an account at the forge, whose word alone says who pushes there.
+    NoPusherAtForge {
+        /// The rule.
+        rule: String,
+        /// The forge.
+        forge: String,
     },
     /// The rule hears approvals, and none can be pushed.
     NoRuleForApprovals {
@@ -128,6 +142,15 @@ impl fmt::Display for Finding {
                 formatter,
                 "identity '{identity}' has builds of every ref '{}': whoever may push one of them may sign",
                 escape(reference)
+            ),
+            Self::CertificateNeverThere { rule, why } => write!(
+                formatter,
+                "rule '{rule}' asks for a push certificate, and can never be met there: {why}"
+            ),
+            Self::NoPusherAtForge { rule, forge } => write!(
+                formatter,
+                "nobody who may push by rule '{rule}' has an account at '{}' among 'forge_users'",
+                escape(forge)
             ),
             Self::Ended { identity, rule } => write!(
                 formatter,
@@ -277,6 +300,31 @@ impl Policy {
         self.groups.iter().map(|group| group.name.as_str()).filter(|name| !used.contains(name)).collect()
     }
 
+    /// What can never be met, or nobody can meet, where a hook is installed for `forge`.
+    #[must_use]
+    pub fn check_for(&self, forge: &Forge) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let impossible = forge.kind.gives_no_certificates();
+        for rule in &self.rules {
+            let name = rule.name.clone();
+            if let Some(why) = impossible.filter(|_| rule.pusher.needs_certificate) {
+                findings.push(Finding::CertificateNeverThere { rule: name, why });
+                continue;
+            }
+            let may_push = |identity: &&super::NamedIdentity| {
+                rule.pusher.pushers.as_ref().is_none_or(|pushers| pushers.contains(&identity.name))
+            };
+            let mut pushers = self.identities.iter().filter(may_push);
+            if impossible.is_some()
+                && rule.pusher.asks()
+                && !pushers.any(|identity| identity.has_account_at(&forge.name))
+            {
+                findings.push(Finding::NoPusherAtForge { rule: name, forge: forge.name.clone() });
+            }
+        }
+        findings
+    }
+
     /// What is no longer, or not yet, as it was probably meant; `now` in seconds since 1970.
     #[must_use]
     pub fn check_at(&self, now: i64) -> Vec<Finding> {
@@ -295,7 +343,13 @@ impl Policy {
                 let ended = window.until.filter(|until| *until <= now);
                 (escape(&key.to_string()), ended.into_iter().chain(window.compromised).min())
             });
-            let signers: Vec<_> = keyless.chain(keys).collect();
+            let accounts = identity.forge_users.iter().map(|user| {
+                let (Account::User(written) | Account::Id(written)) = &user.account;
+                let ended = user.window.until.filter(|until| *until <= now);
+                let words = format!("{} of {}", escape(written), escape(&user.forge));
+                (words, ended.into_iter().chain(user.window.compromised).min())
+            });
+            let signers: Vec<_> = keyless.chain(keys).chain(accounts).collect();
             let is_dead = |since: i64| self.anchors.iter().all(|anchor| anchor.received > since);
             let dead: Vec<_> = (signers.iter())
                 .filter_map(|(signer, since)| Some((signer, since.filter(|since| is_dead(*since))?)))

@@ -12,12 +12,15 @@ mod ci;
 mod decision;
 mod digest;
 mod file;
+mod forge_context;
 mod limits;
 mod openpgp;
 mod path;
 mod pattern;
 mod policy_fault;
 mod proof_fault;
+mod push_certificate;
+mod pusher;
 mod signer;
 mod vouching;
 mod wanted;
@@ -32,12 +35,15 @@ pub use check::Finding;
 pub use ci::WantedClaims;
 pub use decision::{Evidence, Refusal, Subject};
 pub use file::{PolicyError, is_repository_id, policy_entry};
+pub use forge_context::{Account, Forge, ForgeContext, ForgeKind, Way, WebMerge};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
 pub use path::{PathPattern, PathPatternError, PathPlace, PathRule};
 pub use pattern::{Pattern, PatternError};
 pub use policy_fault::PolicyFault;
 pub use proof_fault::ProofFault;
+pub use push_certificate::CertificateFault;
+pub use pusher::{ForgeUser, PusherDemand, PusherFault, Pushing, ReceivedPush};
 use signer::Directory;
 pub use signer::{KeySigner, KeylessSigner, SignedBy};
 pub use vouching::Vouching;
@@ -111,6 +117,8 @@ pub struct NamedIdentity {
     pub keyless: Vec<KeylessSigner>,
     /// Every key of its own that counts as it.
     pub keys: Vec<KeySigner>,
+    /// Every account of a forge that counts as it where somebody pushes.
+    pub forge_users: Vec<ForgeUser>,
 }
 
 /// What happens to refs that no rule names.
@@ -186,6 +194,8 @@ pub struct Rule {
     pub commits: Signers,
     /// Who may sign tag objects; without it there may be none.
     pub tags: Option<Signers>,
+    /// Who may push.
+    pub pusher: PusherDemand,
     /// What may happen.
     pub permissions: Permissions,
     /// Refs from which a new or rewound ref may take its history.
@@ -357,7 +367,8 @@ impl Rule {
     pub fn wanted(&self) -> impl Iterator<Item = &Wanted> {
         let signers = [Some(&self.commits), self.tags.as_ref()].into_iter().flatten();
         let paths = self.paths.iter().map(|path| &path.commits);
-        signers.filter_map(Signers::wanted).chain(paths).chain(&self.vouching.approvers)
+        let signers = signers.filter_map(Signers::wanted).chain(paths);
+        signers.chain(&self.vouching.approvers).chain(&self.pusher.pushers)
     }
 
     /// Whether it asks for the identity called `name`, by itself or in a group.

@@ -12,7 +12,7 @@ use super::Memory;
 use crate::{
     hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update},
     object::ObjectId,
-    policy::{Cause, Event, Policy, Refusal, Subject},
+    policy::{Cause, Event, Policy, Pushing, Refusal, Subject},
     repository::{
         Approvals, ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits,
     },
@@ -90,6 +90,7 @@ pub(super) struct Judge<'a> {
     pub(super) standing: &'a dyn Standing,
     pub(super) shallow: Shallow,
     pub(super) proofs: Proofs,
+    pub(super) pushing: Pushing,
     pub(super) approvals: Approvals,
     pub(super) now: i64,
 }
@@ -134,6 +135,7 @@ impl Judge<'_> {
                 standing: self.standing,
                 shallow: &self.shallow,
                 proofs: &self.proofs,
+                pushing: &self.pushing,
                 approvals: &self.approvals,
                 vouchers: &[],
                 now: self.now,

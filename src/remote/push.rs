@@ -16,6 +16,7 @@ use super::{
 use crate::{
     hook::{Standing, Update, kept_approvals, kept_proofs},
     object::ObjectId,
+    policy::Pushing,
     repository::{Objects, ReferenceError, ReferenceValue, Repository},
     words::{Failure, escape_bytes},
 };
@@ -46,6 +47,17 @@ impl PushOptions {
             _ => return "unsupported\n",
         }
         "ok\n"
+    }
+}
+
+impl PushOptions {
+    /// Whether git will send a push certificate; `None` where the remote decides.
+    fn is_signed(&self) -> Option<bool> {
+        match self.signed.as_deref() {
+            None => Some(false),
+            Some("if-asked") => None,
+            Some(_) => Some(true),
+        }
     }
 }
 
@@ -108,8 +120,9 @@ impl Session<'_> {
             let references = repository.references();
             let proofs = kept_proofs(&objects, &references, &updates);
             let approvals = kept_approvals(&objects, &references, &updates);
+            let pushing = Pushing::Planned { is_signed: self.options.push.is_signed() };
             let (objects, standing, now) = (&objects, &there, context.now);
-            let judge = Judge { basis, objects, standing, shallow, proofs, approvals, now };
+            let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
             judged = judge.part(updates, self.words);
             judge::warn(&judged.warnings, self.words);
             if !judged.refused.is_empty() {
@@ -253,8 +266,8 @@ impl Session<'_> {
         let standing = &Remembered { memory: &self.memory, tips: &tips };
         let proofs = kept_proofs(objects, &repository.references(), &updates);
         let approvals = kept_approvals(objects, &repository.references(), &updates);
-        let now = self.context.now;
-        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, now };
+        let (pushing, now) = (Pushing::Nobody, self.context.now);
+        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
         let mut judged = judge.part(updates, &mut std::io::sink());
         // Nobody has fetched it, so it is no refusal: whoever does has it judged again.
         judged.refused.clear();

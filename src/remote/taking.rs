@@ -12,7 +12,7 @@ use super::{
 use crate::{
     hook::{Update, kept_approvals, kept_proofs},
     object::ObjectId,
-    policy::{Cause, Event, Refusal},
+    policy::{Cause, Event, Pushing, Refusal},
     repository::{Objects, Repository, Shallow},
     words::{Failure, escape_bytes},
 };
@@ -42,8 +42,8 @@ impl Session<'_> {
         let standing = &Remembered { memory: &self.memory, tips: &tips };
         let proofs = kept_proofs(objects, &repository.references(), &updates);
         let approvals = kept_approvals(objects, &repository.references(), &updates);
-        let now = self.context.now;
-        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, now };
+        let (pushing, now) = (Pushing::Nobody, self.context.now);
+        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
         let mut judged = judge.part(updates, self.words);
         if !judged.refused.is_empty() {
             judge.tell(&judged.refused, false, self.words);
@@ -112,8 +112,8 @@ impl Session<'_> {
         let updates = vec![Update { claimed, wanted: Some(id), reference: branch.to_vec() }];
         let proofs = kept_proofs(objects, &repository.references(), &updates);
         let approvals = kept_approvals(objects, &repository.references(), &updates);
-        let now = self.context.now;
-        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, now };
+        let (pushing, now) = (Pushing::Nobody, self.context.now);
+        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
         let mut judged = judge.part(updates, self.words);
         for refused in judged.refused.values_mut() {
             let is_move =

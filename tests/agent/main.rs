@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
 
 mod commands;
+mod forwarding;
 mod machine;
 mod refusals;
 mod renewal;

@@ -6,7 +6,7 @@ use crate::{
     machine::{Machine, certificates, eventually},
     support::{ALICE, BOB, PROGRAM, World, skipped},
 };
-use countersign::sandbox::{Identity, Options};
+use countersign::sandbox::{Build, Identity, Options};
 
 #[test]
 fn one_login_serves_a_rebase_of_twenty_commits() {
@@ -214,4 +214,27 @@ fn an_identity_at_hand_goes_through_the_agent_only_where_that_is_wanted() {
     assert_eq!(repository.grade("HEAD"), "U|alice@example.com|undefined");
     assert_eq!(certificates(&repository, 5), 2);
     assert_eq!(machine.logins(), 0, "nobody was asked");
+}
+
+#[test]
+fn the_key_of_one_job_does_not_sign_for_another_of_the_same_subject() {
+    let machine = Machine::new();
+    machine.world.configure("[countersign]\n agent = always");
+    let token = |reference: &str| {
+        let build = Build {
+            repository: Some("o/r".to_owned()),
+            reference: Some(reference.to_owned()),
+            ..Build::default()
+        };
+        let subject = "https://github.com/o/r/.github/workflows/w.yml@refs/heads/main";
+        machine.world.authority().authority().issue_build_token(subject, &build).unwrap()
+    };
+    let repository = machine.world.repository("r", "sha1");
+    for reference in ["refs/heads/main", "refs/heads/main", "refs/heads/evil", "refs/heads/main"] {
+        // Each time another token: what differs in its times alone is the same job's.
+        machine.world.set("SIGSTORE_ID_TOKEN", &token(reference));
+        repository.commit(reference);
+    }
+    assert_eq!(certificates(&repository, 4), 2);
+    assert_eq!(machine.status()["logins"].as_array().unwrap().len(), 2);
 }

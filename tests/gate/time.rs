@@ -8,7 +8,7 @@ use std::{
 use countersign::{
     hook::{Gate, MAXIMUM_LISTED, Pace, Standing, Update, Verdicts},
     object::ObjectId,
-    policy::Cause,
+    policy::{Cause, Pushing},
     repository::{Approvals, Proofs, ReferenceError, ReferenceValue, Repository},
     trust::{Beside, Trust},
     verify::Verifier,
@@ -73,6 +73,7 @@ fn the_next_try_gets_further() {
             standing: &Nothing,
             shallow: &repository.shallow(None).unwrap(),
             proofs: &Proofs::default(),
+            pushing: &Pushing::Nobody,
             approvals: &Approvals::default(),
             vouchers: &[],
             now: now(),

@@ -240,6 +240,12 @@ fn every_setting_and_variable_works_or_is_refused_with_what_takes_its_place() {
             expect(&world, sign().env(variable, value), value, shows, variable);
         }
     }
+    // What takes the place of one that is refused is heard.
+    world.write("token", world.token(ALICE));
+    let run = sign().env("GITSIGN_TOKEN_PROVIDER", "carrier-pigeon").env("GIT_CONFIG_COUNT", "1");
+    let run = run.env("GIT_CONFIG_KEY_0", "countersign.ambient");
+    let run = run.env("GIT_CONFIG_VALUE_0", format!("file:{}", world.path("token").display()));
+    expect(&world, run, "", &Signs, "instead of gitsign's token provider");
     // Our own word goes before gitsign's, the environment in between.
     let run = sign().env("GIT_CONFIG_COUNT", "2").env("GITSIGN_OIDC_CLIENT_ID", "two");
     let run = run.env("GIT_CONFIG_KEY_0", "gitsign.clientID").env("GIT_CONFIG_VALUE_0", "three");

@@ -20,7 +20,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use countersign::sandbox::{Authority, Options, RekorOffer, Running};
 
 pub use objects::{insert_header, remove_signature, rewrite_cms};
-pub use run::Run;
+pub use run::{Outcome, Run, Started};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_countersign");

@@ -94,8 +94,11 @@ fn keys_are_told_apart_by_all_that_they_are_for() {
         plan: SigningPlan { timestamps: vec!["https://tsa.example".to_owned()], ..key.plan.clone() },
         ..key.clone()
     });
-    let source = Source::Token { issuer: "https://issuer.example".to_owned(), subject: "s".to_owned() };
-    others.push(Wanted { source, ..key.clone() });
+    for claims in ["00", "01"] {
+        let (issuer, subject) = ("https://issuer.example".to_owned(), "s".to_owned());
+        let source = Source::Token { issuer, subject, claims: claims.to_owned() };
+        others.push(Wanted { source, ..key.clone() });
+    }
     for other in others {
         assert!(matches!(state.step(&other, Visitor::default(), NOW), Step::NoKey), "{other:?}");
     }

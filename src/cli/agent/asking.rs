@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Opened, Through, place};
+use super::{
+    Opened, Through,
+    afar::{self, Afar},
+    place::{self, Idle},
+};
 use crate::{
     agent::{
         client::{ClientError, Guest},
@@ -13,7 +17,7 @@ use crate::{
         login::{self, Keeping, tell_terminal},
         signing::{Access, Settings, sign_failure},
     },
-    identity::{Demands, Token},
+    identity::{Claims, Demands, Token},
     sign::SignError,
     words::{self, Failure},
 };
@@ -39,7 +43,19 @@ pub(in crate::cli) fn sign(
     }
     // What git would not have signed, nobody needs an agent for.
     let Ok(signable) = Signable::parse(payload) else { return without(None, None) };
-    let start = found.is_some() || access.options.login.is_some();
+    // An identity that is at hand does not leave this machine.
+    let mut earlier = None;
+    if found.is_none() {
+        match afar::sign(settings, access, demands, payload)? {
+            Afar::Signed { armor, holder } => return Ok(Through::Signed { armor, holder, warning: None }),
+            Afar::Without(warning) => earlier = warning,
+        }
+    }
+    let without = |token, warning: Option<Failure>| {
+        Ok(Through::Without { token, warning: warning.or_else(|| earlier.clone()) })
+    };
+    let may_start = found.is_some() || access.options.login.is_some();
+    let start = if may_start { Some(Idle::read(settings.configuration)?) } else { None };
     let place = match place::place(&settings.world.environment) {
         Ok(place) => place,
         Err(failure) => return without(None, Some(failure)),
@@ -64,7 +80,7 @@ pub(in crate::cli) fn sign(
                     words::time(holder.not_after)
                 ));
             }
-            Ok(Through::Signed { armor, holder })
+            Ok(Through::Signed { armor, holder, warning: earlier })
         }
         // A person who has said no, or was not there, is not asked again.
         (_, Some(Err(failure))) => Err(failure),
@@ -76,7 +92,7 @@ pub(in crate::cli) fn sign(
             _ => Err(refusal(cause, &reason)),
         },
         (Ok(_), outcome) => without(token(outcome), Some(passed_over(&ClientError::Unexpected))),
-        (Err(error), _) if error.is_absent() && !start => without(None, None),
+        (Err(error), _) if error.is_absent() && !may_start => without(None, None),
         (Err(error), outcome) => without(token(outcome), Some(passed_over(&told(&error)))),
     }
 }
@@ -102,7 +118,7 @@ pub(in crate::cli) fn open(
         settings.consider(access, demands, found.claims(), None)?;
     }
     let place = place::place(&settings.world.environment)?;
-    let client = place::connect(settings, &place, true)
+    let client = place::connect(settings, &place, Some(Idle::read(settings.configuration)?))
         .map_err(|error| unusable(&format!("the agent: {}", told(&error))))?;
     let request = Request::Open(ask(access, demands, found));
     let mut person = Person { settings, access, demands, address: None, outcome: None };
@@ -120,7 +136,7 @@ pub(in crate::cli) fn open(
 }
 
 /// Why the agent's answer is no, in words.
-fn refusal(cause: Cause, reason: &str) -> Failure {
+pub(super) fn refusal(cause: Cause, reason: &str) -> Failure {
     match cause {
         Cause::Identity => sign_failure(SignError::Identity(reason.into()))
             .hint("the agent keeps the login until it ends, or until 'countersign logout'"),
@@ -140,11 +156,13 @@ fn token(outcome: Option<Result<Token, Failure>>) -> Option<Token> {
     outcome.and_then(Result::ok)
 }
 
-fn ask(access: &Access, demands: &Demands, found: Option<&Token>) -> Ask {
+/// What a key is wanted for.
+pub(super) fn wanted(access: &Access, demands: &Demands, found: Option<&Token>) -> Wanted {
     let provider = &access.options.provider;
     let source = match found {
         Some(token) => {
-            Source::Token { issuer: token.claims().issuer.clone(), subject: token.claims().subject.clone() }
+            let Claims { issuer, subject, .. } = token.claims().clone();
+            Source::Token { issuer, subject, claims: hex::encode(token.binding()) }
         }
         None => Source::Login {
             issuer: provider.issuer.clone(),
@@ -152,13 +170,17 @@ fn ask(access: &Access, demands: &Demands, found: Option<&Token>) -> Ask {
             connector: provider.connector_id.clone(),
         },
     };
+    Wanted {
+        instance: access.instance.clone(),
+        plan: access.plan.clone(),
+        source,
+        identity: demands.identity.clone(),
+    }
+}
+
+fn ask(access: &Access, demands: &Demands, found: Option<&Token>) -> Ask {
     Ask {
-        wanted: Wanted {
-            instance: access.instance.clone(),
-            plan: access.plan.clone(),
-            source,
-            identity: demands.identity.clone(),
-        },
+        wanted: wanted(access, demands, found),
         demands: demands.clone(),
         may_log_in: found.is_none() && access.options.login.is_some(),
         token: found.map(|token| Secret(Zeroizing::new(token.secret().to_owned()))),
@@ -173,7 +195,7 @@ fn passed_over(error: &dyn std::fmt::Display) -> Failure {
 }
 
 /// Why there is no talking to the agent, in words.
-fn told(error: &ClientError) -> String {
+pub(super) fn told(error: &ClientError) -> String {
     if error.is_absent() {
         "it does not start; see 'countersign agent run'".to_owned()
     } else {
@@ -181,7 +203,7 @@ fn told(error: &ClientError) -> String {
     }
 }
 
-fn unusable(error: &dyn std::fmt::Display) -> Failure {
+pub(super) fn unusable(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(
         error,
         "see 'countersign agent status'; 'git config --global countersign.agent off' does without it",

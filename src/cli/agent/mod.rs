@@ -1,7 +1,11 @@
 //! `countersign agent`: the process that keeps logins, and what it keeps; and signing through it.
 
 #[cfg(unix)]
+mod afar;
+#[cfg(unix)]
 mod asking;
+#[cfg(unix)]
+mod forward;
 #[cfg(unix)]
 mod place;
 #[cfg(unix)]
@@ -11,10 +15,13 @@ mod unavailable;
 
 use clap::{Args, Subcommand};
 
+#[cfg(unix)]
+use self::forward::ForwardArguments;
 #[cfg(not(unix))]
-pub(super) use self::unavailable::{kept, lock, open, sign};
+pub(super) use self::unavailable::{ForwardArguments, kept, lock, open, sign, terms};
 #[cfg(unix)]
 pub(super) use self::{
+    afar::terms,
     asking::{open, sign},
     status::{kept, lock},
 };
@@ -32,6 +39,9 @@ pub struct AgentArguments {
 #[derive(Debug, Subcommand)]
 #[cfg_attr(not(unix), allow(dead_code, reason = "they can be typed everywhere"))]
 enum AgentCommand {
+    Forward(ForwardArguments),
+    /// Say where a socket belongs that is forwarded to this machine
+    Place,
     /// Be the agent, until nobody needs it any more
     Run(RunArguments),
     /// Say which logins are kept, and what was signed with them
@@ -69,6 +79,8 @@ pub(super) enum Through {
         armor: Vec<u8>,
         /// Whose it is, by the agent's account.
         holder: Holder,
+        /// What the person should hear besides.
+        warning: Option<Failure>,
     },
     /// It has no part in this signature.
     Without {
@@ -92,6 +104,8 @@ pub(super) enum Opened {
 #[cfg(unix)]
 pub(super) fn run(world: &mut World<'_>, arguments: &AgentArguments) -> Outcome {
     match &arguments.command {
+        AgentCommand::Forward(arguments) => forward::run(world, arguments),
+        AgentCommand::Place => afar::show_place(world),
         AgentCommand::Run(arguments) => status::serve(world, arguments.idle, arguments.socket_activated),
         AgentCommand::Status { json } => status::show(world, *json),
         AgentCommand::Lock => lock(world),

@@ -13,8 +13,8 @@ use crate::{
         client::{Client, ClientError},
         place::Place,
     },
-    cli::{Environment, World, signing::Settings},
-    repository::Scopes,
+    cli::{Environment, World, settings, signing::Settings},
+    repository::{Configuration, Scopes},
     words::Failure,
 };
 
@@ -55,25 +55,42 @@ pub(super) fn place(environment: &Environment) -> Result<Place, Failure> {
 fn cache(environment: &Environment) -> Option<PathBuf> {
     let named = |name: &str| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = named("XDG_CACHE_HOME").or_else(|| {
-        let home = named("HOME");
-        home.or_else(|| directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned()))
-            .map(|home| home.join(".cache"))
+        let home = settings::home(environment).filter(|path| path.is_absolute());
+        home.map(|home| home.join(".cache"))
     })?;
     Some(cache.join("countersign/agent"))
 }
 
-/// Talk to the agent, and where none runs `start` one.
+/// How many seconds an agent stays when it keeps no login and nothing is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Idle(u64);
+
+impl Idle {
+    /// What `countersign.agentIdle` says.
+    pub(super) fn read(configuration: &Configuration) -> Result<Self, Failure> {
+        let text = configuration.text("countersign.agentIdle", Scopes::Protected);
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Self(DEFAULT_IDLE)) };
+        text.parse().map(Self).map_err(|_| {
+            Failure::new(
+                format!("'countersign.agentIdle' is '{text}', which is no number of seconds"),
+                format!("set it to one, or unset it for {DEFAULT_IDLE}"),
+            )
+        })
+    }
+}
+
+/// Talk to the agent, and where none runs start one that stays for so long.
 pub(super) fn connect(
     settings: &Settings<'_, '_>,
     place: &Place,
-    start: bool,
+    start: Option<Idle>,
 ) -> Result<Client, ClientError> {
     let first = Client::connect(place);
-    match &first {
-        Err(error) if error.is_absent() && start => {}
+    let idle = match (&first, start) {
+        (Err(error), Some(idle)) if error.is_absent() => idle,
         _ => return first,
-    }
-    let Ok(mut agent) = command(settings).spawn() else { return first };
+    };
+    let Ok(mut agent) = command(settings, idle).spawn() else { return first };
     let deadline = Instant::now() + START;
     loop {
         // One that ends well has found another agent, which may be about to listen.
@@ -92,10 +109,8 @@ pub(super) fn connect(
 }
 
 /// An agent in a process of its own, which holds nothing of ours: git reads our outputs to their end.
-fn command(settings: &Settings<'_, '_>) -> Command {
+fn command(settings: &Settings<'_, '_>, Idle(idle): Idle) -> Command {
     let world: &World<'_> = settings.world;
-    let idle = settings.configuration.text("countersign.agentIdle", Scopes::Protected);
-    let idle = idle.and_then(|text| text.parse::<u64>().ok()).unwrap_or(DEFAULT_IDLE);
     let mut command = Command::new(&world.program);
     command.args(["agent", "run", "--idle", &idle.to_string()]);
     command.env_clear();
@@ -106,4 +121,22 @@ fn command(settings: &Settings<'_, '_>) -> Command {
     }
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DEFAULT_IDLE, Idle};
+    use crate::repository::Configuration;
+
+    #[test]
+    fn how_long_an_agent_stays_is_a_number_of_seconds() {
+        let read = |text: &str| Idle::read(&Configuration::parse(text.as_bytes()).unwrap());
+        assert_eq!(read("").unwrap().0, DEFAULT_IDLE);
+        assert_eq!(read("global\0countersign.agentidle\n60\0").unwrap().0, 60);
+        assert_eq!(read("local\0countersign.agentidle\n60\0").unwrap().0, DEFAULT_IDLE);
+        for wrong in ["15m", "-1", "soon"] {
+            let failure = read(&format!("global\0countersign.agentidle\n{wrong}\0")).unwrap_err();
+            assert!(failure.error.contains(&format!("is '{wrong}', which is no number")), "{failure}");
+        }
+    }
 }

@@ -2,12 +2,12 @@
 
 use std::{os::fd::AsFd as _, time::Duration};
 
-use super::place;
+use super::{afar, place};
 use crate::{
     agent::{
         client::{Client, ClientError},
         place::PlaceError,
-        protocol::{Answer, Request, Status},
+        protocol::{Answer, ForwardStatus, Request, Status},
         server::{self, Options, ServeError},
     },
     cli::{Outcome, World, exit},
@@ -79,7 +79,13 @@ pub(super) fn show(world: &mut World<'_>, json: bool) -> Outcome {
         }
         None => {
             world.say(NONE);
-            return Ok(exit::BAD);
+            return match afar::terms(world)? {
+                Some(forward) => {
+                    world.say(&format!("one is forwarded to here {}\n", terms(&forward)));
+                    Ok(exit::GOOD)
+                }
+                None => Ok(exit::BAD),
+            };
         }
         Some(Answer::Status(status)) => status,
         Some(_) => return Err(unexpected()),
@@ -110,10 +116,23 @@ fn as_json(status: &Status) -> String {
         "host": status.host,
         "since": status.since,
         "logins": keys,
+        "forwards": status.forwards,
         "signatures": status.signatures,
         "signed": signed,
     });
     format!("{json}\n")
+}
+
+/// On what terms it is forwarded.
+fn terms(forward: &ForwardStatus) -> String {
+    let asks = if forward.asks { ", each asked for" } else { "" };
+    format!(
+        "with '{}' until {}; signatures: {}, and {} more{asks}",
+        words::escape(&forward.instance),
+        words::time(forward.until),
+        forward.made,
+        forward.left
+    )
 }
 
 fn as_text(status: &Status) -> String {
@@ -135,6 +154,9 @@ fn as_text(status: &Status) -> String {
             words::time(key.holder.not_after),
             key.signatures,
         );
+    }
+    for forward in &status.forwards {
+        text += &format!("forwarded to '{}' {}\n", words::escape(&forward.host), terms(forward));
     }
     for record in &status.signed {
         let process = record.process.map(|process| format!(", process {process}")).unwrap_or_default();

@@ -1,7 +1,10 @@
 //! Where there is no agent: it needs sockets that belong to one user, and knows those of Unix only.
 
+use clap::Args;
+
 use super::{Opened, Through};
 use crate::{
+    agent::protocol::ForwardStatus,
     cli::{
         Outcome, World,
         signing::{Access, Settings},
@@ -9,6 +12,15 @@ use crate::{
     identity::{Demands, Token},
     words::Failure,
 };
+
+/// Have another machine ask for signatures over ssh, so many and for so long
+#[derive(Args, Debug)]
+pub struct ForwardArguments {}
+
+/// Nothing was forwarded to here.
+pub(in crate::cli) fn terms(_: &World<'_>) -> Result<Option<ForwardStatus>, Failure> {
+    Ok(None)
+}
 
 /// What is said of it.
 pub(super) fn failure() -> Failure {

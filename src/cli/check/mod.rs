@@ -14,7 +14,7 @@ use super::{Outcome, World, exit, kept, remote::basis, settings};
 use crate::{
     hook::{Finding, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update, foreign_anchor, kept_approvals},
     object::ObjectId,
-    policy::{Cause, Event, Refusal},
+    policy::{Cause, Event, Pushing, Refusal},
     remote::Basis,
     repository::{Configuration, ReferenceError, ReferenceValue, Repository, Revision, Scope, new_commits},
     trust::{Pin, tip},
@@ -159,6 +159,7 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
         standing: &Before { reference: arguments.reference.as_str().into(), value: base },
         shallow: &shallow,
         proofs: &proofs,
+        pushing: &Pushing::Nobody,
         approvals: &approvals,
         vouchers: &[],
         now: world.now,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::facts::{Facts, Origin, Probe};
 use crate::{
+    agent::protocol::ForwardStatus,
     cli::{
         consent,
         gitsign::{Fate, Found},
@@ -12,7 +13,7 @@ use crate::{
     },
     repository::{Configuration, Scopes},
     sign::{Logging, SigningPlan},
-    words::Failure,
+    words::{self, Failure},
 };
 
 /// How bad it is, the worst last.
@@ -378,6 +379,27 @@ pub(super) fn agent(kept: &Result<Option<usize>, Failure>) -> Vec<Finding> {
             Finding { hints: hints.clone(), ..Finding::new("agent", State::Warning, error) }
         }
     }]
+}
+
+/// An agent elsewhere that was forwarded to here.
+pub(super) fn forwarded(forwarded: &Result<Option<ForwardStatus>, Failure>) -> Vec<Finding> {
+    const CHECK: &str = "agent";
+    match forwarded {
+        Ok(None) => Vec::new(),
+        Ok(Some(terms)) => {
+            let said = format!(
+                "one is forwarded to here, for {} signatures more with '{}' until {}",
+                terms.left,
+                terms.instance,
+                words::time(terms.until)
+            );
+            let is_over = terms.left == 0;
+            vec![Finding::new(CHECK, if is_over { State::Warning } else { State::Well }, said)]
+        }
+        Err(Failure { error, hints }) => {
+            vec![Finding { hints: hints.clone(), ..Finding::new(CHECK, State::Warning, error) }]
+        }
+    }
 }
 
 pub(super) fn network(probes: Option<&[Probe]>) -> Vec<Finding> {

@@ -3,6 +3,7 @@
 use std::{process::Command, thread, time::Duration};
 
 use crate::{
+    agent::protocol::ForwardStatus,
     cli::{
         World, agent,
         gitsign::{self, Found},
@@ -52,6 +53,8 @@ pub(super) struct Facts {
     pub(super) identity: Result<Origin, Failure>,
     /// How many logins the agent keeps, if one runs.
     pub(super) agent: Result<Option<usize>, Failure>,
+    /// On what terms an agent was forwarded to here, if one was.
+    pub(super) forwarded: Result<Option<ForwardStatus>, Failure>,
     /// The remotes that go through the helper, where there are any.
     pub(super) remotes: Option<remote::Looked>,
     /// What a job that has no identity is missing.
@@ -126,6 +129,7 @@ pub(super) fn gather(world: &World<'_>, offline: bool) -> Facts {
         plan,
         identity,
         agent: agent::kept(world),
+        forwarded: agent::terms(world),
         remotes: remote::look(world, known),
         missing: identity::missing(&environment.variables),
         committer,

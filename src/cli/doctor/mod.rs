@@ -39,6 +39,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &DoctorArguments) -> Outcome
         checks::committer(&facts),
         checks::consent(&facts),
         checks::agent(&facts.agent),
+        checks::forwarded(&facts.forwarded),
         checks::remotes(facts.remotes.as_ref()),
         checks::network(facts.probes.as_deref()),
         checks::clock(facts.probes.as_deref()),

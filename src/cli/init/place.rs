@@ -101,8 +101,9 @@ pub(super) fn set(
         Place::Option(option) => vec![option],
         Place::Repository { file, .. } => vec!["--file", file],
     };
-    let words: Vec<String> = place.iter().map(|word| quoted(word)).collect();
-    let command = format!("git config {} {} {}\n", words.join(" "), quoted(key), quoted(value));
+    let words: Vec<String> = place.iter().map(|word| words::shell_word(word)).collect();
+    let command =
+        format!("git config {} {} {}\n", words.join(" "), words::shell_word(key), words::shell_word(value));
     world.say(&words::escape(command.trim_end()));
     world.say("\n");
     if is_dry {
@@ -122,14 +123,4 @@ pub(super) fn set(
     let arguments = [&["config"], &place[..], &[key, value]].concat();
     let arguments: Vec<&OsStr> = arguments.into_iter().map(OsStr::new).collect();
     git_config::write(world, directory, &arguments, failed)
-}
-
-/// `value` as a word for a shell.
-fn quoted(value: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=@+".contains(character);
-    if !value.is_empty() && value.chars().all(plain) {
-        value.to_owned()
-    } else {
-        format!("'{}'", value.replace('\'', r"'\''"))
-    }
 }

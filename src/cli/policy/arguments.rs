@@ -26,6 +26,9 @@ pub(super) enum PolicyCommand {
         /// The policy file
         #[arg(value_name = "FILE")]
         path: PathBuf,
+        /// Say also what can never be met where this forge calls the hook
+        #[arg(long, value_name = "KIND[=NAME]", value_parser = crate::hook::parse_forge)]
+        forge: Option<crate::policy::Forge>,
     },
     /// Say which policy counts in a repository, and where it comes from
     Show(ShowArguments),

@@ -4,7 +4,7 @@ use std::{fs, io, io::Write as _, path::Path};
 
 use super::{Outcome, World, exit};
 use crate::{
-    policy::{FIRST_POLICY, PUBLIC_GOOD},
+    policy::{FIRST_POLICY, Forge, PUBLIC_GOOD},
     trust::{Beside, Trust},
     words::{Failure, escape},
 };
@@ -29,13 +29,14 @@ pub(super) fn init(world: &mut World<'_>, path: &Path) -> Outcome {
 }
 
 /// 0 for a policy that can be used as it is, 1 with something to look at, 3 if it cannot be used.
-pub(super) fn check(world: &mut World<'_>, path: &Path) -> Outcome {
+pub(super) fn check(world: &mut World<'_>, path: &Path, forge: Option<&Forge>) -> Outcome {
     let path = &world.directory.join(path);
     let mut trust = Trust::load(&Beside::new(path))?;
     trust.take_instances()?;
     let policy = &trust.policy;
     let mut findings = policy.check();
     findings.extend(policy.check_at(world.now));
+    findings.extend(forge.into_iter().flat_map(|forge| policy.check_for(forge)));
     let mut words = String::new();
     for finding in &findings {
         words += &format!("warning: {finding}\n");

@@ -20,7 +20,7 @@ use arguments::PolicyCommand;
 pub(super) fn run(world: &mut World<'_>, arguments: &PolicyArguments) -> Outcome {
     match &arguments.command {
         PolicyCommand::Init { path } => file::init(world, path),
-        PolicyCommand::Check { path } => file::check(world, path),
+        PolicyCommand::Check { path, forge } => file::check(world, path, forge.as_ref()),
         PolicyCommand::Show(arguments) => show::run(world, arguments),
         PolicyCommand::Publish(arguments) => publish::run(world, arguments),
         PolicyCommand::Pin(arguments) => pin::run(world, arguments),

@@ -82,6 +82,12 @@ pub enum PolicyError {
         /// Where it stands.
         place: String,
     },
+    /// An entry of `forge_users` with neither `user` nor `id`, or with both.
+    #[error("an entry of 'forge_users' of {place} has to have either 'user' or 'id'")]
+    ForgeAccount {
+        /// Where it stands.
+        place: String,
+    },
     /// A forge's key that is listed as somebody's.
     #[error(
         "identity '{identity}' has the key '{key}' of the forge '{forge}', which signs with it for whoever is logged in: it stands for no person"

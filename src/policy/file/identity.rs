@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::{
     PolicyError, check_name,
+    forge_user::{ForgeUserText, forge_user},
     moment::{MomentText, WindowText},
     spelling::nearest,
 };
@@ -22,8 +23,8 @@ use crate::{
 };
 
 /// The keys of the table, and of the tables in it; of the latter [`super::moment::WINDOW_KEYS`] besides.
-pub(super) const KEYS: [&str; 7] =
-    ["keyless", "ssh", "ssh_certificates", "openpgp", "x509", "retired", "compromised"];
+pub(super) const KEYS: [&str; 8] =
+    ["keyless", "ssh", "ssh_certificates", "openpgp", "x509", "forge_users", "retired", "compromised"];
 pub(super) const SSH_KEYS: [&str; 1] = ["key"];
 pub(super) const SSH_CERTIFICATE_KEYS: [&str; 2] = ["authority", "principal"];
 pub(super) const X509_KEYS: [&str; 3] = ["authority", "subject", "certificate"];
@@ -56,6 +57,8 @@ pub(super) struct IdentityText {
     openpgp: Vec<OpenPgpText>,
     #[serde(default)]
     x509: Vec<X509Text>,
+    #[serde(default)]
+    forge_users: Vec<ForgeUserText>,
     retired: Option<MomentText>,
     compromised: Option<MomentText>,
 }
@@ -192,7 +195,7 @@ pub(super) fn named_identity(
     check_name(&name)?;
     let place = || format!("identity '{name}'");
     let keys = text.ssh.len() + text.ssh_certificates.len() + text.openpgp.len() + text.x509.len();
-    if text.keyless.is_empty() && keys == 0 {
+    if text.keyless.is_empty() && keys == 0 && text.forge_users.is_empty() {
         return Err(PolicyError::Empty { key: "keyless", place: place() });
     }
     let moment = |text: Option<MomentText>, key| text.map(|text| text.moment(key, &place())).transpose();
@@ -237,7 +240,12 @@ pub(super) fn named_identity(
         let window = window(&text.window)?;
         keyless.push(keyless_signer(text, &name, window, instances)?);
     }
-    Ok(NamedIdentity { name, keyless, keys })
+    let mut forge_users = Vec::new();
+    for text in text.forge_users {
+        let window = window(&text.window)?;
+        forge_users.push(forge_user(text, window, place)?);
+    }
+    Ok(NamedIdentity { name, keyless, keys, forge_users })
 }
 
 /// Who is meant by an entry of `x509`: an address that the authority certifies, or one certificate.

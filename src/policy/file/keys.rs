@@ -3,7 +3,8 @@
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    PolicyError, forge, group, identity, line_of, moment::WINDOW_KEYS, path, rule, spelling::nearest,
+    PolicyError, forge, forge_user, group, identity, line_of, moment::WINDOW_KEYS, path, rule,
+    spelling::nearest,
 };
 use crate::words::escape;
 
@@ -78,6 +79,7 @@ pub(super) fn check_keys(text: &str, table: &DeTable<'_>) -> Result<(), PolicyEr
                 ("ssh_certificates", &identity::SSH_CERTIFICATE_KEYS),
                 ("openpgp", &identity::OPENPGP_KEYS),
                 ("x509", &identity::X509_KEYS),
+                ("forge_users", &forge_user::KEYS),
             ] {
                 tables(identity.get(key), &[known, &WINDOW_KEYS].concat(), &place)?;
             }

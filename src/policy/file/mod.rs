@@ -2,6 +2,7 @@
 
 mod error;
 mod forge;
+mod forge_user;
 mod group;
 mod identity;
 mod keys;
@@ -151,6 +152,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     for (name, identity) in document.identity {
         identities.push(named_identity(name, identity, &instances, &authorities)?);
     }
+    forge_user::refuse_shared(&identities)?;
     let directory = Directory::new(&identities, forge::forges(document.forge)?)?;
 
     let groups = group::groups(document.group, &identities)?;

@@ -9,16 +9,18 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    policy::{Mode, Pattern, Permission, Permissions, Rule, Signers, Vouching, Wanted},
+    policy::{Mode, Pattern, Permission, Permissions, PusherDemand, Rule, Signers, Vouching, Wanted},
     words::escape,
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 21] = [
+pub(super) const KEYS: [&str; 23] = [
     "name",
     "refs",
     "commits",
     "tags",
+    "pushers",
+    "push_certificate",
     "create",
     "delete",
     "rewind",
@@ -48,6 +50,15 @@ pub(super) enum SignersText {
     Word(String),
 }
 
+/// Whether there has to be a push certificate.
+#[derive(Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CertificateText {
+    #[default]
+    Accept,
+    Require,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleText {
@@ -55,6 +66,9 @@ pub(super) struct RuleText {
     pub(super) refs: Vec<String>,
     pub(super) commits: SignersText,
     pub(super) tags: Option<SignersText>,
+    pub(super) pushers: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) push_certificate: CertificateText,
     #[serde(default)]
     pub(super) create: Permission,
     #[serde(default)]
@@ -119,6 +133,14 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
     };
     let commits = signers(&name, "commits", text.commits, directory)?;
     let tags = text.tags.map(|tags| signers(&name, "tags", tags, directory)).transpose()?;
+    let pushers = match &text.pushers {
+        Some(names) if names.is_empty() => {
+            return Err(PolicyError::Empty { key: "pushers", place: place() });
+        }
+        Some(names) => Some(wanted(&name, names, directory)?),
+        None => None,
+    };
+    let needs_certificate = text.push_certificate == CertificateText::Require;
     let paths =
         text.path.into_iter().map(|text| path_rule(&name, text, directory)).collect::<Result<_, _>>()?;
     let permissions = Permissions {
@@ -136,6 +158,7 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
         patterns,
         commits,
         tags,
+        pusher: PusherDemand { pushers, needs_certificate },
         permissions,
         bases: text.bases,
         time_not_proven: text.time_not_proven,

@@ -25,6 +25,7 @@ fn facts() -> Facts {
         plan: Err(Failure::new("no plan", "make one")),
         identity: Ok(Origin::Nobody),
         agent: Ok(None),
+        forwarded: Ok(None),
         remotes: None,
         missing: None,
         committer: Some("a@example.org".to_owned()),
