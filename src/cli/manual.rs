@@ -32,6 +32,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("countersign-hook", include_str!("manual/countersign-hook.roff")),
     ("countersign-hook-admit", include_str!("manual/countersign-hook-admit.roff")),
     ("countersign-hook-install", include_str!("manual/countersign-hook-install.roff")),
+    ("countersign-hook-pre-push", include_str!("manual/countersign-hook-pre-push.roff")),
     ("countersign-hook-pre-receive", include_str!("manual/countersign-hook-pre-receive.roff")),
     ("countersign-hook-status", include_str!("manual/countersign-hook-status.roff")),
     ("countersign-hook-uninstall", include_str!("manual/countersign-hook-uninstall.roff")),

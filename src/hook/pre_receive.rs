@@ -272,16 +272,13 @@ fn judge(
     }
     snapshot.remember(context, &mut course.words);
     let telling = Telling { reader: &reader, shallow: &shallow, updates: &course.updates, is_own: true };
-    let mut tell = |prefix: &str, refusals: &[Refusal]| {
-        let all: Vec<&Refusal> = refusals.iter().collect();
-        course.words += &telling.words(prefix, &all);
-    };
-    tell("warning", &finding.warnings);
+    let mut words = telling.all("warning", &finding.warnings);
     for (admission, refusals) in &course.admitted {
-        tell("warning", refusals);
-        let _ = writeln!(&output, "warning: admitted by the server's administrator: {}", admission.words());
+        words += &telling.all("warning", refusals);
+        words += &format!("warning: admitted by the server's administrator: {}\n", admission.words());
     }
-    tell("error", &finding.refusals);
+    words += &telling.all("error", &finding.refusals);
+    course.words += &words;
     course.finding = finding;
     Ok(())
 }
@@ -314,7 +311,10 @@ fn admit(
             finding.begun.extend(judged.begun);
             continue;
         }
-        let Some(admission) = holding.iter().find(|admission| admission.admits(update)) else { continue };
+        let Some(admission) = holding.iter().find(|admission| admission.admits(update)) else {
+            finding.refusals.extend(judged.refusals);
+            continue;
+        };
         let is_stale = |refusal: &Refusal| matches!(refusal.cause, Cause::Stale { .. });
         if judged.refusals.iter().any(is_stale) {
             finding.refusals.extend(judged.refusals);

@@ -51,6 +51,12 @@ struct Group<'a> {
 }
 
 impl Telling<'_> {
+    /// [`Self::words`] of all of `refusals`.
+    #[must_use]
+    pub fn all(&self, prefix: &str, refusals: &[Refusal]) -> String {
+        self.words(prefix, &refusals.iter().collect::<Vec<_>>())
+    }
+
     /// `refusals` in words, each line ended by a line feed; `prefix` is `error` or `warning`.
     #[must_use]
     pub fn words(&self, prefix: &str, refusals: &[&Refusal]) -> String {

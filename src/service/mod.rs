@@ -10,6 +10,7 @@ pub mod rekor_v1;
 pub mod rekor_v2;
 pub mod syslog;
 pub mod timestamp;
+pub mod tls;
 pub mod tuf;
 
 use self::http::Response;

@@ -182,10 +182,7 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
     }
     let telling =
         Telling { reader: &reader, shallow: &shallow, updates: std::slice::from_ref(&update), is_own: true };
-    let tell = |prefix: &str, refusals: &[Refusal]| {
-        telling.words(prefix, &refusals.iter().collect::<Vec<&Refusal>>())
-    };
-    let told = tell("warning", &finding.warnings) + &tell("error", &finding.refusals);
+    let told = telling.all("warning", &finding.warnings) + &telling.all("error", &finding.refusals);
     Ok(Judged { update, finding, told, behind })
 }
 
