@@ -18,6 +18,7 @@ mod gate;
 mod install;
 mod pace;
 mod paths;
+mod persons;
 mod plan;
 mod policy_ref;
 mod pre_push;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     object::{APPROVALS, ObjectId},
-    policy::{Cause, ForgeContext, Permission, Policy, Pushing, ReceivedPush, Refusal, Subject},
+    policy::{Cause, Demands, ForgeContext, Policy, Pushing, ReceivedPush, Refusal, Subject},
     repository::{PROOFS, Repository},
     verify::Verifier,
     words::{Failure, escape},
@@ -215,7 +215,7 @@ fn judge(
         certificate: certificate.map(|received| received.and_then(|certificate| certificate.judged)),
         forge: context.forge.clone(),
     });
-    let certified = snapshot.trust.policy.certified_pushers(&pushing, Permission::Refuse, context.now);
+    let certified = snapshot.trust.policy.certified_pushers(&pushing, &Demands::default(), context.now);
     course.pushers = certified.into_iter().map(str::to_owned).collect();
     let vouchers = vouchers(&snapshot.trust.policy, &pushing, context.now);
     let approvals = kept_approvals(&objects, &references, &course.updates);
@@ -286,7 +286,7 @@ fn judge(
 /// Whoever vouches for the whole push by its certificate: one person, or nobody where a certificate is for
 /// several whom the policy tells apart.
 fn vouchers(policy: &Policy, pushing: &Pushing, now: i64) -> Vec<String> {
-    match policy.certified_pushers(pushing, Permission::Refuse, now)[..] {
+    match policy.certified_pushers(pushing, &Demands::default(), now)[..] {
         [name] => vec![name.to_owned()],
         _ => Vec::new(),
     }
