@@ -8,7 +8,7 @@ use std::{
 
 use gix::bstr::{BString, ByteSlice as _};
 
-use super::{Context, Update, parse_updates, pre_receive::MAXIMUM_INPUT};
+use super::{Admission, Context, Update, parse_updates, pre_receive::MAXIMUM_INPUT};
 use crate::{
     ledger::{
         Acceptance, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId, Scope, Settled,
@@ -30,18 +30,22 @@ pub(super) struct Pushed {
 }
 
 impl Pushed {
-    /// By the certificate that was verified, those who vouch for the push by it, and the forge's word.
+    /// By the certificate that was verified, those who vouch for the push by it, the forge's word, and what the
+    /// server's administrator has let pass.
     pub(super) fn new(
         certificate: Option<ObjectId>,
         vouchers: &[String],
         forge: Option<&ForgeContext>,
+        admissions: &[&Admission],
     ) -> Self {
         let account = forge.and_then(|context| {
             let account = context.user.as_ref().or(context.id.as_ref())?;
             Some(format!("account '{account}' of '{}'", context.forge.name))
         });
-        let words: Vec<String> =
-            vouchers.iter().map(|name| format!("'{name}' by certificate")).chain(account).collect();
+        // In front: what is longer is cut off.
+        let admitted = admissions.iter().map(|admission| format!("admitted: {}", admission.reason));
+        let vouched = vouchers.iter().map(|name| format!("'{name}' by certificate"));
+        let words: Vec<String> = admitted.chain(vouched).chain(account).collect();
         Self { pusher: (!words.is_empty()).then(|| words.join(", ")), certificate }
     }
 }

@@ -6,8 +6,10 @@
 //! Anything unexpected is a refusal. This room holds no credentials; a server signs nothing here.
 
 mod accepted;
+mod admission;
 mod approvals;
 mod arguments;
+mod audit;
 mod certificate;
 mod companion;
 mod entering;
@@ -19,6 +21,7 @@ mod gate;
 mod hiding;
 mod install;
 mod layout;
+mod pace;
 mod paths;
 mod persons;
 mod plan;
@@ -29,14 +32,19 @@ mod proofs;
 mod pushee;
 mod settings;
 mod shim;
+mod snapshot;
 mod status;
+mod telling;
 mod updates;
 mod used_certificates;
+mod verdicts;
 mod vouching;
 
 pub use accepted::AcceptedTips;
+pub use admission::{Admission, AdmissionRequest, Admissions, admit};
 pub use approvals::{counted_as, kept_approvals};
 pub use arguments::{HookArguments, PrePushArguments, Surroundings, run_hook};
+pub use audit::LogLine;
 pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};
 pub use entering::{LedgerContext, post_receive, reference_transaction, update};
@@ -47,13 +55,16 @@ pub use install::{
     InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
     uninstall_for_all,
 };
+pub use pace::Pace;
 pub use policy_ref::PolicyMemory;
 pub use pre_push::{install_pre_push, parse_planned, uninstall_pre_push};
-pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive, tell};
+pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive};
 pub use proofs::kept as kept_proofs;
 pub use pushee::{PusheeError, pushee_key};
 pub use settings::{AuditSink, PolicyPlace, Settings, parse_forge};
 pub use shim::{Shim, ShimError};
 pub use status::{Status, StatusFinding, state_folder, status};
+pub use telling::Telling;
 pub use updates::{Update, UpdateError, parse_updates};
 pub use used_certificates::{ClaimError, MAXIMUM_AGE, UsedCertificates};
+pub use verdicts::{Verdicts, VerdictsError};
