@@ -180,6 +180,9 @@ pub(super) struct InitArguments {
     /// The policy to verify by
     #[arg(long, value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,
+    /// Let git take submodules through 'verified::'
+    #[arg(long)]
+    pub(super) verified_submodules: bool,
     /// Only print the commands
     #[arg(long)]
     pub(super) dry_run: bool,

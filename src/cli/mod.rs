@@ -28,6 +28,7 @@ mod report;
 mod settings;
 mod signing;
 mod ssh_program;
+mod transport;
 mod trust;
 mod unheard;
 mod verify;

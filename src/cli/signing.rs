@@ -7,14 +7,17 @@ use super::{
     agent::{self, Through},
     consent,
     git_program::committer_address,
-    gitsign, login, settings,
+    gitsign, login, settings, transport,
     trust::roots,
 };
 use crate::{
     identity::{self, BrowserOptions, CHOICES, Claims, Demands, Login, Opener, Provider, Token, Variables},
-    object::Payload,
+    object::{HashKind, Payload, parse_to_be_signed},
     repository::{Configuration, Scopes},
-    service::http::Http,
+    service::{
+        http::{Bounds, Http},
+        tls::TlsFiles,
+    },
     sign::{
         LogService, Logging, Objection, Preference, RekorVersion, SignError, Signer, SigningPlan,
         login_issuer, rekor_v1_urls as urls_of_rekor_v1,
@@ -45,6 +48,8 @@ pub(super) struct Access {
     pub(super) plan: SigningPlan,
     /// The way to all of them.
     pub(super) http: Arc<Http>,
+    /// By which files that goes.
+    pub(super) tls: TlsFiles,
     /// Where to look for an identity, and how to log in.
     pub(super) options: identity::Options,
     /// What the environment says about identity.
@@ -68,7 +73,10 @@ pub(super) fn sign(
     let name = instance_name(configuration);
     let instance = settings.instance(name)?;
     let mut access = settings.access(name)?;
-    let demands = settings.demands()?;
+    let mut demands = settings.demands()?;
+    // Nobody commits an approval.
+    demands.committer &=
+        ![HashKind::Sha1, HashKind::Sha256].iter().any(|hash| parse_to_be_signed(*hash, payload).is_ok());
     let verifier = Verifier::new(vec![instance]);
     let may_be_unlogged = access.plan.logging != Logging::Required;
     let check = |payload: &[u8], armor: &[u8], name: &str, email: Option<&str>| -> Result<_, Objection> {
@@ -266,10 +274,12 @@ impl Settings<'_, '_> {
     pub(super) fn access(&self, name: &str) -> Result<Access, Failure> {
         gitsign::refuse(&self.world.environment, self.configuration)?;
         let (plan, issuer) = self.plan(name)?;
+        let tls = transport::files(self.world, self.configuration, name)?;
         Ok(Access {
             instance: name.to_owned(),
             plan,
-            http: Arc::new(Http::default()),
+            http: Arc::new(transport::client(&tls, Bounds::default())?),
+            tls,
             options: self.identity_options(issuer)?,
             environment: identity_environment(self.world),
         })

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     ledger::PolicyVersion,
     object::{APPROVALS, ObjectId},
-    policy::{ForgeContext, Permission, Policy, Pushing, ReceivedPush, Refusal, Subject},
+    policy::{Cause, ForgeContext, Permission, Policy, Pushing, ReceivedPush, Refusal, Subject},
     repository::{ObjectReader, PROOFS, References, Repository},
     sigstore::trusted_root::Instance,
     trust::{Pin, Pinned, Trust},
@@ -285,6 +285,11 @@ fn judge_policy_changes(
         if !names.is_ok_and(|names| names.iter().any(|found| *found == name)) {
             continue;
         }
+        // Step by step, and by what each commit carries, is how persons are counted here.
+        let is_other =
+            |refusal: &Refusal| refusal.reference != name || !matches!(refusal.cause, Cause::Threshold(_));
+        finding.refusals.retain(is_other);
+        finding.warnings.retain(is_other);
         if let Err(cause) = source.judge_change(reader, present, update.wanted) {
             let subject = Subject::Reference;
             finding.refusals.push(Refusal { reference: name.to_vec(), subject, rule: None, cause });

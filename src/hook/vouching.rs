@@ -61,7 +61,9 @@ impl<'a> Vouched<'a> {
         base: Option<ObjectId>,
         (end, tip): (End, Option<ObjectId>),
     ) -> Self {
-        let counts = |name: &&String| gate.policy.counts_as_person(rule, name);
+        // A signed push names the ref and its values as an approval does, and so takes the same people.
+        let may_approve = gate.policy.approvers(rule);
+        let counts = |name: &&String| may_approve.contains(name);
         let mut persons: BTreeSet<String> = gate.vouchers.iter().filter(counts).cloned().collect();
         let tree = match end {
             End::Deleted => Some(None),

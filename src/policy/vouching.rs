@@ -98,10 +98,15 @@ impl Policy {
         one_person(names.into_iter().filter(|name| approvers.contains(name)))
     }
 
-    /// The person as whom the signature on a commit or tag counts toward the threshold of `rule`, if it does:
-    /// whether the object may be signed so at all is for [`Self::judge`] to say.
+    /// The person as whom the signature on a commit or tag counts toward the threshold of `rule`, if it is one
+    /// that the rule accepts.
     #[must_use]
     pub fn person(&self, rule: &Rule, evidence: &Evidence, receipt: &Receipt<'_>) -> Option<String> {
+        let signers = [Some(&rule.commits), rule.tags.as_ref()].into_iter().flatten();
+        let accepts = |signers: &Signers| {
+            signers.wanted().is_some() && self.judge(signers, rule.time_not_proven, evidence, receipt).is_ok()
+        };
+        signers.into_iter().find(|signers| accepts(signers))?;
         let names = self.names_behind(evidence, receipt).ok()?;
         one_person(names.into_iter().filter(|name| self.counts_as_person(rule, name))).ok()
     }
@@ -110,6 +115,7 @@ impl Policy {
         let signer = match evidence {
             Evidence::Signed(Verdict::Good(proven)) => SignedBy::from(&**proven),
             Evidence::Signed(Verdict::Stated(stated)) => SignedBy::from(&**stated),
+            Evidence::Signed(Verdict::NotLogged(signed)) => SignedBy::from(&**signed),
             Evidence::Signed(Verdict::TimeNotProven(signed)) => SignedBy::from(&**signed),
             _ => return Ok(Vec::new()),
         };

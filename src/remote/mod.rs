@@ -12,6 +12,7 @@ mod address;
 mod advertisement;
 mod arrived;
 mod fetch;
+mod guard;
 mod judge;
 mod listing;
 mod memory;
@@ -24,6 +25,7 @@ mod transport;
 
 pub use address::{Address, AddressError, AddressPattern, PREFIX, without_secrets};
 pub use advertisement::{Advertisement, AdvertisementError, Head};
+pub use guard::{Guard, Mirrored, Move};
 pub use judge::{Basis, Origin, PolicyInRef, ReadPolicy};
 pub use memory::{Held, Memory, MemoryError, Store};
 pub use protocol::{Command, ProtocolError, PushLine};

@@ -14,8 +14,10 @@ use std::{
 use ureq::{
     Agent,
     http::{Method, Uri, header},
-    tls::{RootCerts, TlsConfig, TlsProvider},
+    tls::{TlsConfig, TlsProvider},
 };
+
+use super::tls::Tls;
 
 /// A request with its whole body.
 pub type Request = ureq::http::Request<Vec<u8>>;
@@ -126,6 +128,7 @@ impl HttpError {
 #[derive(Debug, Default)]
 pub struct Http {
     bounds: Bounds,
+    tls: Tls,
     agent: OnceLock<Agent>,
 }
 
@@ -133,7 +136,19 @@ impl Http {
     /// A client within `bounds`.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, agent: OnceLock::new() }
+        Self::with_tls(bounds, Tls::default())
+    }
+
+    /// [`Http::new`] with authorities and a certificate of the user's own.
+    #[must_use]
+    pub fn with_tls(bounds: Bounds, tls: Tls) -> Self {
+        Self { bounds, tls, agent: OnceLock::new() }
+    }
+
+    /// Which authorities vouch for servers, and who this is to them.
+    #[must_use]
+    pub fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// Sends `request`, again where `repeat` allows it, and reads the whole response. Every status is a
@@ -225,7 +240,7 @@ impl Http {
         limit: u64,
         patience: Option<Duration>,
     ) -> Result<Response, HttpError> {
-        let agent = self.agent.get_or_init(|| build(self.bounds));
+        let agent = self.agent.get_or_init(|| build(self.bounds, &self.tls));
         let local = is_loopback(host) || patience.is_some();
         let whole = patience.unwrap_or(self.bounds.attempt).min(self.bounds.attempt);
         let failed = |error| describe(error, host, limit);
@@ -266,6 +281,14 @@ fn describe(error: ureq::Error, host: &str, limit: u64) -> HttpError {
             HttpError::Connect { host, reason: "connection refused".to_owned() }
         }
         Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => HttpError::Timeout { host },
+        Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(inner) => HttpError::Tls { host, reason: inner.to_string() },
+            // The system's resolver has no kind of its own.
+            None if error.to_string().starts_with("failed to lookup address") => {
+                HttpError::Connect { host, reason: "host not found".to_owned() }
+            }
+            None => HttpError::Protocol { host, reason: error.to_string() },
+        },
         Error::Rustls(error) => HttpError::Tls { host, reason: error.to_string() },
         Error::Tls(reason) => HttpError::Tls { host, reason: reason.to_owned() },
         other => HttpError::Protocol { host, reason: other.to_string() },
@@ -321,10 +344,11 @@ fn check_url(url: &Uri, is_near: impl Fn(&str) -> bool) -> Result<String, HttpEr
     }
 }
 
-fn build(bounds: Bounds) -> Agent {
+fn build(bounds: Bounds, tls: &Tls) -> Agent {
     let tls = TlsConfig::builder()
         .provider(TlsProvider::Rustls)
-        .root_certs(RootCerts::PlatformVerifier)
+        .root_certs(tls.roots())
+        .client_cert(tls.client())
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .build();
     Agent::config_builder()

@@ -6,6 +6,7 @@
 mod commands;
 mod forges;
 mod keys;
+mod policy_changes;
 mod refusals;
 mod thresholds;
 

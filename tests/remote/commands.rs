@@ -181,3 +181,18 @@ fn secrets_of_an_address_are_told_nobody() {
     let kept = ours.git(&["config", "remote.other.url"]).any_stdout().check().text();
     assert_eq!(kept, format!("{secret}\n"));
 }
+
+#[test]
+fn submodules_are_let_through_the_helper_where_that_is_asked_for() {
+    let world = stage(RULES);
+    let set = "git config --global protocol.verified.allow always";
+    let plain = world.countersign(&["init", "--dry-run"]).any_stdout().any_stderr().check();
+    assert!(!plain.text().contains("protocol"), "{}", plain.text());
+    let run = world.countersign(&["init", "--verified-submodules"]).any_stderr();
+    run.stdout_holds(&[set]).check();
+    let allowed = world.run("git", &["config", "--global", "protocol.verified.allow"]).any_stdout().check();
+    assert_eq!(allowed.text(), "always\n");
+    let ours = clone(&world, "ours");
+    let doctor = ours.countersign(&["doctor", "--offline"]).any_status().any_stderr().any_stdout().check();
+    assert!(!doctor.text().contains("from submodules"), "{}", doctor.text());
+}

@@ -6,11 +6,14 @@
 mod addresses;
 mod commands;
 mod fetching;
+mod guarding;
 mod hostile;
 mod partial;
 mod pinned;
 mod pushing;
+mod real;
 mod servers;
+mod stalling;
 
 #[path = "../support/mod.rs"]
 mod support;

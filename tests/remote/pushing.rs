@@ -15,7 +15,7 @@ fn begun(world: &World) -> Repository<'_> {
     ours
 }
 
-fn hook(world: &World, text: &str) {
+pub(super) fn hook(world: &World, text: &str) {
     let path = world.path("served.git/hooks/pre-receive");
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// A program that ends with the test.
-struct Running(Child);
+pub(super) struct Running(pub(super) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -28,9 +28,14 @@ impl Drop for Running {
     }
 }
 
+/// A port that nobody listens at.
+pub(super) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// `git daemon` over the world's folder; its address.
-fn daemon(world: &World) -> (Running, String) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+pub(super) fn daemon(world: &World) -> (Running, String) {
+    let port = free_port();
     let core = world.run("git", &["--exec-path"]).any_stdout().check().text();
     let child = Command::new(Path::new(core.trim_end()).join("git-daemon"))
         .args(["--export-all", "--reuseaddr", "--listen=127.0.0.1", &format!("--port={port}")])
@@ -120,7 +125,7 @@ fn ssh(world: &World) {
 }
 
 /// The whole work over one transport: clone, fetch, refusal, hold, push.
-fn work_over(world: &World, address: &str) {
+pub(super) fn work_over(world: &World, address: &str) {
     let author = author(world);
     world.run("git", &["clone", "-q", &format!("verified::{address}"), "ours"]).check();
     let ours = Repository::at(world, &world.path("ours"));
@@ -214,7 +219,7 @@ fn over_ssh_in_both_ways_of_writing_it() {
 }
 
 /// A server that does `serve` with each connection; its address.
-fn hostile(serve: fn(TcpStream)) -> String {
+pub(super) fn hostile(serve: fn(TcpStream)) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {

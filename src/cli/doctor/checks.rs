@@ -363,7 +363,7 @@ pub(super) fn remotes(looked: Option<&Looked>) -> Vec<Finding> {
     }
     if !in_submodules {
         let said = "git takes no address with 'verified::' from submodules";
-        let hint = "if you want it to, run 'git config --global protocol.verified.allow always'; \
+        let hint = "if you want it to, run 'git config --global protocol.verified.allow always', as 'countersign init --verified-submodules' does; \
                     what stands behind 'verified::' is still held to git's rules";
         findings.push(Finding::new("remote", State::Note, said).hint(hint));
     }

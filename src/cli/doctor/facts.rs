@@ -9,12 +9,16 @@ use crate::{
         gitsign::{self, Found},
         remote, settings,
         signing::{self, Settings},
+        transport,
         trust::roots,
         unheard::{self, Unheard},
     },
     identity::{self, Login, Source, Token},
     repository::{Configuration, Scopes},
-    service::http::{Bounds, Http, join},
+    service::{
+        http::{Bounds, join},
+        tls::TlsFiles,
+    },
     sign::{RekorVersion, SigningPlan},
     words::Failure,
 };
@@ -103,11 +107,10 @@ pub(super) fn gather(world: &World<'_>, offline: bool) -> Facts {
     let root = roots::resolve(world, known, &instance).map(|root| root.map(|root| root.facts));
     let access = Settings { world, configuration: known }.access(&instance);
     let environment = signing::identity_environment(world);
-    let identity = access
-        .as_ref()
-        .map_err(Failure::clone)
-        .and_then(|access| origin(&access.options, &environment, world.now));
+    let identity =
+        access.as_ref().map_err(Failure::clone).and_then(|access| origin(access, &environment, world.now));
     let issuer = access.as_ref().ok().map(|access| access.options.provider.issuer.clone());
+    let tls = access.as_ref().map(|access| access.tls.clone()).unwrap_or_default();
     let plan = access.map(|access| access.plan);
     let asks_a_person = matches!(identity, Ok(Origin::Login(_)));
     let servers =
@@ -133,7 +136,7 @@ pub(super) fn gather(world: &World<'_>, offline: bool) -> Facts {
         remotes: remote::look(world, known),
         missing: identity::missing(&environment.variables),
         committer,
-        probes: (!offline).then(|| probe(servers, world.now)),
+        probes: (!offline).then(|| probe(servers, &tls, world.now)),
         now: world.now,
         configuration,
     }
@@ -147,10 +150,11 @@ fn git_version() -> Option<String> {
 
 /// Where an identity would come from. Nobody is asked for one.
 fn origin(
-    options: &identity::Options,
+    access: &signing::Access,
     environment: &identity::Environment,
     now: i64,
 ) -> Result<Origin, Failure> {
+    let options = &access.options;
     let failed = |error: &dyn std::fmt::Display| Failure::new(error, "get a new token, or take it away");
     let here = |place: String, token: &Token| {
         token.check(&options.audience, now).map_err(|error| failed(&error))?;
@@ -159,7 +163,7 @@ fn origin(
         Ok(Origin::Token { place, name: claims.name().to_owned(), email: claims.email.clone(), remaining })
     };
     // A file or a variable is here already: the client has nothing to do.
-    let http = Http::new(BOUNDS);
+    let http = transport::client(&access.tls, BOUNDS)?;
     if let Some(path) = &options.token_file {
         let source = Source::File(path.clone());
         let token = source.token(&http, &options.audience).map_err(|error| failed(&error))?;
@@ -203,8 +207,9 @@ fn servers(plan: &SigningPlan, issuer: Option<String>) -> Vec<(&'static str, Str
 }
 
 /// Ask every server at once. Any answer will do: it is there.
-fn probe(servers: Vec<(&'static str, String)>, now: i64) -> Vec<Probe> {
-    let http = Http::new(BOUNDS);
+fn probe(servers: Vec<(&'static str, String)>, tls: &TlsFiles, now: i64) -> Vec<Probe> {
+    // Files that cannot be used are why there is no plan, and then no server either.
+    let http = transport::client(tls, BOUNDS).unwrap_or_default();
     let begun = std::time::Instant::now();
     let ask = |url: &str| http.clock(url).map_err(|error| error.to_string());
     thread::scope(|scope| {

@@ -5,9 +5,9 @@
 //! each is taken over only by name or on a yes, and as it is now, so that it cannot change behind
 //! the user's back.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
-use super::Change;
+use super::{Change, PATIENCE};
 use crate::{
     cli::{
         Environment, World,
@@ -21,9 +21,6 @@ use crate::{
 
 /// Settings that name a file.
 const PATHS: [&str; 2] = ["countersign.clientSecretFile", "countersign.logPath"];
-
-/// How long a person may think about a question.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The settings that take the place of gitsign's in the file of `target`, and what there is to say about
 /// them: lines, to be escaped.

@@ -5,11 +5,15 @@
 mod import;
 mod place;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
     Outcome, World,
     arguments::{InitArguments, Scope},
+    consent::ask,
     exit, settings,
 };
 use crate::{
@@ -17,6 +21,9 @@ use crate::{
     words::{self, Failure},
 };
 use place::Place;
+
+/// How long a person may think about a question.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One setting to be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +57,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InitArguments) -> Outcome {
 
     let mut changes = of_git(world)?;
     changes.extend(of_arguments(world, arguments)?);
+    changes.extend(submodules(world, &configuration, arguments.verified_submodules));
     let (imported, notes) = import::import(&world.environment, &configuration, scope.of_git());
     // What is said on the command line goes before what gitsign was told.
     let is_said = |change: &Change| changes.iter().any(|said| said.key == change.key);
@@ -90,6 +98,17 @@ fn of_git(world: &World<'_>) -> Result<Vec<Change>, Failure> {
         ("tag.gpgSign", "true"),
     ];
     Ok(settings.iter().map(|(key, value)| Change::new(key, value)).collect())
+}
+
+/// What lets git take submodules through the remote helper, where that is asked for: git itself lets no
+/// helper in there (git-config, `protocol.allow`).
+fn submodules(world: &World<'_>, configuration: &Configuration, is_typed: bool) -> Option<Change> {
+    const KEY: &str = "protocol.verified.allow";
+    let question = "Let git take submodules through 'verified::', judged as any other remote? [y/N] ";
+    let is_seen = world.terminals.stdin && world.terminals.stdout && world.terminals.stderr;
+    let is_offered = is_seen && configuration.get(KEY, Scopes::Any).is_none();
+    let is_wanted = is_typed || is_offered && ask(question, PATIENCE).unwrap_or(false);
+    is_wanted.then(|| Change::new(KEY, "always"))
 }
 
 /// What was typed: it decides about trust.

@@ -69,7 +69,13 @@ pub struct ProtectArguments {
     /// The repository, if not the one around the current directory
     #[arg(long, value_name = "DIR")]
     pub(super) repository: Option<std::path::PathBuf>,
-    /// Have them go to their plain addresses again
+    /// Have them go to their plain addresses again, and take the hook out
     #[arg(long)]
     pub(super) undo: bool,
+    /// Leave the addresses as they are and have a hook judge what moves: a weaker guard
+    #[arg(long, conflicts_with = "remotes")]
+    pub(super) hooks: bool,
+    /// What the hook runs
+    #[arg(long, hide = true, exclusive = true)]
+    pub(super) judge: bool,
 }

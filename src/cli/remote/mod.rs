@@ -6,6 +6,7 @@
 mod arguments;
 pub(in crate::cli) mod basis;
 mod fetch;
+mod guard;
 mod protect;
 mod trust;
 

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, path::Path};
 
-use super::{Failure, Outcome, PREFIX, ProtectArguments, World, address, exit};
+use super::{Failure, Outcome, PREFIX, ProtectArguments, World, address, exit, guard};
 use crate::{
     cli::{git_config, settings},
     remote::without_secrets,
@@ -12,13 +12,30 @@ use crate::{
 
 /// Change the addresses of remotes.
 pub(in crate::cli) fn run(world: &mut World<'_>, arguments: &ProtectArguments) -> Outcome {
+    if arguments.judge {
+        return guard::run(world);
+    }
     let repository = settings::repository(world, arguments.repository.as_deref())?;
     let configuration = Configuration::read(&world.directory, Some(repository.git_dir()))
         .map_err(|error| Failure::new(error, "run 'git config --list' there to see what is wrong with it"))?;
+    if arguments.hooks && !arguments.undo {
+        guard::install(world, &repository, &configuration)?;
+        return Ok(exit::GOOD);
+    }
+    let is_removed = arguments.undo && arguments.remotes.is_empty() && guard::uninstall(world, &repository)?;
+    if arguments.hooks {
+        if !is_removed {
+            world.say("nothing to change\n");
+        }
+        return Ok(exit::GOOD);
+    }
     let mut remotes = arguments.remotes.clone();
     if remotes.is_empty() {
         remotes = configuration.subsections("remote", Scopes::Any).iter().map(ToString::to_string).collect();
         remotes.retain(|remote| configuration.get(&format!("remote.{remote}.url"), Scopes::Any).is_some());
+    }
+    if remotes.is_empty() && is_removed {
+        return Ok(exit::GOOD);
     }
     if remotes.is_empty() {
         return Err(Failure::new("the repository has no remote", "add one with 'git remote add'"));
@@ -58,7 +75,7 @@ pub(in crate::cli) fn run(world: &mut World<'_>, arguments: &ProtectArguments) -
         })?;
         world.say(&format!("{}: {}\n", escape(key), escape(&without_secrets(value))));
     }
-    if changes.is_empty() {
+    if changes.is_empty() && !is_removed {
         world.say("nothing to change\n");
     }
     Ok(exit::GOOD)
