@@ -429,7 +429,7 @@ pub(super) fn configuration(repository: &Repository) -> Result<Configuration, Co
     Configuration::read(repository.git_dir(), Some(repository.git_dir()))
 }
 
-fn refuse_hooks_path(repository: &Repository) -> Result<(), InstallError> {
+pub(super) fn refuse_hooks_path(repository: &Repository) -> Result<(), InstallError> {
     hooks_path(repository)?.map_or(Ok(()), |path| Err(InstallError::HooksPath(path)))
 }
 
@@ -456,7 +456,7 @@ fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
     match std::fs::read(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -464,7 +464,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
     }
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, InstallError> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, InstallError> {
     std::path::absolute(path).map_err(|source| InstallError::Io { path: path.to_owned(), source })
 }
 
