@@ -320,6 +320,12 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 for (_, path) in &installed.companions {
                     words += &installed_words(path, None);
                 }
+                // It is installed; who is not bound by it is said at once.
+                for finding in status(&options.repository, options.now).into_iter().flat_map(|s| s.findings) {
+                    if finding.is_about_writers() {
+                        words += &format!("warning: {}\n", escape(&finding.to_string()));
+                    }
+                }
                 (words, 0)
             })
         }
@@ -379,6 +385,9 @@ fn describe(status: &super::Status) -> (String, u8) {
             words += &format!("policy now: {}\n", escape(followed));
         }
         words += &line("state", &shim.state);
+        for (name, path) in &status.companions {
+            words += &line(name.name(), path);
+        }
         for (name, path) in &shim.trusted_roots {
             words += &line(&format!("trusted root of '{name}'"), path);
         }

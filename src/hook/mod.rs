@@ -32,6 +32,7 @@ mod status;
 mod updates;
 mod used_certificates;
 mod vouching;
+mod writers;
 
 pub use accepted::AcceptedTips;
 pub use approvals::{counted_as, kept_approvals};
