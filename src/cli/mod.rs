@@ -21,6 +21,7 @@ mod kept;
 mod ledger;
 mod login;
 mod manual;
+mod own_key;
 mod policy;
 mod pre_push;
 mod proof;
@@ -130,6 +131,7 @@ fn with_surroundings(world: &mut World<'_>, run: impl FnOnce(&mut hook::Surround
         stdin: &mut *world.stdin,
         stdout: &mut *world.stdout,
         stderr: &mut *world.stderr,
+        log_line: &crate::service::syslog::log_line,
     })
 }
 

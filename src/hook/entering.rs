@@ -35,6 +35,7 @@ impl Pushed {
         certificate: Option<ObjectId>,
         vouchers: &[String],
         forge: Option<&ForgeContext>,
+        admitted: impl Iterator<Item = String>,
     ) -> Self {
         let account = forge.and_then(|context| {
             let account = context.user.as_ref().or(context.id.as_ref())?;
@@ -42,6 +43,9 @@ impl Pushed {
         });
         let words: Vec<String> =
             vouchers.iter().map(|name| format!("'{name}' by certificate")).chain(account).collect();
+        // Whoever pushed it, the administrator has let it in.
+        let admitted = admitted.map(|admission| format!("admitted by the administrator: {admission}"));
+        let words: Vec<String> = admitted.chain(words).collect();
         Self { pusher: (!words.is_empty()).then(|| words.join(", ")), certificate }
     }
 }
@@ -58,7 +62,7 @@ pub struct LedgerContext {
 }
 
 /// The longest that is kept of a pusher's name, in characters.
-const MAXIMUM_PUSHER: usize = 200;
+const MAXIMUM_PUSHER: usize = 256;
 
 /// Enter what earlier pushes have left over, and see where the ledger stands: its head.
 pub(super) fn prepare(context: &Context, repository: &Repository) -> Result<Option<ObjectId>, Failure> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Companion, HookName, InstallError, PolicyMemory, PolicyPlace, Shim, hiding,
+    Admissions, Companion, HookName, InstallError, PolicyMemory, PolicyPlace, Shim, hiding,
     install::{configuration, default_state, hook_path, hooks_path, is_executable, kept_path},
     policy_ref::PolicyRef,
     pre_receive::{foreign_anchor, same_place},
@@ -39,6 +39,8 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StatusFinding {
+    /// An update is let through once, whatever the policy says.
+    Admitted(String),
     /// Every push is refused as things stand.
     Broken(String),
     /// A rule asks for push certificates, and the shim names no address that one could be for.
@@ -106,6 +108,7 @@ impl StatusFinding {
 impl fmt::Display for StatusFinding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Admitted(what) => write!(formatter, "admitted once, whatever the policy says: {what}"),
             Self::Broken(what) => write!(formatter, "every push is refused: {what}"),
             Self::NoAddresses { rule } => write!(
                 formatter,
@@ -221,6 +224,8 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
         let configuration = configuration(&repository)?;
         look_at(shim, &hook, &repository, &configuration, &mut findings);
         companions = look_at_ledger(shim, &repository, &configuration, &mut findings);
+        let holding = Admissions::new(&shim.state).holding(now);
+        findings.extend(holding.into_iter().map(|admission| StatusFinding::Admitted(admission.words())));
         if !same_place(&shim.repository, repository.common_dir()) {
             let what = format!("the hook was installed for the repository '{}'", shim.repository.display());
             findings.push(StatusFinding::Broken(what));
@@ -302,7 +307,7 @@ fn look_at(
     }
     let files = shim.trusted_roots.iter().chain(&shim.openpgp_certificates);
     let roots = files.chain(&shim.certificate_authorities).map(|(_, path)| path.as_path());
-    let kept = ["accepted", "push-certificates", "intents", "ledger.head", "ledger.lock"];
+    let kept = ["accepted", "verdicts", "admissions", "push-certificates", "intents", "ledger.head", "ledger.lock"];
     let kept = kept.map(|name| shim.state.join(name));
     let companions = HookName::COMPANIONS.map(|name| hook_path(repository, name));
     let befores = companions.each_ref().map(|path| kept_path(path));
