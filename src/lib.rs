@@ -22,8 +22,8 @@
 //! | [`policy`] | identities, rules, ref patterns, decisions | encodings, trust roots |
 //! | [`repository`] | gix: objects, what a push adds, quarantine, configuration, kept log entries | signatures |
 //! | [`trust`] | a policy with all that it names: from a file, or followed in a ref from a commit that is believed | which file or commit that is |
-//! | [`ledger`] | which ref updates a server has accepted: records in a ref, intents, and what refs should hold by them | what is accepted, and why |
 //! | [`key`] | keys that sign: a fresh one, or one in a file, a token, a KMS, an ssh-agent | whose they are |
+//! | [`ledger`] | which ref updates a server has accepted: records in a ref, intents, and what refs should hold by them | what is accepted, and why |
 //! | [`identity`] | getting an identity token | certificates |
 //! | [`service`] | clients of the servers: Fulcio, Rekor v1 and v2, timestamp authority | git |
 //! | [`sign`] | payload in, signature out; what evidence to gather | which object is signed |

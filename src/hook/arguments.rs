@@ -350,14 +350,21 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 settings: Settings { ledger: !no_ledger, ..settings.into() },
                 now: surroundings.now,
             };
-            let installed = match hooks_path {
-                Some(folder) => install_for_all(&at(folder), &options),
-                None => install(&options),
+            let (installed, is_for_all) = match hooks_path {
+                Some(folder) => (install_for_all(&at(folder), &options), true),
+                None => (install(&options), false),
             };
             installed.map_err(Failure::from).map(|installed| {
                 let mut words = installed_words(&installed.hook, installed.shim.before.as_deref());
                 for (_, path) in &installed.companions {
                     words += &installed_words(path, None);
+                }
+                // It is installed; who is not bound by it is said at once.
+                let status = (!is_for_all).then(|| status(&options.repository, options.now).ok()).flatten();
+                for finding in status.into_iter().flat_map(|status| status.findings) {
+                    if finding.is_about_writers() {
+                        words += &format!("warning: {}\n", escape(&finding.to_string()));
+                    }
                 }
                 (words, 0)
             })
@@ -447,6 +454,9 @@ fn describe(status: &super::Status) -> (String, u8) {
             words += &format!("policy now: {}\n", escape(followed));
         }
         words += &line("state", &shim.state);
+        for (name, path) in &status.companions {
+            words += &line(name.name(), path);
+        }
         for (name, path) in &shim.trusted_roots {
             words += &line(&format!("trusted root of '{name}'"), path);
         }

@@ -8,7 +8,7 @@ use std::{
 
 use gix::bstr::{BString, ByteSlice as _};
 
-use super::{Admission, Context, Update, parse_updates, pre_receive::MAXIMUM_INPUT};
+use super::{Context, Update, parse_updates, pre_receive::MAXIMUM_INPUT};
 use crate::{
     ledger::{
         Acceptance, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId, Scope, Settled,
@@ -30,22 +30,22 @@ pub(super) struct Pushed {
 }
 
 impl Pushed {
-    /// By the certificate that was verified, those who vouch for the push by it, the forge's word, and what the
-    /// server's administrator has let pass.
+    /// By the certificate that was verified, those who vouch for the push by it, and the forge's word.
     pub(super) fn new(
         certificate: Option<ObjectId>,
         vouchers: &[String],
         forge: Option<&ForgeContext>,
-        admissions: &[&Admission],
+        admitted: impl Iterator<Item = String>,
     ) -> Self {
         let account = forge.and_then(|context| {
             let account = context.user.as_ref().or(context.id.as_ref())?;
             Some(format!("account '{account}' of '{}'", context.forge.name))
         });
-        // In front: what is longer is cut off.
-        let admitted = admissions.iter().map(|admission| format!("admitted: {}", admission.reason));
-        let vouched = vouchers.iter().map(|name| format!("'{name}' by certificate"));
-        let words: Vec<String> = admitted.chain(vouched).chain(account).collect();
+        let words: Vec<String> =
+            vouchers.iter().map(|name| format!("'{name}' by certificate")).chain(account).collect();
+        // Whoever pushed it, the administrator has let it in.
+        let admitted = admitted.map(|admission| format!("admitted by the administrator: {admission}"));
+        let words: Vec<String> = admitted.chain(words).collect();
         Self { pusher: (!words.is_empty()).then(|| words.join(", ")), certificate }
     }
 }
@@ -62,7 +62,7 @@ pub struct LedgerContext {
 }
 
 /// The longest that is kept of a pusher's name, in characters.
-const MAXIMUM_PUSHER: usize = 200;
+const MAXIMUM_PUSHER: usize = 256;
 
 /// Enter what earlier pushes have left over, and see where the ledger stands: its head.
 pub(super) fn prepare(context: &Context, repository: &Repository) -> Result<Option<ObjectId>, Failure> {

@@ -39,6 +39,7 @@ mod updates;
 mod used_certificates;
 mod verdicts;
 mod vouching;
+mod writers;
 
 pub use accepted::AcceptedTips;
 pub use admission::{Admission, AdmissionRequest, Admissions, admit};

@@ -284,15 +284,12 @@ fn judge(
     }
     words += &telling.all("error", &finding.refusals);
     course.words += &words;
-    let is_accepted = finding.refusals.is_empty();
     course.finding = finding;
-    if context.settings.ledger && is_accepted {
-        let policy = match snapshot.commit {
-            Some(commit) => PolicyVersion::Commit(commit),
-            None => PolicyVersion::Digest(snapshot.trust.digest),
-        };
-        let admissions: Vec<&Admission> = course.admitted.iter().map(|(admission, _)| admission).collect();
-        let pushed = Pushed::new(verified, &vouchers, context.forge.as_ref(), &admissions);
+    if context.settings.ledger && course.finding.refusals.is_empty() {
+        let policy =
+            snapshot.commit.map_or(PolicyVersion::Digest(snapshot.trust.digest), PolicyVersion::Commit);
+        let reasons = course.admitted.iter().map(|(admission, _)| admission.words());
+        let pushed = Pushed::new(verified, &vouchers, context.forge.as_ref(), reasons);
         entering::leave(context, &repository, policy, pushed, ledger, &course.updates)?;
     }
     Ok(())

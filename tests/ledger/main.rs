@@ -8,6 +8,7 @@ mod concurrency;
 mod faults;
 mod hooks;
 mod hostile;
+mod writers;
 
 use std::{
     fs,
