@@ -111,8 +111,10 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PrePushArguments) -> Outcom
         maximum_listed: MAXIMUM_LISTED,
     };
     let finding = gate.judge(&planned, world.stderr);
-    let (unmet, refusals): (Vec<Refusal>, Vec<Refusal>) =
-        finding.refusals.into_iter().partition(|refusal| matches!(refusal.cause, Cause::Threshold(_)));
+    let (unmet, refusals): (Vec<Refusal>, Vec<Refusal>) = finding
+        .refusals
+        .into_iter()
+        .partition(|refusal| matches!(refusal.cause, Cause::Threshold(_) | Cause::ForgeUnapproved { .. }));
 
     world.complain(&kept::warning(&trouble));
     let mut words = Vec::new();
