@@ -35,7 +35,7 @@ pub use coverage::Coverage;
 pub use folding::folded;
 pub use format::FormatError;
 pub use history::{History, HistoryError, Shallow, Survey, new_commits, new_commits_while, survey};
-pub use merge::{MergeTreeError, merged_tree};
+pub use merge::{MergeTreeError, merged_tree, merges_to};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
 pub use proofs::{
     MAXIMUM_PROOFS_OF_AN_OBJECT, PROOFS, ProofChange, ProofName, Proofs, proof_changes, read_blob,
