@@ -212,28 +212,64 @@ impl<'a> Gate<'a> {
             let tips = bases.get(rule.name.as_str()).map(Vec::as_slice).unwrap_or_default();
             self.walk_created(&reader, &mut finding, rule, tips, &mut tasks);
         }
+        self.judge_tasks(&mut finding, &reader, &tasks, &bases, progress);
+        finding
+    }
+
+    /// Judge one commit as if a ref of this name took it in, apart from what happens to the ref.
+    pub fn judge_commit(&self, reference: &[u8], id: ObjectId, progress: &mut dyn Write) -> Finding {
+        let mut finding = Finding::default();
+        let rule = match self.policy.governing(reference) {
+            Governing::Rule(rule) => rule,
+            Governing::Accepted => return finding,
+            governing => {
+                let is_reserved = matches!(governing, Governing::Reserved);
+                let cause = if is_reserved { Cause::Reserved } else { Cause::NoRule };
+                finding.refuse(reference, Subject::Reference, None, cause);
+                return finding;
+            }
+        };
+        let task = Task {
+            reference: reference.to_vec(),
+            rule,
+            base: None,
+            wanted: id,
+            tags: Vec::new(),
+            commits: vec![id],
+            tip: None,
+            before: None,
+            created: false,
+            replaced: None,
+        };
+        let reader = self.objects.reader();
+        self.judge_tasks(&mut finding, &reader, &[task], &HashMap::new(), progress);
+        finding
+    }
+
+    /// Judge what is to be judged of each ref, once that is known.
+    fn judge_tasks(
+        &self,
+        finding: &mut Finding,
+        reader: &ObjectReader,
+        tasks: &[Task<'a>],
+        bases: &HashMap<&'a str, Vec<ObjectId>>,
+        progress: &mut dyn Write,
+    ) {
         let allowance = Allowance::new(paths::MAXIMUM_READ);
-        let touched = paths::touched(self, &tasks, &allowance);
-        for task in &tasks {
+        let touched = paths::touched(self, tasks, &allowance);
+        for task in tasks {
             if let Err(cause) = paths::judge_replaced(self, task, &allowance) {
                 finding.refuse(&task.reference, Subject::Reference, Some(task.rule), cause);
             }
         }
-        let known = self.gather(&tasks, &touched, progress);
-        let people = persons::people(self, &tasks);
-        let names = Names {
-            gate: self,
-            reader: &reader,
-            tasks: &tasks,
-            bases: &bases,
-            histories: RefCell::default(),
-        };
+        let known = self.gather(tasks, &touched, progress);
+        let people = persons::people(self, tasks);
+        let names = Names { gate: self, reader, tasks, bases, histories: RefCell::default() };
         let coverage = OnceCell::new();
-        for task in &tasks {
-            self.judge_task(&mut finding, task, (&known, &touched, &people), &names, &coverage);
+        for task in tasks {
+            self.judge_task(finding, task, (&known, &touched, &people), &names, &coverage);
             finding.judged.extend(task.commits.iter().chain(&task.tags));
         }
-        finding
     }
 
     /// The name that was pushed to and those that symbolic refs behind it stand for, once the
