@@ -42,6 +42,8 @@ const SECTIONS: &[(&str, &str)] = &[
     ("countersign-logout", include_str!("manual/countersign-logout.roff")),
     ("countersign-policy", include_str!("manual/countersign-policy.roff")),
     ("countersign-policy-check", include_str!("manual/countersign-policy-check.roff")),
+    ("countersign-policy-explain", include_str!("manual/countersign-policy-explain.roff")),
+    ("countersign-policy-test", include_str!("manual/countersign-policy-test.roff")),
     ("countersign-policy-init", include_str!("manual/countersign-policy-init.roff")),
     ("countersign-protect", include_str!("manual/countersign-protect.roff")),
     ("countersign-remote", include_str!("manual/countersign-remote.roff")),
