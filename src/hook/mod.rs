@@ -15,6 +15,7 @@ mod forge;
 mod gate;
 mod install;
 mod paths;
+mod persons;
 mod plan;
 mod policy_ref;
 mod pre_push;
