@@ -7,6 +7,7 @@ mod agent;
 mod anchored;
 mod approve;
 mod arguments;
+mod certificate;
 mod check;
 mod consent;
 mod doctor;
