@@ -87,7 +87,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Doctor(arguments) => doctor::run(world, &arguments),
         Command::Init(arguments) => init::run(world, &arguments),
         Command::Login(arguments) => login::run(world, &arguments),
-        Command::Logout => agent::lock(world),
+        Command::Logout => agent::lock(world, true),
         Command::Agent(arguments) => agent::run(world, &arguments),
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
         Command::Policy(arguments) => policy::run(world, &arguments),
