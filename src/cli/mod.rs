@@ -88,7 +88,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Doctor(arguments) => doctor::run(world, &arguments),
         Command::Init(arguments) => init::run(world, &arguments),
         Command::Login(arguments) => login::run(world, &arguments),
-        Command::Logout => agent::lock(world),
+        Command::Logout => agent::lock(world, true),
         Command::Agent(arguments) => agent::run(world, &arguments),
         Command::Hook(arguments) if arguments.pre_push().is_some() => {
             arguments.pre_push().map_or(Ok(exit::USAGE), |arguments| pre_push::run(world, arguments))
