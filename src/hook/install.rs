@@ -2,9 +2,10 @@
 
 use std::{
     io::Write,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
+
+use crate::repository::system::{self, OsStringExt as _, PermissionsExt};
 
 use super::{PolicyMemory, PolicyPlace, Settings, Shim, ShimError, policy_ref::PolicyRef};
 use crate::{
@@ -230,7 +231,7 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let failed = |source: std::io::Error| InstallError::Io { path: hook.clone(), source };
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     file.write_all(&text).map_err(failed)?;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    system::set_mode(file.path(), 0o755).map_err(failed)?;
     if moves {
         std::fs::rename(&hook, &kept).map_err(failed)?;
     }
@@ -344,7 +345,6 @@ fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
     let owner_file = state.join("repository");
     let own = git_dir.canonicalize().map_err(failed)?;
     if let Some(text) = read(&owner_file)? {
-        use std::os::unix::ffi::OsStringExt;
         let owner = PathBuf::from(std::ffi::OsString::from_vec(text));
         if owner != own && owner.is_dir() {
             return Err(InstallError::StateOfAnother { state: state.to_owned(), owner });
@@ -352,7 +352,7 @@ fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
     }
     if !state.exists() {
         std::fs::create_dir_all(state).map_err(failed)?;
-        std::fs::set_permissions(state, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        system::set_mode(state, 0o700).map_err(failed)?;
     }
     // Put in its place as a new file: a symbolic link that lies there is not written through.
     let mut file = tempfile::NamedTempFile::new_in(state).map_err(failed)?;
