@@ -20,6 +20,7 @@ mod inspect;
 mod kept;
 mod login;
 mod manual;
+mod own_key;
 mod policy;
 mod pre_push;
 mod proof;
