@@ -162,6 +162,10 @@ impl Client {
             WireError::Closed => ClientError::Unheard,
             other => other.into(),
         };
+        let keeps_refresh_tokens = match request {
+            Request::Sign(ask) | Request::Open(ask) => ask.refreshing.is_some(),
+            _ => false,
+        };
         self.wire.send(request, payload).map_err(unheard)?;
         let mut received = self.wire.receive(HEARING).map_err(unheard)?;
         for _ in 0..MAXIMUM_ANSWERS {
@@ -175,7 +179,10 @@ impl Client {
                 (Answer::LogIn { remaining }, _) => {
                     let answer = match guest.log_in(remaining) {
                         Ok(token) => {
-                            Request::Token { token: Secret(Zeroizing::new(token.secret().to_owned())) }
+                            let secret = |text: &str| Secret(Zeroizing::new(text.to_owned()));
+                            // Where none is to be kept, none is handed over.
+                            let refresh = token.refresh().filter(|_| keeps_refresh_tokens).map(secret);
+                            Request::Token { token: secret(token.secret()), refresh }
                         }
                         Err(reason) => Request::Failed { reason },
                     };

@@ -17,13 +17,16 @@ use super::{
     peer::Peer,
     place::Place,
     protocol::{
-        Answer, Ask, Cause, Holder, MAXIMUM_HEAD_BYTES, MessageError, Record, Request, Secret, Status, Wanted,
+        Answer, Ask, Cause, Holder, MAXIMUM_HEAD_BYTES, MessageError, Record, Request, Secret, Source,
+        Status, Wanted,
     },
-    state::{Held, Outcome, State, Step, Visitor},
+    state::{ANNOUNCEMENT, Held, Outcome, State, Step, Visitor},
     wire::{Wire, WireError},
 };
+use zeroize::Zeroizing;
+
 use crate::{
-    identity::{Claims, Token},
+    identity::{self, Claims, Keyring, KeyringError, Purpose, Token},
     service::{
         http::{Bounds, Http},
         tls::Tls,
@@ -49,6 +52,8 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State<Session>>,
     pub(super) changed: Condvar,
     pub(super) clients: Mutex<Vec<Arc<Http>>>,
+    /// What the keyring had against it when it was last needed.
+    pub(super) keyring: Mutex<Option<String>>,
     pub(super) clock: fn() -> i64,
     pub(super) since: i64,
     pub(super) host: String,
@@ -96,7 +101,13 @@ impl Shared {
                 Err(Stop::Refused(Cause::Malformed, "this socket is the user's own".to_owned()))
             }
             Request::Status {} => wire.send(&self.status(), &[]).map_err(Stop::from),
-            Request::Lock {} => wire.send(&self.lock(), &[]).map_err(Stop::from),
+            Request::Lock { logout } => {
+                if logout {
+                    let cleared = Keyring::open().and_then(|keyring| keyring.clear());
+                    self.remember(cleared.err());
+                }
+                wire.send(&self.lock(), &[]).map_err(Stop::from)
+            }
             Request::Stop {} => wire.send(&self.stop(), &[]).map_err(Stop::from),
         };
         self.end(wire, outcome);
@@ -128,6 +139,12 @@ impl Shared {
         let _ = (&self.bell).write(&[1]);
     }
 
+    /// Remember what the keyring had against what was wanted of it. That there is none here is nothing.
+    fn remember(&self, error: Option<KeyringError>) {
+        let said = error.filter(|error| !matches!(error, KeyringError::Unavailable(_)));
+        *self.keyring.lock().unwrap_or_else(PoisonError::into_inner) = said.map(|error| error.to_string());
+    }
+
     fn lock(&self) -> Answer {
         let forgotten = self.state().lock();
         Answer::Done { forgotten: u32::try_from(forgotten).unwrap_or(u32::MAX) }
@@ -144,6 +161,7 @@ impl Shared {
                 process: std::process::id(),
                 host: self.host.clone(),
                 since: self.since,
+                keyring: self.keyring.lock().unwrap_or_else(PoisonError::into_inner).clone(),
                 keys: keys.clone(),
                 forwards: self.grants.status(),
                 signatures,
@@ -257,6 +275,9 @@ impl Visit<'_> {
             if self.shared.is_stopping.load(Ordering::SeqCst) {
                 return Err(Stop::Refused(Cause::Unavailable, "the agent is ending".to_owned()));
             }
+            // Asked for is asked for: a person logs in.
+            let is_refreshable = !anew && self.is_refreshable();
+            visitor.has_token = self.ask.token.is_some() || is_refreshable;
             let step = {
                 let mut state = self.shared.state();
                 let may = visitor.may_log_in || visitor.has_token;
@@ -278,7 +299,7 @@ impl Visit<'_> {
                 Step::LogIn { number, instead } => {
                     let flight = Flight { shared: self.shared, number };
                     let remaining = instead.as_ref().map(|(_, remaining)| *remaining);
-                    return match (self.log_in(wire, flight, remaining), instead) {
+                    return match (self.log_in(wire, flight, remaining, is_refreshable), instead) {
                         (Ok(held), _) => Ok((held, false)),
                         (Err(Stop::Refused(..)), Some((held, _))) => Ok((held, false)),
                         (Err(stop), _) => Err(stop),
@@ -318,13 +339,32 @@ impl Visit<'_> {
         wire: &mut Wire,
         flight: Flight<'_>,
         remaining: Option<i64>,
+        is_refreshable: bool,
     ) -> Result<Held<Session>, Stop> {
+        if is_refreshable {
+            match self.refresh() {
+                Ok(held) => {
+                    flight.end(Outcome::Opened(held.clone()));
+                    return Ok(held);
+                }
+                Err(stop) if !self.ask.may_log_in => {
+                    let Stop::Refused(cause, reason) = stop else { return Err(stop) };
+                    return Err(flight.failed(cause, reason));
+                }
+                // The person is asked as if there had been nothing.
+                Err(_) => {}
+            }
+        }
+        let mut refresh = None;
         let token = match &self.ask.token {
             Some(token) => token.clone(),
             None => {
                 wire.send(&Answer::LogIn { remaining }, &[])?;
                 match wire.receive::<Request>(LOGIN)? {
-                    (Request::Token { token }, _) => token,
+                    (Request::Token { token, refresh: brought }, _) => {
+                        refresh = brought;
+                        token
+                    }
                     (Request::Failed { reason }, _) => {
                         return Err(flight.failed(Cause::Login, reason));
                     }
@@ -332,17 +372,68 @@ impl Visit<'_> {
                 }
             }
         };
-        match self.certify(token) {
+        let token = match Token::parse((*token.0).clone()) {
+            Ok(token) => token.with_refresh(refresh.map(|Secret(refresh)| (*refresh).clone())),
+            Err(error) => return Err(flight.failed(Cause::Login, error.to_string())),
+        };
+        match self.certify(&token) {
             Ok(held) => {
                 flight.end(Outcome::Opened(held.clone()));
+                if let Some((purpose, _)) = self.refreshing() {
+                    let kept = Keyring::open().and_then(|keyring| keyring.keep(&purpose, &token));
+                    *self.shared.keyring.lock().unwrap_or_else(PoisonError::into_inner) =
+                        kept.err().map(|error| error.to_string());
+                }
                 Ok(held)
             }
             Err((cause, reason)) => Err(flight.failed(cause, reason)),
         }
     }
 
-    fn certify(&self, Secret(token): Secret) -> Result<Held<Session>, (Cause, String)> {
-        let token = Token::parse((*token).clone()).map_err(|error| (Cause::Login, error.to_string()))?;
+    /// What a refresh token would be kept for, where the user wants one kept.
+    fn refreshing(&self) -> Option<(Purpose, Option<Zeroizing<String>>)> {
+        let refreshing = self.ask.refreshing.as_ref()?;
+        let Source::Login { issuer, client, connector } = &self.ask.wanted.source else { return None };
+        let purpose = Purpose {
+            issuer: issuer.clone(),
+            client: client.clone(),
+            connector: connector.clone(),
+            identity: self.ask.wanted.identity.clone(),
+        };
+        Some((purpose, refreshing.client_secret.as_ref().map(|Secret(secret)| secret.clone())))
+    }
+
+    /// Whether a key is needed, or will be before long, and a refresh token kept that brings one: then nobody is told
+    /// of its end or asked for another login. The keyring is asked only then.
+    fn is_refreshable(&self) -> bool {
+        let Some((purpose, _)) = self.refreshing() else { return false };
+        let now = self.shared.now();
+        let kept = self.shared.state().look(&self.ask.wanted, now);
+        let is_due = |held: Held<Session>| held.holder.not_after.saturating_sub(now) < ANNOUNCEMENT;
+        if !kept.is_none_or(is_due) {
+            return false;
+        }
+        match Keyring::open().and_then(|keyring| keyring.has(&purpose)) {
+            Ok(has) => has,
+            Err(error) => {
+                self.shared.remember(Some(error));
+                false
+            }
+        }
+    }
+
+    /// Gets a key by the refresh token.
+    fn refresh(&self) -> Result<Held<Session>, Stop> {
+        let failed = |reason: String| Stop::Refused(Cause::Login, reason);
+        let (purpose, secret) = self.refreshing().ok_or_else(|| failed("nothing is refreshed".to_owned()))?;
+        let keyring = Keyring::open().map_err(|error| failed(error.to_string()))?;
+        let token = identity::renew(self.signer.http(), &keyring, &purpose, secret).map_err(failed)?;
+        let now = self.shared.now();
+        token.check(&purpose.client, now).map_err(|error| failed(error.to_string()))?;
+        self.certify(&token).map_err(|(cause, reason)| Stop::Refused(cause, reason))
+    }
+
+    fn certify(&self, token: &Token) -> Result<Held<Session>, (Cause, String)> {
         let address = self.address.and_then(|signable| signable.address);
         let admit = |claims: &Claims| -> Result<(), Objection> {
             // Where nothing is signed yet, nobody has committed anything.
@@ -350,7 +441,7 @@ impl Visit<'_> {
             demands.committer &= self.address.is_some();
             Ok(demands.admit(claims, address)?)
         };
-        let session = self.signer.open(&token, &admit).map_err(|error| (cause(&error), error.to_string()))?;
+        let session = self.signer.open(token, &admit).map_err(|error| (cause(&error), error.to_string()))?;
         let holder = Holder::new(session.claims(), session.certificate().not_after);
         Ok(Held { key: Arc::new(session), holder })
     }

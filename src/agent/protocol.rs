@@ -202,8 +202,11 @@ pub enum Request {
     },
     /// Open a socket for signatures that are asked for elsewhere; it lasts as long as this conversation, at most.
     Forward(Terms),
-    /// Forget every key.
-    Lock {},
+    /// Forget every key, and where somebody logs out the refresh tokens too.
+    Lock {
+        /// Whether somebody logs out.
+        logout: bool,
+    },
     /// Get a key now, a new one even where there is one.
     Open(Ask),
     /// Sign the body, a payload.
@@ -225,6 +228,8 @@ pub enum Request {
     Token {
         /// The token.
         token: Secret,
+        /// The refresh token that came with it, to be kept in the keyring.
+        refresh: Option<Secret>,
     },
 }
 
@@ -242,6 +247,16 @@ pub struct Ask {
     pub token: Option<Secret>,
     /// How many seconds to wait for someone else's login.
     pub patience: u32,
+    /// What it takes to keep and use refresh tokens, where the user wants that.
+    pub refreshing: Option<Refreshing>,
+}
+
+/// What it takes to use a refresh token.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refreshing {
+    /// Our client secret, where the issuer gave us one.
+    pub client_secret: Option<Secret>,
 }
 
 /// What the agent answers. [`Answer::Working`], [`Answer::Waiting`] and [`Answer::LogIn`] are followed by others.
@@ -371,6 +386,8 @@ pub struct Status {
     pub host: String,
     /// When it began, in seconds since 1970.
     pub since: i64,
+    /// What the keyring had against it when it was last needed.
+    pub keyring: Option<String>,
     /// The keys, by what they are for.
     pub keys: Vec<KeyStatus>,
     /// The sockets for signatures that are asked for elsewhere.

@@ -94,6 +94,7 @@ pub fn serve(place: &Place, inherited: Option<OwnedFd>, options: Options) -> Res
         state: Mutex::new(State::default()),
         changed: Condvar::new(),
         clients: Mutex::default(),
+        keyring: Mutex::default(),
         clock: options.clock,
         since: now,
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),

@@ -22,7 +22,7 @@ const RENEWAL: i64 = 180;
 /// Where a token is at hand, the next key is got when the old one has fewer seconds left than this.
 const RENEWAL_BY_TOKEN: i64 = 90;
 /// The end of a key is announced to a run of signatures when it has fewer seconds left than this.
-const ANNOUNCEMENT: i64 = 300;
+pub(super) const ANNOUNCEMENT: i64 = 300;
 /// So many signatures within [`RUN_SECONDS`] are a run, such as a rebase.
 const RUN: usize = 4;
 /// See [`RUN`].

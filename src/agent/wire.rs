@@ -136,11 +136,11 @@ mod tests {
         let body = vec![7; 300_000];
         let sent = body.clone();
         let sender = thread::spawn(move || {
-            near.send(&Request::Lock {}, &sent).unwrap();
+            near.send(&Request::Lock { logout: false }, &sent).unwrap();
             near
         });
         let (request, received) = wire.receive::<Request>(Duration::from_secs(5)).unwrap();
-        assert_eq!((request, received), (Request::Lock {}, body));
+        assert_eq!((request, received), (Request::Lock { logout: false }, body));
         let near = sender.join().unwrap();
         assert!(!wire.is_closed());
         drop(near);

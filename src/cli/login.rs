@@ -136,6 +136,7 @@ fn check_network(http: &Http, plan: &SigningPlan) -> Result<(), Failure> {
 }
 
 /// How the user wants logins to be kept.
+#[cfg(unix)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keeping {
     /// Every identity goes through the agent, a given token too.
@@ -146,6 +147,7 @@ pub(super) enum Keeping {
     Off,
 }
 
+#[cfg(unix)]
 impl Keeping {
     /// What `countersign.agent` says.
     pub(super) fn read(settings: &Settings<'_, '_>) -> Result<Self, Failure> {

@@ -91,11 +91,15 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Doctor(arguments) => doctor::run(world, &arguments),
         Command::Init(arguments) => init::run(world, &arguments),
         Command::Login(arguments) => login::run(world, &arguments),
-        Command::Logout => agent::lock(world),
+        Command::Logout => agent::lock(world, true),
         Command::Agent(arguments) => agent::run(world, &arguments),
         Command::Hook(arguments) if arguments.pre_push().is_some() => {
             arguments.pre_push().map_or(Ok(exit::USAGE), |arguments| pre_push::run(world, arguments))
         }
+        Command::Hook(_) if cfg!(not(unix)) => Err(Failure::new(
+            "hooks run on Unix only: elsewhere paths are not bytes, and files have no modes",
+            "run the server on Unix, or have 'countersign verify' or 'countersign check' judge in a job",
+        )),
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
         Command::Policy(arguments) => policy::run(world, &arguments),
         Command::Remote(arguments) => remote::run(world, &arguments),

@@ -249,6 +249,12 @@ pub(super) fn rekor_v1_urls(
     Ok(urls)
 }
 
+/// Whether refresh tokens are asked for and kept.
+pub(super) fn keeps_refresh_tokens(configuration: &Configuration) -> Result<bool, Failure> {
+    let value = configuration.boolean("countersign.refreshToken", Scopes::Protected);
+    Ok(value.map_err(|error| Failure::new(error, "set it to true or false"))?.unwrap_or(false))
+}
+
 /// The instance that is signed with.
 pub(super) fn instance_name(configuration: &Configuration) -> &str {
     let name = configuration.text("countersign.instance", Scopes::Protected);
@@ -534,6 +540,7 @@ impl Settings<'_, '_> {
             &["gitsign.connectorID"],
         );
         provider.login_hint = self.setting("countersign.identity", &[]);
+        provider.offline = keeps_refresh_tokens(self.configuration)?;
         let mut options = identity::Options::new(provider);
         options.token_file = self.file("countersign.tokenFile", &[])?;
         let choice = self.setting("countersign.ambient", &[]);

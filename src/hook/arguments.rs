@@ -3,10 +3,11 @@
 use std::{
     ffi::{OsStr, OsString},
     io::{Read, Write},
-    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     time::Duration,
 };
+
+use crate::repository::system::OsStrExt;
 
 use clap::{Args, Subcommand};
 

@@ -2,9 +2,10 @@
 
 use std::{
     ffi::OsString,
-    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
+
+use crate::repository::system::OsStrExt;
 
 use crate::repository::parse_object_directories;
 

@@ -2,9 +2,10 @@
 
 use std::{
     io::Write,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
+
+use crate::repository::system::{self, OsStringExt as _, PermissionsExt};
 
 use super::{
     Companion, HookName, PolicyMemory, PolicyPlace, Settings, Shim, ShimError, entering, hiding,
@@ -358,7 +359,7 @@ impl Place {
         let failed = failed(&self.hook);
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(&failed)?;
         file.write_all(text).map_err(&failed)?;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o755)).map_err(&failed)?;
+        system::set_mode(file.path(), 0o755).map_err(&failed)?;
         if self.moves {
             std::fs::rename(&self.hook, &self.kept).map_err(&failed)?;
         }
@@ -489,7 +490,7 @@ fn make_private(folder: &Path) -> Result<(), InstallError> {
     }
     let failed = |source: std::io::Error| InstallError::Io { path: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(failed)?;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(failed)
+    system::set_mode(folder, 0o700).map_err(failed)
 }
 
 /// Make the state folder and note in it whose it is.
@@ -498,7 +499,6 @@ fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
     let owner_file = state.join("repository");
     let own = git_dir.canonicalize().map_err(failed)?;
     if let Some(text) = read(&owner_file)? {
-        use std::os::unix::ffi::OsStringExt;
         let owner = PathBuf::from(std::ffi::OsString::from_vec(text));
         if owner != own && owner.is_dir() {
             return Err(InstallError::StateOfAnother { state: state.to_owned(), owner });

@@ -6,10 +6,11 @@
 use std::{
     ffi::{OsStr, OsString},
     fmt,
-    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
+
+use crate::repository::system::OsStrExt as _;
 
 use super::{PusheeError, pushee_key};
 use crate::{

@@ -2,9 +2,10 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
+
+use crate::repository::system::{OsStrExt, OsStringExt};
 
 use super::{PolicyPlace, Settings};
 use crate::trust::Pin;

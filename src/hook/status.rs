@@ -2,9 +2,10 @@
 
 use std::{
     fmt,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
+
+use crate::repository::system::PermissionsExt;
 
 use super::{
     Admissions, Companion, HookName, InstallError, PolicyMemory, PolicyPlace, Shim, hiding,

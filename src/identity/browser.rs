@@ -63,6 +63,9 @@ pub(super) fn log_in(
         .authorize_url(CoreAuthenticationFlow::AuthorizationCode, CsrfToken::new_random, Nonce::new_random)
         .add_scope(Scope::new("email".to_owned()))
         .set_pkce_challenge(challenge);
+    if provider.offline {
+        request = request.add_scope(Scope::new("offline_access".to_owned()));
+    }
     if let Some(connector) = &provider.connector_id {
         request = request.add_extra_param("connector_id", connector);
     }

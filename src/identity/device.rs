@@ -37,6 +37,9 @@ pub(super) fn log_in(
         .add_scope(Scope::new("email".to_owned()))
         .add_extra_param("code_challenge", challenge.as_str().to_owned())
         .add_extra_param("code_challenge_method", challenge.method().as_str().to_owned());
+    if provider.offline {
+        request = request.add_scope(Scope::new("offline_access".to_owned()));
+    }
     if let Some(connector) = &provider.connector_id {
         request = request.add_extra_param("connector_id", connector);
     }

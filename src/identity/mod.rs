@@ -12,6 +12,7 @@ mod device;
 mod opener;
 mod page;
 mod provider;
+mod refresh;
 mod token;
 
 use std::{fmt, io, path::PathBuf, time::Duration};
@@ -24,6 +25,7 @@ pub use self::{
     demands::{DemandError, Demands},
     opener::{OpenFunction, Opener, OpenerError},
     provider::{LoginError, Provider},
+    refresh::{Keyring, KeyringError, Purpose, renew},
     token::{Claims, MAXIMUM_TOKEN_BYTES, Token, TokenError},
 };
 use crate::service::http::Http;

@@ -5,7 +5,7 @@ use std::{fmt, io, time::Duration};
 use openidconnect::{
     AdditionalProviderMetadata, ClientId, ClientSecret, DeviceAuthorizationUrl, DiscoveryError,
     EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IssuerUrl, NonceVerifier,
-    ProviderMetadata, RequestTokenError, TokenResponse as _,
+    OAuth2TokenResponse as _, ProviderMetadata, RequestTokenError, TokenResponse as _,
     core::{
         CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod, CoreGrantType,
         CoreJsonWebKey, CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreResponseMode,
@@ -87,6 +87,8 @@ pub struct Provider {
     pub connector_id: Option<String>,
     /// Whom the login is expected for (`login_hint`).
     pub login_hint: Option<String>,
+    /// Whether a refresh token is asked for (`offline_access`).
+    pub offline: bool,
 }
 
 impl Provider {
@@ -99,6 +101,7 @@ impl Provider {
             client_secret: None,
             connector_id: None,
             login_hint: None,
+            offline: false,
         }
     }
 }
@@ -112,6 +115,7 @@ impl fmt::Debug for Provider {
             .field("client_secret", &self.client_secret.is_some())
             .field("connector_id", &self.connector_id)
             .field("login_hint", &self.login_hint)
+            .field("offline", &self.offline)
             .finish()
     }
 }
@@ -193,7 +197,8 @@ pub(super) fn id_token(
     token
         .claims(&client.id_token_verifier(), nonce)
         .map_err(|error| LoginError::IdToken(error.to_string()))?;
-    Ok(Token::parse(token.to_string())?)
+    let refresh = response.refresh_token().map(|refresh| refresh.secret().clone());
+    Ok(Token::parse(token.to_string())?.with_refresh(refresh))
 }
 
 /// What a refused or failed exchange means.

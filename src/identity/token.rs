@@ -67,6 +67,7 @@ impl Claims {
 pub struct Token {
     secret: Zeroizing<String>,
     claims: Claims,
+    refresh: Option<Zeroizing<String>>,
 }
 
 impl fmt::Debug for Token {
@@ -87,13 +88,26 @@ impl Token {
             return Err(TokenError::TooLong);
         }
         let claims = read_claims(&secret)?;
-        Ok(Self { secret, claims })
+        Ok(Self { secret, claims, refresh: None })
     }
 
     /// The token itself, to be sent to the certificate authority and to no one else.
     #[must_use]
     pub fn secret(&self) -> &str {
         &self.secret
+    }
+
+    /// The same with the refresh token that came with it (RFC 6749 §1.5), if one did.
+    #[must_use]
+    pub fn with_refresh(mut self, refresh: Option<String>) -> Self {
+        self.refresh = refresh.map(Zeroizing::new);
+        self
+    }
+
+    /// The refresh token that came with it, for the issuer and no one else.
+    #[must_use]
+    pub fn refresh(&self) -> Option<&str> {
+        self.refresh.as_ref().map(|refresh| refresh.as_str())
     }
 
     /// Its claims, unverified.

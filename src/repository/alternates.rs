@@ -2,9 +2,10 @@
 
 use std::{
     ffi::OsString,
-    os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
 };
+
+use crate::repository::system::OsStringExt;
 
 /// Split `list` as git's `parse_alt_odb_entry` (object-file.c) does with `:`: entries may be C-quoted,
 /// those that begin with `#` are comments. Relative entries are taken from `directory`.

@@ -6,10 +6,11 @@
 
 use std::{
     io,
-    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
+
+use crate::repository::system::OsStrExt as _;
 
 use super::Objects;
 use crate::object::{HashKind, ObjectId};

@@ -22,6 +22,7 @@ mod proofs_add;
 mod reachable;
 mod references;
 mod revision;
+pub mod system;
 mod tree;
 mod writing;
 

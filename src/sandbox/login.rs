@@ -86,6 +86,7 @@ pub(super) struct AuthorizationRequest {
     pub(super) state: Option<String>,
     nonce: Option<String>,
     code_challenge: String,
+    is_offline: bool,
 }
 
 /// The parameters of `/auth` as they come.
@@ -113,6 +114,7 @@ pub(super) struct TokenParameters {
     pub(super) redirect_uri: Option<String>,
     pub(super) code_verifier: Option<String>,
     pub(super) device_code: Option<String>,
+    pub(super) refresh_token: Option<String>,
 }
 
 /// The parameters of `/device/code` as they come.
@@ -131,6 +133,8 @@ pub(super) struct DeviceParameters {
 pub(super) struct Granted {
     pub(super) identity: Identity,
     pub(super) nonce: Option<String>,
+    /// A refresh token, where one was asked for; it works once and brings the next.
+    pub(super) refresh: Option<String>,
 }
 
 #[derive(Debug)]
@@ -146,6 +150,7 @@ struct Device {
     code_challenge: Option<String>,
     identity: Option<Identity>,
     asked: Option<i64>,
+    is_offline: bool,
 }
 
 /// A value and the time at which it is over, in seconds since 1970.
@@ -160,6 +165,7 @@ struct Open {
     requests: HashMap<String, Until<AuthorizationRequest>>,
     codes: HashMap<String, Until<Code>>,
     devices: HashMap<String, Until<Device>>,
+    refreshes: HashMap<String, Until<Identity>>,
 }
 
 /// Where logins are kept while they are open.
@@ -216,6 +222,7 @@ impl LoginDesk {
             state: parameters.state,
             nonce: parameters.nonce,
             code_challenge,
+            is_offline: is_offline(parameters.scope.as_deref()),
         };
         let number = hex::encode(random::<16>());
         insert(&mut self.open().requests, number.clone(), request, now)?;
@@ -262,6 +269,7 @@ impl LoginDesk {
             code_challenge,
             identity: self.auto_approve.clone(),
             asked: None,
+            is_offline: is_offline(parameters.scope.as_deref()),
         };
         insert(&mut self.open().devices, device_code.clone(), device, now)?;
         Ok((device_code, user_code))
@@ -297,8 +305,28 @@ impl LoginDesk {
         match parameters.grant_type.as_deref() {
             Some("authorization_code") => self.exchange_code(parameters, now),
             Some("urn:ietf:params:oauth:grant-type:device_code") => self.exchange_device(parameters, now),
+            Some("refresh_token") => {
+                let token = parameters.refresh_token.as_deref().ok_or(LoginError::InvalidRequest)?;
+                let taken = take(&mut self.open().refreshes, token, now);
+                let identity = taken.map_err(|_| LoginError::InvalidGrant)?;
+                self.grant(identity, None, true, now)
+            }
             _ => Err(LoginError::UnsupportedGrantType),
         }
+    }
+
+    fn grant(
+        &self,
+        identity: Identity,
+        nonce: Option<String>,
+        is_offline: bool,
+        now: i64,
+    ) -> Result<Granted, LoginError> {
+        let refresh = is_offline.then(|| hex::encode(random::<32>()));
+        if let Some(token) = &refresh {
+            insert(&mut self.open().refreshes, token.clone(), identity.clone(), now)?;
+        }
+        Ok(Granted { identity, nonce, refresh })
     }
 
     fn exchange_code(&self, parameters: &TokenParameters, now: i64) -> Result<Granted, LoginError> {
@@ -310,7 +338,7 @@ impl LoginDesk {
         if !same_uri || !fits(verifier, &code.request.code_challenge) {
             return Err(LoginError::InvalidGrant);
         }
-        Ok(Granted { identity: code.identity, nonce: code.request.nonce })
+        self.grant(code.identity, code.request.nonce, code.request.is_offline, now)
     }
 
     fn exchange_device(&self, parameters: &TokenParameters, now: i64) -> Result<Granted, LoginError> {
@@ -334,9 +362,10 @@ impl LoginDesk {
             device.asked = Some(now);
             return Err(if too_soon { LoginError::SlowDown } else { LoginError::AuthorizationPending });
         };
-        let nonce = device.nonce.clone();
+        let (nonce, is_offline) = (device.nonce.clone(), device.is_offline);
         open.devices.remove(code);
-        Ok(Granted { identity, nonce })
+        drop(open);
+        self.grant(identity, nonce, is_offline, now)
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -368,6 +397,11 @@ fn check_scope(scope: Option<&str>) -> Result<(), LoginError> {
         true => Ok(()),
         false => Err(LoginError::InvalidScope),
     }
+}
+
+/// Whether a refresh token is asked for (OpenID Connect Core section 11).
+fn is_offline(scope: Option<&str>) -> bool {
+    scope.is_some_and(|scope| scope.split(' ').any(|word| word == "offline_access"))
 }
 
 fn check_lengths(parameters: &[&Option<String>]) -> Result<(), LoginError> {

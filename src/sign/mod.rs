@@ -232,6 +232,12 @@ impl Signer {
         Self { http, plan }
     }
 
+    /// The way to the services.
+    #[must_use]
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
     /// The services in use.
     #[must_use]
     pub fn plan(&self) -> &SigningPlan {

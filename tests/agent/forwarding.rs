@@ -251,7 +251,7 @@ fn whoever_is_at_the_far_end_gets_signatures_and_nothing_else() {
     eventually("the socket is there", || two.near_socket(1).exists());
     let mode = fs::metadata(two.near_socket(1)).unwrap().mode() & 0o7777;
     assert_eq!(mode, 0o600);
-    for request in [Request::Status {}, Request::Lock {}, Request::Stop {}] {
+    for request in [Request::Status {}, Request::Lock { logout: true }, Request::Stop {}] {
         let answer = two.ask(1, &request, b"");
         assert!(matches!(answer, Answer::Refused { cause: Cause::Restricted, .. }), "{answer:?}");
     }

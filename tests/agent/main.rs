@@ -6,6 +6,7 @@
 mod commands;
 mod forwarding;
 mod machine;
+mod refresh;
 mod refusals;
 mod renewal;
 mod sharing;

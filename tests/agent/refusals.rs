@@ -55,6 +55,7 @@ fn ask(machine: &Machine, may_log_in: bool) -> Ask {
         may_log_in,
         token: None,
         patience: 5,
+        refreshing: None,
     }
 }
 

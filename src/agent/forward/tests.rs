@@ -54,6 +54,7 @@ fn shared(folder: &Path) -> Shared {
         state: Mutex::new(State::default()),
         changed: Condvar::new(),
         clients: Mutex::default(),
+        keyring: Mutex::default(),
         clock: || NOW,
         since: 0,
         host: "here".to_owned(),
@@ -90,14 +91,15 @@ fn nothing_but_a_signature_can_be_asked_for() {
         may_log_in: true,
         token: Some(Secret(Zeroizing::new("a.b.c".to_owned()))),
         patience: 1,
+        refreshing: None,
     };
     for request in [
         Request::Status {},
-        Request::Lock {},
+        Request::Lock { logout: true },
         Request::Stop {},
         Request::Sign(ask.clone()),
         Request::Open(ask),
-        Request::Token { token: Secret(Zeroizing::new("a.b.c".to_owned())) },
+        Request::Token { token: Secret(Zeroizing::new("a.b.c".to_owned())), refresh: None },
         Request::Forward(terms(9)),
         Request::Confirmed { yes: true },
     ] {

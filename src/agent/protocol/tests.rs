@@ -28,6 +28,7 @@ fn ask(token: Option<&str>) -> Ask {
         may_log_in: true,
         token: token.map(|token| Secret(Zeroizing::new(token.to_owned()))),
         patience: 120,
+        refreshing: None,
     }
 }
 
@@ -55,10 +56,10 @@ fn messages_come_back_as_they_went() {
         }),
         Request::Confirmed { yes: true },
         Request::Terms {},
-        Request::Lock {},
+        Request::Lock { logout: true },
         Request::Stop {},
         Request::Failed { reason: "nobody was there".to_owned() },
-        Request::Token { token: Secret(Zeroizing::new("x.y.z".to_owned())) },
+        Request::Token { token: Secret(Zeroizing::new("x.y.z".to_owned())), refresh: None },
     ];
     for request in requests {
         let sent = encode(&request, b"payload").unwrap();
@@ -87,10 +88,10 @@ fn what_is_no_message_is_refused_and_never_quoted() {
         br#"{"version":1}"#,
         br#"{"version":1,"message":{}}"#,
         br#"{"version":1,"message":"lock"}"#,
-        br#"{"version":1,"message":{"lock":{"now":true}}}"#,
-        br#"{"version":1,"message":{"lock":{}},"more":1}"#,
-        br#"{"version":1,"version":1,"message":{"lock":{}}}"#,
-        br#"{"version":1,"message":{"lock":{},"stop":{}}}"#,
+        br#"{"version":1,"message":{"lock":{"logout":true,"now":true}}}"#,
+        br#"{"version":1,"message":{"lock":{"logout":true}},"more":1}"#,
+        br#"{"version":1,"version":1,"message":{"lock":{"logout":true}}}"#,
+        br#"{"version":1,"message":{"lock":{"logout":true},"stop":{}}}"#,
         br#"{"version":1,"message":{"sign-digest":{"digest":"secret.secret.secret"}}}"#,
         br#"{"version":1,"message":{"token":{"token":["secret.secret.secret"]}}}"#,
     ] {

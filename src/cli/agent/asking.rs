@@ -11,7 +11,7 @@ use crate::{
     agent::{
         client::{ClientError, Guest},
         payload::Signable,
-        protocol::{Answer, Ask, Cause, Request, Secret, Source, Wanted},
+        protocol::{Answer, Ask, Cause, Refreshing, Request, Secret, Source, Wanted},
     },
     cli::{
         login::{self, Keeping, tell_terminal},
@@ -180,12 +180,16 @@ pub(super) fn wanted(access: &Access, demands: &Demands, found: Option<&Token>) 
 }
 
 fn ask(access: &Access, demands: &Demands, found: Option<&Token>) -> Ask {
+    let provider = &access.options.provider;
     Ask {
         wanted: wanted(access, demands, found),
         demands: demands.clone(),
         may_log_in: found.is_none() && access.options.login.is_some(),
         token: found.map(|token| Secret(Zeroizing::new(token.secret().to_owned()))),
         patience: PATIENCE,
+        refreshing: provider
+            .offline
+            .then(|| Refreshing { client_secret: provider.client_secret.clone().map(Secret) }),
     }
 }
 

@@ -108,7 +108,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &AgentArguments) -> Outcome 
         AgentCommand::Place => afar::show_place(world),
         AgentCommand::Run(arguments) => status::serve(world, arguments.idle, arguments.socket_activated),
         AgentCommand::Status { json } => status::show(world, *json),
-        AgentCommand::Lock => lock(world),
+        AgentCommand::Lock => lock(world, false),
         AgentCommand::Stop => status::stop(world),
     }
 }

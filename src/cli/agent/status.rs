@@ -10,7 +10,8 @@ use crate::{
         protocol::{Answer, ForwardStatus, Request, Status},
         server::{self, Options, ServeError},
     },
-    cli::{Outcome, World, exit},
+    cli::{Outcome, World, exit, settings, signing},
+    identity::{Keyring, KeyringError},
     words::{self, Failure},
 };
 
@@ -115,6 +116,7 @@ fn as_json(status: &Status) -> String {
         "process": status.process,
         "host": status.host,
         "since": status.since,
+        "keyring": status.keyring,
         "logins": keys,
         "forwards": status.forwards,
         "signatures": status.signatures,
@@ -142,6 +144,9 @@ fn as_text(status: &Status) -> String {
         status.process,
         words::time(status.since)
     );
+    if let Some(reason) = &status.keyring {
+        text += &format!("no refresh token is used: {}\n", words::escape(reason));
+    }
     if status.keys.is_empty() {
         text += "it keeps no login\n";
     }
@@ -173,15 +178,32 @@ fn as_text(status: &Status) -> String {
     text
 }
 
-/// Forget every login.
-pub(in crate::cli) fn lock(world: &mut World<'_>) -> Outcome {
-    let text = match ask(world, &Request::Lock {})? {
+/// Forget every login; `logout` forgets the refresh tokens in the keyring too.
+pub(in crate::cli) fn lock(world: &mut World<'_>, logout: bool) -> Outcome {
+    let text = match ask(world, &Request::Lock { logout })? {
         None => NONE.to_owned(),
         Some(Answer::Done { forgotten }) => format!("logins forgotten: {forgotten}\n"),
         Some(_) => return Err(unexpected()),
     };
     world.say(&text);
+    if logout {
+        forget_refresh_tokens(world)?;
+    }
     Ok(exit::GOOD)
+}
+
+/// Remove the refresh tokens, also where no agent runs. Where none are wanted, a keyring that cannot be asked is no
+/// failure.
+fn forget_refresh_tokens(world: &World<'_>) -> Result<(), Failure> {
+    let Err(error) = Keyring::open().and_then(|keyring| keyring.clear()) else { return Ok(()) };
+    let configuration = settings::configuration(world)?;
+    if !signing::keeps_refresh_tokens(&configuration)? || matches!(error, KeyringError::Unavailable(_)) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("the refresh tokens cannot be removed: {error}"),
+        "remove what is called 'countersign' from the keyring by hand",
+    ))
 }
 
 /// Forget every login, and end the agent.

@@ -52,7 +52,7 @@ pub(in crate::cli) fn open(
 }
 
 /// Has nothing to forget.
-pub(in crate::cli) fn lock(_: &mut World<'_>) -> Outcome {
+pub(in crate::cli) fn lock(_: &mut World<'_>, _: bool) -> Outcome {
     Err(failure())
 }
 

@@ -47,11 +47,12 @@ async fn discovery(State(shared): Server) -> Json<Value> {
         "device_authorization_endpoint": format!("{url}/device/code"),
         "jwks_uri": format!("{url}/keys"),
         "response_types_supported": ["code"],
-        "grant_types_supported": ["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"],
+        "grant_types_supported":
+            ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
         "code_challenge_methods_supported": ["S256"],
-        "scopes_supported": ["openid", "email", "profile"],
+        "scopes_supported": ["openid", "email", "profile", "offline_access"],
         "token_endpoint_auth_methods_supported": ["none", "client_secret_post", "client_secret_basic"],
         "claims_supported": ["iss", "sub", "aud", "iat", "exp", "nonce", "email", "email_verified"],
     }))
@@ -146,13 +147,16 @@ async fn token(
         Ok(granted) => {
             let nonce = granted.nonce.as_deref();
             let token = shared.authority.tokens.mint(shared.authority.url(), &granted.identity, nonce, now);
-            let answer = json!({
+            let mut answer = json!({
                 // Nothing here takes an access token, but OAuth clients insist on one.
                 "access_token": "unused",
                 "token_type": "Bearer",
                 "expires_in": TOKEN_LIFETIME,
                 "id_token": token,
             });
+            if let Some(refresh) = granted.refresh {
+                answer["refresh_token"] = refresh.into();
+            }
             ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
         }
         Err(error) => oauth_error(error),
