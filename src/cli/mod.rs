@@ -18,6 +18,7 @@ mod gpgsm;
 mod init;
 mod inspect;
 mod kept;
+mod kept_certificate;
 mod login;
 mod manual;
 mod own_key;
