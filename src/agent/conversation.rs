@@ -216,7 +216,7 @@ impl Shared {
                 if clients.len() >= MAXIMUM_CLIENTS {
                     clients.remove(0);
                 }
-                let client = Arc::new(Http::with_tls(Bounds::default(), tls));
+                let client = Arc::new(Http::with_tls(Bounds::lasting(), tls));
                 clients.push(Arc::clone(&client));
                 client
             }

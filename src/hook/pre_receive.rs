@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     object::{APPROVALS, ObjectId},
-    policy::{Cause, ForgeContext, Permission, Policy, Pushing, ReceivedPush, Refusal, Subject},
+    policy::{Cause, Demands, ForgeContext, Policy, Pushing, ReceivedPush, Refusal, Subject},
     repository::{ObjectReader, PROOFS, References, Repository},
     sigstore::trusted_root::Instance,
     trust::{Pin, Pinned, Trust},
@@ -208,7 +208,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
 /// Whoever vouches for the whole push by its certificate: one person, or nobody where a certificate is for
 /// several whom the policy tells apart.
 fn vouchers(policy: &Policy, pushing: &Pushing, now: i64) -> Vec<String> {
-    match policy.certified_pushers(pushing, Permission::Refuse, now)[..] {
+    match policy.certified_pushers(pushing, &Demands::default(), now)[..] {
         [name] => vec![name.to_owned()],
         _ => Vec::new(),
     }

@@ -38,6 +38,8 @@ pub struct Bounds {
     pub attempts: u32,
     /// The pause after the first failed attempt; doubled after each.
     pub backoff: Duration,
+    /// How long a connection is kept for the next request.
+    pub idle: Duration,
 }
 
 impl Default for Bounds {
@@ -49,7 +51,17 @@ impl Default for Bounds {
             body: 1 << 20,
             attempts: 3,
             backoff: Duration::from_millis(250),
+            idle: Duration::from_secs(15),
         }
+    }
+}
+
+impl Bounds {
+    /// For a process that goes on: connections are kept between one commit and the next. Servers close theirs after a
+    /// minute or more, which is noticed; and a network that has changed meanwhile is not.
+    #[must_use]
+    pub fn lasting() -> Self {
+        Self { idle: Duration::from_secs(90), ..Self::default() }
     }
 }
 
@@ -357,6 +369,8 @@ fn build(bounds: Bounds, tls: &Tls) -> Agent {
         .max_redirects_will_error(false)
         .timeout_connect(Some(bounds.connect))
         .timeout_global(Some(bounds.attempt))
+        .max_idle_age(bounds.idle)
+        .max_idle_connections_per_host(8)
         .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls)
         .build()

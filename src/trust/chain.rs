@@ -420,7 +420,7 @@ impl State {
                 cause,
             }))
         };
-        policy.judge(&rule.commits, rule.time_not_proven, &evidence, &receipt).map_err(refused)?;
+        policy.judge(&rule.commits, &rule.demands, &evidence, &receipt).map_err(refused)?;
         // Nobody has approved what is believed as it is.
         let Some(wanted) = rule.vouching.threshold.filter(|_| next != self.commit) else { return Ok(()) };
         let step = Step {

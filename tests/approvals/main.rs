@@ -8,6 +8,7 @@ mod forges;
 mod keys;
 mod policy_changes;
 mod refusals;
+mod signed_pushes;
 mod thresholds;
 
 #[path = "../support/mod.rs"]

@@ -30,6 +30,7 @@ const BOUNDS: Bounds = Bounds {
     body: 1 << 20,
     attempts: 1,
     backoff: Duration::ZERO,
+    idle: Duration::ZERO,
 };
 
 /// Everything that is looked at.
