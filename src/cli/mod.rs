@@ -20,6 +20,7 @@ mod init;
 mod inspect;
 mod kept;
 mod ledger;
+mod kept_certificate;
 mod login;
 mod manual;
 mod own_key;
