@@ -23,7 +23,7 @@ use countersign::{
         protocol::{self, PREFIX_BYTES, Request},
     },
     encoding::x509::Slices,
-    object::{Commit, HashKind, Payload, PushCertificate, Tag},
+    object::{Approval, Commit, HashKind, Payload, PushCertificate, Statement, Tag},
     policy::{AllowedSigners, Policy},
     signature::{
         armor,
@@ -76,6 +76,7 @@ fn is_taken(target: &str, seed: &[u8]) -> bool {
         }
         "allowed_signers" => AllowedSigners::parse(text(), &TimeZone::UTC).is_ok(),
         "api_entry" => HashedRecordEntry::parse(seed).is_ok(),
+        "approval" => either(&|hash| Approval::parse(hash, seed).is_ok()),
         "armor" => armor::decode(seed).is_ok(),
         "certificate" => SigningCertificate::parse(seed).is_ok(),
         "checkpoint" => Checkpoint::parse(text()).is_ok(),
@@ -212,6 +213,14 @@ fn write_seeds() {
              push-option ci.skip\n\n{tree} {parent} refs/heads/main\n{armor}"
         );
         write("push_certificate", hash, pushed.as_bytes());
+        let statement = Statement {
+            repository: "example.com/project".to_owned(),
+            reference: "refs/heads/main".to_owned(),
+            base: Some(parent.parse().unwrap()),
+            tree: Some(tree.parse().unwrap()),
+        };
+        let kind = if length == 40 { HashKind::Sha1 } else { HashKind::Sha256 };
+        write("approval", hash, &statement.envelope(kind, armor.as_bytes()));
     }
     write("policy", "all", POLICY.as_bytes());
     let plan = serde_json::json!({"fulcio": "https://f", "log": {"RekorV1": {"rekor": "https://r", "timestamp": null}}});

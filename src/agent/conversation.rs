@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     identity::{Claims, Token},
-    service::http::Http,
+    service::{
+        http::{Bounds, Http},
+        tls::Tls,
+    },
     sign::{Objection, Session, SignError, Signer},
 };
 
@@ -38,12 +41,14 @@ const END: Duration = Duration::from_secs(2);
 pub(super) const LOOK: Duration = Duration::from_millis(500);
 /// The longest name that is kept in a record, in characters.
 pub(super) const MAXIMUM_NAME: usize = 200;
+/// How many ways to servers are kept open, by the files that they go by.
+const MAXIMUM_CLIENTS: usize = 8;
 
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) state: Mutex<State<Session>>,
     pub(super) changed: Condvar,
-    pub(super) http: Arc<Http>,
+    pub(super) clients: Mutex<Vec<Arc<Http>>>,
     pub(super) clock: fn() -> i64,
     pub(super) since: i64,
     pub(super) host: String,
@@ -158,7 +163,7 @@ impl Shared {
         let signable =
             Signable::parse(payload).map_err(|error| Stop::Refused(Cause::Payload, error.to_string()))?;
         wire.send(&Answer::Working {}, &[])?;
-        let signer = Signer::new(Arc::clone(&self.http), ask.wanted.plan.clone());
+        let signer = self.signer(&ask.wanted)?;
         let visit = Visit { shared: self, peer, signer: &signer, ask: &ask, address: Some(&signable) };
         let (mut held, mut announce) = visit.key(wire, false)?;
         let mut retried = false;
@@ -200,9 +205,28 @@ impl Shared {
         self.state().note(wanted, record);
     }
 
+    /// A signer for what is wanted; its connections last as long as the files that they go by.
+    pub(super) fn signer(&self, wanted: &Wanted) -> Result<Signer, Stop> {
+        let tls =
+            Tls::load(&wanted.tls).map_err(|error| Stop::Refused(Cause::Services, error.to_string()))?;
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let http = match clients.iter().find(|client| *client.tls() == tls) {
+            Some(client) => Arc::clone(client),
+            None => {
+                if clients.len() >= MAXIMUM_CLIENTS {
+                    clients.remove(0);
+                }
+                let client = Arc::new(Http::with_tls(Bounds::lasting(), tls));
+                clients.push(Arc::clone(&client));
+                client
+            }
+        };
+        Ok(Signer::new(http, wanted.plan.clone()))
+    }
+
     fn open(&self, wire: &mut Wire, peer: Peer, ask: Ask) -> Result<(), Stop> {
         wire.send(&Answer::Working {}, &[])?;
-        let signer = Signer::new(Arc::clone(&self.http), ask.wanted.plan.clone());
+        let signer = self.signer(&ask.wanted)?;
         let visit = Visit { shared: self, peer, signer: &signer, ask: &ask, address: None };
         let (held, _) = visit.key(wire, true)?;
         Ok(wire.send(&Answer::Opened(held.holder), &[])?)

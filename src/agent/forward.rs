@@ -26,7 +26,7 @@ use super::{
     protocol::{Answer, Cause, ForwardStatus, Question, Request, Terms},
     wire::{Wire, WireError},
 };
-use crate::{identity::Demands, sign::Signer};
+use crate::identity::Demands;
 
 /// The most signatures that one socket is opened for.
 pub const MAXIMUM_SIGNATURES: u32 = 1000;
@@ -313,7 +313,7 @@ impl Shared {
         }
         // The user may have thought about it for minutes, or have locked the agent meanwhile.
         let held = admitted()?;
-        let signer = Signer::new(Arc::clone(&self.http), wanted.plan.clone());
+        let signer = self.signer(wanted)?;
         let signature = signer
             .sign(&held.key, payload, self.now(), &|_, _| Ok(()))
             .map_err(|error| Stop::Refused(cause(&error), error.to_string()))?;

@@ -18,6 +18,7 @@ use super::payload::Kind;
 use crate::{
     identity::{Claims, Demands, MAXIMUM_TOKEN_BYTES},
     object::MAXIMUM_OBJECT_BYTES,
+    service::tls::TlsFiles,
     sign::SigningPlan,
 };
 
@@ -99,6 +100,9 @@ pub struct Wanted {
     pub instance: String,
     /// Its services.
     pub plan: SigningPlan,
+    /// By which files they are reached.
+    #[serde(default)]
+    pub tls: TlsFiles,
     /// Where the identity comes from.
     pub source: Source,
     /// The subject that the configuration names.

@@ -27,7 +27,6 @@ use super::{
     state::State,
     wire::Wire,
 };
-use crate::service::http::Http;
 
 /// How many connections are served at a time.
 const MAXIMUM_CONNECTIONS: usize = 256;
@@ -94,7 +93,7 @@ pub fn serve(place: &Place, inherited: Option<OwnedFd>, options: Options) -> Res
     let shared = Arc::new(Shared {
         state: Mutex::new(State::default()),
         changed: Condvar::new(),
-        http: Arc::new(Http::default()),
+        clients: Mutex::default(),
         clock: options.clock,
         since: now,
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),

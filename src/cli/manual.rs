@@ -31,6 +31,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("countersign-fetch", include_str!("manual/countersign-fetch.roff")),
     ("countersign-hook", include_str!("manual/countersign-hook.roff")),
     ("countersign-hook-install", include_str!("manual/countersign-hook-install.roff")),
+    ("countersign-hook-pre-push", include_str!("manual/countersign-hook-pre-push.roff")),
     ("countersign-hook-pre-receive", include_str!("manual/countersign-hook-pre-receive.roff")),
     ("countersign-hook-status", include_str!("manual/countersign-hook-status.roff")),
     ("countersign-hook-uninstall", include_str!("manual/countersign-hook-uninstall.roff")),

@@ -20,13 +20,16 @@ mod inspect;
 mod kept;
 mod login;
 mod manual;
+mod own_key;
 mod policy;
+mod pre_push;
 mod proof;
 mod remote;
 mod report;
 mod settings;
 mod signing;
 mod ssh_program;
+mod transport;
 mod trust;
 mod unheard;
 mod verify;
@@ -88,6 +91,9 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Login(arguments) => login::run(world, &arguments),
         Command::Logout => agent::lock(world),
         Command::Agent(arguments) => agent::run(world, &arguments),
+        Command::Hook(arguments) if arguments.pre_push().is_some() => {
+            arguments.pre_push().map_or(Ok(exit::USAGE), |arguments| pre_push::run(world, arguments))
+        }
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
         Command::Policy(arguments) => policy::run(world, &arguments),
         Command::Remote(arguments) => remote::run(world, &arguments),

@@ -7,14 +7,17 @@ use super::{
     agent::{self, Through},
     consent,
     git_program::committer_address,
-    gitsign, login, settings,
+    gitsign, login, own_key, settings, transport,
     trust::roots,
 };
 use crate::{
     identity::{self, BrowserOptions, CHOICES, Claims, Demands, Login, Opener, Provider, Token, Variables},
-    object::Payload,
+    object::{HashKind, Payload, parse_to_be_signed},
     repository::{Configuration, Scopes},
-    service::http::Http,
+    service::{
+        http::{Bounds, Http},
+        tls::TlsFiles,
+    },
     sign::{
         LogService, Logging, Objection, Preference, RekorVersion, SignError, Signer, SigningPlan,
         login_issuer, rekor_v1_urls as urls_of_rekor_v1,
@@ -45,6 +48,8 @@ pub(super) struct Access {
     pub(super) plan: SigningPlan,
     /// The way to all of them.
     pub(super) http: Arc<Http>,
+    /// By which files that goes.
+    pub(super) tls: TlsFiles,
     /// Where to look for an identity, and how to log in.
     pub(super) options: identity::Options,
     /// What the environment says about identity.
@@ -58,17 +63,30 @@ impl Access {
     }
 }
 
-/// Sign `payload` as configured. Nothing is returned that has not been verified.
+/// Sign `payload` as configured, where git asks for the signing key `key`. Nothing is returned that has not been verified.
 pub(super) fn sign(
     world: &World<'_>,
     configuration: &Configuration,
     payload: &[u8],
+    key: Option<&OsStr>,
 ) -> Result<Signed, Failure> {
+    let own = match own_key::named(configuration, key)? {
+        Some(reference) => Some(own_key::open(world, configuration, &reference)?),
+        None => None,
+    };
+    if let Some(own) = &own
+        && let Some(signed) = own.sign(world, payload)?
+    {
+        return Ok(signed);
+    }
     let settings = Settings { world, configuration };
     let name = instance_name(configuration);
     let instance = settings.instance(name)?;
     let mut access = settings.access(name)?;
-    let demands = settings.demands()?;
+    let mut demands = settings.demands()?;
+    // Nobody commits an approval.
+    demands.committer &=
+        ![HashKind::Sha1, HashKind::Sha256].iter().any(|hash| parse_to_be_signed(*hash, payload).is_ok());
     let verifier = Verifier::new(vec![instance]);
     let may_be_unlogged = access.plan.logging != Logging::Required;
     let check = |payload: &[u8], armor: &[u8], name: &str, email: Option<&str>| -> Result<_, Objection> {
@@ -93,7 +111,12 @@ pub(super) fn sign(
     if let Some(token) = &found {
         settings.consider(&access, &demands, token.claims(), Some(address.as_deref()))?;
     }
-    let (token, warning) = match agent::sign(&settings, &mut access, &demands, found.as_ref(), payload)? {
+    // The agent keeps fresh keys; one of the user's own has a keeper already.
+    let through = match &own {
+        Some(_) => Through::Without { token: None, warning: None },
+        None => agent::sign(&settings, &mut access, &demands, found.as_ref(), payload)?,
+    };
+    let (token, warning) = match through {
         Through::Signed { armor, holder, warning } => {
             // Where a token is at hand, whose signature it is is not the agent's to say.
             let (name, email) = match &found {
@@ -121,7 +144,11 @@ pub(super) fn sign(
     };
     let signer = Signer::new(Arc::clone(&access.http), access.plan.clone());
     let admit = |claims: &Claims| Ok(demands.admit(claims, address.as_deref())?);
-    let session = signer.open(&token, &admit).map_err(sign_failure)?;
+    let session = match &own {
+        Some(own) => signer.open_with(Arc::clone(&own.key), &token, &admit),
+        None => signer.open(&token, &admit),
+    };
+    let session = session.map_err(sign_failure)?;
     let claims = session.claims();
     let proven = std::cell::OnceCell::new();
     let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {
@@ -266,10 +293,12 @@ impl Settings<'_, '_> {
     pub(super) fn access(&self, name: &str) -> Result<Access, Failure> {
         gitsign::refuse(&self.world.environment, self.configuration)?;
         let (plan, issuer) = self.plan(name)?;
+        let tls = transport::files(self.world, self.configuration, name)?;
         Ok(Access {
             instance: name.to_owned(),
             plan,
-            http: Arc::new(Http::default()),
+            http: Arc::new(transport::client(&tls, Bounds::default())?),
+            tls,
             options: self.identity_options(issuer)?,
             environment: identity_environment(self.world),
         })
@@ -326,7 +355,7 @@ impl Settings<'_, '_> {
         self.either(key, &[], keys)
     }
 
-    fn file(&self, key: &str, keys: &[&str]) -> Result<Option<PathBuf>, Failure> {
+    pub(super) fn file(&self, key: &str, keys: &[&str]) -> Result<Option<PathBuf>, Failure> {
         for key in std::iter::once(&key).chain(keys) {
             if let Some(path) = settings::path(self.world, self.configuration, key)? {
                 return Ok(Some(path));

@@ -12,9 +12,9 @@ use clap::{Args, Subcommand};
 
 use super::{
     AuditSink, Context, InstallOptions, PolicyChoice, PolicyPlace, PushEnvironment, Settings, Uninstalled,
-    forge_context, install, pre_receive,
+    forge_context, install, install_pre_push, pre_receive,
     settings::{parse_address, parse_forge, parse_seconds},
-    status, uninstall,
+    status, uninstall, uninstall_pre_push,
 };
 use crate::{
     object::ObjectId,
@@ -48,8 +48,31 @@ pub struct HookArguments {
     command: HookCommand,
 }
 
+/// Say before anything is sent what the server would say of a push; git's pre-push hook runs this
+#[derive(Args, Debug)]
+pub struct PrePushArguments {
+    /// The name of the remote, or its address where it has none
+    #[arg(value_name = "REMOTE")]
+    pub remote: String,
+    /// The address that is pushed to
+    #[arg(value_name = "URL")]
+    pub url: String,
+}
+
+impl HookArguments {
+    /// The arguments of `hook pre-push`, which goes by what a developer configures, and not by this room.
+    #[must_use]
+    pub fn pre_push(&self) -> Option<&PrePushArguments> {
+        match &self.command {
+            HookCommand::PrePush(arguments) => Some(arguments),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum HookCommand {
+    PrePush(PrePushArguments),
     /// Judge a push; git's pre-receive hook runs this through the installed shim
     PreReceive {
         /// The repository for which the hook was installed
@@ -82,8 +105,11 @@ enum HookCommand {
         #[arg(long, value_name = "DIR", default_value = ".")]
         repository: PathBuf,
         /// The policy file, kept where pushers cannot write
-        #[arg(long, value_name = "FILE", required_unless_present = "policy_root")]
+        #[arg(long, value_name = "FILE", required_unless_present_any = ["policy_root", "pre_push"])]
         policy: Option<PathBuf>,
+        /// Install the pre-push hook of a developer's repository instead; it goes by the configured policy
+        #[arg(long, conflicts_with_all = ["policy", "policy_root", "state"])]
+        pre_push: bool,
         /// Go by the policy that the repository keeps in a ref, from this commit on, which is believed as it is
         #[arg(long, value_name = "COMMIT", conflicts_with = "policy", value_parser = parse_id)]
         policy_root: Option<ObjectId>,
@@ -113,6 +139,9 @@ enum HookCommand {
         /// The repository
         #[arg(long, value_name = "DIR", default_value = ".")]
         repository: PathBuf,
+        /// The pre-push hook of a developer's repository instead
+        #[arg(long)]
+        pre_push: bool,
     },
     /// Say what is installed, what it goes by, and who else could change that
     Status {
@@ -186,7 +215,16 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             };
             return pre_receive(&context, surroundings.stdin, surroundings.stderr).status();
         }
+        // The room above has run it.
+        HookCommand::PrePush(_) => Ok((String::new(), 3)),
+        HookCommand::Install { repository, program, pre_push: true, .. } => {
+            let program = program.map_or_else(|| surroundings.program.clone(), at);
+            install_pre_push(&at(repository), &program)
+                .map_err(Failure::from)
+                .map(|(hook, before)| (installed_words(&hook, before.as_deref()), 0))
+        }
         HookCommand::Install {
+            pre_push: false,
             repository,
             policy,
             policy_root,
@@ -212,16 +250,12 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 settings: settings.into(),
                 now: surroundings.now,
             };
-            install(&options).map_err(Failure::from).map(|installed| {
-                let shown = |path: &Path| escape(&path.display().to_string());
-                let mut words = format!("installed '{}'\n", shown(&installed.hook));
-                if let Some(before) = &installed.shim.before {
-                    words += &format!("the hook that was there runs first, as '{}'\n", shown(before));
-                }
-                (words, 0)
-            })
+            install(&options)
+                .map_err(Failure::from)
+                .map(|installed| (installed_words(&installed.hook, installed.shim.before.as_deref()), 0))
         }
-        HookCommand::Uninstall { repository } => {
+        HookCommand::Uninstall { repository, pre_push } => {
+            let uninstall = if pre_push { uninstall_pre_push } else { uninstall };
             uninstall(&at(repository)).map_err(Failure::from).map(|uninstalled| {
                 let words = match uninstalled {
                     Uninstalled::Nothing => "no hook of countersign is installed\n",
@@ -236,6 +270,15 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
         }
     };
     finish(answer, surroundings)
+}
+
+fn installed_words(hook: &Path, before: Option<&Path>) -> String {
+    let shown = |path: &Path| escape(&path.display().to_string());
+    let mut words = format!("installed '{}'\n", shown(hook));
+    if let Some(before) = before {
+        words += &format!("the hook that was there runs first, as '{}'\n", shown(before));
+    }
+    words
 }
 
 /// Words for standard output and an exit status, or a failure for standard error.

@@ -17,12 +17,15 @@ use super::{
     AcceptedTips, Update, approvals,
     evidence::{Known, gather},
     paths::{self, Touched},
+    persons::{self, People},
     plan, proofs,
     vouching::{End, Forge, Passed, Vouched, end},
 };
 use crate::{
     object::{APPROVALS, ObjectId},
-    policy::{Cause, Covered, Event, Governing, Policy, Pushing, Receipt, Refusal, Rule, Signers, Subject},
+    policy::{
+        Cause, Covered, Event, Governing, Persons, Policy, Pushing, Receipt, Refusal, Rule, Signers, Subject,
+    },
     repository::{
         Allowance, Approvals, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs,
         ReferenceError, ReferenceValue, References, Shallow, new_commits,
@@ -217,6 +220,7 @@ impl<'a> Gate<'a> {
             }
         }
         let known = self.gather(&tasks, &touched, progress);
+        let people = persons::people(self, &tasks);
         let names = Names {
             gate: self,
             reader: &reader,
@@ -226,7 +230,7 @@ impl<'a> Gate<'a> {
         };
         let coverage = OnceCell::new();
         for task in &tasks {
-            self.judge_task(&mut finding, task, (&known, &touched), &names, &coverage);
+            self.judge_task(&mut finding, task, (&known, &touched, &people), &names, &coverage);
             finding.judged.extend(task.commits.iter().chain(&task.tags));
         }
         finding
@@ -480,17 +484,19 @@ impl<'a> Gate<'a> {
         &self,
         finding: &mut Finding,
         task: &Task<'a>,
-        (known, touched): (&Known, &Touched<'a>),
+        (known, touched, people): (&Known, &Touched<'a>, &People),
         names: &Names<'_>,
         coverage: &OnceCell<Coverage>,
     ) {
-        let judge = |signers: &Signers, id: &ObjectId| match known.get(id) {
+        let judge = |signers: &Signers, id: &ObjectId, persons: Option<&Persons>| match known.get(id) {
             Some(Ok(evidence)) => {
                 // The walk is made only for whom a window asks for it.
                 let coverage = || coverage.get_or_init(|| self.coverage());
                 let covered = |moment| Covered::from(coverage().covers(*id, moment));
                 let receipt = Receipt { now: self.now, covered: &covered };
-                self.policy.judge(signers, task.rule.time_not_proven, evidence, &receipt)
+                self.policy.judge(signers, &task.rule.demands, evidence, &receipt)?;
+                let policy = self.policy;
+                persons.map_or(Ok(()), |persons| policy.judge_persons(task.rule, evidence, &receipt, persons))
             }
             Some(Err(cause)) => Err(cause.clone()),
             // The walk has parsed it strictly already.
@@ -500,7 +506,7 @@ impl<'a> Gate<'a> {
         for tag in &task.tags {
             let judged = match &task.rule.tags {
                 None => Err(Cause::TagsNotNamed),
-                Some(signers) => judge(signers, tag),
+                Some(signers) => judge(signers, tag, None),
             };
             if let Err(cause) = judged {
                 finding.refuse(&task.reference, Subject::Tag(*tag), Some(task.rule), cause);
@@ -513,12 +519,16 @@ impl<'a> Gate<'a> {
                 Some(Err(cause)) => Err(cause.clone()),
                 Some(Ok(found)) => found.iter().try_for_each(|(place, path)| {
                     let signers = Signers::Named(task.rule.paths[*place].commits.clone());
-                    judge(&signers, commit)
+                    judge(&signers, commit, None)
                         .map_err(|cause| Cause::Path { path: path.clone(), cause: Box::new(cause) })
                 }),
             };
-            let judged = judge(&task.rule.commits, commit).map(|()| Passed::Otherwise);
-            let judged = judged.or_else(|cause| forge.pass(*commit, cause));
+            let persons = people.get(commit).filter(|_| !task.rule.own_headers().is_empty());
+            let judged = match persons.cloned().transpose() {
+                Ok(persons) => judge(&task.rule.commits, commit, persons.as_ref()),
+                Err(cause) => Err(cause),
+            };
+            let judged = judged.map(|()| Passed::Otherwise).or_else(|cause| forge.pass(*commit, cause));
             if judged == Ok(Passed::Merge) {
                 merges.insert(*commit);
             }

@@ -334,7 +334,7 @@ pub(super) fn hooks_path(repository: &Repository) -> Result<Option<String>, Conf
     Ok(configuration.get("core.hooksPath", Scopes::Any).map(ToString::to_string))
 }
 
-fn refuse_hooks_path(repository: &Repository) -> Result<(), InstallError> {
+pub(super) fn refuse_hooks_path(repository: &Repository) -> Result<(), InstallError> {
     hooks_path(repository)?.map_or(Ok(()), |path| Err(InstallError::HooksPath(path)))
 }
 
@@ -361,7 +361,7 @@ fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
     match std::fs::read(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -369,7 +369,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
     }
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, InstallError> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, InstallError> {
     std::path::absolute(path).map_err(|source| InstallError::Io { path: path.to_owned(), source })
 }
 

@@ -162,7 +162,12 @@ impl PolicyRef<'_> {
         let begun = Followed::begin(reader, &Pin { root: present, ..self.pin.clone() });
         let begun = begun.map_err(|error| refused(&error))?;
         let next = self.reading(|reading| begun.advance_to(reader, wanted, reading));
-        let mut trust = next.map_err(|error| refused(&error))?.into_trust();
+        let mut trust = match next {
+            Err(ChainError::Refused(refusal)) if matches!(refusal.cause, Cause::Threshold(_)) => {
+                return Err(refusal.cause);
+            }
+            next => next.map_err(|error| refused(&error))?.into_trust(),
+        };
         // A policy that this server cannot use would have it refuse every push from then on.
         self.take_instances(&mut trust).map(drop).map_err(|failure| refused(&failure.error))?;
         if trust.policy.rules().iter().any(|rule| rule.anchor.is_some_and(|id| id.kind() != reader.hash())) {

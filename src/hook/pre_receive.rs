@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     object::{APPROVALS, ObjectId},
-    policy::{ForgeContext, Permission, Policy, Pushing, ReceivedPush, Refusal, Subject},
+    policy::{Cause, Demands, ForgeContext, Policy, Pushing, ReceivedPush, Refusal, Subject},
     repository::{ObjectReader, PROOFS, References, Repository},
     sigstore::trusted_root::Instance,
     trust::{Pin, Pinned, Trust},
@@ -208,7 +208,7 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
 /// Whoever vouches for the whole push by its certificate: one person, or nobody where a certificate is for
 /// several whom the policy tells apart.
 fn vouchers(policy: &Policy, pushing: &Pushing, now: i64) -> Vec<String> {
-    match policy.certified_pushers(pushing, Permission::Refuse, now)[..] {
+    match policy.certified_pushers(pushing, &Demands::default(), now)[..] {
         [name] => vec![name.to_owned()],
         _ => Vec::new(),
     }
@@ -266,6 +266,11 @@ fn judge_policy_changes(
         if !names.is_ok_and(|names| names.iter().any(|found| *found == name)) {
             continue;
         }
+        // Step by step, and by what each commit carries, is how persons are counted here.
+        let is_other =
+            |refusal: &Refusal| refusal.reference != name || !matches!(refusal.cause, Cause::Threshold(_));
+        finding.refusals.retain(is_other);
+        finding.warnings.retain(is_other);
         if let Err(cause) = source.judge_change(reader, present, update.wanted) {
             let subject = Subject::Reference;
             finding.refusals.push(Refusal { reference: name.to_vec(), subject, rule: None, cause });

@@ -188,7 +188,7 @@ fn option(line: &[u8]) -> Option<(String, &[u8])> {
 }
 
 /// `text` as one word of `sh`: in single quotes, each quote inside written as `'\''`.
-fn quote(text: &OsStr) -> Result<Vec<u8>, ShimError> {
+pub(super) fn quote(text: &OsStr) -> Result<Vec<u8>, ShimError> {
     if text.as_bytes().contains(&b'\n') {
         return Err(ShimError::LineFeed(text.into()));
     }

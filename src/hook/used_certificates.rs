@@ -24,6 +24,9 @@ const KEPT_DAYS: i64 = 3;
 
 const DAY: i64 = 86_400;
 
+/// How the names begin of files that say up to which day nothing is known.
+const FORGOTTEN: &str = "forgotten-";
+
 /// The used certificates of one repository.
 #[derive(Clone, Debug)]
 pub struct UsedCertificates {
@@ -82,52 +85,42 @@ impl UsedCertificates {
 
     /// The last day of which no claim is known any more.
     fn forgotten(&self) -> Result<Option<i64>, ClaimError> {
-        let path = self.folder.join("forgotten");
-        match fs::read_to_string(&path) {
-            Ok(text) => match text.strip_suffix('\n').and_then(|day| day.parse().ok()) {
-                Some(day) => Ok(Some(day)),
-                None => Err(ClaimError::Io { path, source: ErrorKind::InvalidData.into() }),
-            },
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ClaimError::Io { path, source }),
-        }
+        let days = self.days()?;
+        Ok(days.iter().filter_map(|name| name.strip_prefix(FORGOTTEN)?.parse().ok()).max())
+    }
+
+    /// What lies in the folder.
+    fn days(&self) -> Result<Vec<String>, ClaimError> {
+        let failed = |source| ClaimError::Io { path: self.folder.clone(), source };
+        let names = fs::read_dir(&self.folder)
+            .map_err(failed)?
+            .map(|entry| Ok(entry.map_err(failed)?.file_name().to_string_lossy().into_owned()));
+        names.collect()
     }
 
     /// Forget the days up to `last`, if there are any. What cannot be forgotten is kept.
     fn forget(&self, last: i64) {
-        let old: Vec<PathBuf> = fs::read_dir(&self.folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|entry| {
-                let name = entry.file_name();
-                name.to_str().and_then(|name| name.parse().ok()).is_some_and(|day: i64| day <= last)
-            })
-            .map(|entry| entry.path())
-            .collect();
+        let days = self.days().unwrap_or_default();
+        let is_old = |name: &&String| name.parse().is_ok_and(|day: i64| day <= last);
+        let old: Vec<&String> = days.iter().filter(is_old).collect();
         if !old.is_empty() && self.note_forgotten(last).is_ok() {
-            for folder in old {
+            for day in old {
                 // The next push tries again.
-                let _ = fs::remove_dir_all(folder);
+                let _ = fs::remove_dir_all(self.folder.join(day));
             }
         }
     }
 
-    /// Write down that nothing up to the day `last` counts; the noted day never goes back.
+    /// Write down that nothing up to the day `last` counts. What is written so never goes away: one empty file
+    /// for each day on which something was forgotten, and the last one counts.
     fn note_forgotten(&self, last: i64) -> Result<(), ClaimError> {
-        let failed = |source| ClaimError::Io { path: self.folder.clone(), source };
-        // One at a time: the lock goes with the process.
-        let lock =
-            File::options().create(true).append(true).open(self.folder.join("lock")).map_err(failed)?;
-        lock.lock().map_err(failed)?;
-        if self.forgotten()?.is_some_and(|forgotten| forgotten >= last) {
-            return Ok(());
+        let path = self.folder.join(format!("{FORGOTTEN}{last}"));
+        match File::create_new(&path).and_then(|file| file.sync_all()) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                Err(ClaimError::Io { path, source: error })
+            }
+            Ok(()) | Err(_) => sync_folder(&self.folder),
         }
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(failed)?;
-        file.write_all(format!("{last}\n").as_bytes()).map_err(failed)?;
-        file.as_file().sync_all().map_err(failed)?;
-        file.persist(self.folder.join("forgotten")).map_err(|error| failed(error.error))?;
-        sync_folder(&self.folder)
     }
 }
 
@@ -235,21 +228,20 @@ mod tests {
             });
             assert!(used(memory.claim("sole", now, now)));
         }
-        assert!(fs::read_dir(state.path().join("push-certificates")).unwrap().count() < 12);
+        let left = fs::read_dir(state.path().join("push-certificates")).unwrap();
+        let folders = left.filter(|entry| entry.as_ref().unwrap().path().is_dir());
+        assert!(folders.count() < 12);
     }
 
     #[test]
-    fn what_cannot_be_written_or_read_refuses() {
+    fn what_cannot_be_written_refuses() {
         let state = tempfile::tempdir().unwrap();
         let memory = UsedCertificates::new(state.path());
         fs::write(state.path().join("push-certificates"), "in the way").unwrap();
         assert!(matches!(memory.claim("a", NOW, NOW), Err(ClaimError::Io { .. })));
         fs::remove_file(state.path().join("push-certificates")).unwrap();
         memory.claim("a", NOW, NOW).unwrap();
-        for damaged in ["", "x\n", "12"] {
-            fs::write(state.path().join("push-certificates/forgotten"), damaged).unwrap();
-            let claim = memory.claim(&format!("with {damaged:?}"), NOW, NOW);
-            assert!(matches!(claim, Err(ClaimError::Io { .. })), "{damaged:?}");
-        }
+        fs::write(state.path().join("push-certificates/strange"), "and none of ours").unwrap();
+        assert!(!used(memory.claim("b", NOW, NOW)));
     }
 }

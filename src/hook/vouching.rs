@@ -61,7 +61,9 @@ impl<'a> Vouched<'a> {
         base: Option<ObjectId>,
         (end, tip): (End, Option<ObjectId>),
     ) -> Self {
-        let counts = |name: &&String| gate.policy.counts_as_person(rule, name);
+        // A signed push names the ref and its values as an approval does, and so takes the same people.
+        let may_approve = gate.policy.approvers(rule);
+        let counts = |name: &&String| may_approve.contains(name);
         let mut persons: BTreeSet<String> = gate.vouchers.iter().filter(counts).cloned().collect();
         let tree = match end {
             End::Deleted => Some(None),
@@ -187,11 +189,23 @@ impl<'a> Forge<'a> {
         };
         let base = commit.parents.first().copied();
         let statement = statement(self.gate, &self.task.reference, base, Some(commit.tree));
-        let is_approved = vouching.hears_approvals()
-            && statement.is_some_and(|statement| {
-                !approvals::approvers(self.gate, self.reader, self.task.rule, &statement).0.is_empty()
-            });
-        if is_approved { Ok(Passed::Otherwise) } else { Err(refused) }
+        let Some(statement) = statement.filter(|_| vouching.hears_approvals()) else { return Err(refused) };
+        let (persons, faults) = approvals::approvers(self.gate, self.reader, self.task.rule, &statement);
+        match refused {
+            _ if !persons.is_empty() => Ok(Passed::Otherwise),
+            Cause::Forge { forge, .. } => {
+                let shortfall = Box::new(Shortfall {
+                    wanted: 1,
+                    persons: Vec::new(),
+                    approvers: self.gate.policy.approvers(self.task.rule),
+                    statement: Some(statement),
+                    tip: Some(id),
+                    faults,
+                });
+                Err(Cause::ForgeUnapproved { forge, shortfall })
+            }
+            refused => Err(refused),
+        }
     }
 
     /// Whether merging `theirs` into `ours` yields `tree`, and the ref's own line goes through `id`. What the

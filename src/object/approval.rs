@@ -23,6 +23,12 @@ pub const PREDICATE_TYPE: &str = "urn:countersign:approval:v1";
 /// The largest envelope that is read, in bytes.
 pub const MAXIMUM_APPROVAL_BYTES: usize = 64 * 1024;
 
+/// The most approvals that one commit carries.
+pub const MAXIMUM_CARRIED: usize = 64;
+
+/// With what a line begins that carries an approval.
+const TRAILER: &str = "Approval: ";
+
 /// With what everything begins that is signed for an envelope (DSSE v1, `PAE`).
 const PREAMBLE: &str = "DSSEv1 ";
 
@@ -213,6 +219,21 @@ impl Approval {
     }
 }
 
+/// The approvals that a commit's message carries, unparsed: lines of [`carry`], at most [`MAXIMUM_CARRIED`].
+#[must_use]
+pub fn carried(message: &[u8]) -> Vec<Vec<u8>> {
+    let lines = message.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(TRAILER.as_bytes()));
+    let decoded = lines.filter_map(|text| STANDARD.decode(text).ok());
+    decoded.take(MAXIMUM_CARRIED).collect()
+}
+
+/// The line of a commit's message that carries an approval. What is approved is a tree, and a message is no part
+/// of it.
+#[must_use]
+pub fn carry(envelope: &[u8]) -> String {
+    format!("{TRAILER}{}\n", STANDARD.encode(envelope))
+}
+
 /// The statement that `bytes` are [`Statement::to_be_signed`] of, in a repository that uses `hash`.
 ///
 /// # Errors
@@ -331,6 +352,15 @@ mod tests {
         }
         let large = vec![b' '; MAXIMUM_APPROVAL_BYTES + 1];
         assert_eq!(Approval::parse(HashKind::Sha1, &large).unwrap_err(), ApprovalError::TooLarge);
+    }
+
+    #[test]
+    fn a_message_carries_approvals() {
+        let envelope = statement().envelope(HashKind::Sha1, b"armor");
+        let line = carry(&envelope);
+        let message = format!("subject\n\nbody\n\n{line}Approval: !\n Approval: eA==\n{line}");
+        assert_eq!(carried(message.as_bytes()), [envelope.clone(), envelope]);
+        assert_eq!(carried(line.repeat(MAXIMUM_CARRIED + 1).as_bytes()).len(), MAXIMUM_CARRIED);
     }
 
     #[test]

@@ -66,6 +66,20 @@ impl fmt::Display for ApprovalFault {
 }
 
 impl ApprovalFault {
+    /// Why an approval of `stated` is none of `wanted`, from which it differs.
+    #[must_use]
+    pub fn of_another(stated: &Statement, wanted: &Statement) -> Self {
+        if stated.repository != wanted.repository {
+            Self::AnotherRepository(stated.repository.clone())
+        } else if stated.reference != wanted.reference {
+            Self::AnotherReference(stated.reference.clone())
+        } else if stated.base != wanted.base {
+            Self::AnotherBase(stated.base)
+        } else {
+            Self::AnotherTree(stated.tree)
+        }
+    }
+
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> String {

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{ApprovalFault, Lapse, PolicyFault, ProofFault, PusherFault, Shortfall, Wanted};
+use super::{
+    ApprovalFault, ForeignAddress, Lapse, PolicyFault, ProofFault, ProofLack, PusherFault, Shortfall, Wanted,
+};
 use crate::{
     object::{ObjectError, ObjectId},
     sigstore::claims::{Claim, Claims},
@@ -65,6 +67,13 @@ pub enum Cause {
         /// Its key.
         key: Key,
     },
+    /// Signed with a forge's own key, and nobody has approved it who could have.
+    ForgeUnapproved {
+        /// The forge.
+        forge: String,
+        /// What would have to be approved.
+        shortfall: Box<Shortfall>,
+    },
     /// Signed with a key for which the policy has no name.
     KeyNotInThePolicy(Vec<Key>),
     /// Signed with a key that the policy names, but the rule wants others.
@@ -108,6 +117,15 @@ pub enum Cause {
     NotACommit(gix::objs::Kind),
     /// Keyless, good and stamped, and in no log that it shows.
     NotLogged(Box<NotLogged>),
+    /// It is not proven by what the rule counts.
+    NotProven {
+        /// The signer, in words.
+        signer: String,
+        /// What is missing.
+        lack: Box<ProofLack>,
+    },
+    /// A header holds an address that is not the signer's.
+    NotTheSigner(Box<ForeignAddress>),
     /// The ref holds the policy itself, which changes only as the present one says.
     PolicyChange(PolicyFault),
     /// It changes a path that only some may change.
@@ -211,6 +229,8 @@ impl Cause {
                 Some(format!("{} ('{}')", key_list(keys), escape(name)))
             }
             Self::Lapsed { name, signer, .. } => Some(format!("{signer} ('{}')", escape(name))),
+            Self::NotProven { signer, .. } => Some(signer.clone()),
+            Self::NotTheSigner(foreign) => Some(format!("'{}'", escape(&foreign.name))),
             Self::Path { cause, .. } => cause.signer(),
             Self::NotInTheRule { name, identity, .. } => {
                 Some(format!("{} ('{}')", person(identity), escape(name)))
@@ -224,7 +244,7 @@ impl Cause {
     pub fn hint(&self) -> String {
         match self {
             Self::Approval(fault) => fault.hint(),
-            Self::Threshold(shortfall) => shortfall.hint(),
+            Self::ForgeUnapproved { shortfall, .. } | Self::Threshold(shortfall) => shortfall.hint(),
             Self::SeveralPersons(_) => "sign it with a key or certificate of one person alone".to_owned(),
             Self::ForgeMerge { .. } => {
                 "merge with 'git merge -S' and push that, or have what it leads to approved with 'countersign approve'"
@@ -292,6 +312,13 @@ impl Cause {
                 "merge or rebase onto the ref's current value, and push again".to_owned()
             }
             Self::Event(_) => "the rule decides what may happen; ask the policy's owner".to_owned(),
+            Self::NotProven { lack, .. } if **lack == ProofLack::Key => {
+                "sign it again keylessly: keys of one's own prove no time".to_owned()
+            }
+            Self::NotProven { .. } => {
+                "sign it again with what the rule counts; 'countersign policy explain' says what that is".to_owned()
+            }
+            Self::NotTheSigner(foreign) => foreign.hint(),
             Self::Path { cause, .. } => match **cause {
                 Self::KeyNotInTheRule { .. } | Self::NotInTheRule { .. } => {
                     "have one of them make and sign the commits that change such paths, or leave the paths as they were".to_owned()
@@ -347,6 +374,11 @@ impl fmt::Display for Cause {
             Self::ForgeMerge { forge, reason } => {
                 write!(formatter, "merged by the forge '{}', {reason}", escape(forge))
             }
+            Self::ForgeUnapproved { forge, .. } => write!(
+                formatter,
+                "made by the forge '{}' for whoever was logged in there, and nobody who may has approved it upon what it stands on",
+                escape(forge)
+            ),
             Self::SeveralPersons(names) if names.is_empty() => {
                 write!(formatter, "signed by nobody who counts as a person here")
             }
@@ -367,6 +399,8 @@ impl fmt::Display for Cause {
             Self::NotInTheRule { wanted, .. } | Self::KeyNotInTheRule { wanted, .. } => {
                 write!(formatter, "signed by {signer}, where only {wanted} may")
             }
+            Self::NotProven { lack, .. } => write!(formatter, "signed by {signer}, and {lack}"),
+            Self::NotTheSigner(foreign) => write!(formatter, "signed by {signer}, and {foreign}"),
             Self::Path { path, cause } => {
                 write!(formatter, "it changes '{}', and {cause}", escape_bytes(path))
             }

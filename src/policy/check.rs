@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{Account, Forge, KeySigner, Permission, Policy, Rule, Wanted, WantedName};
+use super::{Account, Forge, KeySigner, KeylessSigner, Permission, Policy, Proof, Rule, Wanted, WantedName};
 use crate::{
     object::APPROVALS,
-    sigstore::claims::Claim,
+    sigstore::{certificate::SubjectKind, claims::Claim, trusted_root::Instance},
+    verify::Key,
     words::{escape, time},
 };
 
@@ -56,6 +57,39 @@ pub enum Finding {
         identity: String,
         /// The user id of its certificate.
         user_id: String,
+    },
+    /// The rule counts a server that no trusted root of the policy knows.
+    UnknownServer {
+        /// The rule.
+        rule: String,
+        /// What it is.
+        what: &'static str,
+        /// Its URL.
+        url: String,
+    },
+    /// The identity has addresses besides, and no rule asks for any.
+    EmailsNotAsked {
+        /// The identity.
+        identity: String,
+    },
+    /// The rule asks for addresses of the signer, and none of the identity's is known.
+    NoAddress {
+        /// The rule.
+        rule: String,
+        /// The identity.
+        identity: String,
+    },
+    /// The rule asks for proof, and the identity has keys of its own alone, which prove nothing.
+    NothingProven {
+        /// The rule.
+        rule: String,
+        /// The identity.
+        identity: String,
+    },
+    /// The rule lets signatures count that no log shows.
+    NotLogged {
+        /// The rule.
+        rule: String,
     },
     /// Nobody who may push by the rule has an account at the forge, whose word alone says who pushes there.
     NoPusherAtForge {
@@ -170,6 +204,31 @@ impl fmt::Display for Finding {
                 "identity '{identity}' has the key of '{}', with which a forge signs for whoever is logged in: it stands for no person",
                 crate::words::escape(user_id)
             ),
+            Self::UnknownServer { rule, what, url } => {
+                write!(
+                    formatter,
+                    "rule '{rule}' counts the {what} '{}', which no trusted root knows",
+                    escape(url)
+                )
+            }
+            Self::EmailsNotAsked { identity } => {
+                write!(
+                    formatter,
+                    "identity '{identity}' has 'emails', and no rule that names it asks for them"
+                )
+            }
+            Self::NoAddress { rule, identity } => write!(
+                formatter,
+                "rule '{rule}' asks for an address of the signer, and identity '{identity}' has none: nothing it signs can be accepted"
+            ),
+            Self::NothingProven { rule, identity } => write!(
+                formatter,
+                "rule '{rule}' asks for proof, and identity '{identity}' has only keys that prove no time: nothing it signs can be accepted"
+            ),
+            Self::NotLogged { rule } => write!(
+                formatter,
+                "rule '{rule}' allows signatures that are in no log: nobody can notice that they were made in another's name"
+            ),
             Self::NoRuleForApprovals { rule } => write!(
                 formatter,
                 "rule '{rule}' hears approvals, and no rule names '{APPROVALS}': nobody can push one"
@@ -227,9 +286,13 @@ impl Policy {
                 findings.push(Finding::NoTagSigners { rule: rule.name.clone() });
             }
             findings.extend(self.check_vouching(rule));
-            if rule.time_not_proven == Permission::Allow {
+            if rule.demands.time_not_proven == Permission::Allow {
                 findings.push(Finding::TimeNotProven { rule: rule.name.clone() });
             }
+            if rule.demands.not_logged == Permission::Allow || rule.demands.proof == Some(Proof::Timestamp) {
+                findings.push(Finding::NotLogged { rule: rule.name.clone() });
+            }
+            findings.extend(self.never_met(rule));
             // Trusted roots and certificates cannot differ inside one policy, so any digest will do for
             // comparing.
             let digest = |rule: &Rule| self.rule_digest(rule, |_| Some([0; 32]), |_| Some([0; 32]));
@@ -245,6 +308,12 @@ impl Policy {
         for identity in &self.identities {
             if !self.rules.iter().any(|rule| rule.names(&identity.name)) {
                 findings.push(Finding::UnusedIdentity { identity: identity.name.clone() });
+            }
+        }
+        for identity in self.identities.iter().filter(|identity| !identity.emails.is_empty()) {
+            let asks = |rule: &Rule| !rule.own_headers().is_empty() && rule.names(&identity.name);
+            if !self.rules.iter().any(asks) {
+                findings.push(Finding::EmailsNotAsked { identity: identity.name.clone() });
             }
         }
         for group in self.unused_groups() {
@@ -263,6 +332,53 @@ impl Policy {
             }
         }
         findings.extend(self.openpgp.forge_keys().cloned());
+        findings
+    }
+
+    /// The servers that rules count and that none of `instances`, the trusted roots of the policy, knows.
+    #[must_use]
+    pub fn check_servers(&self, instances: &[Instance]) -> Vec<Finding> {
+        let logs: BTreeSet<&str> = instances.iter().flat_map(Instance::log_urls).collect();
+        let authorities: BTreeSet<&str> =
+            instances.iter().flat_map(Instance::timestamp_authority_urls).collect();
+        let mut findings = Vec::new();
+        for rule in &self.rules {
+            let lists = [
+                ("log", &rule.demands.logs, &logs),
+                ("timestamp authority", &rule.demands.timestamp_authorities, &authorities),
+            ];
+            for (what, urls, known) in lists {
+                let unknown = urls.iter().filter(|url| !known.contains(url.as_str()));
+                findings.extend(unknown.map(|url| {
+                    let (rule, url) = (rule.name.clone(), url.clone());
+                    Finding::UnknownServer { rule, what, url }
+                }));
+            }
+        }
+        findings
+    }
+
+    /// For whom the demands of `rule` are more than anything signed could meet.
+    fn never_met(&self, rule: &Rule) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let of_commits = |name: &str| rule.commits.wanted().is_some_and(|wanted| wanted.contains(name));
+        for identity in self.identities.iter().filter(|identity| rule.names(&identity.name)) {
+            let certified = |signer: &KeylessSigner| signer.kind == SubjectKind::Email;
+            let is_known = identity.keyless.iter().any(certified)
+                || identity
+                    .keys
+                    .iter()
+                    .any(|signer| matches!(signer.key, Key::X509 { .. } | Key::X509Certificate { .. }))
+                || !identity.emails.is_empty();
+            if !rule.own_headers().is_empty() && of_commits(&identity.name) && !is_known {
+                findings
+                    .push(Finding::NoAddress { rule: rule.name.clone(), identity: identity.name.clone() });
+            }
+            if rule.demands.proof.is_some() && identity.keyless.is_empty() {
+                let (rule, identity) = (rule.name.clone(), identity.name.clone());
+                findings.push(Finding::NothingProven { rule, identity });
+            }
+        }
         findings
     }
 

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{Cause, Event, Permission, Policy, Receipt, Rule, SignedBy, Signers, Wanted};
+use super::{
+    Cause, Demands, Event, Permission, Policy, Receipt, Rule, SignedBy, Signers, Wanted,
+    cause::{key_list, person},
+};
 use crate::{
     object::{ObjectError, ObjectId},
     verify::Verdict,
@@ -21,15 +24,15 @@ pub enum Evidence {
 }
 
 impl Policy {
-    /// Whether `evidence` is what `signers` of a rule ask for; `time_not_proven` is what the rule says of
-    /// signatures that are good but for their time.
+    /// Whether `evidence` is what `signers` of a rule ask for; `demands` are what the rule
+    /// demands of a signature besides.
     ///
     /// # Errors
     /// Why not.
     pub fn judge(
         &self,
         signers: &Signers,
-        time_not_proven: Permission,
+        demands: &Demands,
         evidence: &Evidence,
         receipt: &Receipt<'_>,
     ) -> Result<(), Cause> {
@@ -45,21 +48,33 @@ impl Policy {
             Evidence::Signed(Verdict::Bad(cause)) => Err(Cause::Bad(*cause)),
             Evidence::Signed(Verdict::CannotTell(cause)) => Err(Cause::CannotTell(*cause)),
             Evidence::Signed(Verdict::Good(proven)) => {
-                self.judge_signer(wanted, SignedBy::from(&**proven), receipt)
+                self.judge_signer(wanted, SignedBy::from(&**proven), receipt)?;
+                let lacks =
+                    |lack| Cause::NotProven { signer: person(proven.identity()), lack: Box::new(lack) };
+                demands.judge_proven(proven).map_err(lacks)
             }
             Evidence::Signed(Verdict::Stated(stated)) => {
-                self.judge_signer(wanted, SignedBy::from(&**stated), receipt)
+                self.judge_signer(wanted, SignedBy::from(&**stated), receipt)?;
+                let lacks = |lack| Cause::NotProven { signer: key_list(stated.keys()), lack: Box::new(lack) };
+                demands.judge_stated().map_err(lacks)
             }
             Evidence::Signed(Verdict::NotLogged(signed)) => {
                 self.judge_signer(wanted, SignedBy::from(&**signed), receipt)?;
-                Err(Cause::NotLogged(signed.clone()))
+                if demands.proof.is_none() && demands.not_logged == Permission::Refuse {
+                    return Err(Cause::NotLogged(signed.clone()));
+                }
+                let lacks =
+                    |lack| Cause::NotProven { signer: person(signed.identity()), lack: Box::new(lack) };
+                demands.judge_not_logged(signed).map_err(lacks)
             }
             Evidence::Signed(Verdict::TimeNotProven(signed)) => {
                 self.judge_signer(wanted, SignedBy::from(&**signed), receipt)?;
-                match time_not_proven {
-                    Permission::Allow => Ok(()),
-                    Permission::Refuse => Err(Cause::TimeNotProven(signed.clone())),
+                if demands.time_not_proven == Permission::Refuse {
+                    return Err(Cause::TimeNotProven(signed.clone()));
                 }
+                let lacks =
+                    |lack| Cause::NotProven { signer: person(signed.identity()), lack: Box::new(lack) };
+                demands.judge_time_not_proven(&signed.identity().instance).map_err(lacks)
             }
         }
     }
@@ -225,7 +240,7 @@ mod tests {
         let policy = Policy::parse(POLICY).unwrap();
         let signers = Signers::Named(Wanted::from_iter(["alice"]));
         let receipt = Receipt::without_anchors(0);
-        let judge = |evidence| policy.judge(&signers, Permission::Refuse, &evidence, &receipt).unwrap_err();
+        let judge = |evidence| policy.judge(&signers, &Demands::default(), &evidence, &receipt).unwrap_err();
         assert!(matches!(judge(Evidence::Unsigned), Cause::Unsigned { .. }));
         assert_eq!(judge(Evidence::Signed(Verdict::Bad(Bad::Signature))), Cause::Bad(Bad::Signature));
         assert_eq!(
@@ -234,7 +249,7 @@ mod tests {
         );
         let malformed = Evidence::Malformed(ObjectError::ForeignSignatureHeader);
         assert_eq!(judge(malformed.clone()), Cause::Malformed(ObjectError::ForeignSignatureHeader));
-        let unsigned = |evidence| policy.judge(&Signers::Unsigned, Permission::Refuse, evidence, &receipt);
+        let unsigned = |evidence| policy.judge(&Signers::Unsigned, &Demands::default(), evidence, &receipt);
         assert_eq!(unsigned(&Evidence::Unsigned), Ok(()));
         assert!(unsigned(&malformed).is_err());
     }

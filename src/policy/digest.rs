@@ -1,8 +1,6 @@
 //! What decides about the commits of a rule, as one digest.
 
-use super::{
-    Anchor, KeySigner, KeylessSigner, Limits, Mode, PathRule, Permission, Policy, Rule, Signers, Wanted,
-};
+use super::{Anchor, KeySigner, KeylessSigner, Limits, Mode, PathRule, Policy, Rule, Signers, Wanted};
 use crate::{encoding::sha256, verify::Key};
 
 /// Stands in every rule digest: raised when the meaning of a rule changes, so that nothing accepted
@@ -57,18 +55,20 @@ impl Policy {
             let approvers = self.approvers(rule);
             let approvers: Wanted = approvers.iter().map(String::as_str).collect();
             field(b"approvers");
-            self.canonical_signers(&approvers, &root_digest, &file_digest)?
+            self.canonical_signers(&approvers, false, &root_digest, &file_digest)?
                 .iter()
                 .for_each(|part| field(part));
         }
-        if rule.time_not_proven == Permission::Allow {
-            field(b"time not proven");
+        rule.demands.canonical().iter().for_each(|part| field(part));
+        let own_headers = rule.own_headers();
+        for role in &own_headers {
+            field(format!("the {role} is the signer").as_bytes());
         }
         match &rule.commits {
             Signers::Unsigned => field(b"unsigned"),
             Signers::Named(wanted) => {
                 field(b"signed");
-                self.canonical_signers(wanted, &root_digest, &file_digest)?
+                self.canonical_signers(wanted, !own_headers.is_empty(), &root_digest, &file_digest)?
                     .iter()
                     .for_each(|part| field(part));
             }
@@ -79,7 +79,9 @@ impl Policy {
                 field(&(patterns.len() as u64).to_be_bytes());
                 patterns.iter().for_each(|pattern| field(pattern.as_str().as_bytes()));
             }
-            self.canonical_signers(commits, &root_digest, &file_digest)?.iter().for_each(|part| field(part));
+            self.canonical_signers(commits, false, &root_digest, &file_digest)?
+                .iter()
+                .for_each(|part| field(part));
         }
         Some(sha256(&[&canonical]))
     }
@@ -88,6 +90,7 @@ impl Policy {
     fn canonical_signers(
         &self,
         wanted: &Wanted,
+        with_emails: bool,
         root_digest: &impl Fn(&str) -> Option<[u8; 32]>,
         file_digest: &impl Fn(&Key) -> Option<[u8; 32]>,
     ) -> Option<Vec<Vec<u8>>> {
@@ -113,7 +116,14 @@ impl Policy {
         let mut groups: Vec<Vec<Vec<Vec<u8>>>> = Vec::new();
         for identity in &named {
             let all = identity.keyless.iter().map(keyless).chain(identity.keys.iter().map(key));
-            groups.push(all.collect::<Option<_>>()?);
+            let mut group: Vec<Vec<Vec<u8>>> = all.collect::<Option<_>>()?;
+            if with_emails {
+                let mut emails: Vec<Vec<u8>> =
+                    identity.emails.iter().map(|email| email.clone().into()).collect();
+                emails.sort();
+                group.push([vec![b"emails".to_vec()], emails].concat());
+            }
+            groups.push(group);
         }
         // Whom the rule does not name may be who a signer is as well, or know of a key that it is lost.
         let mut rivals: Vec<Vec<Vec<u8>>> = Vec::new();

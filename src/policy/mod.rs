@@ -10,6 +10,7 @@ mod certificate_authorities;
 mod check;
 mod ci;
 mod decision;
+mod demands;
 mod digest;
 mod file;
 mod forge_context;
@@ -17,6 +18,7 @@ mod limits;
 mod openpgp;
 mod path;
 mod pattern;
+mod persons;
 mod policy_fault;
 mod proof_fault;
 mod push_certificate;
@@ -34,12 +36,14 @@ pub use certificate_authorities::{AuthorityEntry, x509_entry};
 pub use check::Finding;
 pub use ci::WantedClaims;
 pub use decision::{Evidence, Refusal, Subject};
+pub use demands::{Demands, Proof, ProofLack};
 pub use file::{PolicyError, is_repository_id, policy_entry};
 pub use forge_context::{Account, Forge, ForgeContext, ForgeKind, Way, WebMerge};
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
 pub use path::{PathPattern, PathPatternError, PathPlace, PathRule};
 pub use pattern::{Pattern, PatternError};
+pub use persons::{ForeignAddress, Persons, Role, Whose};
 pub use policy_fault::PolicyFault;
 pub use proof_fault::ProofFault;
 pub use push_certificate::CertificateFault;
@@ -117,6 +121,8 @@ pub struct NamedIdentity {
     pub keyless: Vec<KeylessSigner>,
     /// Every key of its own that counts as it.
     pub keys: Vec<KeySigner>,
+    /// Addresses that are its own, besides those that certificates say.
+    pub emails: Vec<String>,
     /// Every account of a forge that counts as it where somebody pushes.
     pub forge_users: Vec<ForgeUser>,
 }
@@ -200,8 +206,12 @@ pub struct Rule {
     pub permissions: Permissions,
     /// Refs from which a new or rewound ref may take its history.
     pub bases: Vec<String>,
-    /// Whether a keyless signature counts whose time nothing proves.
-    pub time_not_proven: Permission,
+    /// What has to prove a signature.
+    pub demands: Demands,
+    /// Whose address stands in the `committer` header of commits.
+    pub committer: Whose,
+    /// Whose address stands in the `author` header of commits.
+    pub author: Whose,
     /// History up to this commit is taken as it is.
     pub anchor: Option<ObjectId>,
     /// How many persons have to vouch, and what a forge may do.

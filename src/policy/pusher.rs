@@ -4,8 +4,8 @@
 use std::fmt;
 
 use super::{
-    Account, Cause, CertificateFault, Evidence, ForgeContext, Lapse, NamedIdentity, Permission, Policy,
-    Receipt, Rule, Signers, Wanted, Window, window::Times,
+    Account, Cause, CertificateFault, Demands, Evidence, ForgeContext, Lapse, NamedIdentity, Policy, Receipt,
+    Rule, Signers, Wanted, Window, window::Times,
 };
 use crate::{verify::Verdict, words::escape};
 
@@ -143,13 +143,8 @@ impl Policy {
             (Some(Err(fault)), _) => Err(PusherFault::Certificate(fault.clone())),
             (Some(Ok(evidence)), _) => {
                 let names = wanted().unwrap_or_else(|| self.everybody());
-                self.judge(
-                    &Signers::Named(names),
-                    rule.time_not_proven,
-                    evidence,
-                    &Receipt::without_anchors(now),
-                )
-                .map_err(|cause| PusherFault::Signer(Box::new(cause)))
+                self.judge(&Signers::Named(names), &rule.demands, evidence, &Receipt::without_anchors(now))
+                    .map_err(|cause| PusherFault::Signer(Box::new(cause)))
             }
             (None, _) if demand.needs_certificate => Err(PusherFault::NoCertificate { wanted: wanted() }),
             (None, Some(context)) if context.accounts().next().is_some() => {
@@ -161,14 +156,14 @@ impl Policy {
 
     /// The policy's names for whoever signed the certificate of this push; none if it has no certificate or
     /// not a good one. Several are still one person: one certificate may be for several principals.
-    /// `time_not_proven` is what a rule says of signatures that are good but for their time.
+    /// `demands` are what a rule demands of signatures.
     #[must_use]
-    pub fn certified_pushers(&self, pushing: &Pushing, time_not_proven: Permission, now: i64) -> Vec<&str> {
+    pub fn certified_pushers(&self, pushing: &Pushing, demands: &Demands, now: i64) -> Vec<&str> {
         let Some(Ok(evidence)) = pushing.certificate() else { return Vec::new() };
         let receipt = Receipt::without_anchors(now);
         let counts = |name: &&str| {
             let signers = Signers::Named(std::iter::once(*name).collect());
-            self.judge(&signers, time_not_proven, evidence, &receipt).is_ok()
+            self.judge(&signers, demands, evidence, &receipt).is_ok()
         };
         self.identities.iter().map(|identity| identity.name.as_str()).filter(counts).collect()
     }

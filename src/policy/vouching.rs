@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Cause, Evidence, NamedIdentity, Permission, Policy, Receipt, Rule, SignedBy, Signers, Wanted, WantedName,
+    Cause, Demands, Evidence, NamedIdentity, Permission, Policy, Receipt, Rule, SignedBy, Signers, Wanted,
+    WantedName,
 };
 use crate::{sigstore::certificate::SubjectKind, verify::Verdict};
 
@@ -93,15 +94,22 @@ impl Policy {
         let approvers = self.approvers(rule);
         let evidence = Evidence::Signed(verdict);
         let wanted = Signers::Named(approvers.iter().map(String::as_str).collect());
-        self.judge(&wanted, Permission::Refuse, &evidence, receipt)?;
+        // What is approved is the present, so its time has to be proven whatever the rule takes of commits.
+        let demands = Demands { time_not_proven: Permission::Refuse, ..rule.demands.clone() };
+        self.judge(&wanted, &demands, &evidence, receipt)?;
         let names = self.names_behind(&evidence, receipt)?;
         one_person(names.into_iter().filter(|name| approvers.contains(name)))
     }
 
-    /// The person as whom the signature on a commit or tag counts toward the threshold of `rule`, if it does:
-    /// whether the object may be signed so at all is for [`Self::judge`] to say.
+    /// The person as whom the signature on a commit or tag counts toward the threshold of `rule`, if it is one
+    /// that the rule accepts.
     #[must_use]
     pub fn person(&self, rule: &Rule, evidence: &Evidence, receipt: &Receipt<'_>) -> Option<String> {
+        let signers = [Some(&rule.commits), rule.tags.as_ref()].into_iter().flatten();
+        let accepts = |signers: &Signers| {
+            signers.wanted().is_some() && self.judge(signers, &rule.demands, evidence, receipt).is_ok()
+        };
+        signers.into_iter().find(|signers| accepts(signers))?;
         let names = self.names_behind(evidence, receipt).ok()?;
         one_person(names.into_iter().filter(|name| self.counts_as_person(rule, name))).ok()
     }
@@ -109,6 +117,7 @@ impl Policy {
     fn names_behind(&self, evidence: &Evidence, receipt: &Receipt<'_>) -> Result<Vec<String>, Cause> {
         let signer = match evidence {
             Evidence::Signed(Verdict::Good(proven)) => SignedBy::from(&**proven),
+            Evidence::Signed(Verdict::NotLogged(signed)) => SignedBy::from(&**signed),
             Evidence::Signed(Verdict::Stated(stated)) => SignedBy::from(&**stated),
             Evidence::Signed(Verdict::TimeNotProven(signed)) => SignedBy::from(&**signed),
             _ => return Ok(Vec::new()),

@@ -33,16 +33,22 @@ impl Approvals {
     /// others under its key are none.
     #[must_use]
     pub fn of(&self, reader: &ObjectReader, statement: &Statement) -> Vec<Result<Approval, ApprovalError>> {
-        let Some(key) = statement.key(reader.hash()) else { return Vec::new() };
-        let names = self.0.names_of(reader, &key).into_iter().take(MAXIMUM_APPROVALS_OF_AN_UPDATE);
-        let blobs = names.filter_map(|name| read_blob(reader, name.blob).ok());
-        blobs
+        let envelopes = self.envelopes_of(reader, statement).into_iter();
+        envelopes
             .map(|bytes| {
                 let approval = Approval::parse(reader.hash(), &bytes)?;
                 // What lies about where it belongs is not found there.
                 if approval.statement == *statement { Ok(approval) } else { Err(ApprovalError::Statement) }
             })
             .collect()
+    }
+
+    /// The envelopes that are kept of exactly `statement`, at most [`MAXIMUM_APPROVALS_OF_AN_UPDATE`].
+    #[must_use]
+    pub fn envelopes_of(&self, reader: &ObjectReader, statement: &Statement) -> Vec<Vec<u8>> {
+        let Some(key) = statement.key(reader.hash()) else { return Vec::new() };
+        let names = self.0.names_of(reader, &key).into_iter().take(MAXIMUM_APPROVALS_OF_AN_UPDATE);
+        names.filter_map(|name| read_blob(reader, name.blob).ok()).collect()
     }
 
     /// How many are kept of exactly `statement`.

@@ -14,8 +14,10 @@ use std::{
 use ureq::{
     Agent,
     http::{Method, Uri, header},
-    tls::{RootCerts, TlsConfig, TlsProvider},
+    tls::{TlsConfig, TlsProvider},
 };
+
+use super::tls::Tls;
 
 /// A request with its whole body.
 pub type Request = ureq::http::Request<Vec<u8>>;
@@ -36,6 +38,8 @@ pub struct Bounds {
     pub attempts: u32,
     /// The pause after the first failed attempt; doubled after each.
     pub backoff: Duration,
+    /// How long a connection is kept for the next request.
+    pub idle: Duration,
 }
 
 impl Default for Bounds {
@@ -47,7 +51,17 @@ impl Default for Bounds {
             body: 1 << 20,
             attempts: 3,
             backoff: Duration::from_millis(250),
+            idle: Duration::from_secs(15),
         }
+    }
+}
+
+impl Bounds {
+    /// For a process that goes on: connections are kept between one commit and the next. Servers close theirs after a
+    /// minute or more, which is noticed; and a network that has changed meanwhile is not.
+    #[must_use]
+    pub fn lasting() -> Self {
+        Self { idle: Duration::from_secs(90), ..Self::default() }
     }
 }
 
@@ -126,6 +140,7 @@ impl HttpError {
 #[derive(Debug, Default)]
 pub struct Http {
     bounds: Bounds,
+    tls: Tls,
     agent: OnceLock<Agent>,
 }
 
@@ -133,7 +148,19 @@ impl Http {
     /// A client within `bounds`.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, agent: OnceLock::new() }
+        Self::with_tls(bounds, Tls::default())
+    }
+
+    /// [`Http::new`] with authorities and a certificate of the user's own.
+    #[must_use]
+    pub fn with_tls(bounds: Bounds, tls: Tls) -> Self {
+        Self { bounds, tls, agent: OnceLock::new() }
+    }
+
+    /// Which authorities vouch for servers, and who this is to them.
+    #[must_use]
+    pub fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// Sends `request`, again where `repeat` allows it, and reads the whole response. Every status is a
@@ -225,7 +252,7 @@ impl Http {
         limit: u64,
         patience: Option<Duration>,
     ) -> Result<Response, HttpError> {
-        let agent = self.agent.get_or_init(|| build(self.bounds));
+        let agent = self.agent.get_or_init(|| build(self.bounds, &self.tls));
         let local = is_loopback(host) || patience.is_some();
         let whole = patience.unwrap_or(self.bounds.attempt).min(self.bounds.attempt);
         let failed = |error| describe(error, host, limit);
@@ -266,6 +293,14 @@ fn describe(error: ureq::Error, host: &str, limit: u64) -> HttpError {
             HttpError::Connect { host, reason: "connection refused".to_owned() }
         }
         Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => HttpError::Timeout { host },
+        Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(inner) => HttpError::Tls { host, reason: inner.to_string() },
+            // The system's resolver has no kind of its own.
+            None if error.to_string().starts_with("failed to lookup address") => {
+                HttpError::Connect { host, reason: "host not found".to_owned() }
+            }
+            None => HttpError::Protocol { host, reason: error.to_string() },
+        },
         Error::Rustls(error) => HttpError::Tls { host, reason: error.to_string() },
         Error::Tls(reason) => HttpError::Tls { host, reason: reason.to_owned() },
         other => HttpError::Protocol { host, reason: other.to_string() },
@@ -321,10 +356,11 @@ fn check_url(url: &Uri, is_near: impl Fn(&str) -> bool) -> Result<String, HttpEr
     }
 }
 
-fn build(bounds: Bounds) -> Agent {
+fn build(bounds: Bounds, tls: &Tls) -> Agent {
     let tls = TlsConfig::builder()
         .provider(TlsProvider::Rustls)
-        .root_certs(RootCerts::PlatformVerifier)
+        .root_certs(tls.roots())
+        .client_cert(tls.client())
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .build();
     Agent::config_builder()
@@ -333,6 +369,8 @@ fn build(bounds: Bounds) -> Agent {
         .max_redirects_will_error(false)
         .timeout_connect(Some(bounds.connect))
         .timeout_global(Some(bounds.attempt))
+        .max_idle_age(bounds.idle)
+        .max_idle_connections_per_host(8)
         .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
         .tls_config(tls)
         .build()

@@ -8,6 +8,7 @@ pub mod http;
 pub mod rekor_v1;
 pub mod rekor_v2;
 pub mod timestamp;
+pub mod tls;
 pub mod tuf;
 
 use self::http::Response;

@@ -85,6 +85,7 @@ pub(crate) fn quick_http() -> Http {
         body: 64 * 1024,
         attempts: 3,
         backoff: Duration::from_millis(1),
+        idle: Duration::from_secs(15),
     })
 }
 

@@ -17,7 +17,7 @@ use sigstore_tuf::{
 
 use super::{
     Refusal,
-    http::{self, Bounds, Http, HttpError},
+    http::{self, Http, HttpError},
 };
 use crate::sigstore::trusted_root::{MAXIMUM_ROOT_BYTES, PUBLIC_GOOD, STAGING};
 
@@ -180,10 +180,10 @@ pub fn check_pinned(root: &[u8]) -> Result<u64, TufError> {
 ///
 /// # Errors
 /// Anything that is not exactly as the workflow has it.
-pub fn update(url: &str, pinned: &[u8], cache: &Path, now: i64, bounds: Bounds) -> Result<Update, TufError> {
+pub fn update(url: &str, pinned: &[u8], cache: &Path, now: i64, http: Http) -> Result<Update, TufError> {
     let now = jiff::Timestamp::from_second(now).map_err(|error| TufError::Malformed(error.to_string()))?;
     let cache = Arc::new(Cache { files: FileStore::new(cache), failure: Mutex::new(None) });
-    let transport = Transport { url: url.to_owned(), http: Http::new(bounds) };
+    let transport = Transport { url: url.to_owned(), http };
     let mut config = UpdaterConfig::default();
     config.target_max_length = MAXIMUM_ROOT_BYTES as u64;
     let mut updater = Updater::new(transport, pinned)?.with_config(config).with_store(Arc::clone(&cache));

@@ -389,6 +389,16 @@ impl Instance {
         &self.name
     }
 
+    /// Where its logs are, as the trusted root says.
+    pub fn log_urls(&self) -> impl Iterator<Item = &str> {
+        self.logs.iter().map(|log| log.base_url.as_str())
+    }
+
+    /// Where its timestamp authorities are, as the trusted root says.
+    pub fn timestamp_authority_urls(&self) -> impl Iterator<Item = &str> {
+        self.timestamp_authorities.iter().map(|authority| authority.uri.as_str())
+    }
+
     /// SHA-256 of the JSON text.
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {

@@ -2,7 +2,9 @@
 //!
 //! The pin vouches for the first commit as it is. Every later one has a single parent, is signed by
 //! somebody whom the rule for the ref in the policy before it names (whether or not that rule only warns),
-//! and holds a policy of the same repository with a greater serial, with all that it names. The trusted
+//! and holds a policy of the same repository with a greater serial, with all that it names. Where that rule has
+//! a threshold, as many persons vouch for the step: its signer, and whoever has approved its tree upon the one
+//! before, by approvals that its message carries. The trusted
 //! roots, certificates and keys of a step are those of the policy before it. Whatever else there is ends
 //! in an error: there is no falling back to an older policy.
 
@@ -10,12 +12,14 @@ mod error;
 
 pub use error::ChainError;
 
+use std::collections::BTreeSet;
+
 use gix::{bstr::ByteSlice as _, objs::Kind};
 
 use super::{InCommit, Pin, Trust};
 use crate::{
-    object::{Commit, ObjectId},
-    policy::{Evidence, Receipt, Refusal, Signers, Subject},
+    object::{Approval, Commit, ObjectId, Statement, carried},
+    policy::{ApprovalFault, Cause, Evidence, Policy, Receipt, Refusal, Rule, Shortfall, Signers, Subject},
     repository::{ObjectReadError, ObjectReader, References},
     signature::ssh::Revocations,
     sigstore::trusted_root::Instance,
@@ -25,6 +29,9 @@ use crate::{
 
 /// The most commits that a policy's history may have.
 pub const MAXIMUM_COMMITS: usize = 10_000;
+
+/// How many approvals of one step that do not count are told.
+const MAXIMUM_FAULTS: usize = 3;
 
 /// What whoever reads a policy brings to judging its steps.
 pub struct Reading<'a> {
@@ -103,6 +110,13 @@ impl Followed {
     #[must_use]
     pub fn commit(&self) -> ObjectId {
         self.state.commit
+    }
+
+    /// How many persons have to vouch for the next change; at least whoever signs it.
+    #[must_use]
+    pub fn threshold(&self) -> usize {
+        let rule = self.state.trust.policy.rule_for(self.reference.as_bytes());
+        rule.and_then(|rule| rule.vouching.threshold).unwrap_or(1)
     }
 
     /// The id of the repository, which every policy of the chain names.
@@ -204,6 +218,70 @@ pub fn follow(
         return Err(ChainError::Rewound { reference: pin.reference.clone(), seen });
     }
     Followed::begin(reader, pin)?.advance_along(reader, &chain, reading)
+}
+
+/// Who vouches for one step.
+struct Step {
+    /// What has to be approved.
+    statement: Statement,
+    /// What the commit carries.
+    approvals: Vec<Vec<u8>>,
+    /// Who has signed it, if that counts.
+    signer: Option<String>,
+}
+
+impl Step {
+    /// Whether `wanted` persons vouch for it, by `policy` and `rule`.
+    #[expect(clippy::too_many_arguments, reason = "they are what the step before decides by")]
+    fn judge(
+        self,
+        reader: &ObjectReader,
+        policy: &Policy,
+        rule: &Rule,
+        wanted: usize,
+        verifier: &Verifier,
+        reading: &Reading<'_>,
+        tip: ObjectId,
+    ) -> Result<(), Cause> {
+        let receipt = Receipt::without_anchors(reading.now);
+        let mut faults = Vec::new();
+        let mut persons: BTreeSet<String> = self.signer.into_iter().collect();
+        for bytes in &self.approvals {
+            let approval = match Approval::parse(reader.hash(), bytes) {
+                Ok(approval) if approval.statement == self.statement => approval,
+                Ok(approval) => {
+                    faults.push(ApprovalFault::of_another(&approval.statement, &self.statement));
+                    continue;
+                }
+                Err(error) => {
+                    faults.push(ApprovalFault::Unreadable(error));
+                    continue;
+                }
+            };
+            let verdict = verifier.verify(&approval.payload(), &approval.signature, reading.now);
+            if matches!(&verdict, Verdict::Good(proven) if !(reading.believes)(proven.identity())) {
+                continue;
+            }
+            match policy.approver(rule, verdict, &receipt) {
+                Ok(name) => {
+                    persons.insert(name);
+                }
+                Err(cause) => faults.push(ApprovalFault::NotCounted(Box::new(cause))),
+            }
+        }
+        if persons.len() >= wanted {
+            return Ok(());
+        }
+        faults.truncate(MAXIMUM_FAULTS);
+        Err(Cause::Threshold(Box::new(Shortfall {
+            wanted,
+            persons: persons.into_iter().collect(),
+            approvers: policy.approvers(rule),
+            statement: Some(self.statement),
+            tip: Some(tip),
+            faults,
+        })))
+    }
 }
 
 /// What the ref of a policy names: directly, and a commit.
@@ -315,9 +393,9 @@ impl State {
             return Err(ChainError::NobodyNamed { commit: self.commit, rule: rule.name.clone() });
         }
         let object = reader.read(next)?;
-        let signed = Commit::parse(reader.hash(), &object.bytes)
-            .map_err(|cause| ChainError::Malformed { commit: next, cause })?
-            .signed;
+        let commit = Commit::parse(reader.hash(), &object.bytes)
+            .map_err(|cause| ChainError::Malformed { commit: next, cause })?;
+        let signed = &commit.signed;
         let evidence = match &signed.signature {
             None => Evidence::Unsigned,
             Some(signature) => Evidence::Signed(verifier.verify(&signed.payload, signature, reading.now)),
@@ -334,14 +412,28 @@ impl State {
         }
         // A policy cannot anchor what comes after it.
         let receipt = Receipt::without_anchors(reading.now);
-        policy.judge(&rule.commits, rule.time_not_proven, &evidence, &receipt).map_err(|cause| {
+        let refused = |cause| {
             ChainError::Refused(Box::new(Refusal {
                 reference: reference.as_bytes().to_vec(),
                 subject: Subject::Commit(next),
                 rule: Some(rule.name.clone()),
                 cause,
             }))
-        })
+        };
+        policy.judge(&rule.commits, &rule.demands, &evidence, &receipt).map_err(refused)?;
+        // Nobody has approved what is believed as it is.
+        let Some(wanted) = rule.vouching.threshold.filter(|_| next != self.commit) else { return Ok(()) };
+        let step = Step {
+            statement: Statement {
+                repository: self.repository.clone(),
+                reference: reference.to_owned(),
+                base: Some(self.commit),
+                tree: Some(commit.tree),
+            },
+            approvals: carried(commit.message),
+            signer: policy.person(rule, &evidence, &receipt),
+        };
+        step.judge(reader, policy, rule, wanted, &verifier, reading, next).map_err(refused)
     }
 
     /// What judges the next step: the policy's own trusted roots, certificates and keys, and the reader's

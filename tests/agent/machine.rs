@@ -35,8 +35,13 @@ impl Machine {
 
     /// A machine whose authority has another clock.
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self::with(Options { clock, ..Options::default() })
+    }
+
+    /// A machine whose authority is another one in more than that.
+    pub fn with(options: Options) -> Self {
         let auto_approve = Some(Identity::Email(ALICE.to_owned()));
-        let world = World::with(Options { auto_approve, clock, ..Options::default() });
+        let world = World::with(Options { auto_approve, ..options });
         world.unset("SIGSTORE_ID_TOKEN");
         let script = world.write("browser", BROWSER);
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();

@@ -17,6 +17,7 @@ use countersign::{
         protocol::{Answer, Ask, Cause, Request, Source, Wanted},
     },
     identity::{Demands, Token},
+    service::tls::TlsFiles,
     sign::{Preference, SigningPlan},
 };
 
@@ -42,6 +43,7 @@ fn ask(machine: &Machine, may_log_in: bool) -> Ask {
         wanted: Wanted {
             instance: "sandbox".to_owned(),
             plan: SigningPlan::from_signing_config(&config, now(), Preference::Interoperable).unwrap(),
+            tls: TlsFiles::default(),
             source: Source::Login {
                 issuer: machine.world.url().to_owned(),
                 client: "sigstore".to_owned(),

@@ -6,7 +6,7 @@ use crate::{
     machine::{Machine, certificates, eventually},
     support::{ALICE, BOB, PROGRAM, World, skipped},
 };
-use countersign::sandbox::{Build, Identity, Options};
+use countersign::sandbox::{Build, Identity, Options, RekorOffer};
 
 #[test]
 fn one_login_serves_a_rebase_of_twenty_commits() {
@@ -237,4 +237,57 @@ fn the_key_of_one_job_does_not_sign_for_another_of_the_same_subject() {
     }
     assert_eq!(certificates(&repository, 4), 2);
     assert_eq!(machine.status()["logins"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_second_commit_costs_one_round_trip() {
+    if skipped("the_second_commit_costs_one_round_trip", "bash") {
+        return;
+    }
+    // A log that proves the time by itself, and one beside a timestamp authority, which are asked at once.
+    for (rekor, services) in [(RekorOffer::V1Only, 1), (RekorOffer::V2Only, 2)] {
+        let machine = Machine::with(Options { rekor, ..Options::default() });
+        let repository = machine.world.repository("r", "sha1");
+        repository.commit("first");
+        let counts = || (machine.world.requests(), machine.world.authority().connections());
+        let (requests, connections) = counts();
+        for number in 1..=3_u64 {
+            repository.commit("another");
+            assert_eq!(counts(), (requests + number * services, connections), "no new connection");
+        }
+        assert_eq!(certificates(&repository, 4), 1);
+    }
+}
+
+#[test]
+fn both_signatures_of_a_repository_with_two_hashes_cost_one_login() {
+    if skipped("both_signatures_of_a_repository_with_two_hashes_cost_one_login", "bash") {
+        return;
+    }
+    let machine = Machine::new();
+    // git with extensions.compatObjectFormat signs a commit twice, once as each hash names its tree and parents.
+    let payload = |hash: usize| {
+        let (tree, parent) = ("4b".repeat(hash / 2), "5c".repeat(hash / 2));
+        let people = "author Alice <alice@example.com> 1790000000 +0000\n\
+                      committer Alice <alice@example.com> 1790000000 +0000";
+        format!("tree {tree}\nparent {parent}\n{people}\n\nmessage\n")
+    };
+    for hash in [40, 64] {
+        let run = machine.world.countersign(&["--status-fd=2", "-bsau", ALICE]).input(payload(hash));
+        run.any_stdout().stderr_holds(&["\n[GNUPG:] SIG_CREATED "]).check();
+    }
+    assert_eq!(machine.logins(), 1);
+    assert_eq!(machine.status()["logins"][0]["signatures"], 2);
+    // And by git itself, where it is new enough to know the extension.
+    let repository = machine.world.repository("r", "sha1");
+    for (key, value) in [("core.repositoryFormatVersion", "1"), ("extensions.compatObjectFormat", "sha256")] {
+        repository.git(&["config", key, value]).check();
+    }
+    let commit = repository.git(&["commit", "-q", "--allow-empty", "-m", "twice"]).any_status();
+    if commit.any_stderr().check().status == 0 {
+        let object = String::from_utf8(repository.object("commit", "HEAD")).unwrap();
+        assert!(object.contains("\ngpgsig ") && object.contains("\ngpgsig-sha256 "), "{object}");
+        assert_eq!(machine.status()["logins"][0]["signatures"], 4);
+        assert_eq!(machine.logins(), 1);
+    }
 }

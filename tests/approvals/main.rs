@@ -6,7 +6,9 @@
 mod commands;
 mod forges;
 mod keys;
+mod policy_changes;
 mod refusals;
+mod signed_pushes;
 mod thresholds;
 
 #[path = "../support/mod.rs"]

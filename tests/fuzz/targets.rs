@@ -11,7 +11,7 @@ use countersign::{
         protocol::{self, Answer, PREFIX_BYTES, Prefix, Request},
     },
     encoding::x509::Slices,
-    object::{Commit, HashKind, Payload, PushCertificate, Tag},
+    object::{Approval, Commit, HashKind, Payload, PushCertificate, Tag},
     policy::{AllowedSigners, Policy},
     signature::{
         armor,
@@ -61,10 +61,11 @@ pub const NOW: i64 = 1_790_086_400;
 const HASHES: [HashKind; 2] = [HashKind::Sha1, HashKind::Sha256];
 
 /// Each target with its name.
-pub const TARGETS: [(&str, fn(&[u8])); 20] = [
+pub const TARGETS: [(&str, fn(&[u8])); 21] = [
     ("agent_message", agent_message),
     ("allowed_signers", allowed_signers),
     ("api_entry", api_entry),
+    ("approval", approval),
     ("armor", armor),
     ("certificate", certificate),
     ("checkpoint", checkpoint),
@@ -236,6 +237,18 @@ pub fn policy(data: &[u8]) {
         let _ = policy.governing(reference);
     }
     assert!(policy.rules().iter().all(|rule| !rule.name.is_empty()));
+}
+
+/// An approval that is read says the same when its statement is written again, and what it signs is no object.
+pub fn approval(data: &[u8]) {
+    for hash in HASHES {
+        let Ok(approval) = Approval::parse(hash, data) else { continue };
+        let payload = approval.payload().to_vec();
+        assert!(payload.starts_with(b"DSSEv1 ") && Commit::parse(hash, &payload).is_err());
+        let again = approval.statement.envelope(hash, &approval.signature);
+        let again = Approval::parse(hash, &again).expect("it was written here");
+        assert_eq!((again.statement, again.signature), (approval.statement, approval.signature));
+    }
 }
 
 /// A push certificate that is read is its payload and its signature.

@@ -5,6 +5,7 @@
 
 mod advisories;
 mod ambient;
+mod chromium;
 mod command;
 mod configuration;
 mod consent;

@@ -120,8 +120,10 @@ fn every_caller_is_understood() {
     let jj = world.countersign(&["-abu", key]).input(PAYLOAD).any_stdout().check();
     assert_armor(&jj.stdout);
     for arguments in [
+        // git itself, and with it lazygit, magit and whatever runs git; gitui
+        &["--status-fd=2", "-bsau", key][..],
         // GitButler
-        &["--status-fd=2", "-bsau", key, "-"][..],
+        &["--status-fd=2", "-bsau", key, "-"],
         &["-bsau", key, "-"],
         // EGit, and whatever takes options apart
         &["--status-fd", "2", "-b", "-s", "-a", "-u", key],
@@ -132,10 +134,30 @@ fn every_caller_is_understood() {
     ] {
         let outcome = world.countersign(arguments).input(PAYLOAD).any_stdout().any_stderr().check();
         assert_armor(&outcome.stdout);
-        let verify = ["--status-fd=1", "--verify", "signature", "-"];
         world.write("signature", &outcome.stdout);
-        world.countersign(&verify).input(PAYLOAD).stdout_holds(&["\n[GNUPG:] GOODSIG "]).any_stderr().check();
+        // git, and jj, which gives both as files and nothing on standard input.
+        for (verify, input) in [
+            (&["--status-fd=1", "--verify", "signature", "-"][..], PAYLOAD),
+            (&["--keyid-format=long", "--status-fd=1", "--verify", "signature", "-"], PAYLOAD),
+            (&["--status-fd", "1", "--verify", "signature"], PAYLOAD),
+            (&["--status-fd=1", "--verify", "signature", "payload"], ""),
+            (&["--status-fd=1", "--verify", "--", "signature", "payload"], ""),
+        ] {
+            let run = world.countersign(verify).input(input).any_stderr();
+            run.stdout_holds(&["[GNUPG:] NEWSIG\n[GNUPG:] GOODSIG "]).check();
+            // What was not signed is never good, whoever asks.
+            world.write("payload", format!("{PAYLOAD} "));
+            let input = if input.is_empty() { "" } else { "other" };
+            let bad = world.countersign(verify).input(input).any_status().any_stderr();
+            let bad = bad.stdout_holds(&["[GNUPG:] BADSIG "]).check();
+            assert!(bad.status != 0 && !bad.text().contains("GOODSIG"), "{verify:?}");
+            world.write("payload", PAYLOAD);
+        }
     }
+    // jj tells by the status lines alone, and has no word for 'ERRSIG'.
+    world.write("empty", "-----BEGIN SIGNED MESSAGE-----\nAAAA\n-----END SIGNED MESSAGE-----\n");
+    let run = world.countersign(&["--status-fd=1", "--verify", "empty", "payload"]).any_status().any_stderr();
+    run.stdout_holds(&["[GNUPG:] ERRSIG ", "[GNUPG:] NO_PUBKEY "]).check();
     world.countersign(&["--version", "--batch"]).stdout_holds(&["gpg (countersign) "]).check();
     world.countersign(&["--list-secret-keys", key]).check();
 }

@@ -183,3 +183,25 @@ fn git_itself_can_verify_with_countersign_on_the_server() {
     stage.commit("first");
     accepted(&stage.push(&["--signed", "main"]));
 }
+
+#[test]
+fn whoever_signs_the_push_is_one_of_the_persons_who_vouch() {
+    let stage = Stage::new("");
+    let threshold = |rule: &str| {
+        stage.policy(rule, "");
+        let text = fs::read_to_string(stage.world.path("policy.toml")).unwrap();
+        let text = text.replace("commits = \"unsigned\"", "commits = [\"alice\", \"bob\"]");
+        let text = text.replace("version = 1\n", "version = 1\nrepository = \"example.com/r\"\n");
+        stage.world.write("policy.toml", text);
+    };
+    threshold("threshold = 2\n");
+    stage.work().commit_as(BOB, "by bob");
+    let refused_for_want = stage.push(&["main"]);
+    assert_ne!(refused_for_want.status, 0, "bob alone");
+    // Alice's signature of the push makes two.
+    accepted(&stage.push(&["--signed", "main"]));
+    // The same person twice is one.
+    stage.work().commit("by alice");
+    let twice = stage.push(&["--signed", "main"]);
+    assert_ne!(twice.status, 0, "{}", twice.words());
+}

@@ -8,6 +8,8 @@ mod support;
 
 mod groups;
 mod paths;
+mod persons;
+mod proofs;
 
 use support::{Repository, World};
 

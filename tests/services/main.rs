@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
 
+mod front;
+mod keys;
 mod several;
+mod transport;
 mod unlogged;
 
 #[path = "../support/mod.rs"]

@@ -13,7 +13,7 @@ use crate::{
         protocol::{Ask, Secret, Source, Wanted},
         state::State,
     },
-    service::http::Http,
+    service::tls::TlsFiles,
     sign::{LogService, Logging, RekorVersion, SigningPlan},
 };
 
@@ -30,6 +30,7 @@ fn wanted() -> Wanted {
             timestamps: Vec::new(),
             logging: Logging::Required,
         },
+        tls: TlsFiles::default(),
         source: Source::Login { issuer: "i".to_owned(), client: "c".to_owned(), connector: None },
         identity: None,
     }
@@ -52,7 +53,7 @@ fn shared(folder: &Path) -> Shared {
     Shared {
         state: Mutex::new(State::default()),
         changed: Condvar::new(),
-        http: Arc::new(Http::default()),
+        clients: Mutex::default(),
         clock: || NOW,
         since: 0,
         host: "here".to_owned(),

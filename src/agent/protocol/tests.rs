@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::service::tls::TlsFiles;
 use crate::sign::{LogService, Logging, RekorVersion};
 
 fn ask(token: Option<&str>) -> Ask {
@@ -15,6 +16,7 @@ fn ask(token: Option<&str>) -> Ask {
                 timestamps: Vec::new(),
                 logging: Logging::Required,
             },
+            tls: TlsFiles::default(),
             source: Source::Login {
                 issuer: "https://issuer.example".to_owned(),
                 client: "sigstore".to_owned(),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     agent::{payload::Kind, protocol::Source},
+    service::tls::TlsFiles,
     sign::{LogService, Logging, RekorVersion, SigningPlan},
 };
 
@@ -18,6 +19,7 @@ fn wanted(instance: &str, identity: Option<&str>) -> Wanted {
             timestamps: Vec::new(),
             logging: Logging::Required,
         },
+        tls: TlsFiles::default(),
         source: Source::Login {
             issuer: "https://issuer.example".to_owned(),
             client: "sigstore".to_owned(),

@@ -173,6 +173,7 @@ pub(super) fn wanted(access: &Access, demands: &Demands, found: Option<&Token>) 
     Wanted {
         instance: access.instance.clone(),
         plan: access.plan.clone(),
+        tls: access.tls.clone(),
         source,
         identity: demands.identity.clone(),
     }

@@ -7,14 +7,18 @@ use crate::{
     cli::{
         World, agent,
         gitsign::{self, Found},
-        remote, settings,
+        own_key, remote, settings,
         signing::{self, Settings},
+        transport,
         trust::roots,
         unheard::{self, Unheard},
     },
     identity::{self, Login, Source, Token},
     repository::{Configuration, Scopes},
-    service::http::{Bounds, Http, join},
+    service::{
+        http::{Bounds, join},
+        tls::TlsFiles,
+    },
     sign::{RekorVersion, SigningPlan},
     words::Failure,
 };
@@ -26,6 +30,7 @@ const BOUNDS: Bounds = Bounds {
     body: 1 << 20,
     attempts: 1,
     backoff: Duration::ZERO,
+    idle: Duration::ZERO,
 };
 
 /// Everything that is looked at.
@@ -49,6 +54,8 @@ pub(super) struct Facts {
     /// The age in days at which the configuration calls a root too old.
     pub(super) maximum_age: Option<i64>,
     pub(super) plan: Result<SigningPlan, Failure>,
+    /// The key of the user's own that signs, if one does.
+    pub(super) key: Result<Option<String>, Failure>,
     /// Where an identity would come from.
     pub(super) identity: Result<Origin, Failure>,
     /// How many logins the agent keeps, if one runs.
@@ -103,11 +110,10 @@ pub(super) fn gather(world: &World<'_>, offline: bool) -> Facts {
     let root = roots::resolve(world, known, &instance).map(|root| root.map(|root| root.facts));
     let access = Settings { world, configuration: known }.access(&instance);
     let environment = signing::identity_environment(world);
-    let identity = access
-        .as_ref()
-        .map_err(Failure::clone)
-        .and_then(|access| origin(&access.options, &environment, world.now));
+    let identity =
+        access.as_ref().map_err(Failure::clone).and_then(|access| origin(access, &environment, world.now));
     let issuer = access.as_ref().ok().map(|access| access.options.provider.issuer.clone());
+    let tls = access.as_ref().map(|access| access.tls.clone()).unwrap_or_default();
     let plan = access.map(|access| access.plan);
     let asks_a_person = matches!(identity, Ok(Origin::Login(_)));
     let servers =
@@ -127,13 +133,14 @@ pub(super) fn gather(world: &World<'_>, offline: bool) -> Facts {
         root,
         maximum_age: roots::maximum_age(known).ok().flatten(),
         plan,
+        key: own_key::look(world, known),
         identity,
         agent: agent::kept(world),
         forwarded: agent::terms(world),
         remotes: remote::look(world, known),
         missing: identity::missing(&environment.variables),
         committer,
-        probes: (!offline).then(|| probe(servers, world.now)),
+        probes: (!offline).then(|| probe(servers, &tls, world.now)),
         now: world.now,
         configuration,
     }
@@ -147,10 +154,11 @@ fn git_version() -> Option<String> {
 
 /// Where an identity would come from. Nobody is asked for one.
 fn origin(
-    options: &identity::Options,
+    access: &signing::Access,
     environment: &identity::Environment,
     now: i64,
 ) -> Result<Origin, Failure> {
+    let options = &access.options;
     let failed = |error: &dyn std::fmt::Display| Failure::new(error, "get a new token, or take it away");
     let here = |place: String, token: &Token| {
         token.check(&options.audience, now).map_err(|error| failed(&error))?;
@@ -159,7 +167,7 @@ fn origin(
         Ok(Origin::Token { place, name: claims.name().to_owned(), email: claims.email.clone(), remaining })
     };
     // A file or a variable is here already: the client has nothing to do.
-    let http = Http::new(BOUNDS);
+    let http = transport::client(&access.tls, BOUNDS)?;
     if let Some(path) = &options.token_file {
         let source = Source::File(path.clone());
         let token = source.token(&http, &options.audience).map_err(|error| failed(&error))?;
@@ -203,8 +211,9 @@ fn servers(plan: &SigningPlan, issuer: Option<String>) -> Vec<(&'static str, Str
 }
 
 /// Ask every server at once. Any answer will do: it is there.
-fn probe(servers: Vec<(&'static str, String)>, now: i64) -> Vec<Probe> {
-    let http = Http::new(BOUNDS);
+fn probe(servers: Vec<(&'static str, String)>, tls: &TlsFiles, now: i64) -> Vec<Probe> {
+    // Files that cannot be used are why there is no plan, and then no server either.
+    let http = transport::client(tls, BOUNDS).unwrap_or_default();
     let begun = std::time::Instant::now();
     let ask = |url: &str| http.clock(url).map_err(|error| error.to_string());
     thread::scope(|scope| {

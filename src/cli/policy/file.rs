@@ -32,9 +32,10 @@ pub(super) fn init(world: &mut World<'_>, path: &Path) -> Outcome {
 pub(super) fn check(world: &mut World<'_>, path: &Path, forge: Option<&Forge>) -> Outcome {
     let path = &world.directory.join(path);
     let mut trust = Trust::load(&Beside::new(path))?;
-    trust.take_instances()?;
+    let instances = trust.take_instances()?;
     let policy = &trust.policy;
     let mut findings = policy.check();
+    findings.extend(policy.check_servers(&instances));
     findings.extend(policy.check_at(world.now));
     findings.extend(forge.into_iter().flat_map(|forge| policy.check_for(forge)));
     let mut words = String::new();

@@ -14,8 +14,8 @@ use super::{
     source::{pins, with_reading},
 };
 use crate::{
-    object::ObjectId,
-    repository::{ObjectReader, References},
+    object::{APPROVALS, ObjectId, Statement, carry},
+    repository::{Approvals, ObjectReader, References, Repository},
     trust::{
         Beside, ChainError, Followed, InCommit, POLICY_FILE, Pin, PolicySource as _, Reading, Trust,
         check_reference, commits, find_pin, follow, named_files, path_in_tree, read_policy, tip,
@@ -47,14 +47,18 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PublishArguments) -> Outcom
 
     let at = arguments.repository.as_deref();
     let tree = write_tree(world, at, &files)?;
-    let message = match &arguments.message {
+    let mut message = match &arguments.message {
         Some(message) => message.clone(),
         None => format!("policy of {id}, serial {serial}"),
     };
+    if let Some(present) = &present {
+        message += &approvals(&repository, present, &tree)?;
+    }
     let parent = present.as_ref().map(|present| present.commit().to_string());
-    let mut commit_tree = vec!["commit-tree", "-S", "-m", &message, &tree];
+    let mut commit_tree = vec!["commit-tree", "-S", "-F", "-", &tree];
     commit_tree.extend(parent.iter().flat_map(|parent| ["-p", parent]));
-    let commit = git_word(world, at, &commit_tree, b"", true)?;
+    let message = format!("{}\n", message.trim_end());
+    let commit = git_word(world, at, &commit_tree, message.as_bytes(), true)?;
     let commit: ObjectId = commit.parse().map_err(|_| {
         Failure::new(format!("git answered '{commit}', which is no commit"), "look at the versions of git")
     })?;
@@ -158,6 +162,24 @@ fn present(
         }
     };
     Ok(Some(follow(reader, references, &pin, seen, reading)?))
+}
+
+/// The approvals that are kept of going from `present` to `tree`, as its commit carries them.
+fn approvals(repository: &Repository, present: &Followed, tree: &str) -> Result<String, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::new(error, "run 'git fsck'");
+    let tip = repository.references().read(APPROVALS.into()).map_err(|error| failed(&error))?.id;
+    // What git has just written is there for whoever looks now.
+    let reader = repository.objects().map_err(|error| failed(&error))?.reader();
+    let approvals = Approvals::open(&reader, &tip.into_iter().collect::<Vec<ObjectId>>());
+    let statement = Statement {
+        repository: present.repository().to_owned(),
+        reference: present.reference().to_owned(),
+        base: Some(present.commit()),
+        tree: tree.parse().ok(),
+    };
+    let lines: String =
+        approvals.envelopes_of(&reader, &statement).iter().map(|bytes| carry(bytes)).collect();
+    Ok(if lines.is_empty() { lines } else { format!("\n\n{lines}") })
 }
 
 /// What can be told before anybody has signed.

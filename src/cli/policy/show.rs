@@ -24,15 +24,15 @@ pub(super) fn run(world: &mut World<'_>, arguments: &ShowArguments) -> Outcome {
     if let Some(file) = settings::path(world, &configuration, POLICY)? {
         let trust = Trust::load(&Beside::new(&file))?;
         let source = Source::configured(&file, &trust, &configuration);
-        tell(world, arguments, &source, &trust.policy, &[]);
+        tell(world, arguments, &source, &trust.policy, (&[], 1));
         return Ok(exit::GOOD);
     }
     let repository = settings::repository(world, arguments.repository.as_deref())?;
     match source::here(world, &configuration, Some(&repository))? {
         Here::Pinned(found) => {
             let (followed, source) = *found;
-            let signers = followed.signers().to_vec();
-            tell(world, arguments, &source, &followed.into_trust().policy, &signers);
+            let (signers, threshold) = (followed.signers().to_vec(), followed.threshold());
+            tell(world, arguments, &source, &followed.into_trust().policy, (&signers, threshold));
             Ok(exit::GOOD)
         }
         Here::Unpinned(found) => {
@@ -55,19 +55,20 @@ fn tell(
     arguments: &ShowArguments,
     source: &Source,
     policy: &Policy,
-    signers: &[String],
+    (signers, threshold): (&[String], usize),
 ) {
     if arguments.json {
         let mut value = source.json();
         if !signers.is_empty() {
             value["signers"] = signers.into();
+            value["threshold"] = threshold.into();
         }
         world.say(&format!("{value}\n"));
         return;
     }
     let mut text = format!("{}\n{}", escape(&source.words()), source.details(world));
     if !signers.is_empty() {
-        text += &format!("who may change it: {}\n", escape(&signers.join(", ")));
+        text += &format!("who may change it: {}{}\n", escape(&signers.join(", ")), together(threshold));
     }
     text += &rules(policy);
     world.say(&text);
@@ -128,12 +129,22 @@ fn rules(policy: &Policy) -> String {
     text
 }
 
+/// What is to be said of how many have to vouch for a change.
+fn together(threshold: usize) -> String {
+    if threshold > 1 {
+        format!(" ({threshold} persons have to vouch for each change)")
+    } else {
+        String::new()
+    }
+}
+
 /// What a policy that follows from `pin` is, a line each, escaped.
 pub(in crate::cli) fn describe(followed: &Followed, pin: &Pin) -> String {
     let signers = match followed.signers() {
         [] => "nobody".to_owned(),
         names => names.join(", "),
     };
+    let signers = signers + &together(followed.threshold());
     format!(
         "repository: {}\nref: {}\nroot: {}\npresent: commit {}, serial {}, sha256:{}\nwho may change it: {}\n",
         escape(&pin.repository),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{Became, refused};
 use crate::{
-    cli::{World, signing},
+    cli::{World, signing, transport},
     encoding::sha256,
     object::Signed,
     repository::Configuration,
     service::{
-        http::{Http, HttpError},
+        http::{Bounds, Http, HttpError},
         rekor_v1::{self, RekorError},
     },
     verify::{TimeNotProven, Verifier},
@@ -19,7 +19,8 @@ use crate::{
 /// The logs of every instance.
 pub(super) struct Lookup<'a> {
     verifier: &'a Verifier,
-    http: Http,
+    /// Clients by the name of the instance.
+    clients: BTreeMap<String, Http>,
     /// Base URLs by the name of the instance.
     logs: BTreeMap<String, Vec<String>>,
     now: i64,
@@ -31,12 +32,14 @@ impl<'a> Lookup<'a> {
         configuration: &Configuration,
         verifier: &'a Verifier,
     ) -> Result<Self, Failure> {
-        let mut logs = BTreeMap::new();
+        let (mut logs, mut clients) = (BTreeMap::new(), BTreeMap::new());
         for instance in verifier.instances() {
             let urls = signing::rekor_v1_urls(world, configuration, instance)?;
+            let http = transport::http(world, configuration, instance.name(), Bounds::default())?;
+            clients.insert(instance.name().to_owned(), http);
             logs.insert(instance.name().to_owned(), urls);
         }
-        Ok(Self { verifier, http: Http::default(), logs, now: world.now })
+        Ok(Self { verifier, clients, logs, now: world.now })
     }
 
     /// Look for the entry about `signed`, which is `judged`; with it the bytes to keep.
@@ -49,7 +52,8 @@ impl<'a> Lookup<'a> {
         let mut cause = None;
         let mut asked = false;
         for url in self.logs.get(instance).into_iter().flatten() {
-            match self.ask(url, signed, judged, &mut cause) {
+            let Some(http) = self.clients.get(instance) else { break };
+            match self.ask(http, url, signed, judged, &mut cause) {
                 Ok(Some((became, bytes))) => return Ok((became, Some(bytes))),
                 Ok(None) => asked = true,
                 // Something that is no Rekor v1, or one without an index.
@@ -76,6 +80,7 @@ impl<'a> Lookup<'a> {
     /// Ask one log. The first cause for which something is no proof is left in `cause`.
     fn ask(
         &self,
+        http: &Http,
         url: &str,
         signed: &Signed<'_>,
         judged: &TimeNotProven,
@@ -83,7 +88,7 @@ impl<'a> Lookup<'a> {
     ) -> Result<Option<(Became, Vec<u8>)>, RekorError> {
         for id in signed.logged_ids() {
             let digest = sha256(&[id.to_hex().to_string().as_bytes()]);
-            let found = match rekor_v1::search(&self.http, url, &digest, judged.certificate()) {
+            let found = match rekor_v1::search(http, url, &digest, judged.certificate()) {
                 Err(RekorError::Http(error @ HttpError::TooLarge { .. })) => {
                     cause.get_or_insert(Became::Refused(error.to_string()));
                     continue;
@@ -91,7 +96,7 @@ impl<'a> Lookup<'a> {
                 found => found?,
             };
             for id in &found.ids {
-                let bytes = match rekor_v1::fetch(&self.http, url, id) {
+                let bytes = match rekor_v1::fetch(http, url, id) {
                     Ok(Some(bytes)) => bytes,
                     Ok(None) => continue,
                     Err(RekorError::Http(error @ HttpError::TooLarge { .. })) => {

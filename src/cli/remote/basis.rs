@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What names a policy for an address.
-pub(super) enum Named {
+pub(in crate::cli) enum Named {
     File(PathBuf),
     Pin(Scope, Pin),
 }
@@ -95,7 +95,7 @@ fn in_ref<'r>(world: &'r World<'_>, configuration: &'r Configuration, scope: Sco
 }
 
 /// What the longest pattern that covers `address` names.
-pub(super) fn named(
+pub(in crate::cli) fn named(
     world: &World<'_>,
     configuration: &Configuration,
     address: &Address,

@@ -43,7 +43,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &AddArguments) -> Outcome {
             let (root, _) = read_pinned(world, root)?;
             new.pin(url, &root)?;
             // Without a first trusted root there is no instance.
-            update::update(new, world.now)?;
+            update::update(world, &settings::configuration(world)?, new)?;
         }
         _ if !arguments.fulcio_root.is_empty() => {
             let json = from_files(world, arguments)?;

@@ -11,10 +11,10 @@ use super::{
     store::{Attempt, Entry, Store},
 };
 use crate::{
-    cli::{Outcome, World, exit, settings},
+    cli::{Outcome, World, exit, settings, transport},
     repository::{Configuration, Scopes},
     service::{
-        http::Bounds,
+        http::{Bounds, Http},
         tuf::{self, TufError},
     },
     sigstore::trusted_root::{Instance, PUBLIC_GOOD, TrustedRootError},
@@ -78,13 +78,14 @@ pub(super) fn run(world: &mut World<'_>, arguments: &UpdateArguments) -> Outcome
         Some(name) => vec![entry(name)?],
         None => updatable(world)?,
     };
-    let configured = if arguments.detached { None } else { Some(settings::configuration(world)?) };
+    let configuration = settings::configuration(world)?;
+    let configured = (!arguments.detached).then_some(&configuration);
     let mut worst = exit::GOOD;
     for entry in entries {
         if arguments.detached && is_recent(&entry, world.now) {
             continue;
         }
-        let outcome = update(&entry, world.now);
+        let outcome = update(world, &configuration, &entry);
         let name = words::escape(&entry.name);
         match outcome {
             _ if arguments.detached => {}
@@ -106,9 +107,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &UpdateArguments) -> Outcome
             }
         }
         let key = format!("countersign.{}.trustedRoot", entry.name);
-        let other = configured
-            .as_ref()
-            .and_then(|configuration| settings::path(world, configuration, &key).ok().flatten());
+        let other =
+            configured.and_then(|configuration| settings::path(world, configuration, &key).ok().flatten());
         if let Some(other) = other {
             world.complain(&format!(
                 "warning: '{key}' names '{}', which goes before what is updated\n",
@@ -135,20 +135,25 @@ fn updatable(world: &World<'_>) -> Result<Vec<Entry>, Failure> {
 }
 
 /// Ask the instance's repository, and put what it publishes in the place of the root in use.
-pub(super) fn update(entry: &Entry, now: i64) -> Result<Updated, UpdateError> {
-    let note = |error: Option<String>| entry.note_attempt(&Attempt { at: now, error });
+pub(super) fn update(
+    world: &World<'_>,
+    configuration: &Configuration,
+    entry: &Entry,
+) -> Result<Updated, UpdateError> {
+    let note = |error: Option<String>| entry.note_attempt(&Attempt { at: world.now, error });
     note(None)?;
-    let updated = try_update(entry, now);
+    let http = transport::http(world, configuration, &entry.name, Bounds::default());
+    let updated = http.map_err(UpdateError::Files).and_then(|http| try_update(entry, http, world.now));
     if let Err(error) = &updated {
         note(Some(error.to_string()))?;
     }
     updated
 }
 
-fn try_update(entry: &Entry, now: i64) -> Result<Updated, UpdateError> {
+fn try_update(entry: &Entry, http: Http, now: i64) -> Result<Updated, UpdateError> {
     let repository = entry.repository()?.ok_or_else(|| UpdateError::NoRepository(entry.name.clone()))?;
     let cache = entry.cache()?;
-    let update = tuf::update(&repository.url, &repository.root, &cache, now, Bounds::default());
+    let update = tuf::update(&repository.url, &repository.root, &cache, now, http);
     let update = update.map_err(UpdateError::Tuf)?;
     let json = std::str::from_utf8(&update.trusted_root)
         .map_err(|error| UpdateError::Unusable(TrustedRootError::Json(error.to_string())))?;

@@ -58,6 +58,22 @@ pub enum PolicyError {
         /// The name.
         name: String,
     },
+    /// Two keys that cannot both be meant.
+    #[error("'{}' and '{}' of rule '{rule}' contradict each other", keys[0], keys[1])]
+    Contradiction {
+        /// The rule.
+        rule: String,
+        /// The keys.
+        keys: [&'static str; 2],
+    },
+    /// Not an e-mail address.
+    #[error("'{email}' of 'emails' of {place} is not an e-mail address")]
+    Email {
+        /// What stands there.
+        email: String,
+        /// Where it stands.
+        place: String,
+    },
     /// A list that would match or allow nothing.
     #[error("'{key}' of {place} is empty")]
     Empty {
@@ -328,6 +344,16 @@ pub enum PolicyError {
         group: String,
         /// The member.
         name: String,
+        /// One that it might mean.
+        suggestion: Option<String>,
+    },
+    /// A rule counts an instance that the file does not have.
+    #[error("rule '{rule}' names the instance '{instance}', which is not in the policy{}", did_you_mean(suggestion.as_deref()))]
+    UnknownRuleInstance {
+        /// The rule.
+        rule: String,
+        /// The instance.
+        instance: String,
         /// One that it might mean.
         suggestion: Option<String>,
     },

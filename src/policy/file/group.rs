@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{PolicyError, check_name, spelling::nearest};
 use crate::{
-    policy::{Group, NamedIdentity, WantedName},
+    policy::{Group, InstanceEntry, NamedIdentity, PUBLIC_GOOD, WantedName},
     words::escape,
 };
 
@@ -32,11 +32,23 @@ pub(super) struct GroupText {
 pub(super) struct Directory<'a> {
     identities: BTreeSet<&'a str>,
     groups: &'a [Group],
+    instances: &'a [InstanceEntry],
 }
 
 impl<'a> Directory<'a> {
-    pub(super) fn new(identities: &'a [NamedIdentity], groups: &'a [Group]) -> Self {
-        Self { identities: identities.iter().map(|identity| identity.name.as_str()).collect(), groups }
+    pub(super) fn new(
+        identities: &'a [NamedIdentity],
+        groups: &'a [Group],
+        instances: &'a [InstanceEntry],
+    ) -> Self {
+        let identities = identities.iter().map(|identity| identity.name.as_str()).collect();
+        Self { identities, groups, instances }
+    }
+
+    /// Whether `name` is that of an instance; otherwise perhaps one that it might mean.
+    pub(super) fn find_instance(&self, name: &str) -> Result<(), Option<String>> {
+        let mut known = self.instances.iter().map(|entry| entry.name.as_str()).chain([PUBLIC_GOOD]);
+        if known.clone().any(|known| known == name) { Ok(()) } else { Err(nearest(name, &mut known)) }
     }
 
     /// What `name` stands for; otherwise perhaps a name that it might mean.

@@ -23,8 +23,17 @@ use crate::{
 };
 
 /// The keys of the table, and of the tables in it; of the latter [`super::moment::WINDOW_KEYS`] besides.
-pub(super) const KEYS: [&str; 8] =
-    ["keyless", "ssh", "ssh_certificates", "openpgp", "x509", "forge_users", "retired", "compromised"];
+pub(super) const KEYS: [&str; 9] = [
+    "keyless",
+    "ssh",
+    "ssh_certificates",
+    "openpgp",
+    "x509",
+    "emails",
+    "forge_users",
+    "retired",
+    "compromised",
+];
 pub(super) const SSH_KEYS: [&str; 1] = ["key"];
 pub(super) const SSH_CERTIFICATE_KEYS: [&str; 2] = ["authority", "principal"];
 pub(super) const X509_KEYS: [&str; 3] = ["authority", "subject", "certificate"];
@@ -57,6 +66,8 @@ pub(super) struct IdentityText {
     openpgp: Vec<OpenPgpText>,
     #[serde(default)]
     x509: Vec<X509Text>,
+    #[serde(default)]
+    emails: Vec<String>,
     #[serde(default)]
     forge_users: Vec<ForgeUserText>,
     retired: Option<MomentText>,
@@ -240,12 +251,25 @@ pub(super) fn named_identity(
         let window = window(&text.window)?;
         keyless.push(keyless_signer(text, &name, window, instances)?);
     }
+    for email in &text.emails {
+        check_email(email, place)?;
+    }
     let mut forge_users = Vec::new();
     for text in text.forge_users {
         let window = window(&text.window)?;
         forge_users.push(forge_user(text, window, place)?);
     }
-    Ok(NamedIdentity { name, keyless, keys, forge_users })
+    Ok(NamedIdentity { name, keyless, keys, emails: text.emails, forge_users })
+}
+
+/// An address as it can stand between `<` and `>` in a commit, and that looks like itself in a message.
+fn check_email(email: &str, place: impl Fn() -> String) -> Result<(), PolicyError> {
+    if email.contains('*') {
+        return Err(PolicyError::SignerPattern(escape(email)));
+    }
+    let usable = email.len() <= 320 && email.contains('@') && !email.contains(['<', '>', ' ']);
+    let usable = usable && escape(email) == email;
+    if usable { Ok(()) } else { Err(PolicyError::Email { email: escape(email), place: place() }) }
 }
 
 /// Who is meant by an entry of `x509`: an address that the authority certifies, or one certificate.

@@ -1,5 +1,6 @@
 //! The policy file: TOML, version 1, nothing unknown and nothing left to guess.
 
+mod demands;
 mod error;
 mod forge;
 mod forge_user;
@@ -156,7 +157,7 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     let directory = Directory::new(&identities, forge::forges(document.forge)?)?;
 
     let groups = group::groups(document.group, &identities)?;
-    let names = group::Directory::new(&identities, &groups);
+    let names = group::Directory::new(&identities, &groups, &instances);
     let mut rules: Vec<Rule> = Vec::new();
     for mut rule in document.rule {
         let has_repository = document.repository.is_some();

@@ -4,17 +4,20 @@ use serde::Deserialize;
 
 use super::{
     PolicyError, check_name,
+    demands::{DemandsText, demands},
     group::Directory,
     path::{PathText, path_rule},
 };
 use crate::{
     object::ObjectId,
-    policy::{Mode, Pattern, Permission, Permissions, PusherDemand, Rule, Signers, Vouching, Wanted},
+    policy::{
+        Mode, Pattern, Permission, Permissions, Proof, PusherDemand, Rule, Signers, Vouching, Wanted, Whose,
+    },
     words::escape,
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 23] = [
+pub(super) const KEYS: [&str; 30] = [
     "name",
     "refs",
     "commits",
@@ -30,7 +33,14 @@ pub(super) const KEYS: [&str; 23] = [
     "misnamed_tags",
     "tags_of_trees_and_blobs",
     "bases",
+    "proof",
+    "instances",
+    "logs",
+    "timestamp_authorities",
+    "not_logged",
     "time_not_proven",
+    "committer",
+    "author",
     "anchor",
     "threshold",
     "approvers",
@@ -87,8 +97,18 @@ pub(super) struct RuleText {
     pub(super) tags_of_trees_and_blobs: Permission,
     #[serde(default)]
     pub(super) bases: Vec<String>,
+    proof: Option<Proof>,
+    instances: Option<Vec<String>>,
+    logs: Option<Vec<String>>,
+    timestamp_authorities: Option<Vec<String>>,
     #[serde(default)]
-    pub(super) time_not_proven: Permission,
+    not_logged: Permission,
+    #[serde(default)]
+    time_not_proven: Permission,
+    #[serde(default)]
+    committer: Whose,
+    #[serde(default)]
+    author: Whose,
     pub(super) anchor: Option<String>,
     pub(super) threshold: Option<u32>,
     pub(super) approvers: Option<Vec<String>>,
@@ -143,6 +163,20 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
     let needs_certificate = text.push_certificate == CertificateText::Require;
     let paths =
         text.path.into_iter().map(|text| path_rule(&name, text, directory)).collect::<Result<_, _>>()?;
+    for (key, whose) in [("committer", text.committer), ("author", text.author)] {
+        if whose == Whose::Signer && commits == Signers::Unsigned {
+            return Err(PolicyError::Contradiction { rule: name, keys: [key, "commits"] });
+        }
+    }
+    let demanded = DemandsText {
+        proof: text.proof,
+        instances: text.instances,
+        logs: text.logs,
+        timestamp_authorities: text.timestamp_authorities,
+        not_logged: text.not_logged,
+        time_not_proven: text.time_not_proven,
+    };
+    let demands = demands(&name, demanded, directory)?;
     let permissions = Permissions {
         create: text.create,
         delete: text.delete,
@@ -161,7 +195,9 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
         pusher: PusherDemand { pushers, needs_certificate },
         permissions,
         bases: text.bases,
-        time_not_proven: text.time_not_proven,
+        demands,
+        committer: text.committer,
+        author: text.author,
         anchor,
         vouching: Vouching::default(),
         mode: text.mode,

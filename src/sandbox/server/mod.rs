@@ -61,6 +61,7 @@ pub enum ServeError {
 struct Shared {
     authority: Authority,
     requests: AtomicU64,
+    connections: AtomicU64,
     busy_microseconds: AtomicU64,
 }
 
@@ -88,6 +89,11 @@ impl Running {
     /// How many requests were answered, and the microseconds that the answers took.
     pub fn statistics(&self) -> (u64, u64) {
         self.shared.statistics()
+    }
+
+    /// How many connections were made to it.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
     }
 }
 
@@ -128,9 +134,11 @@ impl Authority {
         let shared = Arc::new(Shared {
             authority: self,
             requests: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
             busy_microseconds: AtomicU64::new(0),
         });
         let router = router(Arc::clone(&shared));
+        let counted = Arc::clone(&shared);
         let (shutdown, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("sandbox".to_owned())
@@ -138,7 +146,7 @@ impl Authority {
                 runtime.block_on(async move {
                     match tokio::net::TcpListener::from_std(listener) {
                         Ok(listener) => {
-                            tokio::spawn(serve(listener, router));
+                            tokio::spawn(serve(listener, router, counted));
                             // Either way it ends: by the message, or because the sender was dropped.
                             let _: Result<(), _> = stopped.await;
                         }
@@ -151,10 +159,11 @@ impl Authority {
     }
 }
 
-async fn serve(listener: tokio::net::TcpListener, router: Router) {
+async fn serve(listener: tokio::net::TcpListener, router: Router, shared: Arc<Shared>) {
     use axum::serve::ListenerExt as _;
     // Without this an answer in two packets waits for the client's delayed acknowledgement.
-    let listener = listener.tap_io(|stream| {
+    let listener = listener.tap_io(move |stream| {
+        shared.connections.fetch_add(1, Ordering::Relaxed);
         let _ = stream.set_nodelay(true);
     });
     let _ = axum::serve(listener, router).await;

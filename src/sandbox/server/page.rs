@@ -5,9 +5,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// Nothing is loaded and no script runs; a form may lead back to a program on this machine.
+/// Nothing is loaded and no script runs; a form may lead back to a program on this machine (by no address of IPv6:
+/// a source cannot be written as one).
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; \
-                      form-action 'self' http://localhost:* http://127.0.0.1:* http://[::1]:*";
+                      form-action 'self' http://localhost:* http://127.0.0.1:*";
 
 /// A page; `body` is HTML, made with [`escape`].
 pub(super) fn page(status: StatusCode, body: &str) -> Response {

@@ -5,7 +5,7 @@ use gix::objs::Kind;
 use super::super::TrustError;
 use crate::{
     object::{ObjectError, ObjectId},
-    policy::Refusal,
+    policy::{Cause, Refusal},
     repository::{ObjectReadError, ReferenceError},
     words::{Failure, escape},
 };
@@ -203,6 +203,11 @@ impl From<ChainError> for Failure {
             }
             _ => "no older policy counts in its place; ask whoever publishes the policy".to_owned(),
         };
-        Self::new(error, hint)
+        let failure = Self::new(&error, hint);
+        let ChainError::Refused(refusal) = &error else { return failure };
+        let Cause::Threshold(shortfall) = &refusal.cause else { return failure };
+        Self { hints: vec![shortfall.hint()], ..failure }.hint(
+            "then publish the same again, with 'countersign approve --fetch' before it: its commit carries who has approved",
+        )
     }
 }

@@ -1,0 +1,166 @@
+//! The hook on the developer's side: what git hands to it, and putting it into a repository.
+//!
+//! It binds nobody: whoever pushes may leave it out. It says before anything is sent what the server would
+//! say of it.
+
+use std::{
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    InstallError, Uninstalled, Update, UpdateError,
+    install::{absolute, is_executable, read, refuse_hooks_path},
+    shim::quote,
+};
+use crate::{
+    object::{HashKind, ObjectId},
+    repository::Repository,
+};
+
+const TEMPLATE: &str = include_str!("../../hooks/pre-push");
+
+/// The line by which the shim is told from somebody else's hook.
+const MARK: &[u8] = b"# countersign pre-push shim ";
+
+/// Under which name a hook that was there before is kept, beside the shim.
+const BEFORE: &str = "pre-push.before-countersign";
+
+/// Read what git says that it is about to push (githooks, `pre-push`): lines of
+/// `<local ref> SP <local id> SP <remote ref> SP <remote id> LF`. The first is any expression, which may
+/// hold spaces.
+///
+/// # Errors
+/// Anything that git itself would not write.
+pub fn parse_planned(hash: HashKind, input: &[u8]) -> Result<Vec<Update>, UpdateError> {
+    let Some(lines) = input.strip_suffix(b"\n") else {
+        return if input.is_empty() { Ok(Vec::new()) } else { Err(UpdateError::Line(1)) };
+    };
+    let line = |(index, line): (usize, &[u8])| {
+        let number = index + 1;
+        let mut fields = line.rsplitn(4, |byte| *byte == b' ');
+        let mut field = || fields.next().filter(|field| !field.is_empty()).ok_or(UpdateError::Line(number));
+        let (claimed, reference, wanted) = (field()?, field()?, field()?);
+        field()?;
+        let id = |text: &[u8]| {
+            let lower = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            let id = ObjectId::from_hex(text).ok().filter(|_| lower).ok_or(UpdateError::Line(number))?;
+            if id.kind() == hash { Ok((!id.is_null()).then_some(id)) } else { Err(UpdateError::Hash(number)) }
+        };
+        Ok(Update { claimed: id(claimed)?, wanted: id(wanted)?, reference: reference.to_vec() })
+    };
+    lines.split(|byte| *byte == b'\n').enumerate().map(line).collect()
+}
+
+/// Install the hook that runs `program`, keeping one that is there; where it is, and where the other one is.
+///
+/// # Errors
+/// See [`InstallError`]; then the hook that was there still is.
+pub fn install_pre_push(
+    repository: &Path,
+    program: &Path,
+) -> Result<(PathBuf, Option<PathBuf>), InstallError> {
+    let repository = Repository::open(repository)?;
+    refuse_hooks_path(&repository)?;
+    let program = absolute(program)?;
+    if !program.is_file() {
+        return Err(InstallError::NoProgram(program));
+    }
+    let hook = hook_path(&repository);
+    let kept = hook.with_file_name(BEFORE);
+    let moves = match read(&hook)? {
+        Some(text) if is_shim(&text) => false,
+        Some(_) if kept.symlink_metadata().is_ok() => return Err(InstallError::BeforeExists(kept)),
+        Some(_) => true,
+        None => hook.symlink_metadata().is_ok(),
+    };
+    let runs_before = if moves { is_executable(&hook) } else { is_executable(&kept) };
+    let before = runs_before.then_some(kept.clone());
+    let before_word = quote(before.as_deref().unwrap_or(Path::new("")).as_os_str())?;
+    let [head, rest] = split(TEMPLATE, "@PROGRAM@");
+    let [middle, tail] = split(rest, "@BEFORE@");
+    let program_word = quote(program.as_os_str())?;
+    let text = [head.as_bytes(), &program_word, middle.as_bytes(), &before_word, tail.as_bytes()].concat();
+
+    let folder = hook.parent().expect("the hook is in a folder");
+    let failed = |source: std::io::Error| InstallError::Io { path: hook.clone(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    file.write_all(&text).map_err(failed)?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    if moves {
+        std::fs::rename(&hook, &kept).map_err(failed)?;
+    }
+    file.persist(&hook).map_err(|error| failed(error.error))?;
+    Ok((hook, before))
+}
+
+/// Take the hook out, and put the one that was there before back in its place, byte for byte.
+///
+/// # Errors
+/// The repository cannot be opened, or a file not moved.
+pub fn uninstall_pre_push(repository: &Path) -> Result<Uninstalled, InstallError> {
+    let hook = hook_path(&Repository::open(repository)?);
+    if !read(&hook)?.is_some_and(|text| is_shim(&text)) {
+        return Ok(Uninstalled::Nothing);
+    }
+    let kept = hook.with_file_name(BEFORE);
+    let failed = |source: std::io::Error| InstallError::Io { path: hook.clone(), source };
+    if kept.symlink_metadata().is_ok() {
+        std::fs::rename(&kept, &hook).map_err(failed)?;
+        Ok(Uninstalled::Restored)
+    } else {
+        std::fs::remove_file(&hook).map_err(failed)?;
+        Ok(Uninstalled::Removed)
+    }
+}
+
+fn hook_path(repository: &Repository) -> PathBuf {
+    repository.common_dir().join("hooks/pre-push")
+}
+
+fn is_shim(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n').nth(1).is_some_and(|line| line.starts_with(MARK))
+}
+
+fn split<'a>(text: &'a str, at: &str) -> [&'a str; 2] {
+    let (head, tail) = text.split_once(at).expect("the template has a place for it");
+    [head, tail]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_writes_is_read_whatever_the_source_is_called() {
+        let (one, zero) = ("1".repeat(40), "0".repeat(40));
+        let input = format!(
+            "refs/heads/a {one} refs/heads/b {zero}\nHEAD@{{1 day ago}} {one} refs/heads/c {one}\n\
+             (delete) {zero} refs/heads/d {one}\n"
+        );
+        let updates = parse_planned(HashKind::Sha1, input.as_bytes()).unwrap();
+        let names: Vec<_> = updates.iter().map(|update| update.reference.as_slice()).collect();
+        assert_eq!(names, [b"refs/heads/b", b"refs/heads/c", b"refs/heads/d"]);
+        assert_eq!((updates[0].claimed, updates[2].wanted), (None, None));
+        assert_eq!(updates[1].claimed, updates[1].wanted);
+        assert_eq!(parse_planned(HashKind::Sha1, b""), Ok(vec![]), "nothing is pushed");
+        for garbage in [
+            format!("a {one} refs/heads/b {zero}"),
+            format!("{one} refs/heads/b {zero}\n"),
+            format!("a {one} refs/heads/b {zero} \n"),
+            format!("a  refs/heads/b {zero}\n"),
+            format!("a {} refs/heads/b {zero}\n", "A".repeat(40)),
+            "\n".to_owned(),
+        ] {
+            assert_eq!(
+                parse_planned(HashKind::Sha1, garbage.as_bytes()),
+                Err(UpdateError::Line(1)),
+                "{garbage:?}"
+            );
+        }
+        let other = format!("a {} refs/heads/b {zero}\n", "1".repeat(64));
+        assert_eq!(parse_planned(HashKind::Sha1, other.as_bytes()), Err(UpdateError::Hash(1)));
+    }
+}
