@@ -210,6 +210,15 @@ impl Judge<'_> {
     }
 }
 
+/// Where to tell how far a judgement is: nowhere, where git shows no progress either.
+pub(super) fn progress<'a>(
+    is_shown: bool,
+    words: &'a mut dyn Write,
+    nobody: &'a mut std::io::Sink,
+) -> &'a mut dyn Write {
+    if is_shown { words } else { nobody }
+}
+
 /// What rules in warning mode would have refused, in words.
 pub(super) fn warn(warnings: &[Refusal], words: &mut dyn Write) {
     for warning in warnings.iter().take(MAXIMUM_TOLD) {

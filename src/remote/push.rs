@@ -4,13 +4,16 @@
 //! what the server says work as they do without a helper. What is pushed are the object ids that were
 //! judged, whatever the names of their sources stand for by then.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+};
 
 use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::{
     PushLine, Work,
-    judge::{self, Judge, Judged, Remembered},
+    judge::{self, Judge, Judged, Remembered, progress},
     session::{Session, unreachable},
 };
 use crate::{
@@ -123,7 +126,7 @@ impl Session<'_> {
             let pushing = Pushing::Planned { is_signed: self.options.push.is_signed() };
             let (objects, standing, now) = (&objects, &there, context.now);
             let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
-            judged = judge.part(updates, self.words);
+            judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
             judge::warn(&judged.warnings, self.words);
             if !judged.refused.is_empty() {
                 judge.tell(&judged.refused, true, self.words);

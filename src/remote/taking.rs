@@ -1,12 +1,15 @@
 //! What is accepted and what is refused, and how it is remembered.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+};
 
 use gix::bstr::{BString, ByteSlice as _};
 
 use super::{
     Basis, Held, Memory, MemoryError,
-    judge::{self, Judge, Judged, RefusedRef, Remembered},
+    judge::{self, Judge, Judged, RefusedRef, Remembered, progress},
     session::{Session, forgettable},
 };
 use crate::{
@@ -44,7 +47,7 @@ impl Session<'_> {
         let approvals = kept_approvals(objects, &repository.references(), &updates);
         let (pushing, now) = (Pushing::Nobody, self.context.now);
         let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
-        let mut judged = judge.part(updates, self.words);
+        let mut judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
         if !judged.refused.is_empty() {
             judge.tell(&judged.refused, false, self.words);
         }
@@ -114,7 +117,7 @@ impl Session<'_> {
         let approvals = kept_approvals(objects, &repository.references(), &updates);
         let (pushing, now) = (Pushing::Nobody, self.context.now);
         let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
-        let mut judged = judge.part(updates, self.words);
+        let mut judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
         for refused in judged.refused.values_mut() {
             let is_move =
                 |refusal: &Refusal| matches!(refusal.cause, Cause::Event(Event::Rewind | Event::Create));
