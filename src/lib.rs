@@ -22,6 +22,7 @@
 //! | [`policy`] | identities, rules, ref patterns, decisions | encodings, trust roots |
 //! | [`repository`] | gix: objects, what a push adds, quarantine, configuration, kept log entries | signatures |
 //! | [`trust`] | a policy with all that it names: from a file, or followed in a ref from a commit that is believed | which file or commit that is |
+//! | [`key`] | keys that sign: a fresh one, or one in a file, a token, a KMS, an ssh-agent | whose they are |
 //! | [`identity`] | getting an identity token | certificates |
 //! | [`service`] | clients of the servers: Fulcio, Rekor v1 and v2, timestamp authority | git |
 //! | [`sign`] | payload in, signature out; what evidence to gather | which object is signed |
@@ -42,6 +43,7 @@ pub mod encoding;
 pub mod gpg;
 pub mod hook;
 pub mod identity;
+pub mod key;
 pub mod manual;
 pub mod object;
 pub mod policy;

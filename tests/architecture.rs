@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Which rooms each room may name.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("words", &[]),
     ("encoding", &[]),
     ("object", &["encoding"]),
@@ -19,9 +19,10 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("verify", &["encoding", "object", "signature", "sigstore"]),
     ("policy", &["encoding", "object", "signature", "sigstore", "verify", "words"]),
     ("repository", &["object"]),
-    ("service", &["encoding", "signature", "sigstore"]),
+    ("key", &["signature", "sigstore"]),
+    ("service", &["encoding", "key", "signature", "sigstore"]),
     ("identity", &["service"]),
-    ("sign", &["encoding", "identity", "service", "signature", "sigstore"]),
+    ("sign", &["encoding", "identity", "key", "service", "signature", "sigstore"]),
     ("agent", &["identity", "object", "service", "sign"]),
     ("trust", &["encoding", "object", "policy", "repository", "signature", "sigstore", "verify", "words"]),
     ("hook", &["encoding", "object", "policy", "repository", "sigstore", "trust", "verify", "words"]),
@@ -61,8 +62,8 @@ const IMPURE: [&str; 16] = [
 /// What opens sockets.
 const SOCKETS: [&str; 5] = ["std::net", "tokio::net", "ureq", "axum", "std::os::unix::net"];
 
-/// Rooms that open sockets: outward, for a login's answer, the agent's own, and the authority on loopback.
-const ON_THE_NETWORK: [&str; 4] = ["service", "identity", "agent", "sandbox"];
+/// Rooms that open sockets: outward, for a login's answer, the agent's own, an ssh-agent's, and the authority on loopback.
+const ON_THE_NETWORK: [&str; 5] = ["service", "identity", "agent", "key", "sandbox"];
 
 /// Macros that print.
 const PRINTING: [&str; 5] = ["print", "println", "eprint", "eprintln", "dbg"];

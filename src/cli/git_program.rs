@@ -3,6 +3,7 @@
 //! Standard output carries the signature, or status lines, and nothing else, written once, at the end.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{Read, Write},
     path::Path,
@@ -49,7 +50,7 @@ pub(super) fn run(world: &mut World<'_>) -> u8 {
         }
         // There are no keys to list, and that is no failure.
         Ok(Request::ListSecretKeys) => exit::GOOD,
-        Ok(Request::Sign { status, data, .. }) => sign(world, status, &data),
+        Ok(Request::Sign { key, status, data }) => sign(world, key.as_deref(), status, &data),
         Ok(Request::Verify { signature, data, status }) => verify(world, &signature, &data, status),
         Err(error) => {
             let failure = Failure::new(error, "git calls this program by itself; see 'countersign --help'");
@@ -59,7 +60,7 @@ pub(super) fn run(world: &mut World<'_>) -> u8 {
     }
 }
 
-fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
+fn sign(world: &mut World<'_>, key: Option<&OsStr>, status: Option<u32>, data: &Data) -> u8 {
     if let Some(status) = pass_on(world) {
         return status;
     }
@@ -68,7 +69,7 @@ fn sign(world: &mut World<'_>, status: Option<u32>, data: &Data) -> u8 {
     let signed = payload.and_then(|payload| {
         let configuration = configuration.as_ref().map_err(Failure::clone)?;
         refuse_openpgp(world, configuration)?;
-        signing::sign(world, configuration, &payload)
+        signing::sign(world, configuration, &payload, key)
     });
     let configuration = configuration.unwrap_or_default();
     let signed = match signed {

@@ -21,6 +21,7 @@ mod inspect;
 mod kept;
 mod login;
 mod manual;
+mod own_key;
 mod policy;
 mod pre_push;
 mod proof;
@@ -129,6 +130,7 @@ fn with_surroundings(world: &mut World<'_>, run: impl FnOnce(&mut hook::Surround
         stdin: &mut *world.stdin,
         stdout: &mut *world.stdout,
         stderr: &mut *world.stderr,
+        log_line: &crate::service::syslog::log_line,
     })
 }
 

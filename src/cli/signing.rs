@@ -7,7 +7,7 @@ use super::{
     agent::{self, Through},
     consent,
     git_program::committer_address,
-    gitsign, login, settings, transport,
+    gitsign, login, own_key, settings, transport,
     trust::roots,
 };
 use crate::{
@@ -63,12 +63,22 @@ impl Access {
     }
 }
 
-/// Sign `payload` as configured. Nothing is returned that has not been verified.
+/// Sign `payload` as configured, where git asks for the signing key `key`. Nothing is returned that has not been verified.
 pub(super) fn sign(
     world: &World<'_>,
     configuration: &Configuration,
     payload: &[u8],
+    key: Option<&OsStr>,
 ) -> Result<Signed, Failure> {
+    let own = match own_key::named(configuration, key)? {
+        Some(reference) => Some(own_key::open(world, configuration, &reference)?),
+        None => None,
+    };
+    if let Some(own) = &own
+        && let Some(signed) = own.sign(world, payload)?
+    {
+        return Ok(signed);
+    }
     let settings = Settings { world, configuration };
     let name = instance_name(configuration);
     let instance = settings.instance(name)?;
@@ -101,7 +111,12 @@ pub(super) fn sign(
     if let Some(token) = &found {
         settings.consider(&access, &demands, token.claims(), Some(address.as_deref()))?;
     }
-    let (token, warning) = match agent::sign(&settings, &mut access, &demands, found.as_ref(), payload)? {
+    // The agent keeps fresh keys; one of the user's own has a keeper already.
+    let through = match &own {
+        Some(_) => Through::Without { token: None, warning: None },
+        None => agent::sign(&settings, &mut access, &demands, found.as_ref(), payload)?,
+    };
+    let (token, warning) = match through {
         Through::Signed { armor, holder, warning } => {
             // Where a token is at hand, whose signature it is is not the agent's to say.
             let (name, email) = match &found {
@@ -129,7 +144,11 @@ pub(super) fn sign(
     };
     let signer = Signer::new(Arc::clone(&access.http), access.plan.clone());
     let admit = |claims: &Claims| Ok(demands.admit(claims, address.as_deref())?);
-    let session = signer.open(&token, &admit).map_err(sign_failure)?;
+    let session = match &own {
+        Some(own) => signer.open_with(Arc::clone(&own.key), &token, &admit),
+        None => signer.open(&token, &admit),
+    };
+    let session = session.map_err(sign_failure)?;
     let claims = session.claims();
     let proven = std::cell::OnceCell::new();
     let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {
@@ -336,7 +355,7 @@ impl Settings<'_, '_> {
         self.either(key, &[], keys)
     }
 
-    fn file(&self, key: &str, keys: &[&str]) -> Result<Option<PathBuf>, Failure> {
+    pub(super) fn file(&self, key: &str, keys: &[&str]) -> Result<Option<PathBuf>, Failure> {
         for key in std::iter::once(&key).chain(keys) {
             if let Some(path) = settings::path(self.world, self.configuration, key)? {
                 return Ok(Some(path));

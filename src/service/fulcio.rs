@@ -1,10 +1,5 @@
 //! Fulcio: a certificate for a fresh key, against an identity token (`POST /api/v2/signingCert`).
 
-use aws_lc_rs::{
-    encoding::AsDer as _,
-    rand::SystemRandom,
-    signature::{EcdsaKeyPair, KeyPair as _},
-};
 use der::{Decode as _, Encode as _, pem::LineEnding};
 use serde::Deserialize;
 use x509_cert::Certificate;
@@ -13,7 +8,11 @@ use super::{
     Refusal, base64,
     http::{Http, HttpError, Repeat, join},
 };
-use crate::encoding::der::{Tag, only};
+use crate::{
+    encoding::der::{Tag, only},
+    key::{self, KeyError, SigningKey},
+    sigstore::key::KeyKind,
+};
 
 /// Why there is no certificate. One cause, one variant.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +28,8 @@ pub enum FulcioError {
     #[error("the certificate is for another key than the one it was asked for")]
     Key,
     /// The proof of possession could not be made.
-    #[error("the fresh key cannot sign")]
-    Possession,
+    #[error("the key cannot sign: {0}")]
+    Possession(#[from] KeyError),
     /// The authority said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -86,7 +85,7 @@ pub fn request_certificate(
     base: &str,
     token: &str,
     subject: Subject<'_>,
-    key: &EcdsaKeyPair,
+    key: &dyn SigningKey,
 ) -> Result<IssuedCertificate, FulcioError> {
     let challenge = subject.email.unwrap_or(subject.subject);
     let refusal = match request_with_challenge(http, base, token, challenge, key) {
@@ -106,17 +105,18 @@ fn request_with_challenge(
     base: &str,
     token: &str,
     challenge: &str,
-    key: &EcdsaKeyPair,
+    key: &dyn SigningKey,
 ) -> Result<IssuedCertificate, FulcioError> {
-    let public = key.public_key().as_der().map_err(|_| FulcioError::Possession)?;
-    let proof = key.sign(&SystemRandom::new(), challenge.as_bytes()).map_err(|_| FulcioError::Possession)?;
-    let pem = der::pem::encode_string("PUBLIC KEY", LineEnding::LF, public.as_ref())
-        .map_err(|_| FulcioError::Possession)?;
+    let public = key.spki()?;
+    let proof = key.sign(challenge.as_bytes())?;
+    let pem = der::pem::encode_string("PUBLIC KEY", LineEnding::LF, &public).map_err(|_| KeyError::Kind)?;
+    // A hint; the authority reads the key itself.
+    let algorithm = if key::kind(&public)? == KeyKind::Rsa { "RSA_PSS" } else { "ECDSA" };
     let body = serde_json::json!({
         "credentials": { "oidcIdentityToken": token },
         "publicKeyRequest": {
-            "publicKey": { "algorithm": "ECDSA", "content": pem },
-            "proofOfPossession": base64(proof.as_ref()),
+            "publicKey": { "algorithm": algorithm, "content": pem },
+            "proofOfPossession": base64(&proof),
         },
     });
     let url = join(base, "/api/v2/signingCert");
@@ -133,7 +133,7 @@ fn request_with_challenge(
         SigningCertificate { .. } => return Err(FulcioError::Unreadable("no certificate in it".to_owned())),
     };
     let leaf = chain.first().ok_or_else(|| FulcioError::Unreadable("the chain is empty".to_owned()))?;
-    read_leaf(leaf, public.as_ref())
+    read_leaf(leaf, &public)
 }
 
 fn read_leaf(pem: &str, public: &[u8]) -> Result<IssuedCertificate, FulcioError> {

@@ -46,6 +46,7 @@
 //! # }
 //! ```
 
+mod certified;
 mod plan;
 
 use std::{
@@ -58,16 +59,17 @@ use std::{
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
-    rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair},
 };
 use prost::Message as _;
 
+pub use self::certified::{CertifiedError, sign_certified};
 pub use self::plan::{
     LogService, Logging, PlanError, Preference, RekorVersion, SigningPlan, login_issuer, rekor_v1_urls,
 };
 use crate::{
     identity::{Claims, Token},
+    key::{self, KeyError, SigningKey},
     service::{
         fulcio::{self, FulcioError, IssuedCertificate, Subject},
         http::Http,
@@ -79,7 +81,7 @@ use crate::{
         armor,
         emit::{EmitError, Evidence, SignedAttributes, detached_signature},
     },
-    sigstore::log_entry::TransparencyLogEntry,
+    sigstore::{key::KeyKind, log_entry::TransparencyLogEntry},
 };
 
 /// How many seconds a certificate must still be valid for to sign once more with it.
@@ -114,8 +116,11 @@ pub enum SignError {
     #[error("{0}")]
     Identity(Objection),
     /// Key or signature could not be made.
-    #[error("the fresh key cannot be made or cannot sign")]
-    Key,
+    #[error("the key cannot sign: {0}")]
+    Key(#[from] KeyError),
+    /// The log takes no signatures by such keys.
+    #[error("the log '{0}' takes P-256 keys only (Rekor v2)")]
+    KeyKind(String),
     /// There is no log entry.
     #[error("no log entry: {0}")]
     Log(#[from] RekorError),
@@ -137,11 +142,11 @@ impl SignError {
     }
 }
 
-/// A fresh key with a certificate for it; good for as many signatures as fit into its few minutes.
+/// A key with a certificate for it; good for as many signatures as fit into its few minutes.
 ///
-/// The key exists in this process's memory alone. The cryptographic library wipes it when it is freed.
+/// A fresh key exists in this process's memory alone. The cryptographic library wipes it when it is freed.
 pub struct Session {
-    key: EcdsaKeyPair,
+    key: Arc<dyn SigningKey>,
     certificate: IssuedCertificate,
     claims: Claims,
     took: Duration,
@@ -240,14 +245,32 @@ impl Signer {
     /// # Errors
     /// [`SignError::Identity`], [`SignError::Key`], [`SignError::Certificate`].
     pub fn open(&self, token: &Token, admit: &Admit<'_>) -> Result<Session, SignError> {
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| KeyError::Kind)?;
+        self.open_with(Arc::new(key), token, admit)
+    }
+
+    /// [`Signer::open`] with a key of the user's own.
+    ///
+    /// # Errors
+    /// As there, and [`SignError::KeyKind`].
+    pub fn open_with(
+        &self,
+        key: Arc<dyn SigningKey>,
+        token: &Token,
+        admit: &Admit<'_>,
+    ) -> Result<Session, SignError> {
         let begun = Instant::now();
         let claims = token.claims();
         admit(claims).map_err(SignError::Identity)?;
-        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| SignError::Key)?;
+        // Said before there is a certificate: its bodies name the kind of key.
+        let picky = self.plan.logs.iter().find(|log| log.version == RekorVersion::V2);
+        if let (Some(log), KeyKind::Rsa) = (picky, key::kind(&key.spki()?)?) {
+            return Err(SignError::KeyKind(log.url.clone()));
+        }
         let subject =
             Subject { issuer: &claims.issuer, subject: &claims.subject, email: claims.email.as_deref() };
         let certificate =
-            fulcio::request_certificate(&self.http, &self.plan.fulcio, token.secret(), subject, &key)?;
+            fulcio::request_certificate(&self.http, &self.plan.fulcio, token.secret(), subject, &*key)?;
         Ok(Session { key, certificate, claims: claims.clone(), took: begun.elapsed() })
     }
 
@@ -270,13 +293,13 @@ impl Signer {
         let mut timings = Timings::default();
         let (attributes, signature) = timed(&mut timings.sign, || -> Result<_, SignError> {
             let attributes = SignedAttributes::new(&sha256(payload), now)?;
-            let signature = session.key.sign(&SystemRandom::new(), attributes.as_der());
-            Ok((attributes, signature.map_err(|_| SignError::Key)?))
+            let signature = session.key.sign(attributes.as_der())?;
+            Ok((attributes, signature))
         })?;
 
         let submission = Submission {
             digest: &sha256(attributes.as_der()),
-            signature: signature.as_ref(),
+            signature: &signature,
             certificate: &session.certificate.leaf,
         };
         let (gathered, unlogged) = self.gather(submission, &mut timings)?;
@@ -291,7 +314,7 @@ impl Signer {
             let entries: Vec<Vec<u8>> = gathered.entries.into_iter().map(encode).collect();
             let evidence = Evidence { log_entries: &entries, timestamps: &gathered.tokens };
             let leaf = &session.certificate.leaf;
-            Ok(armor::encode(&detached_signature(&attributes, signature.as_ref(), leaf, evidence)?))
+            Ok(armor::encode(&detached_signature(&attributes, &signature, leaf, evidence)?))
         })?;
         timed(&mut timings.check, || check(payload, &armor)).map_err(SignError::Check)?;
         Ok(Signature { armor, claims: session.claims.clone(), log_index, unlogged, timings })

@@ -39,6 +39,9 @@ const ID_TIMESTAMP_TOKEN: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.8
 const ID_LOG_ENTRY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.3.1");
 const SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 const ECDSA_WITH_SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const SHA_256_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
 
 /// The first second of 2050, from which on times are `GeneralizedTime` (RFC 5652 §11.3).
 const YEAR_2050: u64 = 2_524_608_000;
@@ -109,8 +112,8 @@ pub struct Evidence<'a> {
     pub timestamps: &'a [Vec<u8>],
 }
 
-/// The DER of the whole signature: `attributes`, the ECDSA `signature` over them (RFC 3279 form), the
-/// leaf `certificate` (DER) of the key that made it, and `evidence`.
+/// The DER of the whole signature: `attributes`, the `signature` over SHA-256 of them (ECDSA in the form of
+/// RFC 3279, or PKCS #1 v1.5), the leaf `certificate` (DER) of the key that made it, and `evidence`.
 ///
 /// # Errors
 /// A part is not what it should be.
@@ -120,11 +123,34 @@ pub fn detached_signature(
     certificate: &[u8],
     evidence: Evidence<'_>,
 ) -> Result<Vec<u8>, EmitError> {
-    let leaf = Certificate::from_der(certificate).map_err(|_| EmitError::Certificate)?;
-    // The structure below writes the certificate again; it must come out as it went in.
-    if leaf.to_der()? != certificate {
-        return Err(EmitError::Certificate);
-    }
+    detached_signature_with_chain(attributes, signature, &[certificate], evidence)
+}
+
+/// [`detached_signature`] with further certificates behind the leaf in `chain`, for readers that have to find the
+/// way to an authority.
+///
+/// # Errors
+/// A part is not what it should be.
+pub fn detached_signature_with_chain(
+    attributes: &SignedAttributes,
+    signature: &[u8],
+    chain: &[&[u8]],
+    evidence: Evidence<'_>,
+) -> Result<Vec<u8>, EmitError> {
+    let parse = |der: &&[u8]| -> Result<Certificate, EmitError> {
+        let certificate = Certificate::from_der(der).map_err(|_| EmitError::Certificate)?;
+        // The structure below writes the certificate again; it must come out as it went in.
+        if certificate.to_der()? == **der { Ok(certificate) } else { Err(EmitError::Certificate) }
+    };
+    let certificates: Vec<Certificate> = chain.iter().map(parse).collect::<Result<_, _>>()?;
+    let leaf = certificates.first().ok_or(EmitError::Certificate)?;
+    let key = leaf.tbs_certificate.subject_public_key_info.algorithm.oid;
+    let signature_algorithm = match key {
+        ID_EC_PUBLIC_KEY => algorithm(ECDSA_WITH_SHA_256),
+        // RFC 4055 §5 wants the NULL.
+        RSA_ENCRYPTION => AlgorithmIdentifierOwned { oid: SHA_256_WITH_RSA, parameters: Some(Any::null()) },
+        _ => return Err(EmitError::Certificate),
+    };
     let signer = SignerInfo {
         version: CmsVersion::V1,
         sid: SignerIdentifier::IssuerAndSerialNumber(IssuerAndSerialNumber {
@@ -133,7 +159,7 @@ pub fn detached_signature(
         }),
         digest_alg: algorithm(SHA_256),
         signed_attrs: Some(attributes.attributes.clone()),
-        signature_algorithm: algorithm(ECDSA_WITH_SHA_256),
+        signature_algorithm,
         signature: OctetString::new(signature)?,
         unsigned_attrs: unsigned_attributes(evidence)?,
     };
@@ -141,7 +167,9 @@ pub fn detached_signature(
         version: CmsVersion::V1,
         digest_algorithms: SetOfVec::try_from(vec![algorithm(SHA_256)])?,
         encap_content_info: EncapsulatedContentInfo { econtent_type: ID_DATA, econtent: None },
-        certificates: Some(CertificateSet::try_from(vec![CertificateChoices::Certificate(leaf)])?),
+        certificates: Some(CertificateSet::try_from(
+            certificates.into_iter().map(CertificateChoices::Certificate).collect::<Vec<_>>(),
+        )?),
         crls: None,
         signer_infos: SignerInfos::try_from(vec![signer])?,
     };

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
 
 mod front;
+mod keys;
 mod several;
 mod transport;
 mod unlogged;

@@ -70,7 +70,7 @@ fn keyless(
     configuration: &Configuration,
     payload: &[u8],
 ) -> Result<(Vec<u8>, Vec<Failure>), Failure> {
-    signing::sign(world, configuration, payload).map(|signed| (signed.armor, signed.warnings))
+    signing::sign(world, configuration, payload, None).map(|signed| (signed.armor, signed.warnings))
 }
 
 /// By a program that speaks GnuPG's dialect, as git would call it.

@@ -239,6 +239,15 @@ pub(super) fn servers(plan: &Result<SigningPlan, Failure>) -> Vec<Finding> {
     }]
 }
 
+/// The key of the user's own, where one signs.
+pub(super) fn key(facts: &Facts) -> Vec<Finding> {
+    match &facts.key {
+        Ok(None) => Vec::new(),
+        Ok(Some(said)) => vec![Finding::new("key", State::Well, said.clone())],
+        Err(failure) => vec![Finding::failure("key", failure)],
+    }
+}
+
 pub(super) fn identity(facts: &Facts) -> Vec<Finding> {
     const CHECK: &str = "identity";
     vec![match &facts.identity {

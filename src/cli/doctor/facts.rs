@@ -7,7 +7,7 @@ use crate::{
     cli::{
         World, agent,
         gitsign::{self, Found},
-        remote, settings,
+        own_key, remote, settings,
         signing::{self, Settings},
         transport,
         trust::roots,
@@ -54,6 +54,8 @@ pub(super) struct Facts {
     /// The age in days at which the configuration calls a root too old.
     pub(super) maximum_age: Option<i64>,
     pub(super) plan: Result<SigningPlan, Failure>,
+    /// The key of the user's own that signs, if one does.
+    pub(super) key: Result<Option<String>, Failure>,
     /// Where an identity would come from.
     pub(super) identity: Result<Origin, Failure>,
     /// How many logins the agent keeps, if one runs.
@@ -131,6 +133,7 @@ pub(super) fn gather(world: &World<'_>, offline: bool) -> Facts {
         root,
         maximum_age: roots::maximum_age(known).ok().flatten(),
         plan,
+        key: own_key::look(world, known),
         identity,
         agent: agent::kept(world),
         forwarded: agent::terms(world),

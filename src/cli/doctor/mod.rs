@@ -35,6 +35,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &DoctorArguments) -> Outcome
         checks::policy(&facts),
         checks::trusted_root(&facts),
         checks::servers(&facts.plan),
+        checks::key(&facts),
         checks::identity(&facts),
         checks::committer(&facts),
         checks::consent(&facts),

@@ -93,7 +93,8 @@ fn times_change_their_form_in_2050() {
 #[test]
 fn the_structure_is_gitsigns() {
     let token = hex::decode("3003020101").unwrap();
-    let (der, leaf) = sign(Evidence { log_entries: &[b"entry".to_vec()], timestamps: &[token.clone()] });
+    let (der, leaf) =
+        sign(Evidence { log_entries: &[b"entry".to_vec()], timestamps: std::slice::from_ref(&token) });
 
     let parsed = reader::SignedData::parse(&der).unwrap();
     assert_eq!(parsed.version, 1);
@@ -136,7 +137,10 @@ fn unsigned_attributes_are_in_der_order_whatever_their_size() {
         (vec![1; 259], long),
         (vec![2; 3], vec![0x30, 0]),
     ] {
-        let (der, _) = sign(Evidence { log_entries: &[entry.clone()], timestamps: &[token.clone()] });
+        let (der, _) = sign(Evidence {
+            log_entries: std::slice::from_ref(&entry),
+            timestamps: std::slice::from_ref(&token),
+        });
         let encoded = |kind: &der::asn1::ObjectIdentifier| {
             let content = ContentInfo::from_der(&der).unwrap();
             let signed_data: SignedData = content.content.decode_as().unwrap();

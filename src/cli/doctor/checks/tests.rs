@@ -23,6 +23,7 @@ fn facts() -> Facts {
         root: Ok(Some(root())),
         maximum_age: None,
         plan: Err(Failure::new("no plan", "make one")),
+        key: Ok(None),
         identity: Ok(Origin::Nobody),
         agent: Ok(None),
         forwarded: Ok(None),
