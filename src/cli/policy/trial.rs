@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Outcome, World, arguments::TestArguments, exit, settings};
 use crate::{
     cli::{kept, remote::basis},
-    hook::{Gate, MAXIMUM_LISTED, Standing, Update, foreign_anchor, kept_approvals},
+    hook::{Gate, MAXIMUM_LISTED, Pace, Standing, Update, foreign_anchor, kept_approvals},
     object::ObjectId,
     policy::{Cause, Pushing, Refusal, Subject},
     remote::Basis,
@@ -111,6 +111,7 @@ pub(super) fn judging<T>(
         vouchers: &[],
         now: world.now,
         maximum_listed: MAXIMUM_LISTED,
+        pace: Pace::default(),
     };
     Ok(run(&gate, world.stderr))
 }
