@@ -7,6 +7,7 @@ mod agent;
 mod anchored;
 mod approve;
 mod arguments;
+mod certificate;
 mod check;
 mod consent;
 mod doctor;
@@ -130,6 +131,7 @@ fn with_surroundings(world: &mut World<'_>, run: impl FnOnce(&mut hook::Surround
         stdin: &mut *world.stdin,
         stdout: &mut *world.stdout,
         stderr: &mut *world.stderr,
+        log_line: &crate::service::syslog::log_line,
     })
 }
 
