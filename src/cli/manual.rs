@@ -30,6 +30,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("countersign-doctor", include_str!("manual/countersign-doctor.roff")),
     ("countersign-fetch", include_str!("manual/countersign-fetch.roff")),
     ("countersign-hook", include_str!("manual/countersign-hook.roff")),
+    ("countersign-hook-admit", include_str!("manual/countersign-hook-admit.roff")),
     ("countersign-hook-install", include_str!("manual/countersign-hook-install.roff")),
     ("countersign-hook-pre-push", include_str!("manual/countersign-hook-pre-push.roff")),
     ("countersign-hook-pre-receive", include_str!("manual/countersign-hook-pre-receive.roff")),
@@ -63,6 +64,18 @@ const SECTIONS: &[(&str, &str)] = &[
     ("countersign-trust-show", include_str!("manual/countersign-trust-show.roff")),
     ("countersign-trust-update", include_str!("manual/countersign-trust-update.roff")),
     ("countersign-verify", include_str!("manual/countersign-verify.roff")),
+    ("countersign-ledger", include_str!("manual/countersign-ledger.roff")),
+    ("countersign-ledger-enter", include_str!("manual/countersign-ledger-enter.roff")),
+    ("countersign-ledger-log", include_str!("manual/countersign-ledger-log.roff")),
+    ("countersign-ledger-settle", include_str!("manual/countersign-ledger-settle.roff")),
+    ("countersign-ledger-show", include_str!("manual/countersign-ledger-show.roff")),
+    ("countersign-ledger-verify", include_str!("manual/countersign-ledger-verify.roff")),
+    ("countersign-hook-update", include_str!("manual/countersign-hook-update.roff")),
+    ("countersign-hook-post-receive", include_str!("manual/countersign-hook-post-receive.roff")),
+    (
+        "countersign-hook-reference-transaction",
+        include_str!("manual/countersign-hook-reference-transaction.roff"),
+    ),
 ];
 
 /// The page of the program that git starts by its own name, whole.

@@ -18,6 +18,7 @@ mod gpgsm;
 mod init;
 mod inspect;
 mod kept;
+mod ledger;
 mod login;
 mod manual;
 mod own_key;
@@ -101,6 +102,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Protect(arguments) => remote::protect(world, &arguments),
         Command::Approve(arguments) => approve::run(world, &arguments),
         Command::Trust(arguments) => trust::run(world, &arguments),
+        Command::Ledger(arguments) => ledger::run(world, &arguments),
         Command::Proof(arguments) => proof::run(world, &arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -129,6 +131,7 @@ fn with_surroundings(world: &mut World<'_>, run: impl FnOnce(&mut hook::Surround
         stdin: &mut *world.stdin,
         stdout: &mut *world.stdout,
         stderr: &mut *world.stderr,
+        log_line: &crate::service::syslog::log_line,
     })
 }
 

@@ -11,10 +11,14 @@ use std::{
 use clap::{Args, Subcommand};
 
 use super::{
-    AuditSink, Context, InstallOptions, PolicyChoice, PolicyPlace, PushEnvironment, Settings, Uninstalled,
-    forge_context, install, install_pre_push, pre_receive,
+    AdmissionRequest, AuditSink, Context, HookName, InstallOptions, LedgerContext, LogLine, PolicyChoice,
+    PolicyPlace, PushEnvironment, Settings, Uninstalled,
+    admission::MAXIMUM_SECONDS,
+    admit,
+    audit::write as write_audit,
+    forge_context, install, install_pre_push, post_receive, pre_receive, reference_transaction,
     settings::{parse_address, parse_forge, parse_seconds},
-    status, uninstall, uninstall_pre_push,
+    status, uninstall, uninstall_pre_push, update,
 };
 use crate::{
     object::ObjectId,
@@ -39,6 +43,8 @@ pub struct Surroundings<'a> {
     pub stdout: &'a mut dyn Write,
     /// Standard error.
     pub stderr: &'a mut dyn Write,
+    /// Hands a line to the system's log.
+    pub log_line: LogLine<'a>,
 }
 
 /// Refuse pushes that nobody vouches for
@@ -96,10 +102,29 @@ enum HookCommand {
         /// The file of a certificate authority, by its name in the policy
         #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
         certificate_authorities: Vec<(String, PathBuf)>,
+        /// Leave what is accepted for the ledger
+        #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
+        ledger: bool,
         #[command(flatten)]
         settings: SettingsArguments,
     },
-    /// Install the pre-receive hook, keeping and chaining one that is there
+    /// Let a ref be moved only as it was accepted; git's update hook runs this
+    Update {
+        #[command(flatten)]
+        place: LedgerPlace,
+        /// The full name of the ref
+        #[arg(value_name = "REF")]
+        reference: OsString,
+        /// Its value before
+        old: String,
+        /// Its value after
+        new: String,
+    },
+    /// Enter into the ledger what was accepted and has happened; git's post-receive hook runs this
+    PostReceive(LedgerPlace),
+    /// The same as soon as refs have moved; git's reference-transaction hook runs this
+    ReferenceTransaction(LedgerPlace),
+    /// Install the server's hooks, keeping and chaining those that are there
     Install {
         /// The repository
         #[arg(long, value_name = "DIR", default_value = ".")]
@@ -122,6 +147,18 @@ enum HookCommand {
         /// The program that the hook runs [default: this one]
         #[arg(long, value_name = "FILE")]
         program: Option<PathBuf>,
+        /// Which hooks; pre-receive is always one of them
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            value_name = "NAME,...",
+            default_value = "pre-receive,post-receive,reference-transaction"
+        )]
+        hooks: Vec<HookName>,
+        /// Keep no ledger of what is accepted
+        #[arg(long, conflicts_with = "hooks")]
+        no_ledger: bool,
         /// The trusted root of an instance, instead of the one that the policy names
         #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
         trusted_roots: Vec<(String, PathBuf)>,
@@ -142,6 +179,27 @@ enum HookCommand {
         /// The pre-push hook of a developer's repository instead
         #[arg(long)]
         pre_push: bool,
+    },
+    /// Let one update of a ref through once, whatever the policy says: an administrator's act in an emergency
+    Admit {
+        /// The repository
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        repository: PathBuf,
+        /// The full name of the ref
+        #[arg(long = "ref", value_name = "REF")]
+        reference: String,
+        /// The full id of the value that it may get
+        #[arg(long, value_name = "ID", value_parser = parse_id, required_unless_present = "delete")]
+        new: Option<ObjectId>,
+        /// Let it be deleted
+        #[arg(long, conflicts_with = "new")]
+        delete: bool,
+        /// Why; it is written down
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// For how many seconds, at most a week
+        #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAXIMUM_SECONDS)))]
+        valid: u32,
     },
     /// Say what is installed, what it goes by, and who else could change that
     Status {
@@ -174,7 +232,24 @@ struct SettingsArguments {
 impl From<SettingsArguments> for Settings {
     fn from(arguments: SettingsArguments) -> Self {
         let SettingsArguments { time_limit, audit, audit_required, addresses, forge } = arguments;
-        Self { time_limit, audit, audit_required, addresses, forge }
+        Self { time_limit, audit, audit_required, addresses, forge, ledger: false }
+    }
+}
+
+/// Where a hook finds the ledger
+#[derive(Args, Debug)]
+struct LedgerPlace {
+    /// The repository for which the hook was installed
+    #[arg(long, value_name = "DIR")]
+    repository: PathBuf,
+    /// The folder for what was accepted
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+}
+
+impl LedgerPlace {
+    fn context(self, directory: &Path, now: i64) -> LedgerContext {
+        LedgerContext { repository: directory.join(self.repository), state: directory.join(self.state), now }
     }
 }
 
@@ -194,6 +269,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
+            ledger,
             settings,
         } => {
             let settings = Settings::from(settings);
@@ -211,9 +287,22 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 repository: at(repository),
                 environment: PushEnvironment::from_variables(surroundings.variable, directory),
                 now: surroundings.now,
-                settings,
+                settings: Settings { ledger, ..settings },
             };
-            return pre_receive(&context, surroundings.stdin, surroundings.stderr).status();
+            return pre_receive(&context, surroundings.stdin, surroundings.stderr, surroundings.log_line)
+                .status();
+        }
+        HookCommand::Update { place, reference, old, new } => {
+            let context = place.context(directory, surroundings.now);
+            return update(&context, reference.as_bytes(), &old, &new, surroundings.stderr);
+        }
+        HookCommand::PostReceive(place) => {
+            let context = place.context(directory, surroundings.now);
+            return post_receive(&context, surroundings.stdin, surroundings.stderr);
+        }
+        HookCommand::ReferenceTransaction(place) => {
+            let context = place.context(directory, surroundings.now);
+            return reference_transaction(&context, surroundings.stdin, surroundings.stderr);
         }
         // The room above has run it.
         HookCommand::PrePush(_) => Ok((String::new(), 3)),
@@ -231,6 +320,8 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             policy_ref,
             state,
             program,
+            hooks,
+            no_ledger,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
@@ -244,25 +335,61 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 },
                 state: state.map(at),
                 program: program.map_or_else(|| surroundings.program.clone(), at),
+                hooks: if no_ledger { Vec::new() } else { hooks },
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
-                settings: settings.into(),
+                settings: Settings { ledger: !no_ledger, ..settings.into() },
                 now: surroundings.now,
             };
-            install(&options)
-                .map_err(Failure::from)
-                .map(|installed| (installed_words(&installed.hook, installed.shim.before.as_deref()), 0))
+            install(&options).map_err(Failure::from).map(|installed| {
+                let mut words = installed_words(&installed.hook, installed.shim.before.as_deref());
+                for (_, path) in &installed.companions {
+                    words += &installed_words(path, None);
+                }
+                // It is installed; who is not bound by it is said at once.
+                for finding in status(&options.repository, options.now).into_iter().flat_map(|s| s.findings) {
+                    if finding.is_about_writers() {
+                        words += &format!("warning: {}\n", escape(&finding.to_string()));
+                    }
+                }
+                (words, 0)
+            })
         }
         HookCommand::Uninstall { repository, pre_push } => {
             let uninstall = if pre_push { uninstall_pre_push } else { uninstall };
             uninstall(&at(repository)).map_err(Failure::from).map(|uninstalled| {
                 let words = match uninstalled {
                     Uninstalled::Nothing => "no hook of countersign is installed\n",
-                    Uninstalled::Removed => "removed the hook\n",
-                    Uninstalled::Restored => "removed the hook, and restored the one that was there before\n",
+                    Uninstalled::Removed => "removed the hooks\n",
+                    Uninstalled::Restored => "removed the hooks, and restored those that were there before\n",
                 };
                 (words.to_owned(), 0)
+            })
+        }
+        HookCommand::Admit { repository, reference, new, delete: _, reason, valid } => {
+            let request = AdmissionRequest {
+                repository: at(repository),
+                reference,
+                new,
+                reason,
+                seconds: valid,
+                now: surroundings.now,
+            };
+            admit(&request).map(|(admission, shim)| {
+                let line = serde_json::json!({
+                    "time": jiff::Timestamp::from_second(admission.admitted).map(|time| time.to_string()).ok(),
+                    "repository": escape(&shim.repository.display().to_string()),
+                    "decision": "admission",
+                    "admission": admission,
+                });
+                let log = surroundings.log_line;
+                let written = write_audit(&shim.settings.audit, &shim.state, &[line.to_string()], log);
+                let mut words = format!("admitted once: {}\n", admission.words());
+                if let Err(error) = written {
+                    words += &format!("warning: that cannot be written down: {}\n", escape(&error.to_string()));
+                }
+                (words, 0)
             })
         }
         HookCommand::Status { repository } => {
@@ -310,6 +437,9 @@ fn describe(status: &super::Status) -> (String, u8) {
             words += &format!("policy now: {}\n", escape(followed));
         }
         words += &line("state", &shim.state);
+        for (name, path) in &status.companions {
+            words += &line(name.name(), path);
+        }
         for (name, path) in &shim.trusted_roots {
             words += &line(&format!("trusted root of '{name}'"), path);
         }

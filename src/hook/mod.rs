@@ -1,19 +1,26 @@
-//! The server's gate: pre-receive, its installation, and what may decide there.
+//! The server's hooks: the gate in pre-receive, those that keep its ledger, their installation, and what may
+//! decide there.
 //!
 //! Policy and trusted roots come from the paths that were written into the shim at installation and
 //! from nothing else: not from pushed content, repository configuration, environment or push options.
 //! Anything unexpected is a refusal. This room holds no credentials; a server signs nothing here.
 
 mod accepted;
+mod admission;
 mod approvals;
 mod arguments;
+mod audit;
 mod certificate;
+mod companion;
+mod entering;
 mod environment;
 mod evidence;
 mod folding;
 mod forge;
 mod gate;
+mod hiding;
 mod install;
+mod pace;
 mod paths;
 mod persons;
 mod plan;
@@ -24,26 +31,37 @@ mod proofs;
 mod pushee;
 mod settings;
 mod shim;
+mod snapshot;
 mod status;
+mod telling;
 mod updates;
 mod used_certificates;
+mod verdicts;
 mod vouching;
+mod writers;
 
 pub use accepted::AcceptedTips;
+pub use admission::{Admission, AdmissionRequest, Admissions, admit};
 pub use approvals::{counted_as, kept_approvals};
 pub use arguments::{HookArguments, PrePushArguments, Surroundings, run_hook};
+pub use audit::LogLine;
 pub use certificate::ReceivedCertificate;
+pub use companion::{Companion, HookName};
+pub use entering::{LedgerContext, post_receive, reference_transaction, update};
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
 pub use install::{InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, uninstall};
+pub use pace::Pace;
 pub use policy_ref::PolicyMemory;
 pub use pre_push::{install_pre_push, parse_planned, uninstall_pre_push};
-pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive, tell};
+pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive};
 pub use proofs::kept as kept_proofs;
 pub use pushee::{PusheeError, pushee_key};
 pub use settings::{AuditSink, PolicyPlace, Settings, parse_forge};
 pub use shim::{Shim, ShimError};
-pub use status::{Status, StatusFinding, status};
+pub use status::{Status, StatusFinding, state_folder, status};
+pub use telling::Telling;
 pub use updates::{Update, UpdateError, parse_updates};
 pub use used_certificates::{ClaimError, MAXIMUM_AGE, UsedCertificates};
+pub use verdicts::{Verdicts, VerdictsError};

@@ -107,6 +107,8 @@ pub enum Cause {
         /// Whom the rule wants.
         wanted: Wanted,
     },
+    /// Only the server writes its ledger.
+    Ledger,
     /// No rule names the ref, and those are refused.
     NoRule,
     /// The file system does not tell the ref from this other one.
@@ -126,6 +128,13 @@ pub enum Cause {
     },
     /// A header holds an address that is not the signer's.
     NotTheSigner(Box<ForeignAddress>),
+    /// The time for judging was over before everything was judged.
+    OutOfTime {
+        /// How many objects were judged.
+        judged: usize,
+        /// How many there are; 0 where not even that was found out.
+        of: usize,
+    },
     /// The ref holds the policy itself, which changes only as the present one says.
     PolicyChange(PolicyFault),
     /// It changes a path that only some may change.
@@ -199,10 +208,12 @@ impl Cause {
             self,
             Self::Malformed(_)
                 | Self::Approval(_)
+                | Self::Ledger
                 | Self::NoRule
                 | Self::Alike(_)
                 | Self::AlikeByTheRules
                 | Self::NotACommit(_)
+                | Self::OutOfTime { .. }
                 | Self::PolicyChange(_)
                 | Self::Proof(_)
                 | Self::Reserved
@@ -329,6 +340,12 @@ impl Cause {
                 "go on from the ref's current value, or have one of the path's signers commit the change on top".to_owned()
             }
             Self::Malformed(_) => "make the object again with git itself".to_owned(),
+            Self::OutOfTime { of: 0, .. } => {
+                "push fewer commits at a time, the oldest first; or ask the server's administrator for more time".to_owned()
+            }
+            Self::OutOfTime { .. } => {
+                "push again: what was found good is remembered, and the next push gets further".to_owned()
+            }
             Self::PolicyChange(fault) => fault.hint().to_owned(),
             Self::Proof(_) => {
                 "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
@@ -346,6 +363,7 @@ impl Cause {
             Self::NoRule => "push to a ref that a rule names, or have one added".to_owned(),
             Self::Alike(_) => "push to a name that differs in more than its spelling".to_owned(),
             Self::AlikeByTheRules => "spell the name as the policy does, or choose another one".to_owned(),
+            Self::Ledger => "leave the ref out of the push".to_owned(),
             Self::Reserved => "only a rule whose pattern begins with this namespace can allow it".to_owned(),
             Self::NotACommit(_) => "push a commit".to_owned(),
             Self::Stale { .. } => "fetch, and push again".to_owned(),
@@ -425,6 +443,7 @@ impl fmt::Display for Cause {
                 "the server's file system does not tell spellings apart, and the policy decides otherwise by another one"
             ),
             Self::NotACommit(kind) => write!(formatter, "this ref cannot name a {kind}"),
+            Self::Ledger => write!(formatter, "only the server itself writes its ledger"),
             Self::Reserved => write!(formatter, "this namespace is reserved, and no rule names it"),
             Self::Stale { server, claimed } => write!(
                 formatter,
@@ -433,6 +452,13 @@ impl fmt::Display for Cause {
                 value(*claimed)
             ),
             Self::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
+            Self::OutOfTime { of: 0, .. } => {
+                write!(formatter, "the time for judging the push was over before its history was read")
+            }
+            Self::OutOfTime { judged, of } => write!(
+                formatter,
+                "the time for judging the push was over when {judged} of {of} objects were judged"
+            ),
             Self::PolicyChange(fault) => write!(formatter, "{fault}"),
             Self::Proof(fault) => write!(formatter, "{fault}"),
             Self::Pusher(fault) => write!(formatter, "{fault}"),

@@ -129,7 +129,7 @@ impl Session<'_> {
             judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
             judge::warn(&judged.warnings, self.words);
             if !judged.refused.is_empty() {
-                judge.tell(&judged.refused, self.words);
+                judge.tell(&judged.refused, true, self.words);
                 // As a server's hook refuses a push: as a whole.
                 for (line, _) in sent.drain(..) {
                     let why = match judged.refused.contains_key(&line.destination) {

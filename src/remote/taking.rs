@@ -49,7 +49,7 @@ impl Session<'_> {
         let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
         let mut judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
         if !judged.refused.is_empty() {
-            judge.tell(&judged.refused, self.words);
+            judge.tell(&judged.refused, false, self.words);
         }
         judge::warn(&judged.warnings, self.words);
         change(&mut judged);
@@ -127,7 +127,7 @@ impl Session<'_> {
         if judged.refused.is_empty() {
             return Ok(judged.seen);
         }
-        judge.tell(&judged.refused, self.words);
+        judge.tell(&judged.refused, false, self.words);
         Err(Failure::new(
             format!("nothing was taken: the object {id} would not be accepted in '{}'", escape_bytes(branch)),
             "tell whoever keeps the remote, or fetch a branch or tag by its name",

@@ -23,6 +23,7 @@ mod reachable;
 mod references;
 mod revision;
 mod tree;
+mod writing;
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,7 @@ pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use coverage::Coverage;
 pub use folding::folded;
 pub use format::FormatError;
-pub use history::{History, HistoryError, Shallow, Survey, new_commits, survey};
+pub use history::{History, HistoryError, Shallow, Survey, new_commits, new_commits_while, survey};
 pub use merge::{MergeTreeError, merged_tree};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
 pub use proofs::{
@@ -44,6 +45,7 @@ pub use reachable::{Found, Reachable, tagged};
 pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};
 pub use tree::TreeError;
+pub use writing::{WriteError, sync_folder};
 
 use gix::bstr::BString;
 
