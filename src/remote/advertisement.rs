@@ -1,6 +1,6 @@
 //! The refs that a remote says it has, as `git ls-remote --symref` prints them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use gix::bstr::{BStr, BString, ByteSlice as _};
 
@@ -15,6 +15,8 @@ pub struct Advertisement {
     pub peeled: HashMap<BString, ObjectId>,
     /// What `HEAD` is, if there is one.
     pub head: Option<Head>,
+    /// Refs that are other names for refs.
+    pub symbolic: HashSet<BString>,
     /// Names that no ref may have.
     pub invalid: Vec<BString>,
 }
@@ -54,6 +56,8 @@ impl Advertisement {
             if let Some(target) = value.strip_prefix(b"ref: ") {
                 if name == b"HEAD" && is_name(target.as_bstr()) {
                     found.head = Some(Head::Symbolic(target.into()));
+                } else if name != b"HEAD" {
+                    found.symbolic.insert(name.into());
                 }
                 continue;
             }
@@ -99,6 +103,7 @@ mod tests {
         assert_eq!(names, ["refs/heads/alias", "refs/heads/main", "refs/tags/v1"]);
         assert_eq!(found.head, Some(Head::Symbolic("refs/heads/main".into())));
         assert_eq!(found.peeled[BStr::new("refs/tags/v1")].to_string(), one);
+        assert!(found.symbolic.contains(BStr::new("refs/heads/alias")) && found.symbolic.len() == 1);
         assert_eq!(found.invalid, ["refs/heads/a b"]);
         assert_eq!(found.hash(), Some(HashKind::Sha1));
         let detached = Advertisement::parse(format!("{one}\tHEAD\n").as_bytes()).unwrap();

@@ -3,12 +3,12 @@
 //! git moves a ref without asking for objects where it has them already (fetch-pack's "quickfetch"), so
 //! whatever could be taken that way is judged before it is listed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use gix::bstr::BString;
 
 use super::{
-    Advertisement, Basis, Memory,
+    Advertisement, Basis, Held, Memory,
     session::{Session, forgettable},
     taking::reach,
 };
@@ -19,6 +19,10 @@ use crate::{
     repository::{Objects, Repository},
     words::{Failure, escape_bytes},
 };
+
+/// In the place of what a value was judged by, where it is held by the remote's own ledger: it is looked at
+/// each time.
+const BY_LEDGER: [u8; 32] = [0; 32];
 
 /// Refs by what git may hear of them.
 #[derive(Default)]
@@ -49,6 +53,7 @@ impl Session<'_> {
         advertised: &Advertisement,
     ) -> Result<HashMap<BString, ObjectId>, Failure> {
         self.see(advertised)?;
+        let strange = self.hold_against_ledger(advertised)?;
         let is_same_hash =
             |repository: &Repository| advertised.hash().is_none_or(|hash| hash == repository.hash());
         let repository = self.repository()?.filter(is_same_hash);
@@ -58,7 +63,7 @@ impl Session<'_> {
 
         // Judging takes its time, and what was not here may have come meanwhile.
         loop {
-            let sorted = self.sort(basis, advertised, &has);
+            let sorted = self.sort(basis, advertised, &strange, &has);
             let Some((repository, objects)) =
                 repository.as_ref().zip(objects.as_ref()).filter(|_| !sorted.to_judge.is_empty())
             else {
@@ -66,7 +71,7 @@ impl Session<'_> {
                     let left_out = sorted.left_out;
                     let _ = writeln!(self.words, "note: {left_out} refs that no rule allows are left out");
                 }
-                self.tidy(&sorted, advertised)?;
+                self.tidy(&sorted, advertised, &strange)?;
                 self.tell_held(&sorted.held, advertised)?;
                 if sorted.listed.is_empty() && !sorted.held.is_empty() {
                     return Err(Failure::new(
@@ -82,7 +87,13 @@ impl Session<'_> {
     }
 
     /// Sort refs by what git may hear of them.
-    fn sort(&self, basis: &Basis, advertised: &Advertisement, has: &dyn Fn(ObjectId) -> bool) -> Sorted {
+    fn sort(
+        &self,
+        basis: &Basis,
+        advertised: &Advertisement,
+        strange: &BTreeMap<BString, String>,
+        has: &dyn Fn(ObjectId) -> bool,
+    ) -> Sorted {
         let mut sorted = Sorted { left_out: advertised.invalid.len(), ..Sorted::default() };
         let gone = self.memory.accepted.keys().filter(|name| !advertised.refs.contains_key(*name));
         let values = advertised.refs.iter().map(|(name, id)| (name, Some(*id)));
@@ -110,7 +121,10 @@ impl Session<'_> {
                 Governing::Rule(_) => {}
             }
             let held = self.memory.held.get(name);
-            if value == accepted || self.vouched.get(name) == Some(&value) {
+            if strange.contains_key(name) {
+                sorted.list(name, accepted);
+                sorted.held.push(name.clone());
+            } else if value == accepted || self.vouched.get(name) == Some(&value) {
                 sorted.list(name, value);
             } else if held.is_some_and(|held| held.value == value && held.digest == basis.digest) {
                 sorted.list(name, accepted);
@@ -127,11 +141,26 @@ impl Session<'_> {
 
     /// Take out of the memory what is over: refs that are gone with leave, and refusals of what the remote
     /// does not say any more.
-    fn tidy(&mut self, sorted: &Sorted, advertised: &Advertisement) -> Result<(), Failure> {
-        let held = self.memory.held.keys();
-        let is_over = |name: &&BString| advertised.refs.get(*name) == self.memory.accepted.get(*name);
-        let over: Vec<BString> = held.filter(is_over).chain(&sorted.gone).cloned().collect();
-        if over.is_empty() {
+    fn tidy(
+        &mut self,
+        sorted: &Sorted,
+        advertised: &Advertisement,
+        strange: &BTreeMap<BString, String>,
+    ) -> Result<(), Failure> {
+        let held = self.memory.held.iter();
+        let is_over = |(name, held): &(&BString, &Held)| {
+            let is_as_accepted = advertised.refs.get(*name) == self.memory.accepted.get(*name);
+            !strange.contains_key(*name) && (is_as_accepted || held.digest == BY_LEDGER)
+        };
+        let over = held.filter(is_over).map(|(name, _)| name);
+        let over: Vec<BString> = over.chain(&sorted.gone).cloned().collect();
+        let by_ledger = sorted.held.iter().filter_map(|name| {
+            let (value, words) = (advertised.refs.get(name).copied(), strange.get(name)?.clone());
+            Some((name.clone(), Held { value, digest: BY_LEDGER, words }))
+        });
+        let new: Vec<(BString, Held)> =
+            by_ledger.filter(|(name, held)| self.memory.held.get(name) != Some(held)).collect();
+        if over.is_empty() && new.is_empty() {
             return Ok(());
         }
         let before = self.memory.accepted.clone();
@@ -143,6 +172,7 @@ impl Session<'_> {
                     memory.accepted.remove(name);
                 }
             }
+            memory.held.extend(new);
             Ok(())
         };
         self.memory = self.context.store.update(self.key(), change).map_err(forgettable)?;

@@ -14,6 +14,7 @@ mod arrived;
 mod fetch;
 mod guard;
 mod judge;
+mod ledger;
 mod listing;
 mod memory;
 mod protocol;

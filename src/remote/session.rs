@@ -307,9 +307,14 @@ impl Session<'_> {
                 "ask whoever keeps the remote; nothing is taken without its policy",
             )
         })?;
+        self.kept_in(tip).map(|reader| (reader, tip))
+    }
+
+    /// A reader that has the commit `tip` of what the remote itself keeps, got from there if it is new.
+    pub(super) fn kept_in(&mut self, tip: ObjectId) -> Result<ObjectReader, Failure> {
         let unusable = |error: &dyn std::fmt::Display| {
             let hint = "see to the state folder and its permissions";
-            Failure::new(format!("the policy of the remote cannot be kept: {error}"), hint)
+            Failure::new(format!("what the remote keeps for itself cannot be kept here: {error}"), hint)
         };
         let made = self.context.store.policy_repository(self.key(), tip.kind());
         let git_dir = made.map_err(|error| unusable(&error))?;
@@ -326,7 +331,7 @@ impl Session<'_> {
             }
             quarantine.migrate().map_err(|error| unusable(&error))?;
         }
-        Ok((open()?.reader(), tip))
+        Ok(open()?.reader())
     }
 }
 

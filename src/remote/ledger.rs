@@ -1,0 +1,110 @@
+//! The ledger that a remote keeps: held against what was seen of it before, and refs against it.
+//!
+//! A gate enters every accepted update there. Whoever serves the repository can write entries too, but not
+//! take back those that somebody has seen: a ref that is not what the ledger says was moved behind the gate's
+//! back, and the ledger says from where the value is known.
+
+use std::collections::{BTreeMap, HashSet};
+
+use gix::bstr::BString;
+
+use super::{
+    Advertisement, Memory, MemoryError,
+    session::{Session, forgettable},
+};
+use crate::{
+    ledger::{Check, Elsewhere, Finding, LEDGER, check, walk},
+    object::ObjectId,
+    words::{Failure, escape_bytes},
+};
+
+impl Session<'_> {
+    /// Which refs are not what the remote's ledger says, and in which way; none where it keeps no ledger.
+    ///
+    /// # Errors
+    /// The ledger is gone, goes back, was replaced or does not hold.
+    pub(super) fn hold_against_ledger(
+        &mut self,
+        advertised: &Advertisement,
+    ) -> Result<BTreeMap<BString, String>, Failure> {
+        let remembered = self.memory.ledger;
+        let head = advertised.refs.get(&BString::from(LEDGER)).copied();
+        let refused = |words: String| {
+            Failure::new(
+                words,
+                "nothing is taken from a remote that takes back what it has shown; ask whoever keeps it",
+            )
+            .hint("if they know why, 'countersign remote forget' begins anew")
+        };
+        let Some(head) = head else {
+            let Some(remembered) = remembered else { return Ok(BTreeMap::new()) };
+            return Err(refused(format!("the ledger of the remote is gone: its head was '{remembered}'")));
+        };
+        let is_known =
+            |(name, id): (&BString, &ObjectId)| *name == LEDGER || self.memory.accepted.get(name) == Some(id);
+        if remembered == Some(head) && self.memory.held.is_empty() && advertised.refs.iter().all(is_known) {
+            return Ok(BTreeMap::new());
+        }
+        let reader = self.kept_in(head)?;
+        let mut refs = advertised.refs.clone();
+        refs.retain(|name, _| *name != LEDGER && !advertised.symbolic.contains(name));
+        let under_way = HashSet::new();
+        let held_against = Check { refs: &refs, head: Some(head), remembered, under_way: &under_way };
+        let report = check(&held_against, |commit| walk(&reader, Some(commit), None));
+        let mut strange = BTreeMap::new();
+        for finding in report.findings {
+            match finding {
+                Finding::Broken { reason } => {
+                    return Err(refused(format!("the ledger of the remote does not hold: {reason}")));
+                }
+                Finding::Forked { remembered } => {
+                    return Err(refused(format!(
+                        "the ledger of the remote was replaced: its head was '{remembered}', and '{head}' does not \
+                         come from there"
+                    )));
+                }
+                Finding::RolledBack { remembered } => {
+                    return Err(refused(format!(
+                        "the ledger of the remote goes back: its head was '{remembered}', and is '{head}' now"
+                    )));
+                }
+                Finding::Moved { reference, entered, elsewhere, .. } => {
+                    let value = |value: Option<ObjectId>| {
+                        value.map_or_else(|| "nothing".to_owned(), |id| id.to_hex_with_len(12).to_string())
+                    };
+                    let way = match elsewhere {
+                        Elsewhere::Earlier { sequence } => {
+                            format!("it goes back to what it held by entry {sequence}")
+                        }
+                        Elsewhere::OtherRef { reference, sequence } => {
+                            format!("it was put where '{}' was by entry {sequence}", escape_bytes(&reference))
+                        }
+                        Elsewhere::Nowhere => "no entry knows that value".to_owned(),
+                    };
+                    strange.insert(reference, format!("the remote's ledger says {}: {way}", value(entered)));
+                }
+                // Told once, when it is new.
+                Finding::Gap { reference, sequence, .. } if remembered != Some(head) => {
+                    let name = escape_bytes(&reference);
+                    let _ = writeln!(
+                        self.words,
+                        "warning: by the remote's ledger '{name}' was moved without an entry before entry {sequence}"
+                    );
+                }
+                _ => {}
+            }
+        }
+        if remembered != Some(head) {
+            let key = self.key().to_owned();
+            let note = |memory: &mut Memory| {
+                if memory.ledger != remembered {
+                    return Err(MemoryError::Changed(key));
+                }
+                memory.ledger = Some(head);
+                Ok(())
+            };
+            self.memory = self.context.store.update(self.key(), note).map_err(forgettable)?;
+        }
+        Ok(strange)
+    }
+}
