@@ -116,7 +116,8 @@ pub struct Report {
     pub recovered: u64,
     /// How often a record was received before the one that it follows: the clock was set back.
     pub clock_set_back: u64,
-    /// What is wrong, at most a thousand of it.
+    /// What is wrong, at most a thousand of it: first what is wrong with the ledger itself, then refs
+    /// that were moved, then gaps. So nobody hides the former behind many of the latter.
     pub findings: Vec<Finding>,
     /// More is wrong than is told.
     pub is_cut_short: bool,
@@ -147,6 +148,7 @@ pub fn check<W: Iterator<Item = Result<Walked, LedgerError>>>(
     let mut moved: Vec<(BString, Value, Option<u64>)> = Vec::new();
     let mut is_known = check.remembered.is_none();
     let mut received = i64::MAX;
+    let mut gaps = Vec::new();
     for walked in walk(head) {
         let Walked { commit, record } = match walked {
             Ok(walked) => walked,
@@ -176,12 +178,15 @@ pub fn check<W: Iterator<Item = Result<Walked, LedgerError>>>(
                         moved.push((entry.reference.clone(), entry.new, Some(sequence)));
                     }
                 }
-                Some((found, Some(later))) if found != entry.new => report.add(Finding::Gap {
-                    reference: entry.reference.clone(),
-                    left: entry.new,
-                    found,
-                    sequence: later,
-                }),
+                // One more than can be told, so that it is told that there are more.
+                Some((found, Some(later))) if found != entry.new && gaps.len() <= MAXIMUM_FINDINGS => {
+                    gaps.push(Finding::Gap {
+                        reference: entry.reference.clone(),
+                        left: entry.new,
+                        found,
+                        sequence: later,
+                    });
+                }
                 Some(_) => {}
             }
         }
@@ -196,13 +201,18 @@ pub fn check<W: Iterator<Item = Result<Walked, LedgerError>>>(
     let first = expected.iter().filter_map(|(name, (old, sequence))| Some((name, (*old)?, (*sequence)?)));
     let mut first: Vec<_> = first.collect();
     first.sort_by_key(|(_, _, sequence)| *sequence);
-    for (name, old, sequence) in first {
-        report.add(Finding::Gap { reference: name.clone(), left: None, found: Some(old), sequence });
-    }
+    let first = first.into_iter().map(|(name, old, sequence)| Finding::Gap {
+        reference: name.clone(),
+        left: None,
+        found: Some(old),
+        sequence,
+    });
+    gaps.extend(first);
     let unknown = check.refs.keys().filter(|name| !is_ledger(name) && !expected.contains_key(*name));
     moved.extend(unknown.map(|name| (name.clone(), None, None)));
     moved.sort();
     explain(check, moved, walk(head), &mut report);
+    gaps.into_iter().for_each(|gap| report.add(gap));
     report
 }
 
@@ -401,5 +411,17 @@ mod tests {
         assert_eq!(report.findings, [Finding::Forked { remembered }]);
         let none = check(&Check { head: None, ..cut }, |from| new.walk(from));
         assert_eq!(none.findings, [Finding::NoLedger { remembered: Some(remembered) }]);
+    }
+
+    #[test]
+    fn many_gaps_hide_neither_a_fork_nor_a_ref_that_was_moved() {
+        let honest = Chain::new(&["m-a"]);
+        let records: Vec<&str> = ["m-b"].into_iter().cycle().take(MAXIMUM_FINDINGS + 100).collect();
+        let report = Chain::new(&records).check(&["mc"], Some(honest.head()));
+        assert!(report.is_cut_short && report.findings.len() == MAXIMUM_FINDINGS);
+        assert_eq!(report.findings[0], Finding::Forked { remembered: honest.head() });
+        let sequence = records.len() as u64;
+        assert_eq!(report.findings[1], moved('m', 'b', sequence, 'c', Elsewhere::Nowhere));
+        assert!(matches!(report.findings.last(), Some(Finding::Gap { .. })));
     }
 }

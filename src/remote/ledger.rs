@@ -3,6 +3,9 @@
 //! A gate enters every accepted update there. Whoever serves the repository can write entries too, but not
 //! take back those that somebody has seen: a ref that is not what the ledger says was moved behind the gate's
 //! back, and the ledger says from where the value is known.
+//!
+//! Between the move of a ref and its entry an honest server has a ref that is not as its ledger says, too: such
+//! a ref is held for as long as that takes, and is looked at anew each time.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -22,19 +25,22 @@ impl Session<'_> {
     /// Which refs are not what the remote's ledger says, and in which way; none where it keeps no ledger.
     ///
     /// # Errors
-    /// The ledger is gone, goes back, was replaced or does not hold.
+    /// The ledger is gone, goes back, was replaced or does not hold, or hardly a ref is as it says.
     pub(super) fn hold_against_ledger(
         &mut self,
         advertised: &Advertisement,
     ) -> Result<BTreeMap<BString, String>, Failure> {
         let remembered = self.memory.ledger;
         let head = advertised.refs.get(&BString::from(LEDGER)).copied();
+        let address = self.key().to_owned();
         let refused = |words: String| {
             Failure::new(
                 words,
                 "nothing is taken from a remote that takes back what it has shown; ask whoever keeps it",
             )
-            .hint("if they know why, 'countersign remote forget' begins anew")
+            .hint(format!(
+                "if they know why, 'countersign remote forget {address} {LEDGER}' takes what it has now"
+            ))
         };
         let Some(head) = head else {
             let Some(remembered) = remembered else { return Ok(BTreeMap::new()) };
@@ -42,7 +48,12 @@ impl Session<'_> {
         };
         let is_known =
             |(name, id): (&BString, &ObjectId)| *name == LEDGER || self.memory.accepted.get(name) == Some(id);
-        if remembered == Some(head) && self.memory.held.is_empty() && advertised.refs.iter().all(is_known) {
+        let is_gone = |name| !advertised.refs.contains_key(name);
+        if remembered == Some(head)
+            && self.memory.held.is_empty()
+            && advertised.refs.iter().all(is_known)
+            && !self.memory.accepted.keys().any(is_gone)
+        {
             return Ok(BTreeMap::new());
         }
         let reader = self.kept_in(head)?;
@@ -51,6 +62,10 @@ impl Session<'_> {
         let under_way = HashSet::new();
         let held_against = Check { refs: &refs, head: Some(head), remembered, under_way: &under_way };
         let report = check(&held_against, |commit| walk(&reader, Some(commit), None));
+        // Gaps are told last: behind one of them no ref was left out.
+        if report.is_cut_short && !matches!(report.findings.last(), Some(Finding::Gap { .. })) {
+            return Err(refused("too many refs of the remote are not what its ledger says".to_owned()));
+        }
         let mut strange = BTreeMap::new();
         for finding in report.findings {
             match finding {
@@ -68,7 +83,7 @@ impl Session<'_> {
                         "the ledger of the remote goes back: its head was '{remembered}', and is '{head}' now"
                     )));
                 }
-                Finding::Moved { reference, entered, elsewhere, .. } => {
+                Finding::Moved { reference, entered, elsewhere, holds, .. } => {
                     let value = |value: Option<ObjectId>| {
                         value.map_or_else(|| "nothing".to_owned(), |id| id.to_hex_with_len(12).to_string())
                     };
@@ -79,6 +94,7 @@ impl Session<'_> {
                         Elsewhere::OtherRef { reference, sequence } => {
                             format!("it was put where '{}' was by entry {sequence}", escape_bytes(&reference))
                         }
+                        Elsewhere::Nowhere if holds.is_none() => "it was deleted without an entry".to_owned(),
                         Elsewhere::Nowhere => "no entry knows that value".to_owned(),
                     };
                     strange.insert(reference, format!("the remote's ledger says {}: {way}", value(entered)));
@@ -97,7 +113,7 @@ impl Session<'_> {
         if remembered != Some(head) {
             let key = self.key().to_owned();
             let note = |memory: &mut Memory| {
-                if memory.ledger != remembered {
+                if memory.ledger != remembered && memory.ledger != Some(head) {
                     return Err(MemoryError::Changed(key));
                 }
                 memory.ledger = Some(head);

@@ -110,11 +110,14 @@ impl Session<'_> {
                 }
                 // A ref that may go is gone, and so is one of which nothing is here.
                 Governing::Rule(rule) if value.is_none() => {
-                    if rule.permissions.delete == Permission::Allow {
+                    let is_strange = strange.contains_key(name);
+                    if rule.permissions.delete == Permission::Allow && !is_strange {
                         sorted.gone.push(name.clone());
                         continue;
                     }
                     if !accepted.is_some_and(has) {
+                        // What is not here cannot be had any more, but it is told.
+                        sorted.held.extend(is_strange.then(|| name.clone()));
                         continue;
                     }
                 }

@@ -8,6 +8,7 @@ mod commands;
 mod fetching;
 mod guarding;
 mod hostile;
+mod ledger;
 mod partial;
 mod pinned;
 mod pushing;

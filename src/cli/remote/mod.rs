@@ -22,6 +22,7 @@ pub(super) use protect::run as protect;
 
 use super::{Outcome, World, exit, settings};
 use crate::{
+    ledger::LEDGER,
     remote::{
         self, Address, Context, DEPTH, Memory, MemoryError, Origin, PREFIX, Store, Transport, without_secrets,
     },
@@ -280,6 +281,8 @@ fn forget_ref(store: &Store, address: &Address, reference: &str) -> Result<(), F
         was_known = memory.accepted.remove(&name).is_some() | memory.held.remove(&name).is_some();
         if was_known {
             memory.seen.insert(name);
+        } else if reference == LEDGER {
+            was_known = memory.ledger.take().is_some();
         }
         Ok(())
     };
