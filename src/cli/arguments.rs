@@ -77,6 +77,9 @@ pub(super) struct Asked {
 pub(super) struct VerifyArguments {
     #[command(flatten)]
     pub(super) asked: Asked,
+    /// Verify the push certificate in this file, as 'git cat-file blob' prints it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["revisions", "all", "stdin", "since"])]
+    pub(super) push_certificate: Option<PathBuf>,
     /// The repository, if not the one around the current directory
     #[arg(long, value_name = "DIR")]
     pub(super) repository: Option<PathBuf>,
@@ -122,9 +125,12 @@ pub(super) enum Format {
 /// Tell what is in a signature
 #[derive(Args, Debug)]
 pub(super) struct InspectArguments {
-    /// The commit or tag
+    /// The commit or tag, or the blob of a push certificate
     #[arg(value_name = "REV", default_value = "HEAD")]
     pub(super) revision: String,
+    /// The push certificate in this file instead, as 'git cat-file blob' prints it
+    #[arg(long, value_name = "FILE", conflicts_with = "revision")]
+    pub(super) push_certificate: Option<PathBuf>,
     /// The repository, if not the one around the current directory
     #[arg(long, value_name = "DIR")]
     pub(super) repository: Option<PathBuf>,

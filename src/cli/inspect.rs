@@ -12,14 +12,14 @@ use gix::objs::Kind;
 use super::{
     Outcome, World,
     arguments::InspectArguments,
-    exit, gnupg, gpgsm,
+    certificate, exit, gnupg, gpgsm,
     kept::{self, Kept},
     settings::{self, Standing, Trust, Unclear},
     verify::merged,
 };
 use crate::{
     encoding::x509::Slices,
-    object::{Commit, ObjectId, Payload, Signed, Tag},
+    object::{Commit, ObjectId, Payload, PushCertificate, Signed, Tag},
     policy::{Cause, Covered, NO_ENTRY, Receipt, policy_entry, x509_entry},
     repository::{Configuration, Coverage, Objects, PROOFS, Repository, Revision, Shallow},
     signature::{
@@ -41,12 +41,18 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     let configuration = settings::configuration(world)?;
     let repository = settings::repository(world, arguments.repository.as_deref())?;
     let hint = "name one commit or tag that is in this repository";
-    let resolved = repository.resolve(&arguments.revision).map_err(|error| Failure::new(error, hint))?;
-    let Revision::Single(id) = resolved else {
-        return Err(Failure::new(format!("'{}' is a range", arguments.revision), hint));
-    };
     let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
-    let object = objects.reader().read(id).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
+    let object = match &arguments.push_certificate {
+        Some(file) => certificate::from_file(repository.hash(), &world.directory.join(file))?,
+        None => {
+            let resolved = repository.resolve(&arguments.revision);
+            let Revision::Single(id) = resolved.map_err(|error| Failure::new(error, hint))? else {
+                return Err(Failure::new(format!("'{}' is a range", arguments.revision), hint));
+            };
+            objects.reader().read(id).map_err(|error| Failure::new(error, "run 'git fsck'"))?
+        }
+    };
+    let id = object.id;
     let shallow = repository.shallow(None).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
     let here = Here { id, objects: &objects, shallow };
     let reader = objects.reader();
@@ -61,6 +67,13 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
             Ok(Judge::new(world, &configuration, here, &repository, kept, &[&tag.signed])?
                 .describe(&mut text, &tag.signed))
         }),
+        Kind::Blob if PushCertificate::is_meant(&object.bytes) => {
+            PushCertificate::parse(repository.hash(), &object.bytes).map(|parsed| {
+                certificate::describe(&mut text, &parsed);
+                let judge = Judge::new(world, &configuration, here, &repository, kept, &[&parsed.signed])?;
+                Ok(judge.describe(&mut text, &parsed.signed))
+            })
+        }
         kind => return Err(Failure::new(format!("'{id}' is a {kind}, which carries no signature"), hint)),
     };
     let status = match described {

@@ -30,6 +30,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("countersign-doctor", include_str!("manual/countersign-doctor.roff")),
     ("countersign-fetch", include_str!("manual/countersign-fetch.roff")),
     ("countersign-hook", include_str!("manual/countersign-hook.roff")),
+    ("countersign-hook-admit", include_str!("manual/countersign-hook-admit.roff")),
     ("countersign-hook-install", include_str!("manual/countersign-hook-install.roff")),
     ("countersign-hook-pre-push", include_str!("manual/countersign-hook-pre-push.roff")),
     ("countersign-hook-pre-receive", include_str!("manual/countersign-hook-pre-receive.roff")),

@@ -7,6 +7,7 @@ mod agent;
 mod anchored;
 mod approve;
 mod arguments;
+mod certificate;
 mod check;
 mod consent;
 mod doctor;
@@ -18,6 +19,7 @@ mod gpgsm;
 mod init;
 mod inspect;
 mod kept;
+mod kept_certificate;
 mod login;
 mod manual;
 mod own_key;
@@ -133,6 +135,7 @@ fn with_surroundings(world: &mut World<'_>, run: impl FnOnce(&mut hook::Surround
         stdin: &mut *world.stdin,
         stdout: &mut *world.stdout,
         stderr: &mut *world.stderr,
+        log_line: &crate::service::syslog::log_line,
     })
 }
 

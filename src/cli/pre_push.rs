@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     hook::{
-        Gate, MAXIMUM_LISTED, PrePushArguments, Standing, Update, foreign_anchor, kept_approvals,
-        parse_planned, tell,
+        Gate, MAXIMUM_LISTED, Pace, PrePushArguments, Standing, Telling, Update, foreign_anchor,
+        kept_approvals, parse_planned,
     },
     object::ObjectId,
     policy::{Cause, Pushing, Refusal},
@@ -97,28 +97,28 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PrePushArguments) -> Outcom
     let (proofs, trouble) = kept::proofs(&repository, &reader);
     let references = repository.references();
     let approvals = kept_approvals(&objects, &references, &planned);
+    let shallow = repository.shallow(None).map_err(|error| failed(&error))?;
     let gate = Gate {
         policy: &basis.policy,
         verifier: &basis.verifier,
         objects: &objects,
         standing: &OverThere { updates: &planned, references: &references, remote: &arguments.remote },
-        shallow: &repository.shallow(None).map_err(|error| failed(&error))?,
+        shallow: &shallow,
         proofs: &proofs,
         pushing: &Pushing::Planned { is_signed: None },
         approvals: &approvals,
         vouchers: &[],
         now: world.now,
         maximum_listed: MAXIMUM_LISTED,
+        pace: Pace::default(),
     };
     let finding = gate.judge(&planned, world.stderr);
     let (unmet, refusals): (Vec<Refusal>, Vec<Refusal>) =
         finding.refusals.into_iter().partition(|refusal| matches!(refusal.cause, Cause::Threshold(_)));
 
     world.complain(&kept::warning(&trouble));
-    let mut words = Vec::new();
-    tell(&mut words, "warning", &finding.warnings);
-    tell(&mut words, "error", &refusals);
-    let mut text = String::from_utf8_lossy(&words).into_owned();
+    let telling = Telling { reader: &reader, shallow: &shallow, updates: &planned, is_own: true };
+    let mut text = telling.all("warning", &finding.warnings) + &telling.all("error", &refusals);
     if !refusals.is_empty() {
         text += &format!(
             "countersign: '{address}' would refuse this push, and nothing was sent\nhint: {LEAVE_OUT}\n"

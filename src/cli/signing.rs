@@ -7,7 +7,9 @@ use super::{
     agent::{self, Through},
     consent,
     git_program::committer_address,
-    gitsign, login, own_key, settings, transport,
+    gitsign,
+    kept_certificate::Shelf,
+    login, own_key, settings, transport,
     trust::roots,
 };
 use crate::{
@@ -130,25 +132,41 @@ pub(super) fn sign(
         }
         Through::Without { token, warning } => (found.or(token), warning),
     };
+    let shelf = match &own {
+        Some(own) if token.is_none() => Shelf::new(world, &access, &demands, &*own.key),
+        _ => None,
+    };
+    let kept = own.as_ref().zip(shelf.as_ref()).and_then(|(own, shelf)| shelf.take(&own.key, world.now));
+    if let Some(kept) = &kept {
+        settings.consider(&access, &demands, kept.claims(), Some(address.as_deref()))?;
+    }
+    let log_in = |access: &mut Access| -> Result<Token, Failure> {
+        // What an agent had against it may be all that there is to mend.
+        let token = login::log_in(world, access).map_err(|failure| match &warning {
+            Some(warning) => warning.hints.iter().fold(failure.hint(&warning.error), Failure::hint),
+            None => failure,
+        })?;
+        settings.consider(access, &demands, token.claims(), Some(address.as_deref()))?;
+        Ok(token)
+    };
     let token = match token {
-        Some(token) => token,
-        None => {
-            // What an agent had against it may be all that there is to mend.
-            let token = login::log_in(world, &mut access).map_err(|failure| match &warning {
-                Some(warning) => warning.hints.iter().fold(failure.hint(&warning.error), Failure::hint),
-                None => failure,
-            })?;
-            settings.consider(&access, &demands, token.claims(), Some(address.as_deref()))?;
-            token
-        }
+        None if kept.is_none() => Some(log_in(&mut access)?),
+        token => token,
     };
     let signer = Signer::new(Arc::clone(&access.http), access.plan.clone());
     let admit = |claims: &Claims| Ok(demands.admit(claims, address.as_deref())?);
-    let session = match &own {
-        Some(own) => signer.open_with(Arc::clone(&own.key), &token, &admit),
-        None => signer.open(&token, &admit),
+    let session = match (kept, &token, &own) {
+        (Some(kept), ..) => kept,
+        (None, Some(token), Some(own)) => {
+            let session = signer.open_with(Arc::clone(&own.key), token, &admit).map_err(sign_failure)?;
+            if let Some(shelf) = &shelf {
+                shelf.put(&session);
+            }
+            session
+        }
+        (None, Some(token), None) => signer.open(token, &admit).map_err(sign_failure)?,
+        (None, None, _) => unreachable!("whoever keeps nothing has logged in"),
     };
-    let session = session.map_err(sign_failure)?;
     let claims = session.claims();
     let proven = std::cell::OnceCell::new();
     let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {

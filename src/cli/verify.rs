@@ -12,15 +12,15 @@ use rayon::prelude::*;
 use super::{
     Outcome, World,
     arguments::{Format, VerifyArguments},
-    gnupg, gpgsm,
+    certificate, gnupg, gpgsm,
     kept::{self, Kept},
     policy::source::{self, Source},
-    report::{Answer, Line, Report, Tally},
+    report::{Answer, Line, Place, Report, Tally},
     settings::{self, Trust},
     trust::roots,
 };
 use crate::{
-    object::{Commit, ObjectId, Signed, Tag},
+    object::{Commit, ObjectId, PushCertificate, Signed, Tag},
     policy::{Covered, Receipt},
     repository::{Coverage, Object, ObjectReader, Objects, Proofs, Repository, Shallow},
     sigstore::certificate::SubjectKind,
@@ -64,7 +64,15 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
         tell_sources(world, &trust);
     }
     let objects = repository.objects().map_err(|error| unreadable(&error))?;
-    let (tasks, tags) = tasks::tasks(world, &arguments.asked, &repository)?;
+    let (tasks, tags) = match &arguments.push_certificate {
+        None => tasks::tasks(world, &arguments.asked, &repository)?,
+        Some(file) => {
+            let object = certificate::from_file(repository.hash(), &world.directory.join(file))?;
+            let task = Task { id: object.id, object: Some(Ok(object)), revision: None, place: Place::Named };
+            let tasks: Tasks<'_> = Box::new(std::iter::once(Ok(task)));
+            (tasks, TagNames::new())
+        }
+    };
     let (proofs, trouble) = kept::proofs(&repository, &objects.reader());
     world.complain(&kept::warning(&trouble));
     let judge = Judge {
@@ -268,6 +276,16 @@ impl Judge<'_> {
                 }
                 Err(error) => malformed(&error),
             },
+            Kind::Blob if PushCertificate::is_meant(&bytes) => {
+                match PushCertificate::parse(reader.hash(), &bytes) {
+                    Ok(parsed) => {
+                        let kept = self.kept(reader);
+                        let answer = answer(&parsed.signed, self.verifier, self.trust, &receipt, kept);
+                        line(kind, certificate::title(&parsed), answer)
+                    }
+                    Err(error) => malformed(&error),
+                }
+            }
             Kind::Tree | Kind::Blob => {
                 line(kind, String::new(), Answer::Failed(format!("a {kind} carries no signature")))
             }
@@ -291,6 +309,10 @@ impl Judge<'_> {
                         }
                         self.merged(reader, verifier, receipt).again(&commit, &mut line.merged);
                         spoil(line, &commit);
+                    }
+                    Kind::Blob => {
+                        let Ok(parsed) = PushCertificate::parse(reader.hash(), &object.bytes) else { return };
+                        line.answer = answer(&parsed.signed, verifier, self.trust, &receipt, kept);
                     }
                     _ => {
                         let Ok(tag) = Tag::parse(reader.hash(), &object.bytes) else { return };

@@ -12,7 +12,11 @@ use crate::repository::system::OsStrExt;
 use clap::{Args, Subcommand};
 
 use super::{
-    AuditSink, Context, InstallOptions, PolicyChoice, PolicyPlace, PushEnvironment, Settings, Uninstalled,
+    AdmissionRequest, AuditSink, Context, InstallOptions, LogLine, PolicyChoice, PolicyPlace,
+    PushEnvironment, Settings, Uninstalled,
+    admission::MAXIMUM_SECONDS,
+    admit,
+    audit::write as write_audit,
     forge_context, install, install_pre_push, pre_receive,
     settings::{parse_address, parse_forge, parse_seconds},
     status, uninstall, uninstall_pre_push,
@@ -40,6 +44,8 @@ pub struct Surroundings<'a> {
     pub stdout: &'a mut dyn Write,
     /// Standard error.
     pub stderr: &'a mut dyn Write,
+    /// Hands a line to the system's log.
+    pub log_line: LogLine<'a>,
 }
 
 /// Refuse pushes that nobody vouches for
@@ -144,6 +150,27 @@ enum HookCommand {
         #[arg(long)]
         pre_push: bool,
     },
+    /// Let one update of a ref through once, whatever the policy says: an administrator's act in an emergency
+    Admit {
+        /// The repository
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        repository: PathBuf,
+        /// The full name of the ref
+        #[arg(long = "ref", value_name = "REF")]
+        reference: String,
+        /// The full id of the value that it may get
+        #[arg(long, value_name = "ID", value_parser = parse_id, required_unless_present = "delete")]
+        new: Option<ObjectId>,
+        /// Let it be deleted
+        #[arg(long, conflicts_with = "new")]
+        delete: bool,
+        /// Why; it is written down
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// For how many seconds, at most a week
+        #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAXIMUM_SECONDS)))]
+        valid: u32,
+    },
     /// Say what is installed, what it goes by, and who else could change that
     Status {
         /// The repository
@@ -214,7 +241,8 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 now: surroundings.now,
                 settings,
             };
-            return pre_receive(&context, surroundings.stdin, surroundings.stderr).status();
+            return pre_receive(&context, surroundings.stdin, surroundings.stderr, surroundings.log_line)
+                .status();
         }
         // The room above has run it.
         HookCommand::PrePush(_) => Ok((String::new(), 3)),
@@ -264,6 +292,31 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                     Uninstalled::Restored => "removed the hook, and restored the one that was there before\n",
                 };
                 (words.to_owned(), 0)
+            })
+        }
+        HookCommand::Admit { repository, reference, new, delete: _, reason, valid } => {
+            let request = AdmissionRequest {
+                repository: at(repository),
+                reference,
+                new,
+                reason,
+                seconds: valid,
+                now: surroundings.now,
+            };
+            admit(&request).map(|(admission, shim)| {
+                let line = serde_json::json!({
+                    "time": jiff::Timestamp::from_second(admission.admitted).map(|time| time.to_string()).ok(),
+                    "repository": escape(&shim.repository.display().to_string()),
+                    "decision": "admission",
+                    "admission": admission,
+                });
+                let log = surroundings.log_line;
+                let written = write_audit(&shim.settings.audit, &shim.state, &[line.to_string()], log);
+                let mut words = format!("admitted once: {}\n", admission.words());
+                if let Err(error) = written {
+                    words += &format!("warning: that cannot be written down: {}\n", escape(&error.to_string()));
+                }
+                (words, 0)
             })
         }
         HookCommand::Status { repository } => {

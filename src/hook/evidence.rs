@@ -13,10 +13,11 @@ use std::{
 use gix::objs::Kind;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
+use super::{Gate, Pace};
 use crate::{
     object::{Commit, ObjectId, Tag},
     policy::{Cause, Evidence},
-    repository::{ObjectReader, Objects, Proofs},
+    repository::{ObjectReader, Proofs},
     verify::Verifier,
 };
 
@@ -26,28 +27,30 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What is known of each object; or why nothing can be.
 pub(super) type Known = HashMap<ObjectId, Result<Evidence, Cause>>;
 
-/// Gather the evidence about `ids`, telling `progress` when it takes long. `now` is in seconds since 1970.
-pub(super) fn gather(
-    objects: &Objects,
-    verifier: &Verifier,
-    proofs: &Proofs,
-    now: i64,
-    ids: &[ObjectId],
-    progress: &mut dyn Write,
-) -> Known {
-    let done = AtomicUsize::new(0);
-    let work = || {
-        let known = ids.par_iter().map_init(
+/// Gather the evidence about `ids` for `gate`, telling `progress` when it takes long. What there was no time for
+/// is not there.
+pub(super) fn gather(gate: &Gate<'_>, ids: &[ObjectId], progress: &mut dyn Write) -> Known {
+    let &Gate { objects, verifier, proofs, now, .. } = gate;
+    let Pace { is_over, verdicts, .. } = gate.pace;
+    let mut known = verdicts.map(|verdicts| verdicts.recall(ids, now)).unwrap_or_default();
+    let recalled = known.len();
+    let left: Vec<ObjectId> = ids.iter().copied().filter(|id| !known.contains_key(id)).collect();
+    let done = AtomicUsize::new(recalled);
+    let work = || -> Known {
+        let known = left.par_iter().map_init(
             || objects.reader(),
             |reader, id| {
+                if is_over() {
+                    return None;
+                }
                 let evidence = evidence(reader, verifier, proofs, now, *id);
                 done.fetch_add(1, Ordering::Relaxed);
-                (*id, evidence)
+                Some((*id, evidence))
             },
         );
-        known.collect()
+        known.flatten().collect()
     };
-    std::thread::scope(|scope| {
+    let judged = std::thread::scope(|scope| {
         let (working, finished) = channel::<()>();
         let worker = scope.spawn(move || {
             let _working = working;
@@ -60,7 +63,12 @@ pub(super) fn gather(
             let _ = progress.flush();
         }
         worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+    });
+    if let Some(verdicts) = verdicts {
+        verdicts.learn(&judged);
+    }
+    known.extend(judged);
+    known
 }
 
 fn evidence(

@@ -14,7 +14,7 @@ use std::{
 use gix::bstr::{BStr, ByteSlice};
 
 use super::{
-    AcceptedTips, Update, approvals,
+    AcceptedTips, Pace, Update, approvals,
     evidence::{Known, gather},
     paths::{self, Touched},
     persons::{self, People},
@@ -28,7 +28,7 @@ use crate::{
     },
     repository::{
         Allowance, Approvals, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs,
-        ReferenceError, ReferenceValue, References, Shallow, new_commits,
+        ReferenceError, ReferenceValue, References, Shallow, new_commits_while,
     },
     verify::Verifier,
 };
@@ -107,6 +107,8 @@ pub struct Gate<'a> {
     pub now: i64,
     /// [`MAXIMUM_LISTED`], or less in a test.
     pub maximum_listed: usize,
+    /// How long it may take, and what is known already.
+    pub pace: Pace<'a>,
 }
 
 /// The most commits that are listed for the refs that a push updates, each ref by itself: many refs that
@@ -126,6 +128,8 @@ pub struct Finding {
     pub judged: Vec<ObjectId>,
     /// Which refs are met under which rule, by its digest, once the whole push is accepted.
     pub begun: Vec<([u8; 32], Vec<u8>)>,
+    /// Whether the time was over before everything was judged; then that is refused.
+    pub is_out_of_time: bool,
     /// How many refs are refused because their history cannot be walked.
     broken: usize,
 }
@@ -204,6 +208,9 @@ impl<'a> Gate<'a> {
                         if listed > self.maximum_listed || finding.broken >= MAXIMUM_BROKEN {
                             return finding;
                         }
+                        if (self.pace.is_over)() {
+                            return finding.out_of_time(updates, 0, 0);
+                        }
                     }
                 }
             }
@@ -219,7 +226,13 @@ impl<'a> Gate<'a> {
                 finding.refuse(&task.reference, Subject::Reference, Some(task.rule), cause);
             }
         }
-        let known = self.gather(&tasks, &touched, progress);
+        if (self.pace.is_over)() {
+            return finding.out_of_time(updates, 0, 0);
+        }
+        let (known, of) = self.gather(&tasks, &touched, progress);
+        if known.len() < of {
+            return finding.out_of_time(updates, known.len(), of);
+        }
         let people = persons::people(self, &tasks);
         let names = Names {
             gate: self,
@@ -232,6 +245,9 @@ impl<'a> Gate<'a> {
         for task in &tasks {
             self.judge_task(&mut finding, task, (&known, &touched, &people), &names, &coverage);
             finding.judged.extend(task.commits.iter().chain(&task.tags));
+        }
+        if (self.pace.is_over)() {
+            return finding.out_of_time(updates, known.len(), of);
         }
         finding
     }
@@ -356,6 +372,18 @@ impl<'a> Gate<'a> {
         Some(task)
     }
 
+    /// The commits of `tips` that are new.
+    pub(super) fn walk(
+        &self,
+        reader: &ObjectReader,
+        tips: &[ObjectId],
+        hidden: &[ObjectId],
+        anchor: Option<ObjectId>,
+    ) -> Result<History, HistoryError> {
+        let go_on = |met| self.pace.goes_on(met);
+        new_commits_while(reader, tips, hidden, anchor, self.shallow, &go_on)
+    }
+
     /// What an update adds, and whether the new value descends from the current one.
     fn walk_updated(
         &self,
@@ -365,7 +393,7 @@ impl<'a> Gate<'a> {
         current: Option<ObjectId>,
         tip: ObjectId,
     ) -> Result<(History, bool), HistoryError> {
-        let walk = |hidden: &[ObjectId], anchor| new_commits(reader, &[tip], hidden, anchor, self.shallow);
+        let walk = |hidden: &[ObjectId], anchor| self.walk(reader, &[tip], hidden, anchor);
         let own: Vec<ObjectId> = current.into_iter().collect();
         let history = walk(&own, rule.anchor);
         let reaches = |history: &Result<History, HistoryError>| {
@@ -394,9 +422,7 @@ impl<'a> Gate<'a> {
         let mut created: Vec<&mut Task<'a>> =
             tasks.iter_mut().filter(|task| task.created && task.rule.name == rule.name).collect();
         let tips: Vec<ObjectId> = created.iter().filter_map(|task| task.tip).collect();
-        let walk = |tips: &[ObjectId], hidden: &[ObjectId]| {
-            new_commits(reader, tips, hidden, rule.anchor, self.shallow)
-        };
+        let walk = |tips: &[ObjectId], hidden: &[ObjectId]| self.walk(reader, tips, hidden, rule.anchor);
         if rule.vouching.judges_each_ref() {
             return self.walk_each(finding, rule, &mut created, &|tip| walk(&[tip], bases));
         }
@@ -455,8 +481,9 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// The evidence about every object whose signature matters, each once.
-    fn gather(&self, tasks: &[Task<'a>], touched: &Touched<'a>, progress: &mut dyn Write) -> Known {
+    /// The evidence about every object whose signature matters, each once, as far as there was time for it; and
+    /// of how many.
+    fn gather(&self, tasks: &[Task<'a>], touched: &Touched<'a>, progress: &mut dyn Write) -> (Known, usize) {
         let mut ids = Vec::new();
         let mut seen = HashSet::new();
         for task in tasks {
@@ -470,14 +497,15 @@ impl<'a> Gate<'a> {
             ids.extend(task.tip.iter().filter(|id| counts && seen.insert(**id)));
             ids.extend(task.tags.iter().filter(|id| seen.insert(**id)));
         }
-        gather(self.objects, self.verifier, self.proofs, self.now, &ids, progress)
+        (gather(self, &ids, progress), ids.len())
     }
 
     /// What the policy's anchors cover.
     fn coverage(&self) -> Coverage {
         let anchors: Vec<(ObjectId, i64)> =
             self.policy.anchors().iter().map(|anchor| (anchor.object, anchor.received)).collect();
-        Coverage::new(self.objects.reader(), self.shallow.clone(), &anchors)
+        let go_on = || !(self.pace.is_over)();
+        Coverage::new_while(self.objects.reader(), self.shallow.clone(), &anchors, &go_on)
     }
 
     fn judge_task(
@@ -622,7 +650,7 @@ impl<'a> Names<'a> {
         let distinct = together.iter().filter(|(_, tip)| seen.insert(*tip));
         for (other, tip) in distinct.take(MAXIMUM_NAMED) {
             let history = histories.entry(*tip).or_insert_with(|| {
-                let walked = new_commits(self.reader, &[*tip], bases, other.rule.anchor, self.gate.shallow);
+                let walked = self.gate.walk(self.reader, &[*tip], bases, other.rule.anchor);
                 walked.map(|history| history.commits.into_iter().collect()).unwrap_or_default()
             });
             if history.contains(&commit) {
@@ -634,6 +662,15 @@ impl<'a> Names<'a> {
 }
 
 impl Finding {
+    /// Refuse everything because only `judged` of so many objects were judged in time.
+    fn out_of_time(mut self, updates: &[Update], judged: usize, of: usize) -> Self {
+        self.is_out_of_time = true;
+        for update in updates {
+            self.refuse(&update.reference, Subject::Reference, None, Cause::OutOfTime { judged, of });
+        }
+        self
+    }
+
     /// Note a refusal, or a warning where the rule only warns and the cause is its own to weigh.
     fn refuse(&mut self, reference: &[u8], subject: Subject, rule: Option<&Rule>, cause: Cause) {
         let only_warns = rule.is_some_and(|rule| !rule.is_enforced()) && cause.is_for_the_rule_to_decide();
@@ -649,6 +686,8 @@ impl Finding {
     fn refuse_history(&mut self, reference: &[u8], rule: &Rule, error: HistoryError) {
         let (subject, cause) = match error {
             HistoryError::Malformed { id, cause } => (Subject::Commit(id), Cause::Malformed(cause)),
+            // That is said once, for the whole push.
+            HistoryError::Stopped => return,
             HistoryError::Shallow(id) => (Subject::Commit(id), Cause::Unexpected(error.to_string())),
             other => (Subject::Reference, Cause::Unexpected(other.to_string())),
         };
@@ -699,6 +738,7 @@ mod tests {
                 vouchers: &[],
                 now: 0,
                 maximum_listed,
+                pace: Pace::default(),
             };
             gate.judge(&updates, &mut Vec::new()).refusals
         };

@@ -16,7 +16,7 @@ use super::gate::{Gate, Task};
 use crate::{
     object::ObjectId,
     policy::{Cause, PathPlace, Rule},
-    repository::{Allowance, Changes, ChangesError, Interest, new_commits},
+    repository::{Allowance, Changes, ChangesError, Interest},
 };
 
 /// The most that is read of trees and commits for one push, in bytes.
@@ -43,6 +43,9 @@ pub(super) fn touched<'a>(gate: &Gate<'_>, tasks: &[Task<'a>], allowance: &Allow
     let answers = asked.par_iter().map_init(
         || gate.objects.reader(),
         |reader, (rule, id)| {
+            if (gate.pace.is_over)() {
+                return ((rule.name.as_str(), *id), Err(Cause::OutOfTime { judged: 0, of: 0 }));
+            }
             let mut first = First { rule, found: vec![None; rule.paths.len()] };
             let answer = match Changes::new(reader, gate.shallow, allowance).of_commit(*id, &mut first) {
                 Ok(()) => Ok(first
@@ -81,7 +84,7 @@ pub(super) fn judge_replaced(gate: &Gate<'_>, task: &Task<'_>, allowance: &Allow
         return Ok(());
     }
     // Those that come from a base or from before an anchor are accepted; the others are judged anyway.
-    let added = new_commits(&reader, &[tip], &[old], None, gate.shallow);
+    let added = gate.walk(&reader, &[tip], &[old], None);
     for id in added.map_err(|error| Cause::Unexpected(error.to_string()))?.commits {
         changes.of_commit(id, &mut left).map_err(cause)?;
         if left.0.is_empty() {

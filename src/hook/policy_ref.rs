@@ -191,14 +191,13 @@ impl PolicyRef<'_> {
 }
 
 /// Note where the policy was found; if that fails, a rewind may not be noticed, and no push is refused for it.
-pub(super) fn remember(memory: &PolicyMemory, pin: &Pin, found: ObjectId, words: &mut Vec<u8>) {
+pub(super) fn remember(memory: &PolicyMemory, pin: &Pin, found: ObjectId, words: &mut String) {
     if let Err(error) = memory.note(pin, found) {
-        let failure = format!(
+        *words += &format!(
             "warning: '{}' cannot be written: {error}\n\
              hint: if the policy's ref is set back, that is not noticed\n",
             escape(&memory.path.display().to_string())
         );
-        words.extend(failure.into_bytes());
     }
 }
 

@@ -1,33 +1,32 @@
 //! pre-receive: from what git hands over to an answer that git and the pusher understand.
 
 use std::{
+    cell::{Cell, RefCell},
     io::{Read, Write},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
-use gix::bstr::ByteSlice as _;
-
 use super::{
-    AcceptedTips, PolicyMemory, PolicyPlace, PushEnvironment, Settings, Update, UsedCertificates,
+    AcceptedTips, Admission, Admissions, LogLine, Pace, PolicyPlace, PushEnvironment, Settings, Telling,
+    Update, UsedCertificates, Verdicts,
+    audit::Decision,
     certificate::{self, Surrounding},
     folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
-    kept_approvals, parse_updates,
-    policy_ref::{self, PolicyRef},
-    proofs,
+    kept_approvals, parse_updates, proofs,
+    snapshot::Snapshot,
 };
 use crate::{
     object::{APPROVALS, ObjectId},
     policy::{Cause, Demands, ForgeContext, Policy, Pushing, ReceivedPush, Refusal, Subject},
-    repository::{ObjectReader, PROOFS, References, Repository},
-    sigstore::trusted_root::Instance,
-    trust::{Pin, Pinned, Trust},
+    repository::{PROOFS, Repository},
     verify::Verifier,
     words::{Failure, escape},
 };
 
-/// How many refusals are told in full.
-const MAXIMUM_TOLD: usize = 20;
+/// After how long the pusher hears of a history that is being read, and how often then.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The most that is read from standard input, in bytes.
 const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
@@ -57,14 +56,6 @@ pub struct Context {
     pub settings: Settings,
 }
 
-/// What decides about one push, read once.
-struct Snapshot {
-    trust: Trust,
-    instances: Vec<Instance>,
-    /// The commit of a policy that is kept in a ref, and whether that was noted already.
-    found: Option<(ObjectId, bool)>,
-}
-
 /// The answer to a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -89,33 +80,83 @@ impl Outcome {
     }
 }
 
-/// Judge the push whose updates stand in `input`, and tell the pusher on `output`.
-pub fn pre_receive(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Outcome {
-    let mut words = Vec::new();
-    let outcome = match judge(context, input, output) {
+/// What is known of a push as far as the gate has come with it.
+#[derive(Default)]
+struct Course {
+    updates: Vec<Update>,
+    finding: Finding,
+    admitted: Vec<(Admission, Vec<Refusal>)>,
+    /// Who has signed the push certificate, by the policy's names.
+    pushers: Vec<String>,
+    policy: Option<[u8; 32]>,
+    policy_commit: Option<ObjectId>,
+    /// What the pusher is told.
+    words: String,
+}
+
+/// Judge the push whose updates stand in `input`, tell the pusher on `output`, and write the decision down.
+pub fn pre_receive(
+    context: &Context,
+    input: &mut dyn Read,
+    output: &mut dyn Write,
+    log_line: LogLine<'_>,
+) -> Outcome {
+    let mut course = Course::default();
+    let judged = judge(context, input, output, &mut course);
+    let mut words = std::mem::take(&mut course.words);
+    let (mut outcome, error) = match judged {
+        Ok(()) if course.finding.refusals.is_empty() => (Outcome::Accepted, None),
+        Ok(()) => (Outcome::Refused, None),
         Err(failure) => {
-            words.extend(failure.to_string().into_bytes());
-            Outcome::CouldNotRun
-        }
-        Ok(finding) => {
-            tell(&mut words, "warning", &finding.warnings);
-            tell(&mut words, "error", &finding.refusals);
-            if finding.refusals.is_empty() {
-                remember(&context.state, &finding, &mut words);
-                Outcome::Accepted
-            } else {
-                Outcome::Refused
-            }
+            words += &failure.to_string();
+            (Outcome::CouldNotRun, Some(failure.error))
         }
     };
+    let decision = Decision {
+        outcome,
+        error: error.as_deref(),
+        updates: &course.updates,
+        refusals: &course.finding.refusals,
+        warnings: &course.finding.warnings,
+        admitted: &course.admitted,
+        pushers: &course.pushers,
+        policy: course.policy,
+        policy_commit: course.policy_commit,
+    };
+    if let Err(error) = decision.write(context, log_line) {
+        let required = context.settings.audit_required;
+        let failure = Failure::new(
+            format!("the decision cannot be written down: {error}"),
+            if required { ADMINISTRATOR } else { "tell the server's administrator; it changes no decision" },
+        );
+        words += &if required { failure.to_string() } else { as_warning(&failure) };
+        if required && outcome == Outcome::Accepted {
+            outcome = Outcome::CouldNotRun;
+        }
+    }
+    if outcome == Outcome::Accepted {
+        remember(&context.state, &course.finding, &mut words);
+    }
     // A pusher who has gone does not change the answer.
-    let _ = output.write_all(&words).and_then(|()| output.flush());
+    let _ = output.write_all(words.as_bytes()).and_then(|()| output.flush());
     outcome
 }
 
-fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Result<Finding, Failure> {
-    const ADMINISTRATOR: &str = "every push is refused until this is mended; ask the server's administrator";
+/// What the server's administrator has to see to.
+const ADMINISTRATOR: &str = "every push is refused until this is mended; ask the server's administrator";
+
+fn as_warning(failure: &Failure) -> String {
+    failure.to_string().replacen("error: ", "warning: ", 1)
+}
+
+fn judge(
+    context: &Context,
+    input: &mut dyn Read,
+    output: &mut dyn Write,
+    course: &mut Course,
+) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(error, ADMINISTRATOR);
+    let begun = Instant::now();
 
     let mut lines = Vec::new();
     let read = input.take(MAXIMUM_INPUT + 1).read_to_end(&mut lines);
@@ -123,6 +164,8 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
     if lines.len() as u64 > MAXIMUM_INPUT {
         return Err(failed(&"the push names too many refs"));
     }
+    let repository = Repository::at(&context.repository).map_err(|error| failed(&error))?;
+    course.updates = parse_updates(repository.hash(), &lines).map_err(|error| failed(&error))?;
     if context.environment.namespace.is_some() {
         return Err(Failure::new(
             "the push goes to a namespace ('GIT_NAMESPACE'), whose refs have other names than it says",
@@ -130,9 +173,9 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         ));
     }
 
-    let repository = Repository::at(&context.repository).map_err(|error| failed(&error))?;
     let references = repository.references();
-    let mut snapshot = snapshot(context, &repository, &references)?;
+    let mut snapshot = Snapshot::read(context, &repository, &references)?;
+    (course.policy, course.policy_commit) = (Some(snapshot.trust.digest), snapshot.commit);
     if let Some(git_dir) = &context.environment.git_dir
         && !same_place(git_dir, repository.git_dir())
     {
@@ -141,28 +184,27 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
             "run 'countersign hook install' for this repository",
         ));
     }
-    let trust = &mut snapshot.trust;
-    if let Some(what) = foreign_anchor(&trust.policy, &repository) {
+    if let Some(what) = foreign_anchor(&snapshot.trust.policy, &repository) {
         return Err(failed(&what));
     }
-    let updates = parse_updates(repository.hash(), &lines).map_err(|error| failed(&error))?;
     let environment = &context.environment;
     let objects = repository
         .objects_with(environment.quarantine.as_deref(), &environment.object_directories)
         .map_err(|error| failed(&error))?;
     let shallow = repository.shallow(environment.shallow_file.as_deref()).map_err(|error| failed(&error))?;
-    let proofs = proofs::kept(&objects, &references, &updates);
+    let proofs = proofs::kept(&objects, &references, &course.updates);
     for reason in proofs.trouble() {
-        // Less is proven then, and a pusher who has gone does not change that.
-        let _ = writeln!(output, "warning: what '{PROOFS}' keeps is not used: {}", escape(reason));
+        // Less is proven then.
+        course.words += &format!("warning: what '{PROOFS}' keeps is not used: {}\n", escape(reason));
     }
-    let verifier = Verifier::new(snapshot.instances)
-        .with_openpgp(std::mem::take(&mut trust.openpgp))
-        .with_smime(std::mem::take(&mut trust.smime));
+    let verdicts = Verdicts::open(&context.state, &snapshot.trust, &snapshot.instances, context.now);
+    let verifier = Verifier::new(std::mem::take(&mut snapshot.instances))
+        .with_openpgp(std::mem::take(&mut snapshot.trust.openpgp))
+        .with_smime(std::mem::take(&mut snapshot.trust.smime));
     let surrounding = Surrounding {
         environment: &environment.certificate,
         push_options: environment.push_options.as_deref(),
-        updates: &updates,
+        updates: &course.updates,
         addresses: &context.settings.addresses,
         used: &UsedCertificates::new(&context.state),
         verifier: &verifier,
@@ -173,13 +215,30 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         certificate: certificate.map(|received| received.and_then(|certificate| certificate.judged)),
         forge: context.forge.clone(),
     });
-    let vouchers = vouchers(&trust.policy, &pushing, context.now);
-    let approvals = kept_approvals(&objects, &references, &updates);
+    let certified = snapshot.trust.policy.certified_pushers(&pushing, &Demands::default(), context.now);
+    course.pushers = certified.into_iter().map(str::to_owned).collect();
+    let vouchers = vouchers(&snapshot.trust.policy, &pushing, context.now);
+    let approvals = kept_approvals(&objects, &references, &course.updates);
     for reason in approvals.trouble() {
-        let _ = writeln!(output, "warning: what '{APPROVALS}' keeps is not used: {}", escape(reason));
+        course.words += &format!("warning: what '{APPROVALS}' keeps is not used: {}\n", escape(reason));
     }
+    let verdicts = verdicts
+        .inspect_err(|error| {
+            let error = escape(&error.to_string());
+            course.words += &format!("warning: what is found good is not remembered: {error}\n");
+        })
+        .ok();
+    let output = Shared(RefCell::new(output));
+    let told = Cell::new(begun);
+    let reads = |met: usize| {
+        if told.get().elapsed() >= PATIENCE {
+            told.set(Instant::now());
+            let _ = writeln!(&output, "countersign: read {met} commits of a history");
+        }
+    };
+    let is_over = || context.settings.time_limit.is_some_and(|limit| begun.elapsed() >= limit);
     let gate = Gate {
-        policy: &trust.policy,
+        policy: &snapshot.trust.policy,
         verifier: &verifier,
         objects: &objects,
         standing: &Server { references: &references, accepted: &AcceptedTips::new(&context.state) },
@@ -190,19 +249,38 @@ fn judge(context: &Context, input: &mut dyn Read, output: &mut dyn Write) -> Res
         vouchers: &vouchers,
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
+        pace: Pace { is_over: &is_over, reads: &reads, verdicts: verdicts.as_ref() },
     };
-    let mut finding = gate.judge(&updates, output);
-    finding.refusals.extend(folding::refusals(&repository, &trust.policy, &updates));
-    if let (PolicyPlace::Reference(pin), Some((present, is_noted))) = (&context.policy, snapshot.found) {
-        let source = policy_source(context, pin);
-        judge_policy_changes(&source, &objects.reader(), &references, present, &updates, &mut finding);
-        if !is_noted {
-            let mut words = Vec::new();
-            policy_ref::remember(&PolicyMemory::new(&context.state), pin, present, &mut words);
-            let _ = output.write_all(&words);
-        }
+    let admissions = Admissions::new(&context.state);
+    let holding = admissions.holding(context.now);
+    let is_admitted = |update: &&Update| holding.iter().any(|admission| admission.admits(update));
+    let (admitted, others): (Vec<&Update>, Vec<&Update>) = course.updates.iter().partition(is_admitted);
+    let others: Vec<Update> = others.into_iter().cloned().collect();
+    let reader = objects.reader();
+    let mut finding = gate.judge(&others, &mut &output);
+    finding.refusals.extend(folding::refusals(&repository, &snapshot.trust.policy, &course.updates));
+    snapshot.judge_changes(context, &reader, &references, &others, &mut finding);
+    if finding.refusals.is_empty() && !admitted.is_empty() {
+        let admitted: Vec<Update> = admitted.into_iter().cloned().collect();
+        course.admitted = admit(&gate, &admissions, &holding, &admitted, &mut finding, &mut &output);
     }
-    Ok(finding)
+    if let Some(verdicts) = verdicts.filter(|_| finding.refusals.is_empty() || finding.is_out_of_time)
+        && let Err(error) = verdicts.keep()
+    {
+        let error = escape(&error.to_string());
+        course.words += &format!("warning: what was found good cannot be remembered: {error}\n");
+    }
+    snapshot.remember(context, &mut course.words);
+    let telling = Telling { reader: &reader, shallow: &shallow, updates: &course.updates, is_own: true };
+    let mut words = telling.all("warning", &finding.warnings);
+    for (admission, refusals) in &course.admitted {
+        words += &telling.all("warning", refusals);
+        words += &format!("warning: admitted by the server's administrator: {}\n", admission.words());
+    }
+    words += &telling.all("error", &finding.refusals);
+    course.words += &words;
+    course.finding = finding;
+    Ok(())
 }
 
 /// Whoever vouches for the whole push by its certificate: one person, or nobody where a certificate is for
@@ -214,67 +292,53 @@ fn vouchers(policy: &Policy, pushing: &Pushing, now: i64) -> Vec<String> {
     }
 }
 
-fn policy_source<'a>(context: &'a Context, pin: &'a Pin) -> PolicyRef<'a> {
-    PolicyRef { pin, trusted_roots: &context.trusted_roots, now: context.now }
-}
-
-/// Read what decides: once for the whole push.
-fn snapshot(
-    context: &Context,
-    repository: &Repository,
-    references: &References,
-) -> Result<Snapshot, Failure> {
-    match &context.policy {
-        PolicyPlace::File(policy) => {
-            let mut trust = Trust::load(&Pinned {
-                policy,
-                trusted_roots: &context.trusted_roots,
-                openpgp_certificates: &context.openpgp_certificates,
-                certificate_authorities: &context.certificate_authorities,
-            })?;
-            let instances = trust.take_instances()?;
-            Ok(Snapshot { trust, instances, found: None })
-        }
-        PolicyPlace::Reference(pin) => {
-            let source = policy_source(context, pin);
-            let seen = PolicyMemory::new(&context.state).recall(pin)?;
-            // What the push brings has no part in it: only the repository's own objects are looked at.
-            let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
-            let followed = source.read(&objects.reader(), references, seen)?;
-            let commit = followed.commit();
-            let mut trust = followed.into_trust();
-            let instances = source.take_instances(&mut trust)?;
-            Ok(Snapshot { trust, instances, found: Some((commit, seen == Some(commit))) })
-        }
-    }
-}
-
-/// Judge what the updates would do to the ref of the policy, under whatever name they speak of it: besides
-/// what the rule for that ref says, and whatever it says.
-fn judge_policy_changes(
-    source: &PolicyRef<'_>,
-    reader: &ObjectReader,
-    references: &References,
-    present: ObjectId,
+/// Judge what an administrator has admitted, and use up what is needed. What could have passed by itself needs
+/// nothing; what cannot be judged in time, or is not there, is refused all the same.
+fn admit(
+    gate: &Gate<'_>,
+    admissions: &Admissions,
+    holding: &[Admission],
     updates: &[Update],
     finding: &mut Finding,
-) {
-    let name = source.pin.reference.as_bytes();
+    output: &mut dyn Write,
+) -> Vec<(Admission, Vec<Refusal>)> {
+    let mut admitted = Vec::new();
     for update in updates {
-        let names = references.read(update.reference.as_bstr()).map(|value| value.names);
-        // A name that cannot be read has been refused already.
-        if !names.is_ok_and(|names| names.iter().any(|found| *found == name)) {
+        let judged = gate.judge(std::slice::from_ref(update), output);
+        finding.warnings.extend(judged.warnings);
+        if judged.refusals.is_empty() {
+            finding.tips.extend(judged.tips);
+            finding.begun.extend(judged.begun);
             continue;
         }
-        // Step by step, and by what each commit carries, is how persons are counted here.
-        let is_other =
-            |refusal: &Refusal| refusal.reference != name || !matches!(refusal.cause, Cause::Threshold(_));
-        finding.refusals.retain(is_other);
-        finding.warnings.retain(is_other);
-        if let Err(cause) = source.judge_change(reader, present, update.wanted) {
-            let subject = Subject::Reference;
-            finding.refusals.push(Refusal { reference: name.to_vec(), subject, rule: None, cause });
+        let Some(admission) = holding.iter().find(|admission| admission.admits(update)) else {
+            finding.refusals.extend(judged.refusals);
+            continue;
+        };
+        let is_stale = |refusal: &Refusal| matches!(refusal.cause, Cause::Stale { .. });
+        if judged.refusals.iter().any(is_stale) {
+            finding.refusals.extend(judged.refusals);
+        } else if let Err(error) = admissions.take(admission, gate.now) {
+            let cause = Cause::Unexpected(format!("its admission cannot be used up: {error}"));
+            let (reference, subject) = (update.reference.clone(), Subject::Reference);
+            finding.refusals.push(Refusal { reference, subject, rule: None, cause });
+        } else {
+            admitted.push((admission.clone(), judged.refusals));
         }
+    }
+    admitted
+}
+
+/// What several may write to in turn.
+struct Shared<'a>(RefCell<&'a mut dyn Write>);
+
+impl Write for &Shared<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.borrow_mut().flush()
     }
 }
 
@@ -291,38 +355,18 @@ pub(super) fn same_place(one: &Path, other: &Path) -> bool {
 
 /// Write down what was accepted. If that fails, more will have to be judged another time, so the
 /// push is not refused for it.
-fn remember(state: &Path, finding: &Finding, words: &mut Vec<u8>) {
+fn remember(state: &Path, finding: &Finding, words: &mut String) {
     let accepted = AcceptedTips::new(state);
     let begun = finding.begun.iter().map(|(digest, name)| accepted.begin(digest, name));
     let tips = finding.tips.iter().map(|(digest, tip)| accepted.insert(digest, *tip));
     for noted in tips.chain(begun) {
         if let Err(error) = noted {
-            let failure = format!(
+            *words += &format!(
                 "warning: what was accepted cannot be noted in '{}': {error}\n\
                  hint: new refs are judged with their whole history until it can\n",
                 escape(&state.display().to_string())
             );
-            words.extend(failure.into_bytes());
             return;
         }
-    }
-}
-
-/// One line for each refusal, a hint where it is not the same as before, and how many more there are.
-pub fn tell(words: &mut Vec<u8>, prefix: &str, refusals: &[Refusal]) {
-    let mut last = String::new();
-    for refusal in refusals.iter().take(MAXIMUM_TOLD) {
-        let hint = refusal.hint();
-        if !last.is_empty() && hint != last {
-            words.extend(format!("hint: {last}\n").into_bytes());
-        }
-        words.extend(format!("{prefix}: {refusal}\n").into_bytes());
-        last = hint;
-    }
-    if refusals.len() > MAXIMUM_TOLD {
-        words.extend(format!("{prefix}: and {} more\n", refusals.len() - MAXIMUM_TOLD).into_bytes());
-    }
-    if !last.is_empty() {
-        words.extend(format!("hint: {last}\n").into_bytes());
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use crate::repository::system::PermissionsExt;
 
 use super::{
-    InstallError, PolicyMemory, PolicyPlace, Shim,
+    Admissions, InstallError, PolicyMemory, PolicyPlace, Shim,
     install::{hook_path, hooks_path, is_executable},
     policy_ref::PolicyRef,
     pre_receive::{foreign_anchor, same_place},
@@ -37,6 +37,8 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StatusFinding {
+    /// An update is let through once, whatever the policy says.
+    Admitted(String),
     /// Every push is refused as things stand.
     Broken(String),
     /// A rule asks for push certificates, and the shim names no address that one could be for.
@@ -76,6 +78,7 @@ pub enum StatusFinding {
 impl fmt::Display for StatusFinding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Admitted(what) => write!(formatter, "admitted once, whatever the policy says: {what}"),
             Self::Broken(what) => write!(formatter, "every push is refused: {what}"),
             Self::NoAddresses { rule } => write!(
                 formatter,
@@ -164,6 +167,8 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
             findings.extend(foreign_anchor(&policy, &repository).map(StatusFinding::Broken));
         }
         look_at(shim, &hook, &mut findings);
+        let holding = Admissions::new(&shim.state).holding(now);
+        findings.extend(holding.into_iter().map(|admission| StatusFinding::Admitted(admission.words())));
         if !same_place(&shim.repository, repository.common_dir()) {
             let what = format!("the hook was installed for the repository '{}'", shim.repository.display());
             findings.push(StatusFinding::Broken(what));
@@ -240,8 +245,10 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
     let files = shim.trusted_roots.iter().chain(&shim.openpgp_certificates);
     let roots = files.chain(&shim.certificate_authorities).map(|(_, path)| path.as_path());
     let accepted = shim.state.join("accepted");
+    let verdicts = shim.state.join("verdicts");
+    let admissions = shim.state.join("admissions");
     let used = shim.state.join("push-certificates");
-    let paths = [hook, &shim.state, &accepted, &used, &shim.program]
+    let paths = [hook, &shim.state, &accepted, &verdicts, &admissions, &used, &shim.program]
         .into_iter()
         .chain(shim.policy.file())
         .chain(roots);

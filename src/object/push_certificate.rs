@@ -35,6 +35,12 @@ pub struct PushCertificate<'a> {
 }
 
 impl<'a> PushCertificate<'a> {
+    /// Whether `bytes` mean to be a push certificate, of whatever version.
+    #[must_use]
+    pub fn is_meant(bytes: &[u8]) -> bool {
+        bytes.starts_with(b"certificate version ")
+    }
+
     /// Parse the bytes of a push certificate for a repository that uses `hash`.
     ///
     /// # Errors
@@ -93,6 +99,7 @@ mod tests {
         assert_eq!(certificate.signed.payload.to_vec(), payload.as_bytes());
         assert_eq!(certificate.commands[0].reference, b"refs/heads/main");
         assert_eq!(certificate.push_options, [b"o"]);
+        assert!(PushCertificate::is_meant(object.as_bytes()) && !PushCertificate::is_meant(b"tree "));
         let version = object.replace("0.1", "0.2");
         assert_eq!(
             PushCertificate::parse(HashKind::Sha1, version.as_bytes()).unwrap_err(),

@@ -126,6 +126,13 @@ pub enum Cause {
     },
     /// A header holds an address that is not the signer's.
     NotTheSigner(Box<ForeignAddress>),
+    /// The time for judging was over before everything was judged.
+    OutOfTime {
+        /// How many objects were judged.
+        judged: usize,
+        /// How many there are; 0 where not even that was found out.
+        of: usize,
+    },
     /// The ref holds the policy itself, which changes only as the present one says.
     PolicyChange(PolicyFault),
     /// It changes a path that only some may change.
@@ -203,6 +210,7 @@ impl Cause {
                 | Self::Alike(_)
                 | Self::AlikeByTheRules
                 | Self::NotACommit(_)
+                | Self::OutOfTime { .. }
                 | Self::PolicyChange(_)
                 | Self::Proof(_)
                 | Self::Reserved
@@ -329,6 +337,12 @@ impl Cause {
                 "go on from the ref's current value, or have one of the path's signers commit the change on top".to_owned()
             }
             Self::Malformed(_) => "make the object again with git itself".to_owned(),
+            Self::OutOfTime { of: 0, .. } => {
+                "push fewer commits at a time, the oldest first; or ask the server's administrator for more time".to_owned()
+            }
+            Self::OutOfTime { .. } => {
+                "push again: what was found good is remembered, and the next push gets further".to_owned()
+            }
             Self::PolicyChange(fault) => fault.hint().to_owned(),
             Self::Proof(_) => {
                 "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
@@ -433,6 +447,13 @@ impl fmt::Display for Cause {
                 value(*claimed)
             ),
             Self::TagsNotNamed => write!(formatter, "the rule does not say who may sign tags"),
+            Self::OutOfTime { of: 0, .. } => {
+                write!(formatter, "the time for judging the push was over before its history was read")
+            }
+            Self::OutOfTime { judged, of } => write!(
+                formatter,
+                "the time for judging the push was over when {judged} of {of} objects were judged"
+            ),
             Self::PolicyChange(fault) => write!(formatter, "{fault}"),
             Self::Proof(fault) => write!(formatter, "{fault}"),
             Self::Pusher(fault) => write!(formatter, "{fault}"),

@@ -267,7 +267,7 @@ impl Guard<'_> {
             }
             judged.refused.retain(|_, refused| !refused.refusals.is_empty());
         }
-        judge.tell(&judged.refused, words);
+        judge.tell(&judged.refused, false, words);
         Ok(judged.refused.is_empty())
     }
 }

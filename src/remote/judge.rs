@@ -10,7 +10,7 @@ use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::Memory;
 use crate::{
-    hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Standing, Update},
+    hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update},
     object::ObjectId,
     policy::{Cause, Event, Policy, Pushing, Refusal, Subject},
     repository::{
@@ -140,6 +140,7 @@ impl Judge<'_> {
                 vouchers: &[],
                 now: self.now,
                 maximum_listed: MAXIMUM_LISTED,
+                pace: Pace::default(),
             };
             let finding = gate.judge(&judged.accepted, progress);
             judged.seen.extend(finding.judged.iter().copied());
@@ -194,31 +195,28 @@ impl Judge<'_> {
         Some(format!("'{name}' was accepted at {before}, and the remote says {after}: {way}"))
     }
 
-    /// The refusals in words, each with what to do.
-    pub(super) fn tell(&self, refused: &BTreeMap<BString, RefusedRef>, words: &mut dyn Write) {
-        let mut text = String::new();
-        let mut last = String::new();
+    /// The refusals in words, with what to do; whether it is the reader's own work that was refused.
+    pub(super) fn tell(&self, refused: &BTreeMap<BString, RefusedRef>, is_own: bool, words: &mut dyn Write) {
         let all: Vec<&Refusal> = refused.values().flat_map(|refused| &refused.refusals).collect();
-        for refusal in all.iter().take(MAXIMUM_TOLD) {
-            let hint = refusal.hint();
-            if !last.is_empty() && hint != last {
-                text += &format!("hint: where it was made: {last}\n");
-            }
-            text += &format!("error: {refusal}\n");
-            last = hint;
-        }
-        if all.len() > MAXIMUM_TOLD {
-            text += &format!("error: and {} more\n", all.len() - MAXIMUM_TOLD);
-        }
-        if !last.is_empty() {
-            text += &format!("hint: where it was made: {last}\n");
-        }
+        let updates: Vec<Update> = refused.values().map(|refused| refused.update.clone()).collect();
+        let reader = self.objects.reader();
+        let telling = Telling { reader: &reader, shallow: &self.shallow, updates: &updates, is_own };
+        let mut text = telling.words("error", &all);
         for moved in refused.values().take(MAXIMUM_TOLD).filter_map(|refused| self.move_of(refused)) {
             text += &format!("error: {moved}\n");
         }
         // Whoever does not listen changes nothing.
         let _ = words.write_all(text.as_bytes());
     }
+}
+
+/// Where to tell how far a judgement is: nowhere, where git shows no progress either.
+pub(super) fn progress<'a>(
+    is_shown: bool,
+    words: &'a mut dyn Write,
+    nobody: &'a mut std::io::Sink,
+) -> &'a mut dyn Write {
+    if is_shown { words } else { nobody }
 }
 
 /// What rules in warning mode would have refused, in words.

@@ -15,7 +15,7 @@ const MAXIMUM_LINE: u64 = 64 * 1024;
 const MAXIMUM_BATCH: usize = 4_000_000;
 
 /// What this helper can do, as it answers `capabilities`.
-pub const CAPABILITIES: &str = "fetch\npush\noption\nobject-format\n\n";
+pub const CAPABILITIES: &str = "fetch\npush\noption\nobject-format\ncheck-connectivity\n\n";
 
 /// One command.
 #[derive(Clone, Debug, PartialEq, Eq)]

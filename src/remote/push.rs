@@ -4,13 +4,16 @@
 //! what the server says work as they do without a helper. What is pushed are the object ids that were
 //! judged, whatever the names of their sources stand for by then.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+};
 
 use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::{
     PushLine, Work,
-    judge::{self, Judge, Judged, Remembered},
+    judge::{self, Judge, Judged, Remembered, progress},
     session::{Session, unreachable},
 };
 use crate::{
@@ -123,10 +126,10 @@ impl Session<'_> {
             let pushing = Pushing::Planned { is_signed: self.options.push.is_signed() };
             let (objects, standing, now) = (&objects, &there, context.now);
             let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
-            judged = judge.part(updates, self.words);
+            judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
             judge::warn(&judged.warnings, self.words);
             if !judged.refused.is_empty() {
-                judge.tell(&judged.refused, self.words);
+                judge.tell(&judged.refused, true, self.words);
                 // As a server's hook refuses a push: as a whole.
                 for (line, _) in sent.drain(..) {
                     let why = match judged.refused.contains_key(&line.destination) {

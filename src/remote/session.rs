@@ -51,6 +51,7 @@ pub(super) struct Options {
     pub(super) object_format: bool,
     pub(super) cloning: bool,
     pub(super) refetch: bool,
+    pub(super) check_connectivity: bool,
     /// Which objects git does not want.
     pub(super) filter: Option<BString>,
     pub(super) deepening: Deepening,
@@ -147,7 +148,9 @@ impl Session<'_> {
                 Some(Command::List(for_push)) => self.list(for_push)?,
                 Some(Command::Fetch(wanted)) => {
                     self.fetch(&wanted)?;
-                    b"\n".to_vec()
+                    // The child has looked whether everything hangs together.
+                    let is_asked = std::mem::take(&mut self.options.check_connectivity);
+                    if is_asked { b"connectivity-ok\n\n".to_vec() } else { b"\n".to_vec() }
                 }
                 Some(Command::Push(lines)) => self.push(&lines)?,
             };
@@ -181,6 +184,7 @@ impl Session<'_> {
             "filter" => self.options.filter = Some(value.clone()),
             // What is said by the filter.
             "from-promisor" | "no-dependents" => {}
+            "check-connectivity" => self.options.check_connectivity = is_true,
             "refetch" => self.options.refetch = is_true,
             _ => return Ok(self.options.push.set(name, value)),
         }

@@ -1,12 +1,15 @@
 //! What is accepted and what is refused, and how it is remembered.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+};
 
 use gix::bstr::{BString, ByteSlice as _};
 
 use super::{
     Basis, Held, Memory, MemoryError,
-    judge::{self, Judge, Judged, RefusedRef, Remembered},
+    judge::{self, Judge, Judged, RefusedRef, Remembered, progress},
     session::{Session, forgettable},
 };
 use crate::{
@@ -44,9 +47,9 @@ impl Session<'_> {
         let approvals = kept_approvals(objects, &repository.references(), &updates);
         let (pushing, now) = (Pushing::Nobody, self.context.now);
         let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
-        let mut judged = judge.part(updates, self.words);
+        let mut judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
         if !judged.refused.is_empty() {
-            judge.tell(&judged.refused, self.words);
+            judge.tell(&judged.refused, false, self.words);
         }
         judge::warn(&judged.warnings, self.words);
         change(&mut judged);
@@ -114,7 +117,7 @@ impl Session<'_> {
         let approvals = kept_approvals(objects, &repository.references(), &updates);
         let (pushing, now) = (Pushing::Nobody, self.context.now);
         let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
-        let mut judged = judge.part(updates, self.words);
+        let mut judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
         for refused in judged.refused.values_mut() {
             let is_move =
                 |refusal: &Refusal| matches!(refusal.cause, Cause::Event(Event::Rewind | Event::Create));
@@ -124,7 +127,7 @@ impl Session<'_> {
         if judged.refused.is_empty() {
             return Ok(judged.seen);
         }
-        judge.tell(&judged.refused, self.words);
+        judge.tell(&judged.refused, false, self.words);
         Err(Failure::new(
             format!("nothing was taken: the object {id} would not be accepted in '{}'", escape_bytes(branch)),
             "tell whoever keeps the remote, or fetch a branch or tag by its name",

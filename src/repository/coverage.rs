@@ -20,6 +20,17 @@ impl Coverage {
     /// Walk from `anchors`, each with its moment.
     #[must_use]
     pub fn new(objects: ObjectReader, shallow: Shallow, anchors: &[(ObjectId, i64)]) -> Self {
+        Self::new_while(objects, shallow, anchors, &|| true)
+    }
+
+    /// The same for as long as `go_on` says so; what was not reached by then is not at hand.
+    #[must_use]
+    pub fn new_while(
+        objects: ObjectReader,
+        shallow: Shallow,
+        anchors: &[(ObjectId, i64)],
+        go_on: &dyn Fn() -> bool,
+    ) -> Self {
         let mut coverage = Self::default();
         let hash = objects.hash();
         let mut anchors: Vec<_> = anchors.iter().filter(|(id, _)| id.kind() == hash).collect();
@@ -29,6 +40,10 @@ impl Coverage {
         for (anchor, moment) in anchors {
             walk.also(*anchor);
             for found in &mut walk {
+                if !go_on() {
+                    coverage.gap.get_or_insert(*moment);
+                    return coverage;
+                }
                 coverage.received.insert(found.id, *moment);
                 if found.cut_off || found.object.is_err() {
                     coverage.gap.get_or_insert(*moment);

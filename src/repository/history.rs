@@ -18,6 +18,9 @@ use crate::object::{Commit, HashKind, ObjectError, ObjectId};
 /// histories whose dates lie (revision.c uses 5).
 const SLOP: usize = 64;
 
+/// After how many commits a walk asks again whether to go on.
+const ASKED_EVERY: usize = 256;
+
 /// The commits at which a repository's history is cut off (gitformat-shallow).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shallow {
@@ -70,6 +73,9 @@ pub enum HistoryError {
     /// History is cut off at this commit, so what lies behind it cannot be judged.
     #[error("history is cut off at commit '{0}'")]
     Shallow(ObjectId),
+    /// The walk was stopped before its end.
+    #[error("the history is long, and the time for reading it is over")]
+    Stopped,
     /// The list of shallow commits is there and cannot be read.
     #[error("the list of shallow commits cannot be read: {0}")]
     ShallowList(String),
@@ -131,7 +137,24 @@ pub fn new_commits(
     anchor: Option<ObjectId>,
     shallow: &Shallow,
 ) -> Result<History, HistoryError> {
-    let mut survey = survey(objects, tips, hidden, anchor, shallow);
+    new_commits_while(objects, tips, hidden, anchor, shallow, &|_| true)
+}
+
+/// As [`new_commits`], for as long as `go_on` says so, which is asked now and then with the number of commits
+/// met so far.
+///
+/// # Errors
+/// [`HistoryError::Stopped`] besides.
+pub fn new_commits_while(
+    objects: &ObjectReader,
+    tips: &[ObjectId],
+    hidden: &[ObjectId],
+    anchor: Option<ObjectId>,
+    shallow: &Shallow,
+    go_on: &dyn Fn(usize) -> bool,
+) -> Result<History, HistoryError> {
+    let mut survey =
+        survey_while(objects, tips, hidden, anchor, shallow, go_on).ok_or(HistoryError::Stopped)?;
     let mut cut_off = survey.history.commits.iter().filter(|id| survey.cut_off.contains(*id));
     if let Some(id) = cut_off.next().filter(|_| !shallow.is_end) {
         return Err(HistoryError::Shallow(*id));
@@ -151,6 +174,17 @@ pub fn survey(
     anchor: Option<ObjectId>,
     shallow: &Shallow,
 ) -> Survey {
+    survey_while(objects, tips, hidden, anchor, shallow, &|_| true).expect("nothing stops it")
+}
+
+fn survey_while(
+    objects: &ObjectReader,
+    tips: &[ObjectId],
+    hidden: &[ObjectId],
+    anchor: Option<ObjectId>,
+    shallow: &Shallow,
+    go_on: &dyn Fn(usize) -> bool,
+) -> Option<Survey> {
     let mut walk = Walk::new(objects, shallow);
     for id in hidden.iter().copied().chain(anchor) {
         walk.note(id, true);
@@ -158,7 +192,7 @@ pub fn survey(
     for id in tips {
         walk.note(*id, false);
     }
-    let visited = walk.run();
+    let visited = walk.run(go_on)?;
 
     let hidden: HashSet<ObjectId> = hidden.iter().copied().collect();
     let mut survey = Survey::default();
@@ -173,7 +207,7 @@ pub fn survey(
     }
     let visits = &walk.visits;
     survey.failures.extend(walk.failures.into_iter().filter(|(id, _)| !visits[id].hidden));
-    survey
+    Some(survey)
 }
 
 /// What is known of a commit that the walk has met.
@@ -219,12 +253,18 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walk until nothing is left that could be new; what was met that way, some of it hidden later.
-    fn run(&mut self) -> Vec<ObjectId> {
+    /// Walk until nothing is left that could be new; what was met that way, some of it hidden later. `None`
+    /// where it was stopped.
+    fn run(&mut self, go_on: &dyn Fn(usize) -> bool) -> Option<Vec<ObjectId>> {
         let mut visited = Vec::new();
         let mut oldest = i64::MAX;
         let mut slop = SLOP;
+        let mut met = 0_usize;
         while let Some((date, _, id)) = self.queue.pop() {
+            if met.is_multiple_of(ASKED_EVERY) && !go_on(met) {
+                return None;
+            }
+            met += 1;
             let visit = self.visits.get_mut(&id).expect("everything in the queue was noted");
             visit.queued = false;
             let (hidden, parents) = (visit.hidden, visit.parents.clone());
@@ -247,7 +287,7 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        visited
+        Some(visited)
     }
 
     /// Take note of `id` and put it into the queue if it is new.

@@ -34,7 +34,7 @@ pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use coverage::Coverage;
 pub use folding::folded;
 pub use format::FormatError;
-pub use history::{History, HistoryError, Shallow, Survey, new_commits, survey};
+pub use history::{History, HistoryError, Shallow, Survey, new_commits, new_commits_while, survey};
 pub use merge::{MergeTreeError, merged_tree};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
 pub use proofs::{

@@ -72,6 +72,31 @@ pub struct IssuedCertificate {
     pub not_after: i64,
 }
 
+impl IssuedCertificate {
+    /// The certificate `leaf` (DER), which is for the key `public` (DER SubjectPublicKeyInfo).
+    ///
+    /// # Errors
+    /// It is no certificate, or for another key.
+    pub fn read(leaf: &[u8], public: &[u8]) -> Result<Self, FulcioError> {
+        let unreadable = |reason: &str| FulcioError::Unreadable(reason.to_owned());
+        let certificate =
+            Certificate::from_der(leaf).map_err(|_| unreadable("the leaf is not a certificate"))?;
+        let certified = certificate.tbs_certificate.subject_public_key_info.to_der();
+        if certified.map_err(|_| unreadable("the leaf's key"))? != public {
+            return Err(FulcioError::Key);
+        }
+        let validity = certificate.tbs_certificate.validity;
+        let seconds = |time: x509_cert::time::Time| {
+            i64::try_from(time.to_unix_duration().as_secs()).map_err(|_| unreadable("the leaf's validity"))
+        };
+        Ok(Self {
+            not_before: seconds(validity.not_before)?,
+            not_after: seconds(validity.not_after)?,
+            leaf: leaf.to_owned(),
+        })
+    }
+}
+
 /// Asks the authority at `base` for a certificate for `key`, on the word of the identity `token`.
 ///
 /// The proof of possession is a signature over the claim that the authority takes for the subject:
@@ -143,21 +168,7 @@ fn read_leaf(pem: &str, public: &[u8]) -> Result<IssuedCertificate, FulcioError>
     if label != "CERTIFICATE" || only(&leaf, Tag::Sequence).is_err() {
         return Err(unreadable("the leaf is not a certificate"));
     }
-    let certificate =
-        Certificate::from_der(&leaf).map_err(|_| unreadable("the leaf is not a certificate"))?;
-    let certified = certificate.tbs_certificate.subject_public_key_info.to_der();
-    if certified.map_err(|_| unreadable("the leaf's key"))? != public {
-        return Err(FulcioError::Key);
-    }
-    let validity = certificate.tbs_certificate.validity;
-    let seconds = |time: x509_cert::time::Time| {
-        i64::try_from(time.to_unix_duration().as_secs()).map_err(|_| unreadable("the leaf's validity"))
-    };
-    Ok(IssuedCertificate {
-        not_before: seconds(validity.not_before)?,
-        not_after: seconds(validity.not_after)?,
-        leaf,
-    })
+    IssuedCertificate::read(&leaf, public)
 }
 
 /// What the authority's configuration names as the challenge for `issuer`; `None` where it does not say.

@@ -1,4 +1,5 @@
-//! Synchronous clients of the servers that vouch: Fulcio, Rekor v1 and v2, a timestamp authority, TUF.
+//! Synchronous clients of the servers that vouch: Fulcio, Rekor v1 and v2, a timestamp authority, TUF; and of
+//! the system's log.
 //!
 //! Responsible for asking, for bounding what an answer may cost (time, bytes, attempts) and for checking
 //! that an answer is the answer to our question. Whether it can be trusted is the `verify` room's to say.
@@ -7,6 +8,7 @@ pub mod fulcio;
 pub mod http;
 pub mod rekor_v1;
 pub mod rekor_v2;
+pub mod syslog;
 pub mod timestamp;
 pub mod tls;
 pub mod tuf;

@@ -163,6 +163,12 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
+    /// A session that goes on with a `certificate` for `key` that was got before, on the word of `claims`.
+    #[must_use]
+    pub fn resume(key: Arc<dyn SigningKey>, certificate: IssuedCertificate, claims: Claims) -> Self {
+        Self { key, certificate, claims, took: Duration::ZERO }
+    }
+
     /// Whether it can still sign at `now` (seconds since 1970).
     #[must_use]
     pub fn is_usable(&self, now: i64) -> bool {

@@ -45,6 +45,8 @@ pub struct Trust {
     pub openpgp: KeyRing,
     /// The certificate authorities that it counts.
     pub smime: Authorities,
+    /// SHA-256 over the files that both were read from, with their names.
+    pub files_digest: [u8; 32],
 }
 
 impl Trust {
@@ -57,6 +59,7 @@ impl Trust {
         let (mut roots, mut rootless) = (Vec::new(), Vec::new());
         let (mut certificates, mut authorities) = (Vec::new(), Vec::new());
         let mut total = 0;
+        let mut material = Vec::new();
         for named in named_files(&policy) {
             let file = source.file(&named)?;
             total += file.as_ref().map_or(0, |file| file.bytes.len());
@@ -70,18 +73,23 @@ impl Trust {
                 (NamedFile::TrustedRoot { instance, .. }, None) => rootless.push(instance.to_owned()),
                 (NamedFile::OpenPgpCertificates { path }, file) => {
                     let missing = || TrustError::CertificatesNotPinned(path.to_owned());
-                    certificates.push(file.ok_or_else(missing)?.bytes);
+                    let bytes = file.ok_or_else(missing)?.bytes;
+                    material.push([sha256(&[b"OpenPGP"]), sha256(&[&bytes])]);
+                    certificates.push(bytes);
                 }
                 (NamedFile::CertificateAuthority { name, .. }, file) => {
                     let missing = || TrustError::AuthorityNotPinned(name.to_owned());
-                    authorities.push(file.ok_or_else(missing)?.bytes);
+                    let bytes = file.ok_or_else(missing)?.bytes;
+                    material.push([sha256(&[b"authority ", name.as_bytes()]), sha256(&[&bytes])]);
+                    authorities.push(bytes);
                 }
             }
         }
         let failed = |cause| TrustError::Policy { place: content.place.clone(), cause };
         let openpgp = policy.take_openpgp_certificates(&certificates).map_err(failed)?;
         let smime = policy.take_certificate_authorities(&authorities).map_err(failed)?;
-        Ok(Self { digest: sha256(&[&content.bytes]), policy, roots, rootless, openpgp, smime })
+        let files_digest = sha256(&[material.as_flattened().as_flattened()]);
+        Ok(Self { digest: sha256(&[&content.bytes]), policy, roots, rootless, openpgp, smime, files_digest })
     }
 
     /// Take out the instances that count where only the policy and what is built in say which: those that

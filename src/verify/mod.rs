@@ -43,6 +43,7 @@ mod memo;
 mod not_logged;
 mod online;
 pub mod openpgp;
+mod record;
 pub mod smime;
 mod ssh;
 mod time_not_proven;
@@ -52,6 +53,7 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 pub use not_logged::NotLogged;
 pub use online::ProofLookup;
+pub use record::{Material, RECORD_VERSION};
 pub use ssh::{NAMESPACE as SSH_NAMESPACE, check_ssh, ssh_keys};
 pub use time_not_proven::{ProofError, TimeNotProven};
 pub use verdict::{

@@ -47,11 +47,19 @@ pub(super) fn judge(
         return Err(CannotTell::SshCertificateWindow.into());
     }
     let expired = |certificate: &Certificate<'_>| certificate.valid_before <= seconds(now);
+    let until = match (&signature.certificate, time) {
+        (None, _) => None,
+        // The time at hand stood in for one that is stated, and whom the certificate names hangs on it.
+        (Some(_), None) => Some(now),
+        (Some(certificate), Some(_)) if expired(certificate) => None,
+        (Some(certificate), Some(_)) => i64::try_from(certificate.valid_before).ok(),
+    };
     Ok(Stated {
         keys,
         signing_key: signature.key.fingerprint(),
         time,
         key_expired: signature.certificate.as_ref().is_some_and(expired),
+        until,
     })
 }
 

@@ -158,7 +158,7 @@ impl Proven {
         &self.certificate_digest
     }
 
-    /// The signing certificate, DER.
+    /// The signing certificate, DER; empty in a verdict that was remembered.
     #[must_use]
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
@@ -233,6 +233,8 @@ pub struct Stated {
     pub(super) signing_key: String,
     pub(super) time: Option<i64>,
     pub(super) key_expired: bool,
+    /// From when on the clock alone may change the verdict; `None` if it never does.
+    pub(super) until: Option<i64>,
 }
 
 impl Stated {

@@ -40,7 +40,7 @@ use gix::{
 use prost::Message as _;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_countersign");
-const SIGNER: &str = "alice@example.com";
+pub const SIGNER: &str = "alice@example.com";
 /// How many commits when the command line says nothing.
 const COMMITS: usize = 20_000;
 /// How many commits share a certificate, and how many share a checkpoint.
@@ -88,9 +88,9 @@ fn main() {
 }
 
 /// What one run of the program came to.
-struct Measured {
+pub struct Measured {
     rate: f64,
-    seconds: f64,
+    pub seconds: f64,
     /// The peak of RssAnon, in KiB.
     memory: u64,
 }
@@ -104,21 +104,21 @@ impl std::fmt::Display for Measured {
 }
 
 /// What was built.
-struct History {
-    commits: usize,
+pub struct History {
+    pub commits: usize,
     branches: usize,
     first: ObjectId,
     bytes: u64,
 }
 
-struct World {
+pub struct World {
     directory: tempfile::TempDir,
-    authority: Authority,
+    pub authority: Authority,
     now: i64,
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let authority = Authority::new(Options::default()).unwrap();
         fs::create_dir(directory.path().join("home")).unwrap();
@@ -127,12 +127,12 @@ impl World {
         Self { directory, authority, now }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// `command` without anything of the machine's own.
-    fn isolated<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+    pub fn isolated<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
@@ -147,12 +147,12 @@ impl World {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn git(&self, repository: &Path, arguments: &[&str]) -> String {
+    pub fn git(&self, repository: &Path, arguments: &[&str]) -> String {
         self.run(Command::new("git").arg("-C").arg(repository).args(arguments))
     }
 
     /// A bare repository `history.git` of at least `wanted` signed commits, in one pack.
-    fn build(&self, wanted: usize) -> History {
+    pub fn build(&self, wanted: usize) -> History {
         let repository = self.path("history.git");
         self.run(Command::new("git").args(["init", "-q", "--bare"]).arg(&repository));
         let groups = thread::available_parallelism().map_or(1, usize::from) * 2;
@@ -190,7 +190,7 @@ impl World {
     }
 
     /// Verify with the program; all must be good.
-    fn verify(&self, repository: &Path, arguments: &[&str], expected: usize) -> Measured {
+    pub fn verify(&self, repository: &Path, arguments: &[&str], expected: usize) -> Measured {
         let root = format!("sandbox={}", self.path("root.json").display());
         let errors = self.path("errors");
         let begun = Instant::now();
@@ -257,6 +257,12 @@ impl World {
                 (name, took)
             })
             .collect()
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

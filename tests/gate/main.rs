@@ -4,15 +4,27 @@
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
 
+mod admission;
+mod audit;
 mod policy_ref;
 mod rotation;
+mod time;
+mod verdicts;
+mod words;
 
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::fs;
+use std::{fs, sync::Arc};
 
-use support::{ALICE, BOB, Repository, Run, World};
+use countersign::{
+    identity::Token,
+    service::http::Http,
+    sign::{Preference, Signer, SigningPlan},
+};
+use gix::{objs::Kind, objs::Write as _};
+
+use support::{ALICE, BOB, Repository, Run, World, now};
 
 /// The ref that the policy is kept in.
 const REF: &str = "refs/countersign/policy";
@@ -142,6 +154,32 @@ impl Stage {
     fn at(&self, reference: &str) -> String {
         let server = self.server();
         if server.has(reference) { server.id(reference) } else { String::new() }
+    }
+
+    /// `count` commits with the empty tree on `parent`, signed by Alice and stored in the author's repository, the
+    /// oldest first.
+    fn chain(&self, parent: Option<&str>, count: usize) -> Vec<String> {
+        let world = &self.world;
+        let objects = gix::odb::at(self.author().path.join(".git/objects"), gix::hash::Kind::Sha1).unwrap();
+        let tree = objects.write_buf(Kind::Tree, b"").unwrap();
+        let config = world.authority().authority().signing_config_json();
+        let plan = SigningPlan::from_signing_config(&config, now(), Preference::Newest).unwrap();
+        let signer = Signer::new(Arc::new(Http::default()), plan);
+        let session = signer.open(&Token::parse(world.token(ALICE)).unwrap(), &|_| Ok(())).unwrap();
+        let person = format!("Alice <{ALICE}> {} +0000", now());
+        let mut ids: Vec<String> = Vec::new();
+        for number in 0..count {
+            let parent = ids.last().map(String::as_str).or(parent);
+            let parent = parent.map(|parent| format!("parent {parent}\n")).unwrap_or_default();
+            let head = format!("tree {tree}\n{parent}author {person}\ncommitter {person}\n");
+            let body = format!("\ncommit {number}\n");
+            let payload = format!("{head}{body}");
+            let signed = signer.sign(&session, payload.as_bytes(), now(), &|_, _| Ok(())).unwrap();
+            let folded = String::from_utf8(signed.armor).unwrap().trim_end().replace('\n', "\n ");
+            let object = format!("{head}gpgsig {folded}\n{body}");
+            ids.push(objects.write_buf(Kind::Commit, object.as_bytes()).unwrap().to_string());
+        }
+        ids
     }
 
     /// An empty commit that nobody signed, on the author's branch; its id.

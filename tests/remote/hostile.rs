@@ -32,7 +32,7 @@ fn an_unsigned_commit_is_refused_once_and_held_from_then_on() {
     fetch(&ours, &[])
         .status(128)
         .stderr(format!(
-            "error: refs/heads/main: commit {short}: it is not signed, where 'alice' has to sign (rule 'main')\n\
+            "error: refs/heads/main: commit {short}: it is not signed, where 'alice' has to sign (rule 'main')\n  by 'Alice <alice@example.com>': 'unsigned'\n\
              hint: where it was made: sign it with 'git commit --amend -S', or older ones with 'git rebase -S --force-rebase', and push again\n\
              error: nothing was taken: the policy refuses 'refs/heads/main'\n\
              hint: fetch again to take the rest, with these held at what was accepted last\n\

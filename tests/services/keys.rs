@@ -9,6 +9,7 @@ use std::{
 use countersign::{
     encoding::{cms::SignedData, x509::Slices},
     object::{Commit, HashKind},
+    sandbox::{Identity, Options},
     signature::armor,
 };
 
@@ -173,6 +174,56 @@ fn a_repository_names_no_key() {
         repository.git(&["config", "--local", "user.signingKey", name]).check();
         repository.commit("keyless");
     }
+}
+
+#[test]
+fn one_login_serves_a_whole_rebase() {
+    let test = "one_login_serves_a_whole_rebase";
+    if skipped(test, "openssl") {
+        return;
+    }
+    let auto_approve = Some(Identity::Email(ALICE.to_owned()));
+    let world = World::with(Options { auto_approve, ..Options::default() });
+    world.unset("SIGSTORE_ID_TOKEN");
+    world.trust(ALICE);
+    let opener = world.write("browser", include_str!("../support/browser.sh"));
+    fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(world.path("run")).unwrap();
+    fs::set_permissions(world.path("run"), fs::Permissions::from_mode(0o700)).unwrap();
+    world.set("XDG_RUNTIME_DIR", world.path("run").to_str().unwrap());
+    world.configure(&format!(
+        "[countersign]\n urlOpener = '{}'\n issuer = {}",
+        opener.display(),
+        world.url()
+    ));
+    for key in ["ec.pem", "other.pem"] {
+        let arguments = ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key];
+        world.run("openssl", &arguments).any_stdout().any_stderr().check();
+    }
+    world.repository("r", "sha1");
+    let logins = || fs::read_to_string(world.path("opened")).map_or(0, |opened| opened.lines().count());
+    use_key(&world, &format!("file:{}", world.path("ec.pem").display()));
+    for _ in 0..3 {
+        signs(&world, "ec.pem");
+    }
+    assert_eq!(logins(), 1);
+    // What is kept is no secret, and private all the same; and of no use for another key.
+    let kept: Vec<_> =
+        fs::read_dir(world.path("run/countersign")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [kept] = kept.as_slice() else { panic!("{kept:?}") };
+    assert_eq!(fs::metadata(kept).unwrap().permissions().mode() & 0o777, 0o600);
+    let before = fs::read(kept).unwrap();
+    use_key(&world, &format!("file:{}", world.path("other.pem").display()));
+    signs(&world, "other.pem");
+    assert_eq!(logins(), 2);
+    // Nonsense costs a login and nothing else; whom it is for is considered anew.
+    use_key(&world, &format!("file:{}", world.path("ec.pem").display()));
+    fs::write(kept, "nonsense").unwrap();
+    signs(&world, "ec.pem");
+    assert_eq!(logins(), 3);
+    fs::write(kept, String::from_utf8(before).unwrap().replace(ALICE, "eve@example.com")).unwrap();
+    signs(&world, "ec.pem");
+    assert_eq!(logins(), 4);
 }
 
 #[test]

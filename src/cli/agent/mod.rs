@@ -18,11 +18,12 @@ use clap::{Args, Subcommand};
 #[cfg(unix)]
 use self::forward::ForwardArguments;
 #[cfg(not(unix))]
-pub(super) use self::unavailable::{ForwardArguments, kept, lock, open, sign, terms};
+pub(super) use self::unavailable::{ForwardArguments, kept, lock, open, private_folder, sign, terms};
 #[cfg(unix)]
 pub(super) use self::{
     afar::terms,
     asking::{open, sign},
+    place::private_folder,
     status::{kept, lock},
 };
 use super::{Outcome, World};

@@ -52,6 +52,13 @@ pub(super) fn place(environment: &Environment) -> Result<Place, Failure> {
     Ok(Place::new(folder))
 }
 
+/// The folder of the agent's socket, made and private to the user; `None` where that cannot be had.
+pub(in crate::cli) fn private_folder(environment: &Environment) -> Option<PathBuf> {
+    let place = place(environment).ok()?;
+    place.prepare().ok()?;
+    place.socket().parent().map(Path::to_owned)
+}
+
 fn cache(environment: &Environment) -> Option<PathBuf> {
     let named = |name: &str| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = named("XDG_CACHE_HOME").or_else(|| {

@@ -60,3 +60,8 @@ pub(in crate::cli) fn lock(_: &mut World<'_>, _: bool) -> Outcome {
 pub(in crate::cli) fn kept(_: &World<'_>) -> Result<Option<usize>, Failure> {
     Ok(None)
 }
+
+/// There is none whose privacy is known.
+pub(in crate::cli) fn private_folder(_: &crate::cli::Environment) -> Option<std::path::PathBuf> {
+    None
+}

@@ -12,7 +12,7 @@ use gix::bstr::{BStr, BString};
 
 use super::{Outcome, World, exit, kept, remote::basis, settings};
 use crate::{
-    hook::{Finding, Gate, MAXIMUM_LISTED, Standing, Update, foreign_anchor, kept_approvals, tell},
+    hook::{Finding, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update, foreign_anchor, kept_approvals},
     object::ObjectId,
     policy::{Cause, Event, Pushing, Refusal},
     remote::Basis,
@@ -89,6 +89,8 @@ impl Standing for Before {
 struct Judged {
     update: Update,
     finding: Finding,
+    /// What a refused pusher reads.
+    told: String,
     /// The change is a topic that has not what the ref had.
     behind: bool,
 }
@@ -162,6 +164,7 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
         vouchers: &[],
         now: world.now,
         maximum_listed: MAXIMUM_LISTED,
+        pace: Pace::default(),
     };
     let mut finding = gate.judge(std::slice::from_ref(&update), world.stderr);
     let mut behind = false;
@@ -177,7 +180,10 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
             finding.warnings.retain(|refusal| !matches!(refusal.cause, Cause::Threshold(_)));
         }
     }
-    Ok(Judged { update, finding, behind })
+    let telling =
+        Telling { reader: &reader, shallow: &shallow, updates: std::slice::from_ref(&update), is_own: true };
+    let told = telling.all("warning", &finding.warnings) + &telling.all("error", &finding.refusals);
+    Ok(Judged { update, finding, told, behind })
 }
 
 /// The policy that counts: never one that the change brings along.
@@ -233,10 +239,7 @@ impl Judged {
 
     /// What a refused pusher reads, and a line if nothing is refused.
     fn words(&self) -> String {
-        let mut words = Vec::new();
-        tell(&mut words, "warning", &self.finding.warnings);
-        tell(&mut words, "error", &self.finding.refusals);
-        let mut text = String::from_utf8_lossy(&words).into_owned();
+        let mut text = self.told.clone();
         if self.behind {
             text += BEHIND;
         }

@@ -61,6 +61,18 @@ impl Certificate {
         Ok(Fit { expired_since: expires.is_some_and(|expires| expires <= now), expires })
     }
 
+    /// The first moment after `now` at which another of its statements counts than does now.
+    pub(super) fn changes_after(&self, now: i64) -> Option<i64> {
+        let proven = self.proven();
+        let of_users = proven.users.iter().flat_map(|user| &user.statements);
+        let of_subkeys = proven.subkeys.iter().flat_map(|subkey| &subkey.statements);
+        let moments = proven.direct.iter().chain(of_users).chain(of_subkeys).flat_map(|statement| {
+            let begins = statement.created.saturating_sub(crate::verify::FUTURE_SKEW);
+            std::iter::once(begins).chain(statement.expires)
+        });
+        moments.filter(|moment| *moment > now).min()
+    }
+
     /// The user id to show: the newest of those that are marked, or the newest.
     pub(super) fn user_id(&self, now: i64) -> Option<&str> {
         let users = self.current_users(now);

@@ -256,6 +256,13 @@ fn judge_by(
         signing_key: key.fingerprint_text(),
         time: Some(signature.created()),
         key_expired: fit.expired_since,
+        until: certificate
+            .changes_after(now)
+            .into_iter()
+            .chain(signature.expires())
+            .chain(fit.expires)
+            .filter(|moment| *moment > now)
+            .min(),
     })
 }
 

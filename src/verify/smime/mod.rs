@@ -141,7 +141,8 @@ impl Authorities {
         }
         // One authority that still counts is enough.
         let end = chain.iter().map(|(_, chain)| chain.window.end).max().unwrap_or(i64::MIN);
-        Ok(Stated { keys, signing_key: fingerprint, time: Some(time), key_expired: end < now })
+        let until = (end >= now).then(|| end.saturating_add(1));
+        Ok(Stated { keys, signing_key: fingerprint, time: Some(time), key_expired: end < now, until })
     }
 
     /// The authorities that issued the certificate, each with the chain that was valid at `time`.

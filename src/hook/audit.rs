@@ -1,0 +1,202 @@
+//! What an administrator can read of every decision: a line of JSON for each ref of a push.
+//!
+//! Whatever a pusher has chosen is escaped before it is written, and cut. A file gets all lines of a push in one
+//! write at its end, and is opened anew each time, so it may be moved away at any time; the system's log gets one
+//! message a line. Nothing here waits: a decision is not delayed for its record, nor is a refusal taken back.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use rustix::fs::OFlags;
+use serde_json::{Value, json};
+
+use super::{Admission, AuditSink, Context, Outcome, Update};
+use crate::{
+    encoding::sha256,
+    object::ObjectId,
+    policy::{Refusal, Subject},
+    words::{escape, escape_bytes},
+};
+
+/// The file in the state folder.
+const FILE: &str = "audit.jsonl";
+
+/// How many causes of one ref are told.
+const MAXIMUM_CAUSES: usize = 8;
+
+/// How many characters of anything are told.
+const MAXIMUM_CHARACTERS: usize = 400;
+
+/// Hands a line to the system's log behind a socket.
+pub type LogLine<'a> = &'a dyn Fn(&Path, &str) -> io::Result<()>;
+
+/// What is known of a push once it is decided about.
+pub(super) struct Decision<'a> {
+    pub(super) outcome: Outcome,
+    /// Why the gate could not do its work.
+    pub(super) error: Option<&'a str>,
+    pub(super) updates: &'a [Update],
+    pub(super) refusals: &'a [Refusal],
+    pub(super) warnings: &'a [Refusal],
+    /// What an administrator has admitted, and what would have been refused otherwise.
+    pub(super) admitted: &'a [(Admission, Vec<Refusal>)],
+    /// Who has signed the push certificate, by the policy's names.
+    pub(super) pushers: &'a [String],
+    /// SHA-256 of the policy.
+    pub(super) policy: Option<[u8; 32]>,
+    /// The commit that holds it.
+    pub(super) policy_commit: Option<ObjectId>,
+}
+
+fn cut(text: &str) -> String {
+    let mut cut: String = text.chars().take(MAXIMUM_CHARACTERS).collect();
+    if cut.len() < text.len() {
+        cut += "...";
+    }
+    cut
+}
+
+fn causes<'a>(refusals: impl Iterator<Item = &'a Refusal>) -> (Vec<Value>, usize) {
+    let mut causes = Vec::new();
+    let mut count = 0;
+    for refusal in refusals {
+        count += 1;
+        if causes.len() < MAXIMUM_CAUSES {
+            let object = match refusal.subject {
+                Subject::Commit(id) | Subject::Tag(id) => Some(id.to_string()),
+                Subject::Reference => None,
+            };
+            let rule = refusal.rule.as_ref().map(|rule| cut(&escape(rule)));
+            let cause = cut(&refusal.cause.to_string());
+            causes.push(json!({ "object": object, "rule": rule, "cause": cause }));
+        }
+    }
+    (causes, count)
+}
+
+impl Decision<'_> {
+    /// The lines, without their line feeds.
+    fn lines(&self, context: &Context) -> Vec<String> {
+        let time = jiff::Timestamp::from_second(context.now).map(|time| time.to_string()).ok();
+        let id = |id: Option<ObjectId>| id.map(|id| id.to_string());
+        let mut seed = format!("{} {}", context.now, std::process::id());
+        for update in self.updates {
+            seed += &format!(" {:?} {:?}", update.reference, update.wanted);
+        }
+        let push = hex::encode(&sha256(&[seed.as_bytes()])[..8]);
+        let forge_user = context.forge.as_ref().and_then(|forge| forge.user.as_deref());
+        let base = json!({
+            "time": time,
+            "push": push,
+            "repository": escape(&context.repository.display().to_string()),
+            "policy": self.policy.map(hex::encode),
+            "policyCommit": id(self.policy_commit),
+            "pusher": match self.pushers {
+                [] => None,
+                names => Some(cut(&escape(&names.join(", ")))),
+            },
+            "forgeUser": forge_user.map(|user| cut(&escape(user))),
+            "user": rustix::process::geteuid().as_raw(),
+        });
+        let with = |more: Value| {
+            let mut line = base.clone();
+            if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {
+                line.extend(more);
+            }
+            line.to_string()
+        };
+        if self.updates.is_empty() {
+            let error = self.error.map(|error| cut(&escape(error)));
+            return vec![with(json!({ "decision": self.outcome.name(), "error": error }))];
+        }
+        let line = |update: &Update| {
+            let is_its = |refusal: &&Refusal| refusal.reference == update.reference;
+            let admitted = self.admitted.iter().find(|(admission, _)| admission.admits(update));
+            let accepted = self.outcome == Outcome::Accepted;
+            let waived = admitted.map(|(_, refusals)| refusals.as_slice()).unwrap_or_default();
+            let (causes, count) = causes(self.refusals.iter().filter(is_its).chain(waived));
+            let (warnings, _) = self::causes(self.warnings.iter().filter(is_its));
+            let mut more = json!({
+                "ref": cut(&escape_bytes(&update.reference)),
+                "old": id(update.claimed),
+                "new": id(update.wanted),
+                "decision": match admitted {
+                    Some(_) if accepted => "admitted",
+                    _ => self.outcome.name(),
+                },
+                "causes": causes,
+                "causeCount": count,
+            });
+            if !warnings.is_empty() {
+                more["warnings"] = warnings.into();
+            }
+            if let Some((admission, _)) = admitted {
+                more["reason"] = cut(&escape(&admission.reason)).into();
+                more["admittedBy"] = admission.user.into();
+            }
+            if let Some(error) = self.error {
+                more["error"] = cut(&escape(error)).into();
+            }
+            with(more)
+        };
+        // What an alias stands for is judged under its own name, which no update may name.
+        let mut lines: Vec<String> = self.updates.iter().map(line).collect();
+        let named =
+            |refusal: &&Refusal| self.updates.iter().any(|update| update.reference == refusal.reference);
+        let (others, count) = causes(self.refusals.iter().filter(|refusal| !named(refusal)));
+        if count > 0 {
+            let decision = self.outcome.name();
+            lines.push(with(json!({ "decision": decision, "causes": others, "causeCount": count })));
+        }
+        lines
+    }
+
+    /// Write the decision down where `context` says.
+    ///
+    /// # Errors
+    /// That could not be done.
+    pub(super) fn write(&self, context: &Context, log_line: LogLine<'_>) -> io::Result<()> {
+        write(&context.settings.audit, &context.state, &self.lines(context), log_line)
+    }
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::CouldNotRun => "not_judged",
+        }
+    }
+}
+
+/// Write `lines` to a sink.
+pub(super) fn write(
+    sink: &AuditSink,
+    state: &Path,
+    lines: &[String],
+    log_line: LogLine<'_>,
+) -> io::Result<()> {
+    match sink {
+        AuditSink::Off => Ok(()),
+        AuditSink::State => append(&state.join(FILE), lines),
+        AuditSink::File(path) => append(path, lines),
+        AuditSink::Syslog(socket) => lines.iter().try_for_each(|line| log_line(socket, line)),
+    }
+}
+
+fn append(path: &Path, lines: &[String]) -> io::Result<()> {
+    // A pipe that nobody reads would be waited for, and what is written to a device is gone.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    let mut file = options.append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+    file.write_all(text.as_bytes())
+}

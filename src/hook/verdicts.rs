@@ -1,0 +1,368 @@
+//! Good verdicts that are remembered, so that what was verified once is not verified again.
+//!
+//! `verdicts/` in the state folder holds up to 256 files, by the first byte of the object's id; records are
+//! added at their ends, and a file that grows too large loses its older half. A record says for which object,
+//! under which trust material and by which version of the verifier it was found; what is said for others is
+//! passed over, like everything that is damaged. Who counts is not in it: the policy is asked each time.
+//!
+//! Whoever could write here could have anything accepted. So folder and files count only where they belong to
+//! the user as whom this runs and nobody else may write them.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+use rustix::fs::{FlockOperation, OFlags};
+
+use super::evidence::Known;
+use crate::{
+    encoding::sha256,
+    object::ObjectId,
+    policy::Evidence,
+    sigstore::trusted_root::Instance,
+    trust::Trust,
+    verify::{Material, RECORD_VERSION, Verdict},
+};
+
+/// The largest file, in bytes; with 256 of them the most that all may take.
+const MAXIMUM_FILE_BYTES: u64 = 1536 * 1024;
+
+/// How every record begins.
+const MAGIC: &[u8; 4] = b"CSv1";
+
+/// Magic, length of what follows the checksum, checksum.
+const HEADER_BYTES: usize = 16;
+
+/// Digest of what it rests on, when it was found, until when it holds, and the length of the id.
+const FIXED_BYTES: usize = 16 + 8 + 8 + 1;
+
+/// Stands for a verdict that the clock alone never changes.
+const FOR_EVER: i64 = i64::MAX;
+
+/// What a verdict rests on, shortened to what tells two of them apart.
+type Basis = [u8; 16];
+
+/// The remembered verdicts of one repository under one set of trust material.
+pub struct Verdicts {
+    folder: PathBuf,
+    bases: HashMap<Material, Basis>,
+    now: i64,
+    found: Mutex<Vec<(ObjectId, Vec<u8>)>>,
+}
+
+/// Why nothing is remembered. One cause, one variant.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerdictsError {
+    /// Others can write it, or it is another user's.
+    #[error("'{}' belongs to somebody else, or others can write it", .0.display())]
+    Open(PathBuf),
+    /// It cannot be made or looked at.
+    #[error("'{}': {source}", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Verdicts {
+    /// What is remembered in the state folder `state` under this trust material; `now` is in seconds since 1970.
+    ///
+    /// # Errors
+    /// The folder is not this user's alone, or cannot be made.
+    pub fn open(
+        state: &Path,
+        trust: &Trust,
+        instances: &[Instance],
+        now: i64,
+    ) -> Result<Self, VerdictsError> {
+        let folder = state.join("verdicts");
+        if !folder.is_dir() {
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+            made.map_err(|source| VerdictsError::Io { path: folder.clone(), source })?;
+        }
+        for path in [state, &folder] {
+            let failed = |source| VerdictsError::Io { path: path.to_owned(), source };
+            let metadata = fs::metadata(path).map_err(failed)?;
+            if !metadata.is_dir() || !is_own(&metadata) {
+                return Err(VerdictsError::Open(path.to_owned()));
+            }
+        }
+        let mut roots = Vec::new();
+        for instance in instances {
+            roots.extend(sha256(&[instance.name().as_bytes()]));
+            roots.extend(instance.digest());
+        }
+        let basis = |material: Material, word: &[u8], bytes: &[u8]| {
+            let digest = sha256(&[RECORD_VERSION.as_bytes(), b"\0", word, b"\0", &sha256(&[bytes])]);
+            (material, digest[..16].try_into().expect("it has 32 bytes"))
+        };
+        let bases = HashMap::from([
+            basis(Material::Instances, b"instances", &roots),
+            basis(Material::Files, b"files", &trust.files_digest),
+            basis(Material::None, b"none", b""),
+        ]);
+        Ok(Self { folder, bases, now, found: Mutex::new(Vec::new()) })
+    }
+
+    /// What is remembered of `ids`, good verdicts all of them.
+    pub(super) fn recall(&self, ids: &[ObjectId], now: i64) -> Known {
+        let mut shards: HashMap<u8, Vec<ObjectId>> = HashMap::new();
+        for id in ids {
+            shards.entry(id.as_slice()[0]).or_default().push(*id);
+        }
+        let found = shards.into_par_iter().flat_map_iter(|(shard, mut ids)| {
+            ids.sort_unstable();
+            let bytes = self.read(shard).unwrap_or_default();
+            let mut found: HashMap<ObjectId, Verdict> = HashMap::new();
+            for record in Records(&bytes) {
+                if let Some((id, verdict)) = self.understood(&record, &ids, now) {
+                    found.insert(id, verdict);
+                }
+            }
+            found.into_iter().map(|(id, verdict)| (id, Ok(Evidence::Signed(verdict))))
+        });
+        found.collect()
+    }
+
+    /// The verdict in a record that is about one of `ids` (sorted), counts here and is undamaged.
+    fn understood(&self, record: &Record<'_>, ids: &[ObjectId], now: i64) -> Option<(ObjectId, Verdict)> {
+        let id = ids.binary_search_by(|id| id.as_slice().cmp(record.id)).ok().map(|at| ids[at])?;
+        let counts = self.bases.values().any(|basis| basis == record.basis)
+            && record.found_at <= now
+            && now < record.until
+            && sha256(&[record.checked])[..8] == *record.checksum;
+        let verdict = Verdict::from_record(record.verdict).filter(|_| counts)?;
+        // What it rests on is part of what it says.
+        let (material, _) = verdict.record()?;
+        (self.bases.get(&material) == Some(record.basis)).then_some((id, verdict))
+    }
+
+    /// Take note of what was found good.
+    pub(super) fn learn(&self, known: &Known) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, evidence) in known {
+            let Ok(Evidence::Signed(verdict)) = evidence else { continue };
+            let until = verdict.until().unwrap_or(FOR_EVER);
+            if let Some((material, bytes)) = verdict.record().filter(|_| until > self.now) {
+                found.push((*id, record(&self.bases[&material], self.now, until, *id, &bytes)));
+            }
+        }
+    }
+
+    /// Write down what was found; a file that another push is writing to is left to that.
+    ///
+    /// # Errors
+    /// Something cannot be written; what is there is still whole.
+    pub fn keep(&self) -> io::Result<()> {
+        let found = std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut shards: HashMap<u8, Vec<u8>> = HashMap::new();
+        for (id, record) in found {
+            shards.entry(id.as_slice()[0]).or_default().extend(record);
+        }
+        shards.into_iter().try_for_each(|(shard, records)| self.append(shard, &records))
+    }
+
+    fn path(&self, shard: u8) -> PathBuf {
+        self.folder.join(format!("{shard:02x}"))
+    }
+
+    /// A file as it is, if it is ours; an empty one if there is none.
+    fn read(&self, shard: u8) -> io::Result<Vec<u8>> {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+        let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(self.path(shard))?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || !is_own(&metadata) {
+            return Ok(Vec::new());
+        }
+        let mut bytes = Vec::with_capacity(metadata.len().min(MAXIMUM_FILE_BYTES) as usize);
+        file.take(MAXIMUM_FILE_BYTES).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn append(&self, shard: u8, records: &[u8]) -> io::Result<()> {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o600).custom_flags(flags);
+        let mut file = options.open(self.path(shard))?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || !is_own(&metadata) {
+            return Err(io::Error::other("a file is somebody else's, or others can write it"));
+        }
+        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(());
+        }
+        let before = file.metadata()?.len();
+        if before + records.len() as u64 <= MAXIMUM_FILE_BYTES {
+            return file.write_all(records).inspect_err(|_| {
+                // Half a record would only be passed over; but it would stay.
+                let _ = file.set_len(before);
+            });
+        }
+        self.renew(shard, records, &file)
+    }
+
+    /// Put a new file in the place of a full one, with the newest records in it.
+    fn renew(&self, shard: u8, records: &[u8], _locked: &File) -> io::Result<()> {
+        let before = self.read(shard)?;
+        let all: Vec<&[u8]> = Records(&before).chain(Records(records)).map(|record| record.whole).collect();
+        let mut kept = Vec::new();
+        let mut size = 0;
+        for whole in all.into_iter().rev() {
+            size += whole.len() as u64;
+            if size > MAXIMUM_FILE_BYTES / 2 {
+                break;
+            }
+            kept.push(whole);
+        }
+        kept.reverse();
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        file.write_all(&kept.concat())?;
+        file.persist(self.path(shard)).map(drop).map_err(|error| error.error)
+    }
+}
+
+/// Whether it is this user's, and nobody else may write it.
+fn is_own(metadata: &fs::Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
+}
+
+/// One record as it stands in a file; its checksum is not compared yet.
+struct Record<'a> {
+    whole: &'a [u8],
+    checksum: &'a [u8],
+    checked: &'a [u8],
+    basis: &'a Basis,
+    found_at: i64,
+    until: i64,
+    id: &'a [u8],
+    verdict: &'a [u8],
+}
+
+fn record(basis: &Basis, found_at: i64, until: i64, id: ObjectId, verdict: &[u8]) -> Vec<u8> {
+    let id = id.as_slice();
+    let length = u8::try_from(id.len()).expect("no hash is that long");
+    let checked =
+        [basis.as_slice(), &found_at.to_le_bytes(), &until.to_le_bytes(), &[length], id, verdict].concat();
+    let size = u32::try_from(checked.len()).expect("what a verdict says is bounded");
+    [MAGIC.as_slice(), &size.to_le_bytes(), &sha256(&[&checked])[..8], &checked].concat()
+}
+
+/// The records in the bytes of a file. What is damaged is passed over up to where one begins again.
+struct Records<'a>(&'a [u8]);
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        loop {
+            let at = self.0.windows(MAGIC.len()).position(|window| window == MAGIC)?;
+            self.0 = &self.0[at..];
+            match parse(self.0) {
+                Some(record) => {
+                    self.0 = &self.0[record.whole.len()..];
+                    return Some(record);
+                }
+                None => self.0 = &self.0[MAGIC.len()..],
+            }
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Record<'_>> {
+    let size = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?) as usize;
+    let whole = bytes.get(..HEADER_BYTES.checked_add(size)?)?;
+    let (checksum, checked) = (&whole[8..HEADER_BYTES], &whole[HEADER_BYTES..]);
+    let (fixed, rest) = checked.split_at_checked(FIXED_BYTES)?;
+    let (id, verdict) = rest.split_at_checked(usize::from(fixed[FIXED_BYTES - 1]))?;
+    Some(Record {
+        whole,
+        checksum,
+        checked,
+        basis: fixed[..16].try_into().ok()?,
+        found_at: i64::from_le_bytes(fixed[16..24].try_into().ok()?),
+        until: i64::from_le_bytes(fixed[24..32].try_into().ok()?),
+        id,
+        verdict,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u32) -> ObjectId {
+        let mut bytes = sha256(&[&number.to_be_bytes()])[..20].to_vec();
+        bytes[0] = 7;
+        ObjectId::from_bytes_or_panic(&bytes)
+    }
+
+    #[test]
+    fn damage_costs_no_more_than_what_is_damaged() {
+        let records: Vec<Vec<u8>> =
+            (0..9).map(|number| record(&[1; 16], 5, FOR_EVER, id(number), &[9; 40])).collect();
+        let read = |bytes: &[u8]| {
+            let whole = |record: &Record<'_>| sha256(&[record.checked])[..8] == *record.checksum;
+            Records(bytes)
+                .filter(whole)
+                .map(|record| ObjectId::from_bytes_or_panic(record.id))
+                .collect::<Vec<_>>()
+        };
+        let all: Vec<ObjectId> = (0..9).map(id).collect();
+        assert_eq!(read(&records.concat()), all);
+        // One that was cut short, as by a full disk, and what another wrote behind it.
+        let torn = [records[..4].concat(), records[4][..30].to_vec(), records[5..].concat()].concat();
+        let left: Vec<ObjectId> = read(&torn);
+        assert!(left.starts_with(&all[..4]) && left.ends_with(&all[6..]), "{left:?}");
+        for at in 0..records[0].len() {
+            let mut flipped = records[..2].concat();
+            flipped[at] ^= 1;
+            assert!(!read(&flipped).contains(&id(0)), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_full_file_keeps_what_is_newest_and_others_files_count_for_nothing() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = state.path().join("verdicts");
+        fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        let verdicts =
+            Verdicts { folder: folder.clone(), bases: HashMap::new(), now: 0, found: Mutex::default() };
+        let large = |number: u32| record(&[1; 16], 5, FOR_EVER, id(number), &[9; 100_000]);
+        for number in 0..40 {
+            verdicts.append(7, &large(number)).unwrap();
+        }
+        let bytes = verdicts.read(7).unwrap();
+        assert!(bytes.len() as u64 <= MAXIMUM_FILE_BYTES);
+        let last = Records(&bytes).last().unwrap();
+        assert_eq!(last.id, id(39).as_slice());
+        assert!(Records(&bytes).count() >= 7);
+        // Others may write it; it is a link; it is no file at all.
+        let path = verdicts.path(7);
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o620)).unwrap();
+        assert!(verdicts.read(7).unwrap().is_empty() && verdicts.append(7, b"x").is_err());
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        fs::rename(&path, folder.join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+        assert!(verdicts.read(7).is_err() && verdicts.append(7, b"x").is_err());
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(verdicts.read(7).unwrap_or_default().is_empty());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_file_panics(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let with_magic = [MAGIC.as_slice(), &bytes].concat();
+            let _ = (Records(&bytes).count(), Records(&with_magic).count());
+        }
+    }
+}
