@@ -23,11 +23,12 @@
 //! | [`repository`] | gix: objects, what a push adds, quarantine, configuration, kept log entries | signatures |
 //! | [`trust`] | a policy with all that it names: from a file, or followed in a ref from a commit that is believed | which file or commit that is |
 //! | [`key`] | keys that sign: a fresh one, or one in a file, a token, a KMS, an ssh-agent | whose they are |
+//! | [`ledger`] | which ref updates a server has accepted: records in a ref, intents, and what refs should hold by them | what is accepted, and why |
 //! | [`identity`] | getting an identity token | certificates |
 //! | [`service`] | clients of the servers: Fulcio, Rekor v1 and v2, timestamp authority | git |
 //! | [`sign`] | payload in, signature out; what evidence to gather | which object is signed |
 //! | [`agent`] | keeps a short-lived key; builds and signs the signed attributes of objects that it has parsed, never a bare digest; the key never leaves it | the network of others |
-//! | [`hook`] | pre-receive and its installation | credentials |
+//! | [`hook`] | the server's hooks and their installation | credentials |
 //! | [`remote`] | git's remote helper: what a remote serves, judged before any ref moves | credentials |
 //! | [`gpg`] | the command-line dialect and status lines that git and its friends speak | everything else |
 //! | [`cli`] | arguments, words for people, JSON, exit codes | |
@@ -44,6 +45,7 @@ pub mod gpg;
 pub mod hook;
 pub mod identity;
 pub mod key;
+pub mod ledger;
 pub mod manual;
 pub mod object;
 pub mod policy;

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Which rooms each room may name.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("words", &[]),
     ("encoding", &[]),
     ("object", &["encoding"]),
@@ -25,8 +25,12 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("sign", &["encoding", "identity", "key", "service", "signature", "sigstore"]),
     ("agent", &["identity", "object", "service", "sign"]),
     ("trust", &["encoding", "object", "policy", "repository", "signature", "sigstore", "verify", "words"]),
-    ("hook", &["encoding", "object", "policy", "repository", "sigstore", "trust", "verify", "words"]),
-    ("remote", &["encoding", "hook", "object", "policy", "repository", "verify", "words"]),
+    ("ledger", &["encoding", "object", "policy", "repository", "words"]),
+    (
+        "hook",
+        &["encoding", "ledger", "object", "policy", "repository", "sigstore", "trust", "verify", "words"],
+    ),
+    ("remote", &["encoding", "hook", "ledger", "object", "policy", "repository", "verify", "words"]),
     ("gpg", &["words"]),
     ("manual", &[]),
     // An authority of its own, built from the formats anew: it is evidence only while it shares no code.
@@ -437,6 +441,18 @@ fn the_agent_listens_to_its_own_user_only() {
         }
         // What is said, what may be signed and who logs in can be tested without a socket.
         if ["payload", "protocol", "state"].iter().any(|pure| source.path.ends_with(format!("{pure}.rs"))) {
+            for impure in IMPURE.iter().chain(&["rustix"]) {
+                assert!(!source.names(impure), "{} names {impure}", source.path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_ledger_says_is_a_function_of_its_bytes() {
+    let pure = ["check", "fields", "intent", "record", "resolve"];
+    for source in sources().iter().filter(|source| source.room == "ledger") {
+        if pure.iter().any(|name| source.path.ends_with(format!("ledger/{name}.rs"))) {
             for impure in IMPURE.iter().chain(&["rustix"]) {
                 assert!(!source.names(impure), "{} names {impure}", source.path.display());
             }

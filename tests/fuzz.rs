@@ -1,7 +1,8 @@
 //! The fuzz targets on their seeds: each seed gets as deep as it should, and nothing breaks on changed ones.
 //!
 //! Seeds are made by an embedded authority with `cargo test --test fuzz -- --ignored write_seeds`, and by
-//! ssh-keygen and gpg with `write_key_seeds`; both write to `tests/fuzz/corpus`.
+//! ssh-keygen and gpg with `write_key_seeds`; both write to `tests/fuzz/corpus`. Those of a ledger are what a
+//! server has left of a push to a branch and a tag.
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used)]
 
@@ -23,6 +24,7 @@ use countersign::{
         protocol::{self, PREFIX_BYTES, Request},
     },
     encoding::x509::Slices,
+    ledger::{Intent, Record},
     object::{Approval, Commit, HashKind, Payload, PushCertificate, Statement, Tag},
     policy::{AllowedSigners, Policy},
     signature::{
@@ -84,6 +86,8 @@ fn is_taken(target: &str, seed: &[u8]) -> bool {
         "commit" => {
             either(&|hash| Commit::parse(hash, seed).is_ok_and(|commit| commit.signed.signature.is_some()))
         }
+        "ledger_intent" => either(&|hash| Intent::parse(hash, seed).is_ok()),
+        "ledger_record" => either(&|hash| Record::parse(hash, seed).is_ok()),
         "log_entry" => TransparencyLogEntry::parse(seed).is_ok(),
         "openpgp_certificates" => KeyRing::from_binary(seed).or_else(|_| KeyRing::from_armored(seed)).is_ok(),
         "openpgp_signature" => {

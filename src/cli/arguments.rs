@@ -39,6 +39,7 @@ pub(super) enum Command {
     Protect(super::remote::ProtectArguments),
     Approve(super::approve::ApproveArguments),
     Trust(super::trust::TrustArguments),
+    Ledger(super::ledger::LedgerArguments),
     Proof(super::proof::ProofArguments),
     /// Print a completion script
     Completions {

@@ -42,6 +42,8 @@ const SECTIONS: &[(&str, &str)] = &[
     ("countersign-logout", include_str!("manual/countersign-logout.roff")),
     ("countersign-policy", include_str!("manual/countersign-policy.roff")),
     ("countersign-policy-check", include_str!("manual/countersign-policy-check.roff")),
+    ("countersign-policy-explain", include_str!("manual/countersign-policy-explain.roff")),
+    ("countersign-policy-test", include_str!("manual/countersign-policy-test.roff")),
     ("countersign-policy-init", include_str!("manual/countersign-policy-init.roff")),
     ("countersign-protect", include_str!("manual/countersign-protect.roff")),
     ("countersign-remote", include_str!("manual/countersign-remote.roff")),
@@ -64,6 +66,18 @@ const SECTIONS: &[(&str, &str)] = &[
     ("countersign-trust-show", include_str!("manual/countersign-trust-show.roff")),
     ("countersign-trust-update", include_str!("manual/countersign-trust-update.roff")),
     ("countersign-verify", include_str!("manual/countersign-verify.roff")),
+    ("countersign-ledger", include_str!("manual/countersign-ledger.roff")),
+    ("countersign-ledger-enter", include_str!("manual/countersign-ledger-enter.roff")),
+    ("countersign-ledger-log", include_str!("manual/countersign-ledger-log.roff")),
+    ("countersign-ledger-settle", include_str!("manual/countersign-ledger-settle.roff")),
+    ("countersign-ledger-show", include_str!("manual/countersign-ledger-show.roff")),
+    ("countersign-ledger-verify", include_str!("manual/countersign-ledger-verify.roff")),
+    ("countersign-hook-update", include_str!("manual/countersign-hook-update.roff")),
+    ("countersign-hook-post-receive", include_str!("manual/countersign-hook-post-receive.roff")),
+    (
+        "countersign-hook-reference-transaction",
+        include_str!("manual/countersign-hook-reference-transaction.roff"),
+    ),
 ];
 
 /// The page of the program that git starts by its own name, whole.

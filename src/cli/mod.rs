@@ -20,6 +20,7 @@ mod init;
 mod inspect;
 mod kept;
 mod kept_certificate;
+mod ledger;
 mod login;
 mod manual;
 mod own_key;
@@ -107,6 +108,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Protect(arguments) => remote::protect(world, &arguments),
         Command::Approve(arguments) => approve::run(world, &arguments),
         Command::Trust(arguments) => trust::run(world, &arguments),
+        Command::Ledger(arguments) => ledger::run(world, &arguments),
         Command::Proof(arguments) => proof::run(world, &arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -113,8 +113,10 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PrePushArguments) -> Outcom
         pace: Pace::default(),
     };
     let finding = gate.judge(&planned, world.stderr);
-    let (unmet, refusals): (Vec<Refusal>, Vec<Refusal>) =
-        finding.refusals.into_iter().partition(|refusal| matches!(refusal.cause, Cause::Threshold(_)));
+    let (unmet, refusals): (Vec<Refusal>, Vec<Refusal>) = finding
+        .refusals
+        .into_iter()
+        .partition(|refusal| matches!(refusal.cause, Cause::Threshold(_) | Cause::ForgeUnapproved { .. }));
 
     world.complain(&kept::warning(&trouble));
     let telling = Telling { reader: &reader, shallow: &shallow, updates: &planned, is_own: true };

@@ -184,7 +184,7 @@ impl Admissions {
 /// The hook is not installed, the ref is one of ours, or it cannot be written down.
 pub fn admit(request: &AdmissionRequest) -> Result<(Admission, Shim), Failure> {
     let repository = Repository::open(&request.repository).map_err(InstallError::from)?;
-    let hook = hook_path(&repository);
+    let hook = hook_path(&repository, super::HookName::PreReceive);
     let text = fs::read(&hook).unwrap_or_default();
     if !Shim::is_shim(&text) {
         return Err(Failure::new(

@@ -12,14 +12,15 @@ use crate::repository::system::OsStrExt;
 use clap::{Args, Subcommand};
 
 use super::{
-    AdmissionRequest, AuditSink, Context, InstallOptions, LogLine, PolicyChoice, PolicyPlace,
-    PushEnvironment, Settings, Uninstalled,
+    AdmissionRequest, AuditSink, Context, HookName, InstallOptions, LedgerContext, LogLine, PolicyChoice,
+    PolicyPlace, PushEnvironment, Settings, Uninstalled,
     admission::MAXIMUM_SECONDS,
     admit,
     audit::write as write_audit,
-    forge_context, install, install_pre_push, pre_receive,
+    forge_context, install, install_for_all, install_pre_push, post_receive, pre_receive,
+    reference_transaction,
     settings::{parse_address, parse_forge, parse_seconds},
-    status, uninstall, uninstall_pre_push,
+    status, uninstall, uninstall_for_all, uninstall_pre_push, update,
 };
 use crate::{
     object::ObjectId,
@@ -103,14 +104,36 @@ enum HookCommand {
         /// The file of a certificate authority, by its name in the policy
         #[arg(long = "certificate-authority", value_name = "NAME=FILE", value_parser = named_path())]
         certificate_authorities: Vec<(String, PathBuf)>,
+        /// Leave what is accepted for the ledger
+        #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
+        ledger: bool,
         #[command(flatten)]
         settings: SettingsArguments,
     },
-    /// Install the pre-receive hook, keeping and chaining one that is there
+    /// Let a ref be moved only as it was accepted; git's update hook runs this
+    Update {
+        #[command(flatten)]
+        place: LedgerPlace,
+        /// The full name of the ref
+        #[arg(value_name = "REF")]
+        reference: OsString,
+        /// Its value before
+        old: String,
+        /// Its value after
+        new: String,
+    },
+    /// Enter into the ledger what was accepted and has happened; git's post-receive hook runs this
+    PostReceive(LedgerPlace),
+    /// The same as soon as refs have moved; git's reference-transaction hook runs this
+    ReferenceTransaction(LedgerPlace),
+    /// Install the server's hooks, keeping and chaining those that are there
     Install {
         /// The repository
         #[arg(long, value_name = "DIR", default_value = ".")]
         repository: PathBuf,
+        /// One hook for every repository for which 'core.hooksPath' names this folder
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["repository", "policy_root"], requires = "state")]
+        hooks_path: Option<PathBuf>,
         /// The policy file, kept where pushers cannot write
         #[arg(long, value_name = "FILE", required_unless_present_any = ["policy_root", "pre_push"])]
         policy: Option<PathBuf>,
@@ -129,6 +152,18 @@ enum HookCommand {
         /// The program that the hook runs [default: this one]
         #[arg(long, value_name = "FILE")]
         program: Option<PathBuf>,
+        /// Which hooks; pre-receive is always one of them
+        #[arg(
+            long,
+            value_enum,
+            value_delimiter = ',',
+            value_name = "NAME,...",
+            default_value = "pre-receive,post-receive,reference-transaction"
+        )]
+        hooks: Vec<HookName>,
+        /// Keep no ledger of what is accepted
+        #[arg(long, conflicts_with = "hooks")]
+        no_ledger: bool,
         /// The trusted root of an instance, instead of the one that the policy names
         #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
         trusted_roots: Vec<(String, PathBuf)>,
@@ -146,6 +181,9 @@ enum HookCommand {
         /// The repository
         #[arg(long, value_name = "DIR", default_value = ".")]
         repository: PathBuf,
+        /// Remove the one hook for every repository from this folder
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["repository", "pre_push"])]
+        hooks_path: Option<PathBuf>,
         /// The pre-push hook of a developer's repository instead
         #[arg(long)]
         pre_push: bool,
@@ -202,7 +240,24 @@ struct SettingsArguments {
 impl From<SettingsArguments> for Settings {
     fn from(arguments: SettingsArguments) -> Self {
         let SettingsArguments { time_limit, audit, audit_required, addresses, forge } = arguments;
-        Self { time_limit, audit, audit_required, addresses, forge }
+        Self { time_limit, audit, audit_required, addresses, forge, ledger: false }
+    }
+}
+
+/// Where a hook finds the ledger
+#[derive(Args, Debug)]
+struct LedgerPlace {
+    /// The repository for which the hook was installed
+    #[arg(long, value_name = "DIR")]
+    repository: PathBuf,
+    /// The folder for what was accepted
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+}
+
+impl LedgerPlace {
+    fn context(self, directory: &Path, now: i64) -> LedgerContext {
+        LedgerContext { repository: directory.join(self.repository), state: directory.join(self.state), now }
     }
 }
 
@@ -222,6 +277,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
+            ledger,
             settings,
         } => {
             let settings = Settings::from(settings);
@@ -239,10 +295,22 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 repository: at(repository),
                 environment: PushEnvironment::from_variables(surroundings.variable, directory),
                 now: surroundings.now,
-                settings,
+                settings: Settings { ledger, ..settings },
             };
             return pre_receive(&context, surroundings.stdin, surroundings.stderr, surroundings.log_line)
                 .status();
+        }
+        HookCommand::Update { place, reference, old, new } => {
+            let context = place.context(directory, surroundings.now);
+            return update(&context, reference.as_bytes(), &old, &new, surroundings.stderr);
+        }
+        HookCommand::PostReceive(place) => {
+            let context = place.context(directory, surroundings.now);
+            return post_receive(&context, surroundings.stdin, surroundings.stderr);
+        }
+        HookCommand::ReferenceTransaction(place) => {
+            let context = place.context(directory, surroundings.now);
+            return reference_transaction(&context, surroundings.stdin, surroundings.stderr);
         }
         // The room above has run it.
         HookCommand::PrePush(_) => Ok((String::new(), 3)),
@@ -255,11 +323,14 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
         HookCommand::Install {
             pre_push: false,
             repository,
+            hooks_path,
             policy,
             policy_root,
             policy_ref,
             state,
             program,
+            hooks,
+            no_ledger,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
@@ -273,23 +344,43 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 },
                 state: state.map(at),
                 program: program.map_or_else(|| surroundings.program.clone(), at),
+                hooks: if no_ledger { Vec::new() } else { hooks },
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
-                settings: settings.into(),
+                settings: Settings { ledger: !no_ledger, ..settings.into() },
                 now: surroundings.now,
             };
-            install(&options)
-                .map_err(Failure::from)
-                .map(|installed| (installed_words(&installed.hook, installed.shim.before.as_deref()), 0))
+            let (installed, is_for_all) = match hooks_path {
+                Some(folder) => (install_for_all(&at(folder), &options), true),
+                None => (install(&options), false),
+            };
+            installed.map_err(Failure::from).map(|installed| {
+                let mut words = installed_words(&installed.hook, installed.shim.before.as_deref());
+                for (_, path) in &installed.companions {
+                    words += &installed_words(path, None);
+                }
+                // It is installed; who is not bound by it is said at once.
+                let status = (!is_for_all).then(|| status(&options.repository, options.now).ok()).flatten();
+                for finding in status.into_iter().flat_map(|status| status.findings) {
+                    if finding.is_about_writers() {
+                        words += &format!("warning: {}\n", escape(&finding.to_string()));
+                    }
+                }
+                (words, 0)
+            })
         }
-        HookCommand::Uninstall { repository, pre_push } => {
-            let uninstall = if pre_push { uninstall_pre_push } else { uninstall };
-            uninstall(&at(repository)).map_err(Failure::from).map(|uninstalled| {
+        HookCommand::Uninstall { repository, hooks_path, pre_push } => {
+            let uninstalled = match (hooks_path, pre_push) {
+                (Some(folder), _) => uninstall_for_all(&at(folder)),
+                (None, true) => uninstall_pre_push(&at(repository)),
+                (None, false) => uninstall(&at(repository)),
+            };
+            uninstalled.map_err(Failure::from).map(|uninstalled| {
                 let words = match uninstalled {
                     Uninstalled::Nothing => "no hook of countersign is installed\n",
-                    Uninstalled::Removed => "removed the hook\n",
-                    Uninstalled::Restored => "removed the hook, and restored the one that was there before\n",
+                    Uninstalled::Removed => "removed the hooks\n",
+                    Uninstalled::Restored => "removed the hooks, and restored those that were there before\n",
                 };
                 (words.to_owned(), 0)
             })
@@ -364,6 +455,9 @@ fn describe(status: &super::Status) -> (String, u8) {
             words += &format!("policy now: {}\n", escape(followed));
         }
         words += &line("state", &shim.state);
+        for (name, path) in &status.companions {
+            words += &line(name.name(), path);
+        }
         for (name, path) in &shim.trusted_roots {
             words += &line(&format!("trusted root of '{name}'"), path);
         }

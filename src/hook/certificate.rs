@@ -27,6 +27,18 @@ pub struct ReceivedCertificate {
     pub judged: Result<Evidence, CertificateFault>,
 }
 
+impl ReceivedCertificate {
+    /// The blob, if it is for this very push and its signature is good.
+    #[must_use]
+    pub fn verified(&self) -> Option<ObjectId> {
+        let is_good = match &self.judged {
+            Ok(Evidence::Signed(verdict)) => !matches!(verdict, Verdict::Bad(_) | Verdict::CannotTell(_)),
+            Ok(_) | Err(_) => false,
+        };
+        is_good.then_some(self.id)
+    }
+}
+
 /// What a certificate is held against.
 pub(super) struct Surrounding<'a> {
     pub(super) environment: &'a CertificateEnvironment,

@@ -25,6 +25,7 @@ use crate::{
     object::{APPROVALS, ObjectId},
     policy::{
         Cause, Covered, Event, Governing, Persons, Policy, Pushing, Receipt, Refusal, Rule, Signers, Subject,
+        is_ledger,
     },
     repository::{
         Allowance, Approvals, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs,
@@ -181,6 +182,9 @@ impl<'a> Gate<'a> {
                 match self.policy.governing(name) {
                     Governing::Accepted => {}
                     Governing::Refused => finding.refuse(name, Subject::Reference, None, Cause::NoRule),
+                    Governing::Reserved if is_ledger(name) => {
+                        finding.refuse(name, Subject::Reference, None, Cause::Ledger);
+                    }
                     Governing::Reserved => finding.refuse(name, Subject::Reference, None, Cause::Reserved),
                     Governing::Rule(rule) => {
                         if let Err(fault) = self.policy.judge_pusher(rule, self.pushing, self.now) {
@@ -219,37 +223,82 @@ impl<'a> Gate<'a> {
             let tips = bases.get(rule.name.as_str()).map(Vec::as_slice).unwrap_or_default();
             self.walk_created(&reader, &mut finding, rule, tips, &mut tasks);
         }
+        match self.judge_tasks(&mut finding, &reader, &tasks, &bases, progress) {
+            Ok(()) => finding,
+            Err((judged, of)) => finding.out_of_time(updates, judged, of),
+        }
+    }
+
+    /// Judge one commit as if a ref of this name took it in, apart from what happens to the ref.
+    pub fn judge_commit(&self, reference: &[u8], id: ObjectId, progress: &mut dyn Write) -> Finding {
+        let mut finding = Finding::default();
+        let rule = match self.policy.governing(reference) {
+            Governing::Rule(rule) => rule,
+            Governing::Accepted => return finding,
+            governing => {
+                let is_reserved = matches!(governing, Governing::Reserved);
+                let cause = if is_reserved { Cause::Reserved } else { Cause::NoRule };
+                finding.refuse(reference, Subject::Reference, None, cause);
+                return finding;
+            }
+        };
+        let task = Task {
+            reference: reference.to_vec(),
+            rule,
+            base: None,
+            wanted: id,
+            tags: Vec::new(),
+            commits: vec![id],
+            tip: None,
+            before: None,
+            created: false,
+            replaced: None,
+        };
+        let reader = self.objects.reader();
+        match self.judge_tasks(&mut finding, &reader, &[task], &HashMap::new(), progress) {
+            Ok(()) => finding,
+            Err((judged, of)) => {
+                let update = Update { claimed: None, wanted: Some(id), reference: reference.to_vec() };
+                finding.out_of_time(&[update], judged, of)
+            }
+        }
+    }
+
+    /// Judge what is to be judged of each ref, once that is known. Where time runs out on the way: how many
+    /// objects of how many were judged.
+    fn judge_tasks(
+        &self,
+        finding: &mut Finding,
+        reader: &ObjectReader,
+        tasks: &[Task<'a>],
+        bases: &HashMap<&'a str, Vec<ObjectId>>,
+        progress: &mut dyn Write,
+    ) -> Result<(), (usize, usize)> {
         let allowance = Allowance::new(paths::MAXIMUM_READ);
-        let touched = paths::touched(self, &tasks, &allowance);
-        for task in &tasks {
+        let touched = paths::touched(self, tasks, &allowance);
+        for task in tasks {
             if let Err(cause) = paths::judge_replaced(self, task, &allowance) {
                 finding.refuse(&task.reference, Subject::Reference, Some(task.rule), cause);
             }
         }
         if (self.pace.is_over)() {
-            return finding.out_of_time(updates, 0, 0);
+            return Err((0, 0));
         }
-        let (known, of) = self.gather(&tasks, &touched, progress);
+        let (known, of) = self.gather(tasks, &touched, progress);
         if known.len() < of {
-            return finding.out_of_time(updates, known.len(), of);
+            return Err((known.len(), of));
         }
-        let people = persons::people(self, &tasks);
-        let names = Names {
-            gate: self,
-            reader: &reader,
-            tasks: &tasks,
-            bases: &bases,
-            histories: RefCell::default(),
-        };
+        let people = persons::people(self, tasks);
+        let names = Names { gate: self, reader, tasks, bases, histories: RefCell::default() };
         let coverage = OnceCell::new();
-        for task in &tasks {
-            self.judge_task(&mut finding, task, (&known, &touched, &people), &names, &coverage);
+        for task in tasks {
+            self.judge_task(finding, task, (&known, &touched, &people), &names, &coverage);
             finding.judged.extend(task.commits.iter().chain(&task.tags));
         }
         if (self.pace.is_over)() {
-            return finding.out_of_time(updates, known.len(), of);
+            return Err((known.len(), of));
         }
-        finding
+        Ok(())
     }
 
     /// The name that was pushed to and those that symbolic refs behind it stand for, once the

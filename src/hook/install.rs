@@ -7,8 +7,12 @@ use std::{
 
 use crate::repository::system::{self, OsStringExt as _, PermissionsExt};
 
-use super::{PolicyMemory, PolicyPlace, Settings, Shim, ShimError, policy_ref::PolicyRef};
+use super::{
+    Companion, HookName, PolicyMemory, PolicyPlace, Settings, Shim, ShimError, entering, hiding,
+    layout::Layout, policy_ref::PolicyRef,
+};
 use crate::{
+    ledger::{Folder, LedgerError, Settler},
     object::ObjectId,
     repository::{Configuration, ConfigurationError, OpenError, Repository, Scopes},
     trust::{
@@ -17,8 +21,8 @@ use crate::{
     words::Failure,
 };
 
-/// Under which name a hook that was there before is kept, beside the shim.
-const BEFORE: &str = "pre-receive.before-countersign";
+/// What is added to the name of a hook that was there before; it is kept beside the shim.
+const BEFORE: &str = ".before-countersign";
 
 /// What to install.
 #[derive(Clone, Debug)]
@@ -31,6 +35,8 @@ pub struct InstallOptions {
     pub state: Option<PathBuf>,
     /// The program that the shim runs.
     pub program: PathBuf,
+    /// Which hooks to install beside pre-receive.
+    pub hooks: Vec<HookName>,
     /// Trusted roots that count instead of those that the policy names.
     pub trusted_roots: Vec<(String, PathBuf)>,
     /// Files of OpenPGP certificates that count instead of those that the policy names.
@@ -64,10 +70,12 @@ pub struct Installed {
     pub hook: PathBuf,
     /// What it holds.
     pub shim: Shim,
+    /// The hooks beside it, and where they are.
+    pub companions: Vec<(HookName, PathBuf)>,
 }
 
 /// What uninstalling came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Uninstalled {
     /// There was no shim.
     Nothing,
@@ -90,6 +98,9 @@ pub enum InstallError {
     /// git's configuration cannot be read.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
+    /// One hook for every repository goes by a policy file, and keeps its state in a folder of its own.
+    #[error("a hook for every repository needs a policy file and a state folder")]
+    ForAll,
     /// git looks for hooks elsewhere.
     #[error("'core.hooksPath' is set to '{0}', so that git would not run a hook of the repository")]
     HooksPath(String),
@@ -101,6 +112,9 @@ pub enum InstallError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The ledger cannot be begun.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A ref in which no policy is kept.
     #[error(transparent)]
     PolicyReference(#[from] PinError),
@@ -131,10 +145,12 @@ impl From<InstallError> for Failure {
         let hint = match error {
             InstallError::Trust(error) => return error.into(),
             InstallError::Policy(failure) => return *failure,
+            InstallError::ForAll => "name them with '--policy' and '--state'",
             InstallError::BeforeExists(_) => "move one of the two hooks away by hand",
             InstallError::HooksPath(_) => {
-                "unset it for this repository, or call 'countersign hook pre-receive' from your own hook"
+                "unset it for this repository, or install one hook for all with '--hooks-path'"
             }
+            InstallError::Ledger(error) => return entering::failure(&error),
             InstallError::PolicyReference(_) => "name the ref by its whole name with '--policy-ref'",
             InstallError::NoProgram(_) => "give the program's path with '--program'",
             InstallError::StateOfAnother { .. } => "give this repository a folder of its own with '--state'",
@@ -166,12 +182,24 @@ struct Basis {
     found: Option<ObjectId>,
 }
 
-/// Where a repository's pre-receive hook is.
-pub(super) fn hook_path(repository: &Repository) -> PathBuf {
-    repository.common_dir().join("hooks/pre-receive")
+/// Where a repository's hook is, or would be.
+pub(super) fn hook_path(repository: &Repository, name: HookName) -> PathBuf {
+    Layout::find(repository.common_dir(), name)
 }
 
-/// Install the shim, keeping a hook that is there. Installing again only renews the paths.
+/// Where the state is if nothing else is said.
+pub(super) fn default_state(repository: &Repository) -> PathBuf {
+    repository.common_dir().join("countersign")
+}
+
+/// Where a hook is kept that was there before.
+pub(super) fn kept_path(hook: &Path) -> PathBuf {
+    let mut name = hook.as_os_str().to_owned();
+    name.push(BEFORE);
+    name.into()
+}
+
+/// Install the shims, keeping hooks that are there. Installing again only renews the paths.
 ///
 /// # Errors
 /// See [`InstallError`]; then the hook that was there still is.
@@ -195,25 +223,33 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let git_dir = repository.common_dir();
     let state = match &options.state {
         Some(state) => absolute(state)?,
-        None => git_dir.join("countersign"),
+        None => default_state(&repository),
     };
 
-    let hook = hook_path(&repository);
-    let kept = hook.with_file_name(BEFORE);
-    let moves = match read(&hook)? {
-        Some(text) if Shim::is_shim(&text) => false,
-        Some(_) if kept.symlink_metadata().is_ok() => return Err(InstallError::BeforeExists(kept)),
-        Some(_) => true,
-        None => hook.symlink_metadata().is_ok(),
+    let companion = |hook: HookName, before: Option<PathBuf>| Companion {
+        hook,
+        program: program.clone(),
+        repository: git_dir.to_owned(),
+        state: state.clone(),
+        before,
     };
-    let runs_before = if moves { is_executable(&hook) } else { is_executable(&kept) };
-    let before = runs_before.then(|| kept.clone());
+    let layout = Layout::of(options.settings.forge.as_ref());
+    // Every text first: what cannot be written stops everything before anything has changed.
+    let mut places = Vec::new();
+    for name in options.hooks.iter().copied().filter(|name| *name != HookName::PreReceive) {
+        let Some(path) = layout.path(git_dir, name) else { continue };
+        let place = Place::find(path, name)?;
+        let shim = companion(name, place.before.clone());
+        places.push((shim.render()?, place));
+    }
+    let path = layout.path(git_dir, HookName::PreReceive).expect("every forge runs pre-receive");
+    let place = Place::find(path, HookName::PreReceive)?;
     let shim = Shim {
-        program,
+        program: program.clone(),
         repository: git_dir.to_owned(),
         policy: basis.policy,
         state: state.clone(),
-        before,
+        before: place.before.clone(),
         trusted_roots: basis.trusted_roots,
         openpgp_certificates: basis.openpgp_certificates,
         certificate_authorities: basis.certificate_authorities,
@@ -225,31 +261,135 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
         let failed = |source| InstallError::Io { path: state.clone(), source };
         PolicyMemory::new(&state).note(pin, found).map_err(failed)?;
     }
-
-    let folder = hook.parent().expect("the hook is in a folder");
-    std::fs::create_dir_all(folder).map_err(|source| InstallError::Io { path: folder.to_owned(), source })?;
-    let failed = |source: std::io::Error| InstallError::Io { path: hook.clone(), source };
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(&text).map_err(failed)?;
-    system::set_mode(file.path(), 0o755).map_err(failed)?;
-    if moves {
-        std::fs::rename(&hook, &kept).map_err(failed)?;
+    if shim.settings.ledger {
+        let configuration = configuration(&repository)?;
+        let path = git_dir.join("config");
+        hiding::hide(git_dir, &configuration).map_err(|source| InstallError::Io { path, source })?;
+        let folder = Folder::new(&state, repository.hash());
+        Settler { repository: &repository, folder: &folder, now: options.now }.begin()?;
     }
-    file.persist(&hook).map_err(|error| failed(error.error))?;
-    Ok(Installed { hook, shim })
+    let hook = place.hook.clone();
+    let mut companions = Vec::new();
+    for (text, place) in places {
+        companions.push((place.name, place.hook.clone()));
+        place.put(&text)?;
+    }
+    place.put(&text)?;
+    let stays = |path: &Path| path == hook || companions.iter().any(|(_, other)| path == other);
+    for name in std::iter::once(HookName::PreReceive).chain(HookName::COMPANIONS) {
+        for path in Layout::places(git_dir, name).filter(|path| !stays(path)) {
+            take_out(path, name)?;
+        }
+    }
+    Ok(Installed { hook, shim, companions })
 }
 
-/// Take the shim out, and put the hook that was there before back in its place, byte for byte.
+/// Install one pre-receive hook in `folder`, for every repository of which `core.hooksPath` says that its hooks are
+/// there. What it notes of each it notes below the state folder, under the repository's own path.
+///
+/// # Errors
+/// As for [`install`]; a policy in a ref, or no state folder, is refused.
+pub fn install_for_all(folder: &Path, options: &InstallOptions) -> Result<Installed, InstallError> {
+    let (PolicyChoice::File(policy), Some(state)) = (&options.policy, &options.state) else {
+        return Err(InstallError::ForAll);
+    };
+    let basis = basis_of_file(options, policy)?;
+    let program = absolute(&options.program)?;
+    if !program.is_file() {
+        return Err(InstallError::NoProgram(program));
+    }
+    let place = Place::find(absolute(folder)?.join(HookName::PreReceive.name()), HookName::PreReceive)?;
+    let shim = Shim {
+        program,
+        repository: PathBuf::new(),
+        policy: basis.policy,
+        state: absolute(state)?,
+        before: place.before.clone(),
+        trusted_roots: basis.trusted_roots,
+        openpgp_certificates: basis.openpgp_certificates,
+        certificate_authorities: basis.certificate_authorities,
+        settings: Settings { ledger: false, ..options.settings.clone() },
+    };
+    let text = shim.render()?;
+    make_private(&shim.state)?;
+    place.put(&text)?;
+    Ok(Installed { hook: place.hook.clone(), shim, companions: Vec::new() })
+}
+
+/// Take out what [`install_for_all`] has put into `folder`.
+///
+/// # Errors
+/// A file cannot be moved.
+pub fn uninstall_for_all(folder: &Path) -> Result<Uninstalled, InstallError> {
+    take_out(folder.join(HookName::PreReceive.name()), HookName::PreReceive)
+}
+
+/// Where one hook goes, and what is there.
+struct Place {
+    name: HookName,
+    hook: PathBuf,
+    kept: PathBuf,
+    /// What is there is somebody else's, and makes room.
+    moves: bool,
+    /// What runs first.
+    before: Option<PathBuf>,
+}
+
+impl Place {
+    fn find(hook: PathBuf, name: HookName) -> Result<Self, InstallError> {
+        let kept = kept_path(&hook);
+        let moves = match read(&hook)? {
+            Some(text) if name.is_shim(&text) => false,
+            Some(_) if kept.symlink_metadata().is_ok() => return Err(InstallError::BeforeExists(kept)),
+            Some(_) => true,
+            None => hook.symlink_metadata().is_ok(),
+        };
+        let runs_before = if moves { is_executable(&hook) } else { is_executable(&kept) };
+        let before = runs_before.then(|| kept.clone());
+        Ok(Self { name, hook, kept, moves, before })
+    }
+
+    fn put(&self, text: &[u8]) -> Result<(), InstallError> {
+        let folder = self.hook.parent().expect("the hook is in a folder");
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source: std::io::Error| InstallError::Io { path: path.clone(), source }
+        };
+        std::fs::create_dir_all(folder).map_err(failed(folder))?;
+        let failed = failed(&self.hook);
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(&failed)?;
+        file.write_all(text).map_err(&failed)?;
+        system::set_mode(file.path(), 0o755).map_err(&failed)?;
+        if self.moves {
+            std::fs::rename(&self.hook, &self.kept).map_err(&failed)?;
+        }
+        file.persist(&self.hook).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+}
+
+/// Take the shims out, and put the hooks that were there before back in their place, byte for byte.
 ///
 /// # Errors
 /// The repository cannot be opened, or a file not moved.
 pub fn uninstall(repository: &Path) -> Result<Uninstalled, InstallError> {
     let repository = Repository::open(repository)?;
-    let hook = hook_path(&repository);
-    if !read(&hook)?.is_some_and(|text| Shim::is_shim(&text)) {
+    let mut uninstalled = Uninstalled::Nothing;
+    for name in std::iter::once(HookName::PreReceive).chain(HookName::COMPANIONS) {
+        for path in Layout::places(repository.common_dir(), name) {
+            uninstalled = uninstalled.max(take_out(path, name)?);
+        }
+    }
+    let path = repository.common_dir().join("config");
+    hiding::show(repository.common_dir()).map_err(|source| InstallError::Io { path, source })?;
+    Ok(uninstalled)
+}
+
+fn take_out(hook: PathBuf, name: HookName) -> Result<Uninstalled, InstallError> {
+    if !read(&hook)?.is_some_and(|text| name.is_shim(&text)) {
         return Ok(Uninstalled::Nothing);
     }
-    let kept = hook.with_file_name(BEFORE);
+    let kept = kept_path(&hook);
     let failed = |source: std::io::Error| InstallError::Io { path: hook.clone(), source };
     if kept.symlink_metadata().is_ok() {
         std::fs::rename(&kept, &hook).map_err(failed)?;
@@ -263,24 +403,7 @@ pub fn uninstall(repository: &Path) -> Result<Uninstalled, InstallError> {
 /// Read the policy with all that it needs, as the hook will.
 fn basis(options: &InstallOptions, repository: &Repository) -> Result<Basis, InstallError> {
     match &options.policy {
-        PolicyChoice::File(policy) => {
-            let policy = absolute(policy)?;
-            let beside = Beside::new(&policy);
-            let (words, _) = read_policy(&beside)?;
-            let trusted_roots = pinned(&options.trusted_roots, beside.trusted_roots(&words))?;
-            let openpgp_certificates =
-                pinned(&options.openpgp_certificates, beside.openpgp_certificates(&words))?;
-            let certificate_authorities =
-                pinned(&options.certificate_authorities, beside.certificate_authorities(&words))?;
-            Trust::load(&Pinned {
-                policy: &policy,
-                trusted_roots: &trusted_roots,
-                openpgp_certificates: &openpgp_certificates,
-                certificate_authorities: &certificate_authorities,
-            })?;
-            let policy = PolicyPlace::File(policy);
-            Ok(Basis { policy, trusted_roots, openpgp_certificates, certificate_authorities, found: None })
-        }
+        PolicyChoice::File(policy) => basis_of_file(options, policy),
         PolicyChoice::Reference { reference, root } => {
             check_reference(reference)?;
             let objects = repository.objects().map_err(ChainError::from)?;
@@ -292,7 +415,7 @@ fn basis(options: &InstallOptions, repository: &Repository) -> Result<Basis, Ins
             // A pin that is installed again goes on where it was: what was seen is not forgotten.
             let seen = match &options.state {
                 Some(state) => PolicyMemory::new(&absolute(state)?).recall(&pin),
-                None => PolicyMemory::new(&repository.common_dir().join("countersign")).recall(&pin),
+                None => PolicyMemory::new(&default_state(repository)).recall(&pin),
             };
             let seen = seen.map_err(|failure| InstallError::Policy(Box::new(failure)))?;
             let source = PolicyRef { pin: &pin, trusted_roots: &trusted_roots, now: options.now };
@@ -309,6 +432,24 @@ fn basis(options: &InstallOptions, repository: &Repository) -> Result<Basis, Ins
             })
         }
     }
+}
+
+fn basis_of_file(options: &InstallOptions, policy: &Path) -> Result<Basis, InstallError> {
+    let policy = absolute(policy)?;
+    let beside = Beside::new(&policy);
+    let (words, _) = read_policy(&beside)?;
+    let trusted_roots = pinned(&options.trusted_roots, beside.trusted_roots(&words))?;
+    let openpgp_certificates = pinned(&options.openpgp_certificates, beside.openpgp_certificates(&words))?;
+    let certificate_authorities =
+        pinned(&options.certificate_authorities, beside.certificate_authorities(&words))?;
+    Trust::load(&Pinned {
+        policy: &policy,
+        trusted_roots: &trusted_roots,
+        openpgp_certificates: &openpgp_certificates,
+        certificate_authorities: &certificate_authorities,
+    })?;
+    let policy = PolicyPlace::File(policy);
+    Ok(Basis { policy, trusted_roots, openpgp_certificates, certificate_authorities, found: None })
 }
 
 /// Each file that the policy names: where `given` says, or where the policy does (`beside`).
@@ -331,12 +472,25 @@ fn pinned(
 
 /// The setting that would make git look elsewhere for hooks, wherever it stands.
 pub(super) fn hooks_path(repository: &Repository) -> Result<Option<String>, ConfigurationError> {
-    let configuration = Configuration::read(repository.git_dir(), Some(repository.git_dir()))?;
-    Ok(configuration.get("core.hooksPath", Scopes::Any).map(ToString::to_string))
+    Ok(configuration(repository)?.get("core.hooksPath", Scopes::Any).map(ToString::to_string))
+}
+
+pub(super) fn configuration(repository: &Repository) -> Result<Configuration, ConfigurationError> {
+    Configuration::read(repository.git_dir(), Some(repository.git_dir()))
 }
 
 pub(super) fn refuse_hooks_path(repository: &Repository) -> Result<(), InstallError> {
     hooks_path(repository)?.map_or(Ok(()), |path| Err(InstallError::HooksPath(path)))
+}
+
+/// Make a folder, if it is not there, that only its owner may enter.
+fn make_private(folder: &Path) -> Result<(), InstallError> {
+    if folder.exists() {
+        return Ok(());
+    }
+    let failed = |source: std::io::Error| InstallError::Io { path: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    system::set_mode(folder, 0o700).map_err(failed)
 }
 
 /// Make the state folder and note in it whose it is.
@@ -350,10 +504,7 @@ fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
             return Err(InstallError::StateOfAnother { state: state.to_owned(), owner });
         }
     }
-    if !state.exists() {
-        std::fs::create_dir_all(state).map_err(failed)?;
-        system::set_mode(state, 0o700).map_err(failed)?;
-    }
+    make_private(state)?;
     // Put in its place as a new file: a symbolic link that lies there is not written through.
     let mut file = tempfile::NamedTempFile::new_in(state).map_err(failed)?;
     file.write_all(own.as_os_str().as_encoded_bytes()).map_err(failed)?;
@@ -391,16 +542,21 @@ mod tests {
             policy: PolicyChoice::File(policy),
             state: None,
             program: "/bin/sh".into(),
+            hooks: HookName::COMPANIONS.into(),
             trusted_roots: vec![],
             openpgp_certificates: vec![],
             certificate_authorities: vec![],
-            settings: Settings::default(),
+            settings: Settings { ledger: true, ..Settings::default() },
             now: 0,
         }
     }
 
     fn hook(scratch: &Scratch) -> PathBuf {
         scratch.path().join("hooks/pre-receive")
+    }
+
+    fn kept(scratch: &Scratch) -> PathBuf {
+        kept_path(&hook(scratch))
     }
 
     #[test]
@@ -438,7 +594,7 @@ mod tests {
         std::fs::write(hook(&scratch), text).unwrap();
         std::fs::set_permissions(hook(&scratch), std::fs::Permissions::from_mode(0o750)).unwrap();
         let options = options(&scratch);
-        let kept = scratch.path().join("hooks").join(BEFORE);
+        let kept = kept(&scratch);
         for _ in 0..2 {
             assert_eq!(install(&options).unwrap().shim.before.as_ref(), Some(&kept), "again too");
         }
@@ -446,6 +602,39 @@ mod tests {
         assert_eq!(std::fs::read(hook(&scratch)).unwrap(), text);
         assert_eq!(hook(&scratch).metadata().unwrap().permissions().mode() & 0o777, 0o750);
         assert!(!kept.exists());
+    }
+
+    #[test]
+    fn every_hook_and_the_configuration_are_restored_byte_for_byte() {
+        let scratch = Scratch::new(&["--bare"]);
+        let folder = scratch.path().join("hooks");
+        std::fs::create_dir_all(&folder).unwrap();
+        let configuration = std::fs::read(scratch.path().join("config")).unwrap();
+        let text = |name: HookName| format!("#!/bin/sh\n# {}\n", name.name());
+        for name in HookName::COMPANIONS {
+            let path = folder.join(name.name());
+            std::fs::write(&path, text(name)).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let options = options(&scratch);
+        let first = install(&options).unwrap();
+        assert_eq!(install(&options).unwrap(), first, "again");
+        for (name, path) in &first.companions {
+            let shim = Companion::parse(*name, &std::fs::read(path).unwrap()).unwrap();
+            assert_eq!(shim.before, Some(kept_path(path)));
+        }
+        // Installing fewer takes the others out.
+        install(&InstallOptions { hooks: vec![HookName::PostReceive], ..options.clone() }).unwrap();
+        assert_eq!(std::fs::read_to_string(folder.join("update")).unwrap(), text(HookName::Update));
+        install(&options).unwrap();
+        assert_eq!(uninstall(scratch.path()).unwrap(), Uninstalled::Restored);
+        for name in HookName::COMPANIONS {
+            let path = folder.join(name.name());
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text(name));
+            assert!(!kept_path(&path).exists());
+        }
+        assert!(!folder.join("pre-receive").exists());
+        assert_eq!(std::fs::read(scratch.path().join("config")).unwrap(), configuration);
     }
 
     #[test]
@@ -464,7 +653,7 @@ mod tests {
         let folder = scratch.path().join("hooks");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(hook(&scratch), "one").unwrap();
-        std::fs::write(folder.join(BEFORE), "two").unwrap();
+        std::fs::write(kept(&scratch), "two").unwrap();
         assert!(matches!(install(&options(&scratch)), Err(InstallError::BeforeExists(_))));
         assert_eq!(uninstall(scratch.path()).unwrap(), Uninstalled::Nothing);
         assert_eq!(std::fs::read(hook(&scratch)).unwrap(), b"one");

@@ -1,4 +1,5 @@
-//! The server's gate: pre-receive, its installation, and what may decide there.
+//! The server's hooks: the gate in pre-receive, those that keep its ledger, their installation, and what may
+//! decide there.
 //!
 //! Policy and trusted roots come from the paths that were written into the shim at installation and
 //! from nothing else: not from pushed content, repository configuration, environment or push options.
@@ -10,12 +11,16 @@ mod approvals;
 mod arguments;
 mod audit;
 mod certificate;
+mod companion;
+mod entering;
 mod environment;
 mod evidence;
 mod folding;
 mod forge;
 mod gate;
+mod hiding;
 mod install;
+mod layout;
 mod pace;
 mod paths;
 mod persons;
@@ -34,6 +39,7 @@ mod updates;
 mod used_certificates;
 mod verdicts;
 mod vouching;
+mod writers;
 
 pub use accepted::AcceptedTips;
 pub use admission::{Admission, AdmissionRequest, Admissions, admit};
@@ -41,10 +47,15 @@ pub use approvals::{counted_as, kept_approvals};
 pub use arguments::{HookArguments, PrePushArguments, Surroundings, run_hook};
 pub use audit::LogLine;
 pub use certificate::ReceivedCertificate;
+pub use companion::{Companion, HookName};
+pub use entering::{LedgerContext, post_receive, reference_transaction, update};
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
-pub use install::{InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, uninstall};
+pub use install::{
+    InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
+    uninstall_for_all,
+};
 pub use pace::Pace;
 pub use policy_ref::PolicyMemory;
 pub use pre_push::{install_pre_push, parse_planned, uninstall_pre_push};
@@ -53,7 +64,7 @@ pub use proofs::kept as kept_proofs;
 pub use pushee::{PusheeError, pushee_key};
 pub use settings::{AuditSink, PolicyPlace, Settings, parse_forge};
 pub use shim::{Shim, ShimError};
-pub use status::{Status, StatusFinding, status};
+pub use status::{Status, StatusFinding, state_folder, status};
 pub use telling::Telling;
 pub use updates::{Update, UpdateError, parse_updates};
 pub use used_certificates::{ClaimError, MAXIMUM_AGE, UsedCertificates};

@@ -12,12 +12,14 @@ use super::{
     Update, UsedCertificates, Verdicts,
     audit::Decision,
     certificate::{self, Surrounding},
+    entering::{self, Pushed},
     folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
     kept_approvals, parse_updates, proofs,
     snapshot::Snapshot,
 };
 use crate::{
+    ledger::PolicyVersion,
     object::{APPROVALS, ObjectId},
     policy::{Cause, Demands, ForgeContext, Policy, Pushing, ReceivedPush, Refusal, Subject},
     repository::{PROOFS, Repository},
@@ -29,7 +31,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The most that is read from standard input, in bytes.
-const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
+pub(super) const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
 
 /// Everything that the hook acts on, as values.
 #[derive(Clone, Debug)]
@@ -187,6 +189,8 @@ fn judge(
     if let Some(what) = foreign_anchor(&snapshot.trust.policy, &repository) {
         return Err(failed(&what));
     }
+    // Before the refs are judged: what is entered from here on is what this push may have seen.
+    let ledger = if context.settings.ledger { entering::prepare(context, &repository)? } else { None };
     let environment = &context.environment;
     let objects = repository
         .objects_with(environment.quarantine.as_deref(), &environment.object_directories)
@@ -211,6 +215,7 @@ fn judge(
         now: context.now,
     };
     let certificate = certificate::receive(&surrounding, &objects.reader());
+    let verified = certificate.as_ref().and_then(|received| received.as_ref().ok()?.verified());
     let pushing = Pushing::Received(ReceivedPush {
         certificate: certificate.map(|received| received.and_then(|certificate| certificate.judged)),
         forge: context.forge.clone(),
@@ -280,6 +285,13 @@ fn judge(
     words += &telling.all("error", &finding.refusals);
     course.words += &words;
     course.finding = finding;
+    if context.settings.ledger && course.finding.refusals.is_empty() {
+        let policy =
+            snapshot.commit.map_or(PolicyVersion::Digest(snapshot.trust.digest), PolicyVersion::Commit);
+        let reasons = course.admitted.iter().map(|(admission, _)| admission.words());
+        let pushed = Pushed::new(verified, &vouchers, context.forge.as_ref(), reasons);
+        entering::leave(context, &repository, policy, pushed, ledger, &course.updates)?;
+    }
     Ok(())
 }
 

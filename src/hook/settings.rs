@@ -70,6 +70,8 @@ pub struct Settings {
     pub addresses: Vec<String>,
     /// The forge whose word about who pushes counts.
     pub forge: Option<Forge>,
+    /// Whether what is accepted is entered into the ledger.
+    pub ledger: bool,
 }
 
 /// Where the lines about decisions go.
@@ -163,6 +165,9 @@ impl Settings {
         if self.audit_required {
             options.push(("--audit-required", "true".into()));
         }
+        if self.ledger {
+            options.push(("--ledger", "true".into()));
+        }
         options.extend(self.addresses.iter().map(|address| ("--address", address.into())));
         if let Some(Forge { kind, name }) = &self.forge {
             options.push(("--forge", format!("{}={name}", kind.word()).into()));
@@ -180,6 +185,10 @@ impl Settings {
             "--audit" => AuditSink::parse(value).map(|sink| self.audit = sink).is_ok(),
             "--audit-required" => {
                 self.audit_required = true;
+                value == "true"
+            }
+            "--ledger" => {
+                self.ledger = true;
                 value == "true"
             }
             "--address" => value.to_str().map(|text| self.addresses.push(text.to_owned())).is_some(),
@@ -231,6 +240,7 @@ mod tests {
                     audit_required: true,
                     addresses: vec!["https://example.com/it's".to_owned(), "host:r \\".to_owned()],
                     forge: Some(parse_forge("gitlab=git lab's").unwrap()),
+                    ledger: true,
                 };
                 let mut read = Settings::default();
                 assert!(settings.options().iter().all(|(name, value)| read.read(name, value)));

@@ -204,7 +204,7 @@ pub(super) fn quote(text: &OsStr) -> Result<Vec<u8>, ShimError> {
     Ok(quoted)
 }
 
-fn unquote(text: &[u8]) -> Option<OsString> {
+pub(super) fn unquote(text: &[u8]) -> Option<OsString> {
     let mut inner = text.strip_prefix(b"'")?.strip_suffix(b"'")?;
     let mut value = Vec::new();
     while let Some(byte) = inner.first() {
@@ -239,6 +239,7 @@ mod tests {
                 audit_required: true,
                 addresses: vec![path.replace('\n', ""), "host:r \\".into()],
                 forge: Some(super::super::parse_forge("gitlab=git lab's").unwrap()),
+                ledger: true,
             },
         }
     }

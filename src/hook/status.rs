@@ -8,14 +8,15 @@ use std::{
 use crate::repository::system::PermissionsExt;
 
 use super::{
-    Admissions, InstallError, PolicyMemory, PolicyPlace, Shim,
-    install::{hook_path, hooks_path, is_executable},
+    Admissions, Companion, HookName, InstallError, PolicyMemory, PolicyPlace, Shim, hiding,
+    install::{configuration, default_state, hook_path, hooks_path, is_executable, kept_path},
     policy_ref::PolicyRef,
     pre_receive::{foreign_anchor, same_place},
+    writers,
 };
 use crate::{
     policy::{self, Policy},
-    repository::Repository,
+    repository::{Configuration, Repository},
     trust::{Beside, ChainError, Followed, Pin, Pinned, Trust, read_policy},
     words::Failure,
 };
@@ -27,6 +28,8 @@ pub struct Status {
     pub hook: PathBuf,
     /// The shim, if the hook is one.
     pub shim: Option<Shim>,
+    /// The hooks beside it, and where they are.
+    pub companions: Vec<(HookName, PathBuf)>,
     /// Of a policy in a ref: where it stands now, in words.
     pub followed: Option<String>,
     /// What is wrong or should be looked at.
@@ -71,8 +74,36 @@ pub enum StatusFinding {
     Policy(policy::Finding),
     /// The gate does not stand in the way of a push.
     Open(String),
+    /// The ledger is not as it has to be to be of use.
+    Ledger(String),
+    /// It, or a folder above it, belongs to another user than the repository.
+    OwnedByAnother {
+        /// What.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+        /// Whose the repository is.
+        repository: String,
+    },
+    /// Others than its owner can write the repository itself.
+    Shared {
+        /// A part of it that shows that.
+        path: PathBuf,
+        /// They, in words.
+        who: String,
+        /// The setting that has git let them.
+        setting: Option<String>,
+    },
     /// Others than the owner can change it, or a folder above it.
     Writable(PathBuf),
+}
+
+impl StatusFinding {
+    /// Whether it is about who can write what decides.
+    #[must_use]
+    pub fn is_about_writers(&self) -> bool {
+        matches!(self, Self::OwnedByAnother { .. } | Self::Shared { .. } | Self::Writable(_))
+    }
 }
 
 impl fmt::Display for StatusFinding {
@@ -101,13 +132,37 @@ impl fmt::Display for StatusFinding {
             ),
             Self::Policy(finding) => write!(formatter, "{finding}"),
             Self::Open(what) => write!(formatter, "pushes are not judged: {what}"),
+            Self::Ledger(what) => write!(formatter, "{what}"),
+            Self::OwnedByAnother { path, owner, repository } => write!(
+                formatter,
+                "'{}' belongs to '{owner}', the repository to '{repository}': whoever is '{owner}' decides what is accepted",
+                path.display()
+            ),
+            Self::Shared { path, who, setting } => {
+                write!(formatter, "'{}' can be written by {who}", path.display())?;
+                if let Some(setting) = setting {
+                    write!(formatter, " ({setting})")?;
+                }
+                write!(
+                    formatter,
+                    ", who can move refs and change hooks without a push: the gate binds none of them; let all pushes come in as one user whom nobody else can be"
+                )
+            }
             Self::Writable(path) => write!(
                 formatter,
-                "'{}' can be changed by others than its owner, and with it what is accepted",
+                "'{}' can be changed by others than its owner, and with it what is accepted: the gate does not bind them",
                 path.display()
             ),
         }
     }
+}
+
+/// The state folder of `repository`'s hook: where its shim says, or where one would be.
+#[must_use]
+pub fn state_folder(repository: &Repository) -> PathBuf {
+    let text = std::fs::read(hook_path(repository, HookName::PreReceive));
+    let shim = text.ok().and_then(|text| Shim::parse(&text).ok());
+    shim.map_or_else(|| default_state(repository), |shim| shim.state)
 }
 
 /// Look at the installation in `repository`.
@@ -116,11 +171,17 @@ impl fmt::Display for StatusFinding {
 /// The repository cannot be opened.
 pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
     let repository = Repository::open(repository)?;
-    let hook = hook_path(&repository);
+    let mut hook = hook_path(&repository, HookName::PreReceive);
     let mut findings = Vec::new();
-    let mut followed = None;
+    let (mut followed, mut companions) = (None, Vec::new());
     if let Some(path) = hooks_path(&repository)? {
-        findings.push(StatusFinding::Open(format!("'core.hooksPath' is set to '{path}'")));
+        // One for every repository may be there.
+        let shared = Path::new(&path).join(HookName::PreReceive.name());
+        let shim = std::fs::read(&shared).ok().and_then(|text| Shim::parse(&text).ok());
+        match shim.filter(|shim| shim.repository.as_os_str().is_empty()) {
+            Some(_) => hook = shared,
+            None => findings.push(StatusFinding::Open(format!("'core.hooksPath' is set to '{path}'"))),
+        }
     }
     let shim = match std::fs::read(&hook) {
         Ok(text) if Shim::is_shim(&text) => match Shim::parse(&text) {
@@ -157,7 +218,8 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
             },
         };
         if let Some(policy) = policy {
-            findings.extend(policy.check().into_iter().map(StatusFinding::Policy));
+            let all = policy.check().into_iter().chain(policy.check_at(now));
+            findings.extend(all.map(StatusFinding::Policy));
             let at_forge = shim.settings.forge.iter().flat_map(|forge| policy.check_for(forge));
             findings.extend(at_forge.map(StatusFinding::Policy));
             let needs_certificate = policy.rules().iter().find(|rule| rule.pusher.needs_certificate);
@@ -166,15 +228,18 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
             }
             findings.extend(foreign_anchor(&policy, &repository).map(StatusFinding::Broken));
         }
-        look_at(shim, &hook, &mut findings);
+        let configuration = configuration(&repository)?;
+        look_at(shim, &hook, &repository, &configuration, &mut findings);
+        companions = look_at_ledger(shim, &repository, &configuration, &mut findings);
         let holding = Admissions::new(&shim.state).holding(now);
         findings.extend(holding.into_iter().map(|admission| StatusFinding::Admitted(admission.words())));
-        if !same_place(&shim.repository, repository.common_dir()) {
+        let is_for_all = shim.repository.as_os_str().is_empty();
+        if !is_for_all && !same_place(&shim.repository, repository.common_dir()) {
             let what = format!("the hook was installed for the repository '{}'", shim.repository.display());
             findings.push(StatusFinding::Broken(what));
         }
     }
-    Ok(Status { hook, shim, followed, findings })
+    Ok(Status { hook, shim, companions, followed, findings })
 }
 
 /// The policy in its file, and what the shim has of what it names.
@@ -233,7 +298,13 @@ fn follow(shim: &Shim, pin: &Pin, repository: &Repository, now: i64) -> Result<(
 }
 
 /// What the shim runs and goes by, and who else can write it.
-fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
+fn look_at(
+    shim: &Shim,
+    hook: &Path,
+    repository: &Repository,
+    configuration: &Configuration,
+    findings: &mut Vec<StatusFinding>,
+) {
     if !shim.program.is_file() {
         findings.push(StatusFinding::Broken(format!("there is no program '{}'", shim.program.display())));
     }
@@ -244,34 +315,60 @@ fn look_at(shim: &Shim, hook: &Path, findings: &mut Vec<StatusFinding>) {
     }
     let files = shim.trusted_roots.iter().chain(&shim.openpgp_certificates);
     let roots = files.chain(&shim.certificate_authorities).map(|(_, path)| path.as_path());
-    let accepted = shim.state.join("accepted");
-    let verdicts = shim.state.join("verdicts");
-    let admissions = shim.state.join("admissions");
-    let used = shim.state.join("push-certificates");
-    let paths = [hook, &shim.state, &accepted, &verdicts, &admissions, &used, &shim.program]
+    let kept =
+        ["accepted", "verdicts", "admissions", "push-certificates", "intents", "ledger.head", "ledger.lock"];
+    let kept = kept.map(|name| shim.state.join(name));
+    let companions = HookName::COMPANIONS.map(|name| hook_path(repository, name));
+    let befores = companions.each_ref().map(|path| kept_path(path));
+    let paths: Vec<&Path> = [hook, &shim.state, &shim.program]
         .into_iter()
+        .chain(kept.iter().map(PathBuf::as_path))
+        .chain(companions.iter().chain(&befores).map(PathBuf::as_path).filter(|path| path.exists()))
         .chain(shim.policy.file())
-        .chain(roots);
-    let mut writable: Vec<PathBuf> =
-        paths.chain(shim.before.as_deref()).filter_map(writable_by_others).collect();
-    writable.sort();
-    writable.dedup();
-    findings.extend(writable.into_iter().map(StatusFinding::Writable));
+        .chain(roots)
+        .chain(shim.before.as_deref())
+        .collect();
+    writers::look(repository, configuration, &paths, findings);
 }
 
-/// The first of `path` and the folders above it that group or others can write, as it is written and as
-/// symbolic links lead to it. In a folder with the sticky bit nobody can replace what is another's.
-fn writable_by_others(path: &Path) -> Option<PathBuf> {
-    let led_to = path.canonicalize().ok();
-    path.ancestors()
-        .chain(led_to.iter().flat_map(|path| path.ancestors()))
-        .find(|path| {
-            path.metadata().is_ok_and(|metadata| {
-                let mode = metadata.permissions().mode();
-                mode & 0o022 != 0 && !(metadata.is_dir() && mode & 0o1000 != 0)
-            })
-        })
-        .map(Path::to_owned)
+/// What keeps the ledger: the hooks beside this one, and what hides it from whom.
+fn look_at_ledger(
+    shim: &Shim,
+    repository: &Repository,
+    configuration: &Configuration,
+    findings: &mut Vec<StatusFinding>,
+) -> Vec<(HookName, PathBuf)> {
+    let mut installed = Vec::new();
+    for name in HookName::COMPANIONS {
+        let path = hook_path(repository, name);
+        let Some(text) = std::fs::read(&path).ok().filter(|text| name.is_shim(text)) else { continue };
+        let hook = name.name();
+        let fault = match Companion::parse(name, &text) {
+            Err(error) => Some(error.to_string()),
+            Ok(_) if !is_executable(&path) => Some("it may not be executed".to_owned()),
+            Ok(companion) if companion.state != shim.state || companion.program != shim.program => {
+                Some("it goes by another state folder or program than pre-receive".to_owned())
+            }
+            Ok(Companion { before: Some(before), .. }) if !is_executable(&before) => {
+                Some(format!("the hook that runs first, '{}', may not be executed", before.display()))
+            }
+            Ok(_) => None,
+        };
+        let words = |fault| StatusFinding::Ledger(format!("the hook '{hook}' does not do its work: {fault}"));
+        findings.extend(fault.map(words));
+        installed.push((name, path));
+    }
+    if shim.settings.ledger {
+        if !hiding::is_hidden(configuration, "receive") {
+            let what = "git offers the ledger to pushers, who are refused only by the hook; set 'receive.hideRefs' to 'refs/countersign/ledger'";
+            findings.push(StatusFinding::Ledger(what.to_owned()));
+        }
+        if hiding::is_hidden(configuration, "uploadpack") {
+            let what = "'transfer.hideRefs' or 'uploadpack.hideRefs' hides the ledger from those who fetch, and nobody but the server can check it";
+            findings.push(StatusFinding::Ledger(what.to_owned()));
+        }
+    }
+    installed
 }
 
 #[cfg(test)]
@@ -295,10 +392,11 @@ mod tests {
             policy: PolicyChoice::File(policy.clone()),
             state: None,
             program: "/bin/sh".into(),
+            hooks: HookName::COMPANIONS.into(),
             trusted_roots: vec![],
             openpgp_certificates: vec![],
             certificate_authorities: vec![],
-            settings: Settings::default(),
+            settings: Settings { ledger: true, ..Settings::default() },
             now: 0,
         };
         install(&options).unwrap();
@@ -306,7 +404,11 @@ mod tests {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         };
         mode(&policy, 0o644);
-        mode(&scratch.path().join("hooks"), 0o755);
+        for part in ["hooks", "refs", "refs/heads", "objects", "objects/pack"] {
+            mode(&scratch.path().join(part), 0o755);
+        }
+        mode(&scratch.path().join("config"), 0o644);
+        mode(&scratch.path().join("HEAD"), 0o644);
         assert_eq!(findings(), []);
 
         mode(&policy, 0o664);
@@ -351,6 +453,23 @@ mod tests {
         assert_eq!(findings(), [StatusFinding::Writable(scratch.path().join("countersign/accepted"))]);
         mode(&scratch.path().join("countersign/accepted"), 0o700);
 
+        let text = std::fs::read(scratch.path().join("config")).unwrap();
+        scratch.git(&["config", "transfer.hideRefs", "refs/countersign"]);
+        assert!(matches!(&findings()[..], [StatusFinding::Ledger(what)] if what.contains("those who fetch")));
+        scratch.git(&["config", "transfer.hideRefs", "!refs/countersign"]);
+        scratch.git(&["config", "--unset", "receive.hideRefs"]);
+        assert!(
+            matches!(&findings()[..], [StatusFinding::Ledger(what)] if what.contains("offers the ledger"))
+        );
+        std::fs::write(scratch.path().join("config"), text).unwrap();
+        for (name, path) in status(scratch.path(), 0).unwrap().companions {
+            mode(&path, 0o644);
+            assert!(matches!(&findings()[..], [StatusFinding::Ledger(what)] if what.contains(name.name())));
+            mode(&path, 0o755);
+            mode(&path, 0o775);
+            assert_eq!(findings(), [StatusFinding::Writable(path.clone())]);
+            mode(&path, 0o755);
+        }
         scratch.git(&["config", "core.hooksPath", "/x"]);
         assert!(matches!(&findings()[..], [StatusFinding::Open(_)]));
         scratch.git(&["config", "--unset", "core.hooksPath"]);

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     object::{Commit, ObjectId, Statement},
     policy::{Cause, Permission, Rule, Shortfall, Subject},
-    repository::{MergeTreeError, ObjectReader, merged_tree},
+    repository::{MergeTreeError, ObjectReader, merges_to},
 };
 
 /// How many merges of forges are made anew for one ref.
@@ -227,9 +227,9 @@ impl<'a> Forge<'a> {
         if self.merges > MAXIMUM_MERGES {
             return Err(format!("and only {MAXIMUM_MERGES} such merges are made anew at once"));
         }
-        match merged_tree(self.gate.objects, ours, theirs) {
-            Ok(trees) if trees.contains(&tree) => Ok(()),
-            Ok(_) => Err("and its tree is not what merging its parents yields".to_owned()),
+        match merges_to(self.gate.objects, ours, theirs, tree) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("and its tree is not what merging its parents yields".to_owned()),
             Err(error @ MergeTreeError::Conflict) => Err(format!("and its parents need a decision: {error}")),
             Err(error) => Err(format!("and what merging its parents yields is not known: {error}")),
         }

@@ -107,6 +107,8 @@ pub enum Cause {
         /// Whom the rule wants.
         wanted: Wanted,
     },
+    /// Only the server writes its ledger.
+    Ledger,
     /// No rule names the ref, and those are refused.
     NoRule,
     /// The file system does not tell the ref from this other one.
@@ -206,6 +208,7 @@ impl Cause {
             self,
             Self::Malformed(_)
                 | Self::Approval(_)
+                | Self::Ledger
                 | Self::NoRule
                 | Self::Alike(_)
                 | Self::AlikeByTheRules
@@ -360,6 +363,7 @@ impl Cause {
             Self::NoRule => "push to a ref that a rule names, or have one added".to_owned(),
             Self::Alike(_) => "push to a name that differs in more than its spelling".to_owned(),
             Self::AlikeByTheRules => "spell the name as the policy does, or choose another one".to_owned(),
+            Self::Ledger => "leave the ref out of the push".to_owned(),
             Self::Reserved => "only a rule whose pattern begins with this namespace can allow it".to_owned(),
             Self::NotACommit(_) => "push a commit".to_owned(),
             Self::Stale { .. } => "fetch, and push again".to_owned(),
@@ -439,6 +443,7 @@ impl fmt::Display for Cause {
                 "the server's file system does not tell spellings apart, and the policy decides otherwise by another one"
             ),
             Self::NotACommit(kind) => write!(formatter, "this ref cannot name a {kind}"),
+            Self::Ledger => write!(formatter, "only the server itself writes its ledger"),
             Self::Reserved => write!(formatter, "this namespace is reserved, and no rule names it"),
             Self::Stale { server, claimed } => write!(
                 formatter,

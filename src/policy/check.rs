@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{Account, Forge, KeySigner, KeylessSigner, Permission, Policy, Proof, Rule, Wanted, WantedName};
+use super::{
+    Account, Forge, KeySigner, KeylessSigner, Pattern, Permission, Policy, Proof, Rule, Wanted, WantedName,
+};
 use crate::{
     object::APPROVALS,
     sigstore::{certificate::SubjectKind, claims::Claim, trusted_root::Instance},
@@ -57,6 +59,11 @@ pub enum Finding {
         identity: String,
         /// The user id of its certificate.
         user_id: String,
+    },
+    /// The rule lets no tag be replaced, and lets it be deleted and created.
+    ReplacedInTwoSteps {
+        /// The rule.
+        rule: String,
     },
     /// The rule counts a server that no trusted root of the policy knows.
     UnknownServer {
@@ -204,6 +211,10 @@ impl fmt::Display for Finding {
                 "identity '{identity}' has the key of '{}', with which a forge signs for whoever is logged in: it stands for no person",
                 crate::words::escape(user_id)
             ),
+            Self::ReplacedInTwoSteps { rule } => write!(
+                formatter,
+                "rule '{rule}' lets no tag be replaced, and lets it be deleted and created: that takes two pushes"
+            ),
             Self::UnknownServer { rule, what, url } => {
                 write!(
                     formatter,
@@ -262,6 +273,19 @@ impl fmt::Display for Finding {
     }
 }
 
+/// That tags may not be replaced is in vain where they may be deleted and created.
+fn in_two_steps(rule: &Rule) -> Option<Finding> {
+    const TAGS: &str = "refs/tags/";
+    let is = &rule.permissions;
+    let may_be_tag = |pattern: &Pattern| {
+        let plain = pattern.as_str().split('*').next().unwrap_or_default();
+        TAGS.starts_with(plain) || plain.starts_with(TAGS)
+    };
+    let is_open = is.delete == Permission::Allow && is.create == Permission::Allow;
+    (is_open && is.replace_tags == Permission::Refuse && rule.patterns.iter().any(may_be_tag))
+        .then(|| Finding::ReplacedInTwoSteps { rule: rule.name.clone() })
+}
+
 fn written(wanted: &Wanted) -> impl Iterator<Item = &str> {
     wanted.written().iter().map(WantedName::name)
 }
@@ -293,6 +317,7 @@ impl Policy {
                 findings.push(Finding::NotLogged { rule: rule.name.clone() });
             }
             findings.extend(self.never_met(rule));
+            findings.extend(in_two_steps(rule));
             // Trusted roots and certificates cannot differ inside one policy, so any digest will do for
             // comparing.
             let digest = |rule: &Rule| self.rule_digest(rule, |_| Some([0; 32]), |_| Some([0; 32]));
@@ -529,6 +554,29 @@ mod tests {
                 Finding::UnusedIdentity { identity: "b".to_owned() },
             ]
         );
+    }
+
+    #[test]
+    fn what_takes_two_pushes_is_found() {
+        let findings = |refs: &str, rule: &str| {
+            let text = format!(
+                "version = 1\nother_refs = \"refuse\"\n[[rule]]\nname = \"r\"\nrefs = [\"{refs}\"]\n\
+                 commits = \"unsigned\"\ntags = \"unsigned\"\n{rule}\n"
+            );
+            Policy::parse(&text).unwrap().check()
+        };
+        let both = "create = \"allow\"\ndelete = \"allow\"";
+        for refs in ["refs/tags/v*", "refs/**", "refs/tags/v1"] {
+            assert_eq!(
+                findings(refs, both),
+                [Finding::ReplacedInTwoSteps { rule: "r".to_owned() }],
+                "{refs}"
+            );
+        }
+        assert_eq!(findings("refs/heads/*", both), []);
+        assert_eq!(findings("refs/tags/*", &format!("{both}\nreplace_tags = \"allow\"")), []);
+        assert_eq!(findings("refs/tags/*", "create = \"allow\""), []);
+        assert_eq!(findings("refs/tags/*", "delete = \"allow\""), []);
     }
 
     #[test]

@@ -70,6 +70,17 @@ pub const PUBLIC_GOOD: &str = "public-good";
 /// governs them only by a pattern that begins with exactly the namespace, whatever else matches.
 pub const RESERVED_NAMESPACES: [&str; 3] = ["refs/replace/", "refs/notes/", "refs/countersign/"];
 
+/// The ref in which a server keeps its ledger: no rule governs it, whatever its patterns say, and nobody
+/// pushes to it.
+pub const LEDGER: &str = "refs/countersign/ledger";
+
+/// Whether `reference` is [`LEDGER`], lies below it, or is the same file on a disk that folds case.
+#[must_use]
+pub fn is_ledger(reference: &[u8]) -> bool {
+    let Some((name, rest)) = reference.split_at_checked(LEDGER.len()) else { return false };
+    name.eq_ignore_ascii_case(LEDGER.as_bytes()) && (rest.is_empty() || rest[0] == b'/')
+}
+
 /// Why there is no [`policy_entry`] for somebody.
 pub const NO_ENTRY: &str = "a policy takes a '*' in a name for a pattern, and needs repository and ref of builds, which not every certificate says";
 
@@ -229,7 +240,7 @@ pub enum Governing<'a> {
     Accepted,
     /// Nothing names it, and what no rule names is refused.
     Refused,
-    /// It lies in one of [`RESERVED_NAMESPACES`] and no rule names that namespace.
+    /// It lies in one of [`RESERVED_NAMESPACES`] and no rule names that namespace, or it is the [`LEDGER`].
     Reserved,
     /// The first rule in the file's order that matches.
     Rule(&'a Rule),
@@ -302,6 +313,9 @@ impl Policy {
     /// What decides about the ref with this full name.
     #[must_use]
     pub fn governing(&self, reference: &[u8]) -> Governing<'_> {
+        if is_ledger(reference) {
+            return Governing::Reserved;
+        }
         let reserved =
             RESERVED_NAMESPACES.iter().find(|namespace| reference.starts_with(namespace.as_bytes()));
         let counts =
@@ -457,6 +471,13 @@ mod tests {
         }
         let open = Policy::parse("version = 1\nother_refs = \"accept\"\n").unwrap();
         assert_eq!(open.governing(b"refs/replace/1"), Governing::Reserved);
+        let all = Policy::parse("version = 1\nother_refs = \"refuse\"\n[[rule]]\nname = \"all\"\nrefs = [\"refs/countersign/**\"]\ncommits = \"unsigned\"\n").unwrap();
+        for ledger in ["refs/countersign/ledger", "refs/countersign/LEDGER", "refs/countersign/ledger/a"] {
+            assert_eq!(all.governing(ledger.as_bytes()), Governing::Reserved, "{ledger}");
+        }
+        for other in ["refs/countersign/proofs", "refs/countersign/ledgers", "refs/countersign/l"] {
+            assert!(matches!(all.governing(other.as_bytes()), Governing::Rule(_)), "{other}");
+        }
         assert_eq!(open.governing(b"refs/heads/x"), Governing::Accepted);
     }
 

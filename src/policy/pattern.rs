@@ -20,6 +20,9 @@ enum Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
+    /// It names what only the server writes.
+    #[error("only the server itself writes the ledger, and no rule can name it")]
+    Ledger,
     /// It could only match something that is no ref.
     #[error("it does not begin with 'refs/'")]
     NotARef,
@@ -39,6 +42,9 @@ impl Pattern {
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         if !text.starts_with("refs/") {
             return Err(PatternError::NotARef);
+        }
+        if super::is_ledger(text.as_bytes()) {
+            return Err(PatternError::Ledger);
         }
         if text.contains("***") {
             return Err(PatternError::Stars);

@@ -151,3 +151,19 @@ fn one_person(names: impl Iterator<Item = String>) -> Result<String, Cause> {
         (first, _) => Err(Cause::SeveralPersons(first.into_iter().chain(names).collect())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_signature_is_one_persons() {
+        let person = |names: &[&str]| one_person(names.iter().map(|name| (*name).to_owned()));
+        assert_eq!(person(&["alice"]), Ok("alice".to_owned()));
+        assert_eq!(person(&["alice", "alice"]), Ok("alice".to_owned()));
+        let several =
+            |names: &[&str]| Err(Cause::SeveralPersons(names.iter().map(|n| (*n).to_owned()).collect()));
+        assert_eq!(person(&["bob", "alice"]), several(&["alice", "bob"]));
+        assert_eq!(person(&[]), several(&[]));
+    }
+}

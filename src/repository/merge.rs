@@ -43,6 +43,29 @@ pub fn merged_tree(
     ours: ObjectId,
     theirs: ObjectId,
 ) -> Result<Vec<ObjectId>, MergeTreeError> {
+    merged_until(objects, ours, theirs, |_| false)
+}
+
+/// Whether merging `theirs` into `ours` may yield `tree`.
+///
+/// # Errors
+/// There is a conflict whichever way, or it cannot be computed.
+pub fn merges_to(
+    objects: &Objects,
+    ours: ObjectId,
+    theirs: ObjectId,
+    tree: ObjectId,
+) -> Result<bool, MergeTreeError> {
+    merged_until(objects, ours, theirs, |found| found == tree).map(|trees| trees.contains(&tree))
+}
+
+/// The trees that a merge may yield, up to one that is enough.
+fn merged_until(
+    objects: &Objects,
+    ours: ObjectId,
+    theirs: ObjectId,
+    is_enough: impl Fn(ObjectId) -> bool,
+) -> Result<Vec<ObjectId>, MergeTreeError> {
     let folder = tempfile::Builder::new().prefix("countersign-merge-").tempdir()?;
     prepare(folder.path(), objects.hash(), &objects.directories())?;
     let mut trees = Vec::new();
@@ -52,6 +75,9 @@ pub fn merged_tree(
             Ok(tree) if trees.contains(&tree) => {}
             Ok(tree) => trees.push(tree),
             Err(error) => failure = failure.or(Some(error)),
+        }
+        if trees.last().is_some_and(|tree| is_enough(*tree)) {
+            return Ok(trees);
         }
     }
     match failure {
@@ -175,6 +201,10 @@ mod tests {
             forked.scratch.git(&["checkout", "-q", "main"]);
             forked.scratch.git(&["merge", "-q", "--no-edit", "topic"]);
             assert_eq!(merged, [forked.scratch.id("HEAD^{tree}")]);
+            let objects = forked.scratch.open().objects().unwrap();
+            let (ours, theirs) = (forked.scratch.id("HEAD^1"), forked.scratch.id("HEAD^2"));
+            assert!(merges_to(&objects, ours, theirs, merged[0]).unwrap());
+            assert!(!merges_to(&objects, ours, theirs, forked.scratch.id("HEAD^1^{tree}")).unwrap());
             // A merge that is behind already yields what is there.
             let objects = forked.scratch.open().objects().unwrap();
             let (head, topic) = (forked.scratch.id("HEAD"), forked.scratch.id("topic"));

@@ -24,6 +24,7 @@ mod references;
 mod revision;
 pub mod system;
 mod tree;
+mod writing;
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +36,7 @@ pub use coverage::Coverage;
 pub use folding::folded;
 pub use format::FormatError;
 pub use history::{History, HistoryError, Shallow, Survey, new_commits, new_commits_while, survey};
-pub use merge::{MergeTreeError, merged_tree};
+pub use merge::{MergeTreeError, merged_tree, merges_to};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
 pub use proofs::{
     MAXIMUM_PROOFS_OF_AN_OBJECT, PROOFS, ProofChange, ProofName, Proofs, proof_changes, read_blob,
@@ -45,6 +46,7 @@ pub use reachable::{Found, Reachable, tagged};
 pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};
 pub use tree::TreeError;
+pub use writing::{WriteError, sync_folder};
 
 use gix::bstr::BString;
 

@@ -14,6 +14,8 @@ use super::{
 };
 use crate::object::{self, APPROVALS, ObjectId};
 
+const MESSAGE: &str = "countersign: keep what was signed or logged";
+
 /// How often a ref that somebody else moves meanwhile is tried again.
 const ATTEMPTS: usize = 5;
 
@@ -114,7 +116,7 @@ impl Repository {
             object::Commit::parse(self.hash, &commit)
                 .map_err(|error| AddProofsError::Write(error.to_string()))?;
             let commit = write(Kind::Commit, &commit)?;
-            if self.references().replace(reference, value.id, commit, author)? {
+            if self.references().replace(reference, value.id, commit, author, MESSAGE)? {
                 return Ok(Some(commit));
             }
         }
@@ -230,10 +232,10 @@ mod tests {
         let scratch = Scratch::new(&[]);
         let (one, two) = (scratch.commit("one"), scratch.commit("two"));
         let references = scratch.open().references();
-        assert!(references.replace(PROOFS, None, one, &author()).unwrap());
-        assert!(!references.replace(PROOFS, None, two, &author()).unwrap());
-        assert!(!references.replace(PROOFS, Some(two), one, &author()).unwrap());
-        assert!(references.replace(PROOFS, Some(one), two, &author()).unwrap());
+        assert!(references.replace(PROOFS, None, one, &author(), MESSAGE).unwrap());
+        assert!(!references.replace(PROOFS, None, two, &author(), MESSAGE).unwrap());
+        assert!(!references.replace(PROOFS, Some(two), one, &author(), MESSAGE).unwrap());
+        assert!(references.replace(PROOFS, Some(one), two, &author(), MESSAGE).unwrap());
         assert_eq!(scratch.id(PROOFS), two);
     }
 

@@ -113,18 +113,43 @@ impl References {
         Ok(all)
     }
 
-    /// Let `name` hold `new` if it holds `old` still (`None`: does not exist); whether it does now.
+    /// Every ref below `refs/` that holds an object itself, in the order of their names.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn direct(&self) -> Result<Vec<(BString, ObjectId)>, ReferenceError> {
+        let unreadable = |reason: String| ReferenceError::Unreadable { name: "refs/".into(), reason };
+        let platform = self.store.iter().map_err(|error| unreadable(error.to_string()))?;
+        let mut direct = Vec::new();
+        for reference in platform.all().map_err(|error| unreadable(error.to_string()))? {
+            let reference = reference.map_err(|error| unreadable(error.to_string()))?;
+            let name = reference.name.into_inner();
+            if let Target::Object(id) = reference.target
+                && self.symbolic_link(&name)?.is_none()
+            {
+                direct.push((name, id));
+            }
+        }
+        Ok(direct)
+    }
+
+    /// Let `name` hold `new` if it holds `old` still (`None`: does not exist); whether it does now. No hook
+    /// of git's runs for it.
+    ///
+    /// # Errors
+    /// The name is invalid, or the ref cannot be written.
     pub fn replace(
         &self,
         name: &str,
         old: Option<ObjectId>,
         new: ObjectId,
         author: &Author,
+        message: &str,
     ) -> Result<bool, ReferenceError> {
         let unwritable = |reason: String| ReferenceError::Unwritable { name: name.into(), reason };
         let full = FullName::try_from(name).map_err(|_| ReferenceError::InvalidName(name.into()))?;
         let change = Change::Update {
-            log: LogChange { message: "countersign: keep entries of a log".into(), ..LogChange::default() },
+            log: LogChange { message: message.into(), ..LogChange::default() },
             expected: match old {
                 Some(old) => PreviousValue::MustExistAndMatch(Target::Object(old)),
                 None => PreviousValue::MustNotExist,

@@ -122,3 +122,41 @@ fn the_repositorys_own_configuration_has_no_say() {
     run.stdout_holds(&["approved as 'bob'"]).any_stderr().check();
     assert!(!stage.work.path.join("evil").exists());
 }
+
+#[test]
+fn who_commits_has_nothing_to_do_with_it() {
+    let world = World::new();
+    let stage = Stage::new(&world, TWO);
+    stage.commit(ALICE, "a", "a\n");
+    world.configure("[countersign]\n matchCommitter = true");
+    assert!(stage.approve(BOB, &[]).starts_with("approved as 'bob'"));
+}
+
+#[test]
+fn a_check_in_ci_counts_persons_where_it_can() {
+    let world = World::new();
+    let stage = Stage::new(&world, TWO);
+    let base = stage.work.id("HEAD");
+    stage.work.git(&["checkout", "-q", "-b", "topic"]).check();
+    let topic = stage.commit(ALICE, "a", "a\n");
+    let check = |more: &[&str]| {
+        let arguments = [&["check", "--ref", MAIN, "--base", &base, "--head", &topic], more].concat();
+        let run = stage.work.countersign(&arguments).any_status().any_stdout().any_stderr().check();
+        (run.status, run.text() + &run.words())
+    };
+    let (status, words) = check(&[]);
+    assert_eq!(status, 1, "{words}");
+    assert!(words.contains("1 of 2 persons vouches for it ('alice')"), "{words}");
+    assert_eq!(check(&["--topic"]).0, 1);
+    stage.approve(BOB, &[]);
+    for more in [&[][..], &["--topic"]] {
+        let (status, words) = check(more);
+        assert_eq!(status, 0, "{words}");
+    }
+    // The branch has gone on: what the forge will make of both is not here.
+    stage.work.git(&["checkout", "-q", "main"]).check();
+    let ahead = stage.commit(CAROL, "b", "b\n");
+    let run = ["check", "--ref", MAIN, "--base", &ahead, "--head", &topic, "--topic"];
+    let run = stage.work.countersign(&run).any_status().any_stdout().any_stderr().check();
+    assert!(!(run.text() + &run.words()).contains("persons"), "{}{}", run.text(), run.words());
+}

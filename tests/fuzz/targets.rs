@@ -11,6 +11,7 @@ use countersign::{
         protocol::{self, Answer, PREFIX_BYTES, Prefix, Request},
     },
     encoding::x509::Slices,
+    ledger::{Intent, Record},
     object::{Approval, Commit, HashKind, Payload, PushCertificate, Tag},
     policy::{AllowedSigners, Policy},
     signature::{
@@ -61,7 +62,7 @@ pub const NOW: i64 = 1_790_086_400;
 const HASHES: [HashKind; 2] = [HashKind::Sha1, HashKind::Sha256];
 
 /// Each target with its name.
-pub const TARGETS: [(&str, fn(&[u8])); 21] = [
+pub const TARGETS: [(&str, fn(&[u8])); 23] = [
     ("agent_message", agent_message),
     ("allowed_signers", allowed_signers),
     ("api_entry", api_entry),
@@ -71,6 +72,8 @@ pub const TARGETS: [(&str, fn(&[u8])); 21] = [
     ("checkpoint", checkpoint),
     ("cms", cms),
     ("commit", commit),
+    ("ledger_intent", ledger_intent),
+    ("ledger_record", ledger_record),
     ("log_entry", log_entry),
     ("openpgp_certificates", openpgp_certificates),
     ("openpgp_signature", openpgp_signature),
@@ -248,6 +251,25 @@ pub fn approval(data: &[u8]) {
         let again = approval.statement.envelope(hash, &approval.signature);
         let again = Approval::parse(hash, &again).expect("it was written here");
         assert_eq!((again.statement, again.signature), (approval.statement, approval.signature));
+    }
+}
+
+/// What is read of an accepted push has one spelling.
+pub fn ledger_intent(data: &[u8]) {
+    for hash in HASHES {
+        let Ok(intent) = Intent::parse(hash, data) else { continue };
+        assert_eq!(intent.bytes(hash), data);
+        assert!(intent.entries.iter().all(|entry| entry.old != entry.new));
+    }
+}
+
+/// A record of a ledger has one spelling, and is a commit like others.
+pub fn ledger_record(data: &[u8]) {
+    for hash in HASHES {
+        let Ok(record) = Record::parse(hash, data) else { continue };
+        assert_eq!(record.commit(hash), data);
+        assert!(Commit::parse(hash, data).is_ok_and(|commit| commit.signed.signature.is_none()));
+        assert!(record.next_sequence().is_some_and(|next| next > record.sequence));
     }
 }
 

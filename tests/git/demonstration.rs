@@ -75,7 +75,10 @@ fn every_command_ends_as_it_has_to_and_every_ref_is_as_it_has_to_be() {
     let at = |name: &str| Repository::at(&world, &folder.join(name));
     let (alice, server) = (at("alice"), at("server.git"));
     let (main, tag) = (alice.id("main"), alice.id("v1"));
-    let refs = server.git(&["for-each-ref", "--format=%(refname) %(objectname)"]).any_stdout().check();
+    let refs = server
+        .git(&["for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/tags"])
+        .any_stdout()
+        .check();
     assert_eq!(refs.text(), format!("refs/heads/main {main}\nrefs/tags/v1 {tag}\n"));
     assert_eq!(alice.id("origin/main"), main);
     assert!(server.object("commit", &main).starts_with(b"tree "));

@@ -10,6 +10,7 @@ mod groups;
 mod paths;
 mod persons;
 mod proofs;
+mod trial;
 
 use support::{Repository, World};
 

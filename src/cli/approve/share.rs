@@ -74,7 +74,9 @@ fn bring_together(world: &mut World<'_>, at: Option<&Path>, remote: &str) -> Res
         return Ok((fetched, number));
     }
     let author = author(world, &configuration);
-    let moved = references.replace(APPROVALS, own, theirs, &author).map_err(|error| unreadable(&error))?;
+    let moved = references
+        .replace(APPROVALS, own, theirs, &author, "countersign: take approvals")
+        .map_err(|error| unreadable(&error))?;
     if !moved {
         return Err(Failure::new(format!("'{APPROVALS}' was changed meanwhile"), "try again"));
     }

@@ -30,6 +30,10 @@ pub(super) enum PolicyCommand {
         #[arg(long, value_name = "KIND[=NAME]", value_parser = crate::hook::parse_forge)]
         forge: Option<crate::policy::Forge>,
     },
+    /// Say which rule decides about a ref, and who may do what by it
+    Explain(ExplainArguments),
+    /// Try a policy on history: what each rule would refuse, by cause
+    Test(TestArguments),
     /// Say which policy counts in a repository, and where it comes from
     Show(ShowArguments),
     /// Keep a policy in a ref of the repository, as a signed commit
@@ -40,6 +44,44 @@ pub(super) enum PolicyCommand {
 
 #[derive(Args, Debug)]
 pub(super) struct ShowArguments {
+    /// The repository, if not the one around the current directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) repository: Option<PathBuf>,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ExplainArguments {
+    /// The full name of the ref, such as refs/heads/main; it need not exist
+    #[arg(value_name = "REF")]
+    pub(super) reference: String,
+    /// Say also what the rule says of this commit
+    #[arg(value_name = "COMMIT")]
+    pub(super) commit: Option<String>,
+    /// The policy file, instead of the configured policy
+    #[arg(long, value_name = "FILE")]
+    pub(super) policy: Option<PathBuf>,
+    /// The repository, if not the one around the current directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) repository: Option<PathBuf>,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct TestArguments {
+    /// The history to try it on: as if the ref went from A to B, or had B without having been there
+    #[arg(long, value_name = "[A..]B")]
+    pub(super) against: String,
+    /// The full name of the ref; the current branch if none is given
+    #[arg(long = "ref", value_name = "REF")]
+    pub(super) reference: Option<String>,
+    /// The policy file, instead of the configured policy
+    #[arg(long, value_name = "FILE")]
+    pub(super) policy: Option<PathBuf>,
     /// The repository, if not the one around the current directory
     #[arg(long, value_name = "DIR")]
     pub(super) repository: Option<PathBuf>,

@@ -1,0 +1,113 @@
+//! `countersign ledger verify`: the refs of this repository, or of a remote, against their ledger.
+
+use std::collections::{BTreeMap, HashSet};
+
+use gix::bstr::BString;
+use serde_json::json;
+
+use super::{VerifyArguments, at_hand, exit, failure, remote, words};
+use crate::{
+    cli::{Outcome, World, verify::tasks::unreadable},
+    ledger::{self, Check, Finding, Report, check},
+    object::ObjectId,
+    repository::{Repository, Revision},
+    words::Failure,
+};
+
+pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome {
+    let (repository, folder) = at_hand(world, &arguments.common)?;
+    let since = arguments.since.as_deref().map(|since| commit(&repository, since)).transpose()?;
+    let report = if let Some(name) = &arguments.remote {
+        remote::verify(world, &repository, arguments.common.repository.as_deref(), name, since)?
+    } else {
+        let remembered = folder.remembered().map_err(|error| failure(&error))?;
+        let look = || {
+            // Intents first: what is accepted after that may move refs, and is looked for again.
+            let intents = folder.intents_left().map_err(|error| failure(&error))?;
+            let refs = repository.references().direct().map_err(|error| unreadable(&error))?;
+            let refs: BTreeMap<BString, ObjectId> = refs.into_iter().collect();
+            let later = folder.intents_left().map_err(|error| failure(&error))?;
+            let entries = intents.into_iter().chain(later).flat_map(|intent| intent.entries);
+            let under_way: HashSet<BString> = entries.map(|entry| entry.reference).collect();
+            let head = ledger::head(&repository).map_err(|error| failure(&error))?;
+            let since = since.or(remembered);
+            hold(&repository, &Check { refs: &refs, head, remembered: since, under_way: &under_way })
+        };
+        let mut report = look()?;
+        // A push may have been entered between one look and the other.
+        if report.findings.iter().any(|finding| matches!(finding, Finding::Moved { .. })) {
+            report = look()?;
+        }
+        report
+    };
+    tell(world, arguments, &report);
+    let is_unclear = |finding: &Finding| {
+        matches!(finding, Finding::UnderWay { .. } | Finding::NoLedger { remembered: None })
+    };
+    Ok(match report.findings.as_slice() {
+        [] => exit::GOOD,
+        findings if findings.iter().all(is_unclear) => exit::CANNOT_TELL,
+        _ => exit::BAD,
+    })
+}
+
+/// Hold what was read against the records of `repository`.
+pub(super) fn hold(repository: &Repository, given: &Check<'_>) -> Result<Report, Failure> {
+    let reader = repository.objects().map_err(|error| unreadable(&error))?.reader();
+    Ok(check(given, |from| ledger::walk(&reader, Some(from), None)))
+}
+
+fn commit(repository: &Repository, revision: &str) -> Result<ObjectId, Failure> {
+    let hint = "name a commit that 'refs/countersign/ledger' was seen at";
+    match repository.resolve(revision).map_err(|error| Failure::new(error, hint))? {
+        Revision::Single(id) => Ok(id),
+        Revision::Range { .. } => Err(Failure::new(format!("'{revision}' is a range"), hint)),
+    }
+}
+
+fn tell(world: &mut World<'_>, arguments: &VerifyArguments, report: &Report) {
+    let Report { entries, new_entries, certified, recovered, clock_set_back, .. } = report;
+    if arguments.common.json {
+        let findings: Vec<_> = report.findings.iter().map(words::finding_json).collect();
+        let object = json!({
+            "version": 1,
+            "entries": entries,
+            "new_entries": new_entries,
+            "certified": certified,
+            "recovered": recovered,
+            "clock_set_back": clock_set_back,
+            "findings": findings,
+            "cut_short": report.is_cut_short,
+        });
+        world.say(&format!("{object}\n"));
+        return;
+    }
+    let mut text = String::new();
+    for finding in &report.findings {
+        let prefix = if matches!(finding, Finding::UnderWay { .. }) { "warning" } else { "error" };
+        text += &format!("{prefix}: {}\n", words::finding(finding));
+    }
+    if report.is_cut_short {
+        text += "error: and more\n";
+    }
+    if report.findings.iter().any(|finding| matches!(finding, Finding::UnderWay { .. })) {
+        text += "hint: run it again; what broke off is settled by the next push, or by 'countersign ledger settle'\n";
+    }
+    let is_moved = |finding: &Finding| matches!(finding, Finding::Moved { .. } | Finding::Gap { .. });
+    if arguments.remote.is_none() && report.findings.iter().any(is_moved) {
+        text += "hint: find out who moved them; 'countersign ledger enter --reason TEXT' enters what refs hold now\n";
+    }
+    if *clock_set_back > 0 {
+        text += &format!("warning: the server's clock was set back {clock_set_back} times\n");
+    }
+    if *recovered > 0 {
+        text +=
+            &format!("warning: of {recovered} accepted updates it could not be told whether they happened\n");
+    }
+    if report.findings.is_empty() {
+        text += &format!(
+            "every ref is as the ledger says: {entries} entries, {certified} of them by a push certificate\n"
+        );
+    }
+    world.say(&text);
+}

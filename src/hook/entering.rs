@@ -1,0 +1,253 @@
+//! The hooks' part in the ledger: an intent before a push is accepted, and what became of it afterwards.
+
+use std::{
+    collections::HashSet,
+    io::{Read, Write},
+    path::PathBuf,
+};
+
+use gix::bstr::{BString, ByteSlice as _};
+
+use super::{Context, Update, parse_updates, pre_receive::MAXIMUM_INPUT};
+use crate::{
+    ledger::{
+        Acceptance, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId, Scope, Settled,
+        Settler,
+    },
+    object::{HashKind, ObjectId},
+    policy::ForgeContext,
+    repository::Repository,
+    words::{Failure, escape, escape_bytes},
+};
+
+/// Who pushes, as far as that is known when the push is accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pushed {
+    /// The pusher in words.
+    pub(super) pusher: Option<String>,
+    /// The blob of a push certificate that was verified.
+    pub(super) certificate: Option<ObjectId>,
+}
+
+impl Pushed {
+    /// By the certificate that was verified, those who vouch for the push by it, and the forge's word.
+    pub(super) fn new(
+        certificate: Option<ObjectId>,
+        vouchers: &[String],
+        forge: Option<&ForgeContext>,
+        admitted: impl Iterator<Item = String>,
+    ) -> Self {
+        let account = forge.and_then(|context| {
+            let account = context.user.as_ref().or(context.id.as_ref())?;
+            Some(format!("account '{account}' of '{}'", context.forge.name))
+        });
+        let words: Vec<String> =
+            vouchers.iter().map(|name| format!("'{name}' by certificate")).chain(account).collect();
+        // Whoever pushed it, the administrator has let it in.
+        let admitted = admitted.map(|admission| format!("admitted by the administrator: {admission}"));
+        let words: Vec<String> = admitted.chain(words).collect();
+        Self { pusher: (!words.is_empty()).then(|| words.join(", ")), certificate }
+    }
+}
+
+/// What a hook beside pre-receive acts on.
+#[derive(Clone, Debug)]
+pub struct LedgerContext {
+    /// The repository for which it was installed.
+    pub repository: PathBuf,
+    /// The state folder.
+    pub state: PathBuf,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+/// The longest that is kept of a pusher's name, in characters.
+const MAXIMUM_PUSHER: usize = 256;
+
+/// Enter what earlier pushes have left over, and see where the ledger stands: its head.
+pub(super) fn prepare(context: &Context, repository: &Repository) -> Result<Option<ObjectId>, Failure> {
+    let folder = Folder::new(&context.state, repository.hash());
+    let settler = Settler { repository, folder: &folder, now: context.now };
+    match settler.settle(Scope::All, &[], None) {
+        // Others are at it: what they don't settle, the next push does.
+        Ok(_) | Err(LedgerError::Busy) => {}
+        Err(error) => return Err(failure(&error)),
+    }
+    settler.begin().map_err(|error| failure(&error))
+}
+
+/// Leave an intent for the accepted `updates`: from then on they are entered, or known not to have happened.
+pub(super) fn leave(
+    context: &Context,
+    repository: &Repository,
+    policy: PolicyVersion,
+    pushed: Pushed,
+    ledger: Option<ObjectId>,
+    updates: &[Update],
+) -> Result<(), Failure> {
+    let entries = entries(repository, updates).map_err(|error| failure(&error))?;
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut push = PushId([0; 16]);
+    aws_lc_rs::rand::fill(&mut push.0)
+        .map_err(|_| Failure::new("the system gives no random numbers", "ask the server's administrator"))?;
+    let pusher = pushed.pusher.map(|pusher| escape(&pusher).chars().take(MAXIMUM_PUSHER).collect::<String>());
+    let acceptance =
+        Acceptance { push, received: context.now.max(0), policy, pusher, certificate: pushed.certificate };
+    let intent = Intent { acceptance, ledger, process: Process::parent(), entries };
+    Folder::new(&context.state, repository.hash()).leave(&intent).map_err(|error| failure(&error))
+}
+
+/// What `updates` do to the refs themselves, whatever symbolic refs they go through; each ref once.
+fn entries(repository: &Repository, updates: &[Update]) -> Result<Vec<Entry>, LedgerError> {
+    let references = repository.references();
+    let (mut entries, mut seen) = (Vec::new(), HashSet::new());
+    for Update { claimed, wanted, reference } in
+        updates.iter().filter(|update| update.claimed != update.wanted)
+    {
+        let names = references.read(reference.as_bstr())?.names;
+        let reference = names.into_iter().next_back().expect("a ref has a name");
+        if seen.insert(reference.clone()) {
+            entries.push(Entry { old: *claimed, new: *wanted, reference });
+        }
+    }
+    Ok(entries)
+}
+
+/// git's reference-transaction hook in the state `committed`: enter what was accepted. The exit status says
+/// whether that could be done; git does not look at it.
+pub fn reference_transaction(context: &LedgerContext, input: &mut dyn Read, output: &mut dyn Write) -> u8 {
+    let mut settle = || {
+        let (repository, folder) = open(context)?;
+        let happened = happened(repository.hash(), &read(input)?);
+        if happened.is_empty() {
+            return Ok(Settled::default());
+        }
+        let settler = Settler { repository: &repository, folder: &folder, now: context.now };
+        settler.settle_transaction(&happened, Process::parent().as_ref()).map_err(|error| failure(&error))
+    };
+    tell(settle(), output)
+}
+
+/// git's post-receive hook: the push is done, and whatever of it has not happened will not.
+pub fn post_receive(context: &LedgerContext, input: &mut dyn Read, output: &mut dyn Write) -> u8 {
+    let mut settle = || {
+        let (repository, folder) = open(context)?;
+        let updates = parse_updates(repository.hash(), &read(input)?)
+            .map_err(|error| Failure::new(error, "this command is for git's post-receive hook"))?;
+        let happened = entries(&repository, &updates).map_err(|error| failure(&error))?;
+        let settler = Settler { repository: &repository, folder: &folder, now: context.now };
+        let process = Process::parent();
+        settler.settle_last(&happened, process.as_ref()).map_err(|error| failure(&error))
+    };
+    tell(settle(), output)
+}
+
+/// git's update hook: the last look at one ref. It may be moved only as pre-receive has accepted it.
+pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, output: &mut dyn Write) -> u8 {
+    let look = || {
+        let (repository, folder) = open(context)?;
+        let line = [old.as_bytes(), b" ", new.as_bytes(), b" ", reference, b"\n"].concat();
+        let updates = parse_updates(repository.hash(), &line)
+            .map_err(|error| Failure::new(error, "this command is for git's update hook"))?;
+        let Some(wanted) =
+            entries(&repository, &updates).map_err(|error| failure(&error))?.into_iter().next()
+        else {
+            return Ok(());
+        };
+        let name = escape_bytes(&wanted.reference);
+        let intents = folder.intents_left().map_err(|error| failure(&error))?;
+        if !intents.iter().any(|intent| intent.entries.contains(&wanted)) {
+            return Err(Failure::new(
+                format!("the update of '{name}' was not accepted by the pre-receive hook"),
+                "ask the server's administrator to look at 'countersign hook status'",
+            ));
+        }
+        let value = repository.references().read(wanted.reference.as_bstr());
+        if value.map_err(|error| failure(&LedgerError::Reference(error)))?.id != wanted.old {
+            return Err(Failure::new(
+                format!("'{name}' was moved by somebody else meanwhile"),
+                "fetch, and push again",
+            ));
+        }
+        Ok(())
+    };
+    match look() {
+        Ok(()) => 0,
+        Err(failure) => {
+            // A pusher who has gone does not change the answer.
+            let _ = write!(output, "{failure}");
+            1
+        }
+    }
+}
+
+fn open(context: &LedgerContext) -> Result<(Repository, Folder), Failure> {
+    let repository = Repository::at(&context.repository)
+        .map_err(|error| Failure::new(error, "run 'countersign hook install' for this repository"))?;
+    let folder = Folder::new(&context.state, repository.hash());
+    Ok((repository, folder))
+}
+
+fn read(input: &mut dyn Read) -> Result<Vec<u8>, Failure> {
+    let mut lines = Vec::new();
+    let taken = input.take(MAXIMUM_INPUT + 1).read_to_end(&mut lines);
+    match taken {
+        Ok(taken) if taken as u64 <= MAXIMUM_INPUT => Ok(lines),
+        Ok(_) => Err(Failure::new("there are too many updates at once", "update fewer refs at a time")),
+        Err(error) => {
+            Err(Failure::new(format!("the updates cannot be read: {error}"), "see what has ended git"))
+        }
+    }
+}
+
+/// The updates in the lines of a transaction (githooks, `reference-transaction`). Lines about symbolic refs
+/// and about what is no ref are of no push.
+fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
+    let id = |text: &[u8]| ObjectId::from_hex(text).ok().filter(|id| id.kind() == hash);
+    let entry = |line: &[u8]| {
+        let mut fields = line.splitn(3, |byte| *byte == b' ');
+        let (old, new) = (id(fields.next()?)?, id(fields.next()?)?);
+        let reference = BString::from(fields.next()?);
+        let value = |id: ObjectId| (!id.is_null()).then_some(id);
+        (reference.starts_with(b"refs/") && old != new).then(|| Entry {
+            old: value(old),
+            new: value(new),
+            reference,
+        })
+    };
+    lines.split(|byte| *byte == b'\n').filter_map(entry).collect()
+}
+
+fn tell(settled: Result<Settled, Failure>, output: &mut dyn Write) -> u8 {
+    let (words, status) = match settled {
+        Ok(Settled { recovered: 0, .. }) => return 0,
+        Ok(Settled { recovered, .. }) => (
+            format!(
+                "warning: of {recovered} earlier updates it cannot be told any more whether they happened\n\
+                 hint: the server's administrator sees them with 'countersign ledger log'\n"
+            ),
+            0,
+        ),
+        Err(failure) => {
+            (format!("warning: the push is accepted, and not entered into the ledger yet\n{failure}"), 3)
+        }
+    };
+    let _ = output.write_all(words.as_bytes()).and_then(|()| output.flush());
+    status
+}
+
+/// What to do where the ledger cannot be used.
+pub(super) fn failure(error: &LedgerError) -> Failure {
+    let hint = match error {
+        LedgerError::Busy => "push again",
+        LedgerError::Gone(_) => {
+            "the server's administrator restores 'refs/countersign/ledger', or removes 'ledger.head' in the state folder to begin anew"
+        }
+        _ => {
+            "nothing is accepted that cannot be entered; ask the server's administrator to run 'countersign ledger verify'"
+        }
+    };
+    Failure::new(error, hint)
+}

@@ -1,0 +1,145 @@
+//! The ledger is hidden from whoever pushes, and from nobody who fetches: `receive.hideRefs`.
+//!
+//! The lines are added to the end of the repository's configuration file and taken out again byte for byte,
+//! under the lock that git itself takes.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use gix::{
+    bstr::{BStr, ByteSlice as _},
+    lock::{File, acquire::Fail},
+};
+
+use crate::{
+    ledger::LEDGER,
+    repository::{Configuration, Scopes},
+};
+
+/// How long somebody else's writing is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is added to a file that ends in a line feed, or is empty.
+const LINES: &[u8] =
+    b"# countersign: nobody pushes to the ledger\n[receive]\n\thideRefs = refs/countersign/ledger\n";
+
+/// What is added to any other.
+const LINES_AFTER_A_LINE: &[u8] =
+    b"\n# countersign: nobody pushes to the ledger (the line before had no end)\n[receive]\n\thideRefs = refs/countersign/ledger\n";
+
+/// Whether git hides the ledger for what `section` is about, `receive` or `uploadpack`.
+pub(super) fn is_hidden(configuration: &Configuration, section: &str) -> bool {
+    let values = |key: &str| configuration.get_all(key, Scopes::Any).into_iter().map(|(_, value)| value);
+    let all = values("transfer.hideRefs").chain(values(&format!("{section}.hideRefs")));
+    // The last that matches decides (git-config, `transfer.hideRefs`).
+    let hides = |value: &BStr| {
+        let (is_shown, rest) = match value.strip_prefix(b"!") {
+            Some(rest) => (true, rest),
+            None => (false, value.as_bytes()),
+        };
+        let prefix = rest.strip_prefix(b"^").unwrap_or(rest);
+        let prefix = prefix.trim_end_with(|c| c == '/');
+        let behind = LEDGER.as_bytes().strip_prefix(prefix.as_bytes())?;
+        (behind.is_empty() || behind.starts_with(b"/")).then_some(!is_shown)
+    };
+    all.filter_map(hides).next_back().unwrap_or(false)
+}
+
+/// Hide the ledger, if it is not hidden.
+pub(super) fn hide(common_dir: &Path, configuration: &Configuration) -> io::Result<()> {
+    if is_hidden(configuration, "receive") {
+        return Ok(());
+    }
+    change(common_dir, |text| {
+        let is_ended = text.is_empty() || text.ends_with(b"\n");
+        Some([text, if is_ended { LINES } else { LINES_AFTER_A_LINE }].concat())
+    })
+}
+
+/// Take out what [`hide`] has added.
+pub(super) fn show(common_dir: &Path) -> io::Result<()> {
+    change(common_dir, |text| {
+        let (at, lines) =
+            [LINES, LINES_AFTER_A_LINE].into_iter().find_map(|lines| Some((text.rfind(lines)?, lines)))?;
+        let rest = &text[at + lines.len()..];
+        // What came later begins a line of its own.
+        let end: &[u8] = if lines.starts_with(b"\n") && !rest.is_empty() { b"\n" } else { b"" };
+        Some([&text[..at], end, rest].concat())
+    })
+}
+
+fn change(common_dir: &Path, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> io::Result<()> {
+    let path: PathBuf = common_dir.join("config").canonicalize()?;
+    let permissions = path.metadata()?.permissions();
+    let wait = Fail::AfterDurationWithBackoff(PATIENCE);
+    let mut lock = File::acquire_to_update_resource(&path, wait, None, 0)
+        .map_err(|error| io::Error::other(error.to_string()))?;
+    if let Some(text) = change(&fs::read(&path)?) {
+        lock.with_mut(|file| {
+            file.write_all(&text)?;
+            file.set_permissions(permissions.clone())
+        })?;
+        lock.commit().map_err(|error| error.error)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::tests::Scratch;
+
+    fn configuration(scratch: &Scratch) -> Configuration {
+        let answer = scratch.git(&["config", "--list", "-z", "--show-scope"]);
+        Configuration::parse(answer.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_ledger_is_hidden_and_shown_again_byte_for_byte() {
+        for end in ["", "\n", "[x]\n\ty = z", "# countersign: nobody"] {
+            let scratch = Scratch::new(&["--bare"]);
+            let path = scratch.path().join("config");
+            let before = [fs::read(&path).unwrap().as_slice(), end.as_bytes()].concat();
+            fs::write(&path, &before).unwrap();
+            assert!(!is_hidden(&configuration(&scratch), "receive"));
+            hide(scratch.path(), &configuration(&scratch)).unwrap();
+            let now = configuration(&scratch);
+            assert!(is_hidden(&now, "receive") && !is_hidden(&now, "uploadpack"), "{end:?}");
+            hide(scratch.path(), &now).unwrap();
+            show(scratch.path()).unwrap();
+            show(scratch.path()).unwrap();
+            let after = fs::read(&path).unwrap();
+            assert_eq!(String::from_utf8_lossy(&after), String::from_utf8_lossy(&before));
+            hide(scratch.path(), &configuration(&scratch)).unwrap();
+            scratch.git(&["config", "later.key", "value"]);
+            show(scratch.path()).unwrap();
+            assert_eq!(scratch.git(&["config", "later.key"]), "value");
+            assert!(!is_hidden(&configuration(&scratch), "receive"));
+        }
+    }
+
+    #[test]
+    fn what_hides_is_read_as_git_reads_it() {
+        for (values, hidden) in [
+            (&["refs/countersign"][..], true),
+            (&["refs/countersign/"], true),
+            (&["^refs/countersign/ledger"], true),
+            (&["refs/countersign/led"], false),
+            (&["refs/countersign", "!refs/countersign/ledger"], false),
+            (&["!refs/countersign/ledger", "refs/countersign"], true),
+            (&["refs/heads"], false),
+        ] {
+            let scratch = Scratch::new(&["--bare"]);
+            for value in values {
+                scratch.git(&["config", "--add", "transfer.hideRefs", value]);
+            }
+            for section in ["receive", "uploadpack"] {
+                assert_eq!(is_hidden(&configuration(&scratch), section), hidden, "{values:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Who can write what decides: the repository, the hooks, the policy and its files, the state, the program.
+//!
+//! The gate binds only those who cannot. Whoever pushes as a user or group that can write the repository
+//! moves refs and changes hooks without any push, and that is said plainly.
+
+use std::{
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::StatusFinding;
+use crate::repository::{Configuration, Repository, Scopes};
+
+/// Look at the repository itself and at `paths`, which decide about its pushes.
+pub(super) fn look(
+    repository: &Repository,
+    configuration: &Configuration,
+    paths: &[&Path],
+    findings: &mut Vec<StatusFinding>,
+) {
+    findings.extend(shared(repository, configuration));
+    let mut writable: Vec<PathBuf> = paths.iter().filter_map(|path| writable_by_others(path)).collect();
+    writable.sort();
+    writable.dedup();
+    findings.extend(writable.into_iter().map(StatusFinding::Writable));
+    let Ok(own) = repository.common_dir().metadata() else { return };
+    let mut foreign: Vec<(PathBuf, u32)> =
+        paths.iter().filter_map(|path| owned_by_another(path, own.uid())).collect();
+    foreign.sort();
+    foreign.dedup();
+    findings.extend(foreign.into_iter().map(|(path, owner)| StatusFinding::OwnedByAnother {
+        path,
+        owner: name_of("/etc/passwd", owner),
+        repository: name_of("/etc/passwd", own.uid()),
+    }));
+}
+
+/// The repository, if others than its owner can write it, or git is told to let them.
+fn shared(repository: &Repository, configuration: &Configuration) -> Option<StatusFinding> {
+    let git_dir = repository.common_dir();
+    let said = configuration.get("core.sharedRepository", Scopes::Any).map(ToString::to_string);
+    let meant = said.as_deref().map_or(0, shared_mode);
+    let parts = ["", "config", "HEAD", "packed-refs", "refs", "refs/heads", "objects", "objects/pack"];
+    let parts = parts.map(|part| git_dir.join(part));
+    let modes = parts.iter().filter_map(|path| Some((path, path.metadata().ok()?)));
+    let found = modes.max_by_key(|(_, metadata)| {
+        let mode = metadata.permissions().mode();
+        (mode & 0o002, mode & 0o020)
+    });
+    let (path, metadata) = found?;
+    let mode = metadata.permissions().mode() | meant;
+    let who = if mode & 0o002 != 0 {
+        "everybody on this machine".to_owned()
+    } else if mode & 0o020 != 0 {
+        format!("whoever is in the group '{}'", name_of("/etc/group", metadata.gid()))
+    } else {
+        return None;
+    };
+    let setting = said.filter(|_| meant != 0).map(|said| format!("core.sharedRepository = {said}"));
+    Some(StatusFinding::Shared { path: path.clone(), who, setting })
+}
+
+/// Which permissions `core.sharedRepository` gives to others (git-config).
+fn shared_mode(value: &str) -> u32 {
+    match value.to_ascii_lowercase().as_str() {
+        "group" | "true" | "yes" | "on" | "1" => 0o020,
+        "all" | "world" | "everybody" | "2" => 0o022,
+        octal if octal.starts_with('0') => u32::from_str_radix(octal, 8).unwrap_or(0) & 0o022,
+        _ => 0,
+    }
+}
+
+/// The first of `path` and the folders above it that group or others can write, as it is written and as
+/// symbolic links lead to it. In a folder with the sticky bit nobody can replace what is another's.
+fn writable_by_others(path: &Path) -> Option<PathBuf> {
+    on_the_way(path, |metadata| {
+        let mode = metadata.permissions().mode();
+        mode & 0o022 != 0 && !(metadata.is_dir() && mode & 0o1000 != 0)
+    })
+    .map(|(path, _)| path)
+}
+
+/// The first of them that belongs neither to `owner` nor to the machine's administrator.
+fn owned_by_another(path: &Path, owner: u32) -> Option<(PathBuf, u32)> {
+    on_the_way(path, |metadata| ![owner, 0].contains(&metadata.uid()))
+        .map(|(path, metadata)| (path, metadata.uid()))
+}
+
+fn on_the_way(
+    path: &Path,
+    is_meant: impl Fn(&std::fs::Metadata) -> bool,
+) -> Option<(PathBuf, std::fs::Metadata)> {
+    let led_to = path.canonicalize().ok();
+    let all = path.ancestors().chain(led_to.iter().flat_map(|path| path.ancestors()));
+    let mut found = all.filter_map(|path| Some((path.to_owned(), path.metadata().ok()?)));
+    found.find(|(_, metadata)| is_meant(metadata))
+}
+
+/// The name of a user or group, or its number where it has none (passwd(5), group(5)).
+fn name_of(file: &str, id: u32) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let name = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| id.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::tests::Scratch;
+
+    fn findings(scratch: &Scratch, paths: &[&Path]) -> Vec<StatusFinding> {
+        let answer = scratch.git(&["config", "--list", "-z", "--show-scope"]);
+        let configuration = Configuration::parse(answer.as_bytes()).unwrap();
+        let mut findings = Vec::new();
+        look(&scratch.open(), &configuration, paths, &mut findings);
+        findings
+    }
+
+    fn mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// A repository that only its owner can write, whatever the umask.
+    fn own() -> Scratch {
+        let scratch = Scratch::new(&["--bare"]);
+        for part in ["refs", "refs/heads", "objects", "objects/pack"] {
+            mode(&scratch.path().join(part), 0o755);
+        }
+        for part in ["config", "HEAD"] {
+            mode(&scratch.path().join(part), 0o644);
+        }
+        mode(scratch.path(), 0o755);
+        scratch
+    }
+
+    #[test]
+    fn a_repository_that_pushers_can_write_binds_nobody() {
+        let scratch = own();
+        assert_eq!(findings(&scratch, &[]), []);
+        for part in ["refs", "config", "objects/pack", ""] {
+            let path = scratch.path().join(part);
+            let before = path.metadata().unwrap().permissions().mode();
+            mode(&path, 0o2775);
+            let found = findings(&scratch, &[]);
+            let [StatusFinding::Shared { who, setting: None, .. }] = &found[..] else { panic!("{found:?}") };
+            assert!(who.starts_with("whoever is in the group '"), "{who}");
+            assert!(found[0].to_string().contains("the gate binds none of them"), "{}", found[0]);
+            mode(&path, before);
+        }
+        mode(&scratch.path().join("refs/heads"), 0o777);
+        let found = findings(&scratch, &[]);
+        assert!(matches!(&found[..], [StatusFinding::Shared { who, .. }] if who.starts_with("everybody")));
+        mode(&scratch.path().join("refs/heads"), 0o755);
+        // What git is told counts as if it were so already.
+        for (value, is_shared) in [
+            ("group", true),
+            ("all", true),
+            ("0660", true),
+            ("0640", false),
+            ("umask", false),
+            ("false", false),
+        ] {
+            scratch.git(&["config", "core.sharedRepository", value]);
+            for part in ["config", "HEAD"] {
+                mode(&scratch.path().join(part), 0o644);
+            }
+            assert_eq!(!findings(&scratch, &[]).is_empty(), is_shared, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_told() {
+        let scratch = own();
+        let policy = scratch.path().join("policy.toml");
+        std::fs::write(&policy, "").unwrap();
+        mode(&policy, 0o644);
+        assert_eq!(findings(&scratch, &[&policy]), []);
+        // Only the machine's administrator can give a file away.
+        if std::os::unix::fs::chown(&policy, Some(54321), None).is_err() {
+            return;
+        }
+        let found = findings(&scratch, &[&policy]);
+        assert!(
+            matches!(&found[..], [StatusFinding::OwnedByAnother { owner, .. }] if owner == "54321"),
+            "{found:?}"
+        );
+        // The owner of both, and the machine's administrator, may.
+        std::os::unix::fs::chown(scratch.path(), Some(54321), None).unwrap();
+        assert_eq!(findings(&scratch, &[&policy]), []);
+    }
+}

@@ -1,0 +1,405 @@
+//! Holding refs against a ledger: what moved without an entry, and what a ledger remembered says of another.
+//!
+//! Nothing here reads a repository: the records are handed in, the newest first, and so are the refs. The same
+//! function serves a server's administrator and whoever looks at a remote.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use gix::bstr::BString;
+
+use super::{LedgerError, Walked};
+use crate::{object::ObjectId, policy::is_ledger};
+
+/// The most findings that are told.
+const MAXIMUM_FINDINGS: usize = 1000;
+
+/// A ref's value; `None` where it does not exist.
+type Value = Option<ObjectId>;
+
+/// What refs and ledger are held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Check<'a> {
+    /// The refs that there are, symbolic ones left out.
+    pub refs: &'a BTreeMap<BString, ObjectId>,
+    /// The head of the ledger.
+    pub head: Value,
+    /// The head that the ledger had earlier, as somebody remembers it.
+    pub remembered: Value,
+    /// Refs of which an accepted update is under way.
+    pub under_way: &'a HashSet<BString>,
+}
+
+/// Where else the ledger knows a value from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// The same ref held it earlier.
+    Earlier {
+        /// The number of that entry.
+        sequence: u64,
+    },
+    /// The ledger does not know it.
+    Nowhere,
+    /// Another ref holds or held it.
+    OtherRef {
+        /// Which.
+        reference: BString,
+        /// The number of that entry.
+        sequence: u64,
+    },
+}
+
+/// Something that is not as the ledger says. One cause, one variant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finding {
+    /// The chain of records does not hold.
+    Broken {
+        /// Why not.
+        reason: String,
+    },
+    /// The ledger that is remembered is not part of this one.
+    Forked {
+        /// The head that is remembered.
+        remembered: ObjectId,
+    },
+    /// Between two entries of a ref it was moved without one.
+    Gap {
+        /// The ref.
+        reference: BString,
+        /// What it held after the earlier entry, or before the first.
+        left: Value,
+        /// What it held before the later entry.
+        found: Value,
+        /// The number of the later entry.
+        sequence: u64,
+    },
+    /// A ref holds something else than the ledger says.
+    Moved {
+        /// The ref.
+        reference: BString,
+        /// What the ledger says.
+        entered: Value,
+        /// The number of that entry; `None` where the ledger does not know the ref.
+        sequence: Option<u64>,
+        /// What it holds.
+        holds: Value,
+        /// Where that is known from.
+        elsewhere: Elsewhere,
+    },
+    /// There is no ledger.
+    NoLedger {
+        /// The head that is remembered.
+        remembered: Value,
+    },
+    /// It ends before what is remembered.
+    RolledBack {
+        /// The head that is remembered.
+        remembered: ObjectId,
+    },
+    /// An accepted update of the ref is not entered yet: the push is under way, or broke off.
+    UnderWay {
+        /// The ref.
+        reference: BString,
+    },
+}
+
+/// What the check came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// How many entries there are.
+    pub entries: u64,
+    /// How many of them came since what is remembered.
+    pub new_entries: u64,
+    /// How many of them are of pushes with a certificate.
+    pub certified: u64,
+    /// How many could not be told any more when they were entered.
+    pub recovered: u64,
+    /// How often a record was received before the one that it follows: the clock was set back.
+    pub clock_set_back: u64,
+    /// What is wrong, at most a thousand of it.
+    pub findings: Vec<Finding>,
+    /// More is wrong than is told.
+    pub is_cut_short: bool,
+}
+
+impl Report {
+    fn add(&mut self, finding: Finding) {
+        if self.findings.len() < MAXIMUM_FINDINGS {
+            self.findings.push(finding);
+        } else {
+            self.is_cut_short = true;
+        }
+    }
+}
+
+/// Hold the refs of `check` against the ledger. `walk` gives the records from a commit back to the first.
+pub fn check<W: Iterator<Item = Result<Walked, LedgerError>>>(
+    check: &Check<'_>,
+    walk: impl Fn(ObjectId) -> W,
+) -> Report {
+    let mut report = Report::default();
+    let Some(head) = check.head else {
+        report.add(Finding::NoLedger { remembered: check.remembered });
+        return report;
+    };
+    // What each ref has to hold after the entry that is read next, and by which entry.
+    let mut expected: HashMap<BString, (Value, Option<u64>)> = HashMap::new();
+    let mut moved: Vec<(BString, Value, Option<u64>)> = Vec::new();
+    let mut is_known = check.remembered.is_none();
+    let mut received = i64::MAX;
+    for walked in walk(head) {
+        let Walked { commit, record } = match walked {
+            Ok(walked) => walked,
+            Err(error) => {
+                report.add(Finding::Broken { reason: error.to_string() });
+                return report;
+            }
+        };
+        is_known |= check.remembered == Some(commit);
+        let count = record.entries.len() as u64;
+        report.entries += count;
+        report.new_entries += if is_known { 0 } else { count };
+        if let Some(acceptance) = record.occasion.acceptance() {
+            report.certified += if acceptance.certificate.is_some() { count } else { 0 };
+        }
+        if matches!(record.occasion, super::Occasion::Recovered(_)) {
+            report.recovered += count;
+        }
+        report.clock_set_back += u64::from(record.occasion.received() > received);
+        received = record.occasion.received();
+        for (index, entry) in record.entries.iter().enumerate() {
+            let sequence = record.sequence + index as u64;
+            match expected.insert(entry.reference.clone(), (entry.old, Some(sequence))) {
+                None => {
+                    let holds = check.refs.get(&entry.reference).copied();
+                    if holds != entry.new {
+                        moved.push((entry.reference.clone(), entry.new, Some(sequence)));
+                    }
+                }
+                Some((found, Some(later))) if found != entry.new => report.add(Finding::Gap {
+                    reference: entry.reference.clone(),
+                    left: entry.new,
+                    found,
+                    sequence: later,
+                }),
+                Some(_) => {}
+            }
+        }
+    }
+    if !is_known && let Some(remembered) = check.remembered {
+        let mut before = walk(remembered).map_while(Result::ok);
+        report.add(match before.any(|walked| walked.commit == head) {
+            true => Finding::RolledBack { remembered },
+            false => Finding::Forked { remembered },
+        });
+    }
+    let first = expected.iter().filter_map(|(name, (old, sequence))| Some((name, (*old)?, (*sequence)?)));
+    let mut first: Vec<_> = first.collect();
+    first.sort_by_key(|(_, _, sequence)| *sequence);
+    for (name, old, sequence) in first {
+        report.add(Finding::Gap { reference: name.clone(), left: None, found: Some(old), sequence });
+    }
+    let unknown = check.refs.keys().filter(|name| !is_ledger(name) && !expected.contains_key(*name));
+    moved.extend(unknown.map(|name| (name.clone(), None, None)));
+    moved.sort();
+    explain(check, moved, walk(head), &mut report);
+    report
+}
+
+/// Say of each ref that holds something else where its value is known from.
+fn explain(
+    check: &Check<'_>,
+    moved: Vec<(BString, Value, Option<u64>)>,
+    records: impl Iterator<Item = Result<Walked, LedgerError>>,
+    report: &mut Report,
+) {
+    let holds = |name: &BString| check.refs.get(name).copied();
+    let wanted: HashSet<ObjectId> = moved.iter().filter_map(|(name, _, _)| holds(name)).collect();
+    let mut known: HashMap<ObjectId, Vec<(BString, u64)>> = HashMap::new();
+    if !wanted.is_empty() {
+        for Walked { record, .. } in records.map_while(Result::ok) {
+            for (entry, sequence) in record.entries.into_iter().zip(record.sequence..) {
+                let value = entry.new.filter(|value| wanted.contains(value));
+                if let Some(places) = value.map(|value| known.entry(value).or_default())
+                    // One of each ref says enough.
+                    && places.len() < MAXIMUM_FINDINGS
+                    && places.iter().all(|(name, _)| *name != entry.reference)
+                {
+                    places.push((entry.reference, sequence));
+                }
+            }
+        }
+    }
+    for (reference, entered, sequence) in moved {
+        let holds = holds(&reference);
+        let places = holds.and_then(|value| known.get(&value)).map(Vec::as_slice).unwrap_or_default();
+        let elsewhere = match places.iter().find(|(name, _)| *name == reference).or(places.first()) {
+            None => Elsewhere::Nowhere,
+            Some((name, sequence)) if *name == reference => Elsewhere::Earlier { sequence: *sequence },
+            Some((name, sequence)) => Elsewhere::OtherRef { reference: name.clone(), sequence: *sequence },
+        };
+        report.add(if check.under_way.contains(&reference) {
+            Finding::UnderWay { reference }
+        } else {
+            Finding::Moved { reference, entered, sequence, holds, elsewhere }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ledger::{Acceptance, Entry, Occasion, PolicyVersion, PushId, Record},
+        object::{HashKind, object_id},
+    };
+
+    fn id(letter: char) -> Value {
+        (letter != '-').then(|| ObjectId::from_hex(letter.to_string().repeat(40).as_bytes()).unwrap())
+    }
+
+    /// A ledger in memory: each text is a record such as `m-a t-b`, refs with their values.
+    struct Chain(Vec<(ObjectId, Vec<u8>)>);
+
+    impl Chain {
+        fn new(records: &[&str]) -> Self {
+            let mut chain = Self(Vec::new());
+            records.iter().for_each(|record| chain.add(record));
+            chain
+        }
+
+        fn add(&mut self, text: &str) {
+            let entry = |text: &str| {
+                let letters: Vec<char> = text.chars().collect();
+                let reference = format!("refs/heads/{}", letters[0]).into();
+                Entry { old: id(letters[1]), new: id(letters[2]), reference }
+            };
+            let previous = self.0.last().map(|(commit, bytes)| Record::previous_for_next(*commit, bytes));
+            let sequence = self.0.last().map_or(1, |(_, bytes)| {
+                Record::parse(HashKind::Sha1, bytes).unwrap().next_sequence().unwrap()
+            });
+            let acceptance = Acceptance {
+                push: PushId([1; 16]),
+                received: 1000,
+                policy: PolicyVersion::Digest([2; 32]),
+                pusher: None,
+                certificate: None,
+            };
+            let entries = text.split(' ').map(entry).collect();
+            let record = Record { sequence, previous, occasion: Occasion::Push(acceptance), entries };
+            let bytes = record.commit(HashKind::Sha1);
+            let commit = object_id(HashKind::Sha1, gix::objs::Kind::Commit, &bytes).unwrap();
+            self.0.push((commit, bytes));
+        }
+
+        fn head(&self) -> ObjectId {
+            self.0.last().unwrap().0
+        }
+
+        fn walk(&self, from: ObjectId) -> impl Iterator<Item = Result<Walked, LedgerError>> {
+            let at = self.0.iter().position(|(commit, _)| *commit == from);
+            let records = self.0[..at.map_or(0, |at| at + 1)].iter().rev();
+            records.map(|(commit, bytes)| {
+                Ok(Walked { commit: *commit, record: Record::parse(HashKind::Sha1, bytes).unwrap() })
+            })
+        }
+
+        fn check(&self, refs: &[&str], remembered: Value) -> Report {
+            let of = |text: &&str| {
+                let letters: Vec<char> = text.chars().collect();
+                (format!("refs/heads/{}", letters[0]).into(), id(letters[1]).unwrap())
+            };
+            let refs = refs.iter().map(of).collect();
+            let under_way = HashSet::from(["refs/heads/u".into()]);
+            let given = Check { refs: &refs, head: Some(self.head()), remembered, under_way: &under_way };
+            check(&given, |from| self.walk(from))
+        }
+    }
+
+    fn moved(name: char, entered: char, sequence: u64, holds: char, elsewhere: Elsewhere) -> Finding {
+        Finding::Moved {
+            reference: format!("refs/heads/{name}").into(),
+            entered: id(entered),
+            sequence: (sequence > 0).then_some(sequence),
+            holds: id(holds),
+            elsewhere,
+        }
+    }
+
+    #[test]
+    fn refs_are_held_against_their_last_entries() {
+        let chain = Chain::new(&["m-a t-1", "mab", "x-c", "xc-"]);
+        let good = chain.check(&["mb", "t1"], None);
+        assert_eq!((good.entries, good.findings), (5, vec![]));
+        for (refs, finding) in [
+            (&["ma", "t1"][..], moved('m', 'b', 3, 'a', Elsewhere::Earlier { sequence: 1 })),
+            (
+                &["m1", "t1"],
+                moved(
+                    'm',
+                    'b',
+                    3,
+                    '1',
+                    Elsewhere::OtherRef { reference: "refs/heads/t".into(), sequence: 2 },
+                ),
+            ),
+            (&["md", "t1"], moved('m', 'b', 3, 'd', Elsewhere::Nowhere)),
+            (&["t1"], moved('m', 'b', 3, '-', Elsewhere::Nowhere)),
+            (&["mb", "t1", "xc"], moved('x', '-', 5, 'c', Elsewhere::Earlier { sequence: 4 })),
+            (
+                &["mb", "t1", "ya"],
+                moved(
+                    'y',
+                    '-',
+                    0,
+                    'a',
+                    Elsewhere::OtherRef { reference: "refs/heads/m".into(), sequence: 1 },
+                ),
+            ),
+            (&["mb", "t1", "ua"], Finding::UnderWay { reference: "refs/heads/u".into() }),
+        ] {
+            assert_eq!(chain.check(refs, None).findings, [finding], "{refs:?}");
+        }
+    }
+
+    #[test]
+    fn what_moved_between_two_entries_is_a_gap() {
+        let gap = |left, found, sequence| Finding::Gap {
+            reference: "refs/heads/m".into(),
+            left: id(left),
+            found: id(found),
+            sequence,
+        };
+        assert_eq!(Chain::new(&["m-a", "mbc"]).check(&["mc"], None).findings, [gap('a', 'b', 2)]);
+        assert_eq!(
+            Chain::new(&["m-a", "t-a", "m-c"]).check(&["mc", "ta"], None).findings,
+            [gap('a', '-', 3)]
+        );
+        assert_eq!(Chain::new(&["mab"]).check(&["mb"], None).findings, [gap('-', 'a', 1)]);
+    }
+
+    #[test]
+    fn a_head_that_is_remembered_tells_rollback_and_fork() {
+        let old = Chain::new(&["m-a"]);
+        let mut new = Chain::new(&["m-a", "mab t-a"]);
+        let grown = new.check(&["mb", "ta"], Some(old.head()));
+        assert_eq!((grown.new_entries, grown.findings), (2, vec![]));
+        let remembered = new.head();
+        assert_eq!(new.check(&["mb", "ta"], Some(remembered)).new_entries, 0);
+        // The one who remembers has the records that are remembered.
+        let cut = Check {
+            refs: &[("refs/heads/m".into(), id('a').unwrap())].into(),
+            head: Some(old.head()),
+            remembered: Some(remembered),
+            under_way: &HashSet::new(),
+        };
+        let report = check(&cut, |from| new.walk(from));
+        assert_eq!(report.findings, [Finding::RolledBack { remembered }]);
+        new.0.truncate(1);
+        new.add("mac");
+        let report = new.check(&["mc"], Some(remembered));
+        assert_eq!(report.findings, [Finding::Forked { remembered }]);
+        let none = check(&Check { head: None, ..cut }, |from| new.walk(from));
+        assert_eq!(none.findings, [Finding::NoLedger { remembered: Some(remembered) }]);
+    }
+}

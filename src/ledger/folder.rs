@@ -1,0 +1,202 @@
+//! Where intents lie: in the hook's state folder, apart from the repository's objects and refs.
+//!
+//! ```text
+//! <state>/intents/<received>-<push>.intent     accepted, and not settled yet
+//!                 <received>-<push>.dropped    what did not happen, kept for a while: who says so may be wrong
+//!         ledger.lock                          held by whoever settles
+//!         ledger.head                          the head that was written last
+//! ```
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use super::{Intent, LedgerError};
+use crate::{
+    object::{HashKind, ObjectId},
+    repository::sync_folder,
+};
+
+/// How long somebody else's settling is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether they are done.
+const PAUSE: Duration = Duration::from_millis(3);
+
+/// The largest intent that is read, in bytes: pre-receive reads no larger push.
+const MAXIMUM_BYTES: u64 = 512 * 1024 * 1024;
+
+const INTENT: &str = "intent";
+const DROPPED: &str = "dropped";
+
+/// The folder of one repository's intents.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    state: PathBuf,
+    hash: HashKind,
+}
+
+/// Whoever has it settles; it is gone with its process, however that ends.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "the lock is the open file's")] File);
+
+/// An intent as it lies there.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) stem: String,
+    pub(super) intent: Intent,
+    pub(super) is_dropped: bool,
+}
+
+impl Folder {
+    /// The intents in the state folder `state` of a repository that uses `hash`.
+    #[must_use]
+    pub fn new(state: &Path, hash: HashKind) -> Self {
+        Self { state: state.to_owned(), hash }
+    }
+
+    /// Whether there is anything to settle, or that may turn out to have happened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        fs::read_dir(self.intents()).map_or(true, |mut entries| entries.next().is_none())
+    }
+
+    /// Leave `intent`, so that it is found whatever happens next.
+    ///
+    /// # Errors
+    /// It may not have reached the disk.
+    pub fn leave(&self, intent: &Intent) -> Result<(), LedgerError> {
+        let stem = format!("{:020}-{}", intent.acceptance.received, hex::encode(intent.acceptance.push.0));
+        self.write(&self.intents().join(format!("{stem}.{INTENT}")), &intent.bytes(self.hash), true)
+    }
+
+    /// Every intent, the oldest first.
+    ///
+    /// # Errors
+    /// One cannot be read: it may stand for a push that was accepted.
+    pub fn intents_left(&self) -> Result<Vec<Intent>, LedgerError> {
+        Ok(self.list()?.into_iter().filter(|held| !held.is_dropped).map(|held| held.intent).collect())
+    }
+
+    pub(super) fn list(&self) -> Result<Vec<Held>, LedgerError> {
+        let folder = self.intents();
+        let mut names = Vec::new();
+        match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => {
+                for entry in entries.map_err(LedgerError::unusable(&folder))? {
+                    names.push(entry.map_err(LedgerError::unusable(&folder))?.file_name());
+                }
+            }
+        }
+        names.sort();
+        let mut held = Vec::new();
+        for name in names.iter().filter_map(|name| name.to_str()) {
+            let Some((stem, kind @ (INTENT | DROPPED))) = name.rsplit_once('.') else { continue };
+            let path = folder.join(name);
+            let bytes = match read(&path) {
+                // Somebody else has settled it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                bytes => bytes.map_err(LedgerError::unusable(&path))?,
+            };
+            let intent = Intent::parse(self.hash, &bytes)
+                .map_err(|cause| LedgerError::Intent { path: path.clone(), cause })?;
+            held.push(Held { stem: stem.to_owned(), intent, is_dropped: kind == DROPPED });
+        }
+        Ok(held)
+    }
+
+    /// Let what is left of an intent take its place; an empty one goes away.
+    pub(super) fn keep(&self, held: &Held) -> Result<(), LedgerError> {
+        let kind = if held.is_dropped { DROPPED } else { INTENT };
+        let path = self.intents().join(format!("{}.{kind}", held.stem));
+        if !held.intent.entries.is_empty() {
+            return self.write(&path, &held.intent.bytes(self.hash), false);
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LedgerError::unusable(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Wait until nobody else settles.
+    ///
+    /// # Errors
+    /// Somebody else does for too long, or the file cannot be made.
+    pub fn lock(&self) -> Result<Lock, LedgerError> {
+        let path = self.state.join("ledger.lock");
+        let unusable = LedgerError::unusable(&path);
+        let open = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = open.map_err(&unusable)?;
+        let begin = Instant::now();
+        loop {
+            match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Lock(file)),
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(unusable(error.into())),
+            }
+            if begin.elapsed() > PATIENCE {
+                return Err(LedgerError::Busy);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// The head that was written last, if it is known.
+    ///
+    /// # Errors
+    /// It was noted and cannot be read.
+    pub fn remembered(&self) -> Result<Option<ObjectId>, LedgerError> {
+        let path = self.head_file();
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(LedgerError::unusable(&path))?,
+        };
+        let id = text.strip_suffix(b"\n").and_then(|hex| ObjectId::from_hex(hex).ok());
+        id.map(Some).ok_or_else(|| LedgerError::unusable(&path)(io::ErrorKind::InvalidData.into()))
+    }
+
+    pub(super) fn remember(&self, head: ObjectId) -> Result<(), LedgerError> {
+        self.write(&self.head_file(), format!("{head}\n").as_bytes(), false)
+    }
+
+    fn head_file(&self) -> PathBuf {
+        self.state.join("ledger.head")
+    }
+
+    fn intents(&self) -> PathBuf {
+        self.state.join("intents")
+    }
+
+    /// Write a file whole or not at all.
+    fn write(&self, path: &Path, bytes: &[u8], is_durable: bool) -> Result<(), LedgerError> {
+        let folder = path.parent().expect("a file lies in a folder");
+        let unusable = LedgerError::unusable(path);
+        let is_new = !folder.exists();
+        fs::create_dir_all(folder).map_err(&unusable)?;
+        // Not beside the others: whoever lists them never sees half of one.
+        let mut file = tempfile::NamedTempFile::new_in(&self.state).map_err(&unusable)?;
+        file.write_all(bytes).map_err(&unusable)?;
+        if is_durable {
+            file.as_file().sync_all().map_err(&unusable)?;
+        }
+        file.persist(path).map_err(|error| unusable(error.error))?;
+        if is_durable {
+            sync_folder(folder).map_err(&unusable)?;
+            if is_new {
+                sync_folder(&self.state).map_err(&unusable)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let taken = File::open(path)?.take(MAXIMUM_BYTES + 1).read_to_end(&mut bytes)?;
+    if taken as u64 > MAXIMUM_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}

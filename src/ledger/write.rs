@@ -1,0 +1,213 @@
+//! The chain of records in a repository: reading it from its head, and adding to it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use gix::objs::Kind;
+
+use super::{Entry, IntentError, LEDGER, MAXIMUM_ENTRIES, Occasion, Previous, Record, RecordError};
+use crate::{
+    object::ObjectId,
+    repository::{
+        Author, ObjectReadError, ObjectReader, ReferenceError, Repository, WriteError, sync_folder,
+    },
+};
+
+/// A record with its commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walked {
+    /// The commit.
+    pub commit: ObjectId,
+    /// What it says.
+    pub record: Record,
+}
+
+/// Why the ledger cannot be read or written. One cause, one variant.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// Somebody else settles, or writes the ref, again and again.
+    #[error("the ledger is being written by others all the time")]
+    Busy,
+    /// A record does not hold what the one behind it says of it.
+    #[error("the record '{commit}' of the ledger is not the one that the record behind it names")]
+    Chain {
+        /// The commit.
+        commit: ObjectId,
+    },
+    /// What was written last is known, and there is no ledger any more.
+    #[error("the ledger is gone: its head was '{0}'")]
+    Gone(ObjectId),
+    /// An intent cannot be understood.
+    #[error("'{}': {cause}", path.display())]
+    Intent {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        cause: IntentError,
+    },
+    /// A commit cannot be read.
+    #[error("the ledger cannot be read: {0}")]
+    Object(#[from] ObjectReadError),
+    /// A commit is no record.
+    #[error("'{commit}' is no record of the ledger: {cause}")]
+    Record {
+        /// The commit.
+        commit: ObjectId,
+        /// Why not.
+        cause: RecordError,
+    },
+    /// A ref cannot be read or written.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// Entries are not numbered one after the other.
+    #[error(
+        "the entries of the record '{commit}' of the ledger have other numbers than the record behind it says"
+    )]
+    Sequence {
+        /// The commit.
+        commit: ObjectId,
+    },
+    /// The ref is a symbolic one.
+    #[error("the ref '{LEDGER}' is a symbolic ref")]
+    Symbolic,
+    /// A file of the state folder cannot be used.
+    #[error("'{}': {source}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A record cannot be stored.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl LedgerError {
+    pub(super) fn unusable(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Unusable { path: path.clone(), source }
+    }
+}
+
+/// How old the lock of a ref gets in the hands of a process that lives, in seconds.
+const STALE: i64 = 60;
+
+/// How many seconds ago a file was written.
+fn age(path: &Path, now: i64) -> Option<i64> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some(now - path.metadata().ok()?.mtime())
+}
+
+/// The newest record of `repository`'s ledger, if it has one.
+///
+/// # Errors
+/// The ref cannot be read, or is a symbolic one.
+pub fn head(repository: &Repository) -> Result<Option<ObjectId>, LedgerError> {
+    let value = repository.references().read(LEDGER.into())?;
+    if value.names.len() == 1 { Ok(value.id) } else { Err(LedgerError::Symbolic) }
+}
+
+/// The record in `commit`, and the commit's bytes.
+///
+/// # Errors
+/// It is missing, or no record.
+pub fn read(reader: &ObjectReader, commit: ObjectId) -> Result<(Record, Vec<u8>), LedgerError> {
+    let object = reader.read(commit)?;
+    if object.kind != Kind::Commit {
+        return Err(LedgerError::Record { commit, cause: RecordError::Malformed });
+    }
+    let record =
+        Record::parse(reader.hash(), &object.bytes).map_err(|cause| LedgerError::Record { commit, cause })?;
+    Ok((record, object.bytes))
+}
+
+/// Every record from `head` back to the first, or to `until`, which is left out. Each is what the one behind
+/// it says; the first error is the last item.
+pub fn walk(
+    reader: &ObjectReader,
+    head: Option<ObjectId>,
+    until: Option<ObjectId>,
+) -> impl Iterator<Item = Result<Walked, LedgerError>> {
+    let mut next = head.map(|commit| (commit, None));
+    std::iter::from_fn(move || {
+        let (commit, expected) = next.take().filter(|(commit, _)| Some(*commit) != until)?;
+        let (record, bytes) = match read(reader, commit) {
+            Ok(found) => found,
+            Err(error) => return Some(Err(error)),
+        };
+        if let Some((previous, sequence)) = expected {
+            if Record::previous_for_next(commit, &bytes) != previous {
+                return Some(Err(LedgerError::Chain { commit }));
+            }
+            if record.next_sequence() != Some(sequence) {
+                return Some(Err(LedgerError::Sequence { commit }));
+            }
+        }
+        next = record.previous.map(|previous: Previous| (previous.commit, Some((previous, record.sequence))));
+        Some(Ok(Walked { commit, record }))
+    })
+}
+
+/// Add records to the ledger, if its head is `head` still: the new head, or `None` where it is not.
+///
+/// # Errors
+/// The head is no record, or something cannot be written.
+pub(super) fn append(
+    repository: &Repository,
+    head: Option<ObjectId>,
+    added: &[(Occasion, Vec<Entry>)],
+    now: i64,
+) -> Result<Option<ObjectId>, LedgerError> {
+    let (mut sequence, mut previous) = (1, None);
+    if let Some(commit) = head {
+        let (record, bytes) = read(&repository.objects()?.reader(), commit)?;
+        // More entries than can be numbered are not met in the life of a disk.
+        sequence = record.next_sequence().unwrap_or(u64::MAX);
+        previous = Some(Record::previous_for_next(commit, &bytes));
+    }
+    let mut new = None;
+    for (occasion, entries) in added {
+        for entries in entries.chunks(MAXIMUM_ENTRIES) {
+            let record = Record { sequence, previous, occasion: occasion.clone(), entries: entries.to_vec() };
+            repository.store_durably(Kind::Tree, &record.tree())?;
+            let bytes = record.commit(repository.hash());
+            Record::parse(repository.hash(), &bytes)
+                .map_err(|cause| LedgerError::Record { commit: ObjectId::null(repository.hash()), cause })?;
+            let commit = repository.store_durably(Kind::Commit, &bytes)?;
+            sequence = record.next_sequence().unwrap_or(u64::MAX);
+            previous = Some(Record::previous_for_next(commit, &bytes));
+            new = Some(commit);
+        }
+    }
+    let Some(new) = new else { return Ok(head) };
+    let author = Author {
+        name: "countersign".to_owned(),
+        email: "countersign@localhost".to_owned(),
+        time: now.max(0),
+    };
+    let path = repository.common_dir().join(LEDGER);
+    let lock = path.with_file_name("ledger.lock");
+    // Whoever writes the ref holds our own lock besides, so this one is of a process that has died, or of git
+    // packing refs, which is soon done.
+    if age(&lock, now).is_some_and(|age| age > STALE) {
+        std::fs::remove_file(&lock).map_err(LedgerError::unusable(&lock))?;
+    }
+    let is_moved = repository.references().replace(LEDGER, head, new, &author, "countersign: ledger");
+    let is_moved = match is_moved {
+        Err(_) if lock.exists() => return Err(LedgerError::Busy),
+        is_moved => is_moved?,
+    };
+    if !is_moved {
+        return Ok(None);
+    }
+    let folder = path.parent().expect("a ref lies in a folder");
+    // Packed by somebody in this very moment, it is as safe as they make it.
+    if let Ok(file) = std::fs::File::open(&path) {
+        file.sync_all().and_then(|()| sync_folder(folder)).map_err(LedgerError::unusable(&path))?;
+    }
+    Ok(Some(new))
+}

@@ -1,0 +1,58 @@
+//! GitHub Enterprise runs a script in an environment of its own, which is made here and entered as far as that
+//! can be done without an appliance.
+
+use std::process::Command;
+
+use crate::{PROGRAM, commits, skipped, world};
+
+#[test]
+fn the_hook_runs_in_the_environment_that_it_is_given() {
+    const TEST: &str = "the_hook_runs_in_the_environment_that_it_is_given";
+    if ["unshare", "chroot", "tar", "ldd"].into_iter().any(|tool| skipped(TEST, tool)) {
+        return;
+    }
+    let may_enter = Command::new("unshare").args(["-r", "chroot", "/", "/bin/true"]).status();
+    if !may_enter.is_ok_and(|status| status.success()) {
+        println!("NOTE: {TEST}: nobody but root may enter another root here");
+        return;
+    }
+    let world = world();
+    let folder = world.path("policies");
+    std::fs::create_dir_all(folder.join("authority")).unwrap();
+    for file in ["policy.toml", "authority/trusted_root.json"] {
+        std::fs::copy(world.path(file), folder.join(file)).unwrap();
+    }
+    let maker = concat!(env!("CARGO_MANIFEST_DIR"), "/installers/github-enterprise.sh");
+    let made =
+        ["--policy", "policies", "--host", "ghe.example.com", "--program", PROGRAM, "--output", "made"];
+    world.run(maker, &made).directory(&world.path("")).any_stdout().any_stderr().check();
+
+    let root = world.path("root");
+    std::fs::create_dir(&root).unwrap();
+    let unpack = ["-xzf", "made/environment.tar.gz", "-C", "root"];
+    world.run("tar", &unpack).directory(&world.path("")).check();
+    let script = std::fs::read_to_string(world.path("made/pre-receive.sh")).unwrap();
+    assert!(
+        script.contains("policy='/etc/countersign/policy.toml'") && !script.contains("/tmp/countersign."),
+        "{script}"
+    );
+    std::fs::copy(world.path("made/pre-receive.sh"), root.join("pre-receive.sh")).unwrap();
+    let (_, good, bad) = commits(&world);
+    let clone = ["clone", "-q", "--bare", "work", "root/repository.git"];
+    world.run("git", &clone).directory(&world.path("")).any_stderr().check();
+    let server = ["--git-dir", "root/repository.git", "update-ref", "refs/heads/main", &good];
+    world.run("git", &server).directory(&world.path("")).check();
+    let hook = |line: String| {
+        let enter = "cd /repository.git && exec /pre-receive.sh";
+        let run = world.run("unshare", &["-r", "chroot", root.to_str().unwrap(), "/bin/sh", "-c", enter]);
+        let run =
+            run.env("GIT_DIR", ".").env("PATH", "/usr/sbin:/usr/bin:/bin").env("GITHUB_USER_LOGIN", "alice");
+        run.input(line).any_status().any_stdout().any_stderr().check()
+    };
+    let zero = "0".repeat(40);
+    let refused = hook(format!("{good} {bad} refs/heads/main\n"));
+    assert_eq!(refused.status, 1, "{}", refused.words());
+    assert!(refused.words().contains("it is not signed, where 'alice' has to sign"), "{}", refused.words());
+    let accepted = hook(format!("{zero} {good} refs/heads/topic\n"));
+    assert_eq!(accepted.status, 0, "{}", accepted.words());
+}

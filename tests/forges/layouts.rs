@@ -1,0 +1,110 @@
+//! Where other forges look for hooks, and the environment in which they run them, as they describe it.
+
+use crate::{commits, content, script, world};
+
+/// Gitaly's way: the project's hooks in a folder of their own, one after the other, in an environment that it
+/// makes itself, without the variables of the quarantine's path and of push certificates.
+const GITALY: &str = r#"#!/bin/sh
+updates=$(cat)
+for hook in custom_hooks/pre-receive.d/*; do
+    test -x "$hook" || continue
+    printf '%s\n' "$updates" | env -i PATH="$PATH" GIT_DIR="$PWD" GIT_OBJECT_DIRECTORY="$GIT_OBJECT_DIRECTORY" \
+        GIT_ALTERNATE_OBJECT_DIRECTORIES="$GIT_ALTERNATE_OBJECT_DIRECTORIES" \
+        GL_ID=user-1 GL_USERNAME=alice GL_PROTOCOL=ssh GL_PROJECT_PATH=team/project "$hook" || exit 1
+done
+"#;
+
+/// Gitea's way: what it writes itself runs everything in a folder beside, each with the same input.
+const GITEA: &str = r#"#!/bin/sh
+updates=$(cat)
+for hook in "${GIT_DIR:-.}"/hooks/pre-receive.d/*; do
+    test -x "$hook" && test -f "$hook" || continue
+    printf '%s\n' "$updates" | "$hook" || exit $?
+done
+"#;
+
+#[test]
+fn gitlab_and_gitea_find_the_hook_where_they_look_for_it() {
+    for (forge, text, place) in [
+        ("gitlab", GITALY, "custom_hooks/pre-receive.d"),
+        ("gitea", GITEA, "hooks/pre-receive.d"),
+        ("forgejo", GITEA, "hooks/pre-receive.d"),
+    ] {
+        let world = world();
+        let server = world.bare("server", "sha1");
+        let path = server.path.to_str().unwrap();
+        // Theirs, which nobody else may put anything in the place of.
+        script(&world, "server/hooks/pre-receive", text);
+        let before = content(&server.path.join("hooks"));
+        let forge = format!("{forge}=git.example.com");
+        let install = ["hook", "install", "--repository", path, "--policy", "policy.toml", "--forge", &forge];
+        let run = world.countersign(&install).directory(&world.path(""));
+        run.stdout_holds(&[&format!("{place}/countersign'")]).check();
+        let kept =
+            |hooks: Vec<(String, Vec<u8>)>| hooks.into_iter().filter(|(name, _)| !name.ends_with(".d"));
+        let own = |hooks| kept(hooks).find(|(name, _)| name == "pre-receive");
+        assert_eq!(own(content(&server.path.join("hooks"))), own(before.clone()), "{forge}");
+
+        let (work, good, bad) = commits(&world);
+        let push = |commit: &str| {
+            let run = work.git(&["push", "-q", path, &format!("{commit}:refs/heads/main")]);
+            run.any_status().any_stdout().any_stderr().check()
+        };
+        let refused = push(&bad);
+        assert_ne!(refused.status, 0, "{forge}");
+        assert!(refused.words().contains("it is not signed"), "{forge}: {}", refused.words());
+        let accepted = push(&good);
+        assert_eq!(accepted.status, 0, "{forge}: {}", accepted.words());
+        let status = world.countersign(&["hook", "status", "--repository", path]).any_status().any_stdout();
+        let status = status.check().text();
+        assert!(status.contains(place), "{forge}: {status}");
+        world.countersign(&["hook", "uninstall", "--repository", path]).any_stdout().check();
+        assert_eq!(
+            kept(content(&server.path.join("hooks"))).collect::<Vec<_>>(),
+            kept(before).collect::<Vec<_>>()
+        );
+        assert_eq!(content(&server.path.join(place)), [], "{forge}");
+    }
+}
+
+#[test]
+fn one_hook_stands_before_every_repository_of_a_server() {
+    let world = world();
+    let hooks = world.path("hooks");
+    let folder = hooks.to_str().unwrap();
+    std::fs::create_dir(&hooks).unwrap();
+    let own = "#!/bin/sh\necho asked first >&2\n";
+    script(&world, "hooks/pre-receive", own);
+    let install = ["hook", "install", "--hooks-path", folder, "--policy", "policy.toml", "--state", "state"];
+    world.countersign(&install).directory(&world.path("")).any_stdout().check();
+    let (work, good, bad) = commits(&world);
+    for name in ["one", "two"] {
+        let server = world.bare(name, "sha1");
+        let path = server.path.to_str().unwrap();
+        server.git(&["config", "core.hooksPath", folder]).check();
+        let status = world.countersign(&["hook", "status", "--repository", path]).any_status().any_stdout();
+        let status = status.check().text();
+        assert!(
+            status.contains(&format!("{folder}/pre-receive")) && !status.contains("core.hooksPath"),
+            "{status}"
+        );
+        let push = |commit: &str| {
+            let run = work.git(&["push", "-q", path, &format!("{commit}:refs/heads/main")]);
+            run.any_status().any_stdout().any_stderr().check()
+        };
+        let refused = push(&bad);
+        assert!(refused.status != 0 && refused.words().contains("it is not signed"), "{}", refused.words());
+        let accepted = push(&good);
+        assert!(accepted.status == 0 && accepted.words().contains("asked first"), "{}", accepted.words());
+        let state = world.path(&format!("state{}", server.path.canonicalize().unwrap().display()));
+        assert!(state.is_dir(), "its own state");
+        // Hooks of its own git does not run there.
+        let install = ["hook", "install", "--repository", path, "--policy", "policy.toml"];
+        let run = world.countersign(&install).directory(&world.path("")).status(3);
+        run.stderr_holds(&["'core.hooksPath' is set to", "--hooks-path"]).check();
+    }
+    let without = ["hook", "install", "--hooks-path", folder, "--policy", "policy.toml"];
+    world.countersign(&without).directory(&world.path("")).status(64).any_stderr().check();
+    world.countersign(&["hook", "uninstall", "--hooks-path", folder]).any_stdout().check();
+    assert_eq!(content(&hooks), [("pre-receive".to_owned(), own.as_bytes().to_vec())]);
+}

@@ -1,0 +1,361 @@
+//! Processes that die, disks that are full, clients that hang up: no accepted update is lost or entered twice.
+
+use std::{
+    io::Read as _,
+    os::unix::process::CommandExt as _,
+    process::Child,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use super::*;
+
+const LEDGER: &str = "refs/countersign/ledger";
+
+/// Ends receive-pack and its hook as nobody expects; to be run by a hook, or by the hook that one runs first.
+const KILL: &str = r#"
+grandparent=$(cut -d' ' -f4 /proc/$PPID/stat)
+case $(cat /proc/$PPID/comm) in
+git*) kill -9 $PPID ;;
+*) kill -9 $grandparent $PPID ;;
+esac
+"#;
+
+/// Put `before` where git's hook was before countersign's.
+fn with_hooks_before(before: &[(&str, &str)], hooks: &str) -> World {
+    let world = World::without_hooks(&[]);
+    fs::create_dir_all(world.server.join("hooks")).unwrap();
+    for (name, text) in before {
+        write_hook(&world.server.join("hooks").join(name), &format!("#!/bin/sh\n{text}"));
+    }
+    world.install(&["--hooks", hooks]).good();
+    world
+}
+
+/// What a process that was killed leaves behind of git's own, gone as an administrator sees to it.
+fn remove_locks(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.path().is_dir() {
+            remove_locks(&entry.path());
+        } else if entry.path().extension().is_some_and(|extension| extension == "lock") {
+            // Our own is left to the program, which looks at how old it is.
+            if entry.path().ends_with("countersign/ledger.lock") {
+                let old = SystemTime::now() - Duration::from_secs(100);
+                fs::File::options().write(true).open(entry.path()).unwrap().set_modified(old).unwrap();
+            } else {
+                fs::remove_file(entry.path()).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn killed_before_any_ref_has_moved_nothing_is_entered() {
+    let world = World::new();
+    let hook = world.server.join("hooks/pre-receive");
+    fs::rename(&hook, world.server.join("hooks/real")).unwrap();
+    write_hook(&hook, "#!/bin/sh\nhooks/real || exit 1\nkill -9 $PPID\n");
+    // Its parent is this hook then, and that ends too.
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).refused(&[]);
+    assert_eq!((world.at("refs/heads/main"), world.intents().len()), (String::new(), 1));
+    world.ledger(&["settle"]).ended(0, &["0 entered, 0 entered as recovered, 1 did not happen"]);
+    fs::rename(world.server.join("hooks/real"), &hook).unwrap();
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    assert_eq!(world.entries(), ["1 push refs/heads/main"]);
+    world.ledger(&["verify"]).good();
+}
+
+#[test]
+fn killed_between_two_refs_the_first_is_entered() {
+    for hooks in ["update", "update,post-receive", "update,reference-transaction"] {
+        let world =
+            with_hooks_before(&[("update", &format!("[ $1 = refs/heads/a ] || {{ {KILL} }}"))], hooks);
+        let one = world.commit(&[], "one");
+        world
+            .push(
+                &["a", "b", "c"]
+                    .map(|name| format!("{one}:refs/heads/{name}"))
+                    .each_ref()
+                    .map(String::as_str),
+            )
+            .refused(&[]);
+        assert_eq!((world.at("refs/heads/a"), world.at("refs/heads/b")), (one.clone(), String::new()));
+        remove_locks(&world.server.join("refs"));
+        write_hook(&world.server.join("hooks/update.before-countersign"), "#!/bin/sh\n");
+        let two = world.commit(&[&one], "two");
+        world.push(&[&format!("{two}:refs/heads/d")]).good();
+        world.ledger(&["settle"]).good();
+        assert_eq!(world.entries(), ["1 push refs/heads/a", "2 push refs/heads/d"], "{hooks}");
+        world.ledger(&["verify"]).good();
+    }
+}
+
+#[test]
+fn killed_after_the_ref_has_moved_it_is_entered_by_the_next() {
+    let kill = format!("[ $1 = committed ] && {{ {KILL} }}\nexit 0");
+    let world = with_hooks_before(&[("reference-transaction", &kill)], "reference-transaction,post-receive");
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).refused(&[]);
+    assert_eq!((world.at("refs/heads/main"), world.at(LEDGER)), (one.clone(), String::new()));
+    write_hook(&world.server.join("hooks/reference-transaction.before-countersign"), "#!/bin/sh\n");
+    world.ledger(&["verify"]).ended(2, &["there is no ledger"]);
+    let two = world.commit(&[&one], "two");
+    world.push(&[&format!("{two}:refs/heads/main")]).good();
+    assert_eq!(world.entries(), ["1 push refs/heads/main", "2 push refs/heads/main"]);
+    world.is_in_order();
+}
+
+#[test]
+fn killed_while_settling_nothing_is_entered_twice() {
+    // The record is in the ledger and the intent is left: as if the program had ended in between.
+    let world = World::with(&[], &["--hooks", "pre-receive"]);
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main"), &format!("{one}:refs/heads/x")]).good();
+    let intent = world.state().join("intents").join(&world.intents()[0]);
+    let text = fs::read(&intent).unwrap();
+    world.ledger(&["settle"]).ended(0, &["2 entered"]);
+    fs::write(&intent, &text).unwrap();
+    world.ledger(&["settle"]).ended(0, &["0 entered, 0 entered as recovered, 0 did not happen"]);
+    world.is_in_order();
+    // Also where the refs have gone there and back.
+    let two = world.commit(&[&one], "two");
+    world.push(&[&format!("{two}:refs/heads/main")]).good();
+    world.push(&[&format!("+{one}:refs/heads/main")]).good();
+    world.ledger(&["settle"]).ended(0, &["1 entered"]);
+    fs::write(&intent, &text).unwrap();
+    world.ledger(&["settle"]).ended(0, &["0 entered"]);
+    assert_eq!(world.entries().len(), 4);
+    world.is_in_order();
+    // And before the ref had moved: only objects that nothing names, and a lock.
+    let head = world.at(LEDGER);
+    world.push(&[&format!("{two}:refs/heads/main")]).good();
+    let lock = world.server.join("refs/countersign/ledger.lock");
+    fs::write(&lock, "").unwrap();
+    world.ledger(&["settle"]).ended(3, &["is being written by others"]);
+    assert_eq!(world.at(LEDGER), head);
+    remove_locks(&world.server.join("refs"));
+    world.ledger(&["settle"]).ended(0, &["1 entered"]);
+    world.is_in_order();
+}
+
+/// Pushes that are killed, all processes at once, at any moment.
+#[test]
+fn killed_at_any_moment_the_ledger_is_right_afterwards() {
+    let world = World::new();
+    let mut last = world.commit(&[], "begin");
+    world.push(&[&format!("{last}:refs/heads/main")]).good();
+    let (mut moved, mut survived) = (0, 0);
+    for round in 0..24_u64 {
+        let next = world.commit(&[&last], &round.to_string());
+        let name = format!("{next}:refs/heads/r{round}");
+        let main = format!("{next}:refs/heads/main");
+        let mut command = world.command("git", &["-C", "work", "push", "-q", "../server.git", &name, &main]);
+        let mut child: Child =
+            command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(12 * round));
+        let group = format!("-{}", child.id());
+        let _ = Command::new("kill").args(["-9", "--", &group]).stderr(Stdio::null()).status().unwrap();
+        let _ = child.wait().unwrap();
+        remove_locks(&world.server.join("refs"));
+        // Whatever was killed with it may take a moment to be gone.
+        let settled = (0..100).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            world.ledger(&["settle"]).status == 0
+        });
+        assert!(settled, "{:?}", world.ledger(&["settle"]));
+        if world.at(&format!("refs/heads/r{round}")) == next {
+            moved += 1;
+        }
+        if world.at("refs/heads/main") == next {
+            survived += 1;
+            last = next;
+        }
+        world.ledger(&["verify"]).ended(0, &["every ref is as the ledger says"]);
+    }
+    let count = |name: &str| world.entries().iter().filter(|entry| entry.contains(name)).count();
+    assert_eq!((count("refs/heads/r"), count("refs/heads/main")), (moved, survived + 1));
+    world.push(&[&format!("{last}:refs/heads/end")]).good();
+    world.on_server(&["fsck", "--strict"]).good();
+}
+
+/// The server's side of a push, spoken to by hand.
+fn receive_pack(world: &World) -> Child {
+    let mut command = world.command("git", &["receive-pack", "server.git"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+fn packet(text: &str) -> Vec<u8> {
+    format!("{:04x}{text}", text.len() + 4).into_bytes()
+}
+
+#[test]
+fn a_client_that_hangs_up_before_the_report_is_entered() {
+    let marker = "echo ran >>post-receive.ran\n";
+    for hooks in ["post-receive,reference-transaction", "pre-receive"] {
+        let world = with_hooks_before(&[("post-receive", marker)], hooks);
+        let one = world.commit(&[], "one");
+        let mut server = receive_pack(&world);
+        let mut stdout = server.stdout.take().unwrap();
+        let mut advertised = Vec::new();
+        while !advertised.ends_with(b"0000") {
+            let mut byte = [0];
+            stdout.read_exact(&mut byte).unwrap();
+            advertised.extend(byte);
+        }
+        let mut stdin = server.stdin.take().unwrap();
+        stdin.write_all(&packet(&format!("{ZERO} {one} refs/heads/main\0 report-status"))).unwrap();
+        stdin.write_all(b"0000").unwrap();
+        let pack = world.command("git", &["-C", "work", "pack-objects", "--stdout", "--revs", "-q"]);
+        stdin.write_all(&binary(pack, format!("{one}\n").as_bytes())).unwrap();
+        drop(stdout);
+        drop(stdin);
+        assert!(!server.wait().unwrap().success(), "it could not report");
+        assert_eq!(world.at("refs/heads/main"), one);
+        assert!(!world.server.join("post-receive.ran").exists());
+        if hooks == "pre-receive" {
+            world.ledger(&["settle"]).ended(0, &["1 entered"]);
+        }
+        assert_eq!(world.entries(), ["1 push refs/heads/main"]);
+        world.is_in_order();
+    }
+}
+
+fn binary(mut command: Command, input: &[u8]) -> Vec<u8> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap().stdout
+}
+
+#[test]
+fn a_full_disk_refuses_the_push_and_loses_nothing() {
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let names: Vec<String> = (0..8).map(|name| format!("{one}:refs/heads/name-{name}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    // A file of a single block: objects fit, what is to be entered does not. First the write fails, then the
+    // program is killed for it.
+    for (ignored, words) in [("trap '' XFSZ;", "File too large"), ("", "")] {
+        let pack = format!("--receive-pack={ignored} ulimit -f 1; git receive-pack");
+        world.push(&[&[pack.as_str()], names.as_slice()].concat()).refused(&[words]);
+        assert_eq!(world.at("refs/heads/name-0"), "");
+        assert_eq!(world.entries().len(), 1);
+        world.is_in_order();
+    }
+    world.push(&names).good();
+    assert_eq!(world.entries().len(), 9);
+    world.is_in_order();
+}
+
+#[test]
+fn a_ledger_that_cannot_be_written_is_caught_up_with() {
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let lock = world.server.join("refs/countersign/ledger.lock");
+    fs::create_dir(&lock).unwrap();
+    let two = world.commit(&[&one], "two");
+    let said = world.push(&[&format!("{two}:refs/heads/main")]).good();
+    assert!(said.stderr.contains("not entered into the ledger yet"), "{said:?}");
+    world.ledger(&["verify"]).ended(2, &["refs/heads/main: an accepted update is not entered yet"]);
+    let three = world.commit(&[&two], "three");
+    world.push(&[&format!("{three}:refs/heads/main")]).good();
+    fs::remove_dir(&lock).unwrap();
+    world.push(&[&format!("{three}:refs/heads/x")]).good();
+    assert_eq!(world.entries().len(), 4);
+    world.is_in_order();
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_and_a_missing_object_refuse_every_push() {
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    let two = world.commit(&[&one], "two");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let policy = world.path("policy.toml");
+    fs::rename(&policy, world.path("away")).unwrap();
+    world.push(&[&format!("{two}:refs/heads/main")]).refused(&["policy.toml"]);
+    fs::rename(world.path("away"), &policy).unwrap();
+    assert_eq!(world.intents(), Vec::<String>::new());
+
+    let head = world.at(LEDGER);
+    let object = world.server.join("objects").join(&head[..2]).join(&head[2..]);
+    let bytes = fs::read(&object).unwrap();
+    fs::remove_file(&object).unwrap();
+    // git itself refuses what it cannot connect; by hand the hook does.
+    world.push(&[&format!("{two}:refs/heads/main")]).refused(&[]);
+    world.ledger(&["verify"]).ended(1, &["is missing"]);
+    let three = world.commit(&[&two], "three");
+    let mut hook = world.command("hooks/pre-receive", &[]);
+    hook.current_dir(&world.server).env("GIT_DIR", ".");
+    let line = format!("{one} {one} refs/heads/main\n");
+    run(hook, line.as_bytes()).refused(&["is missing", "countersign ledger verify"]);
+    fs::create_dir_all(object.parent().unwrap()).unwrap();
+    fs::write(&object, bytes).unwrap();
+    world.push(&[&format!("{three}:refs/heads/main")]).good();
+    assert_eq!(world.entries().len(), 2);
+    world.is_in_order();
+}
+
+#[test]
+fn an_intent_that_was_cut_short_is_never_passed_over() {
+    let world = World::with(&[], &["--hooks", "pre-receive"]);
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let intent = world.state().join("intents").join(&world.intents()[0]);
+    let text = fs::read(&intent).unwrap();
+    fs::write(&intent, &text[..text.len() / 2]).unwrap();
+    let two = world.commit(&[&one], "two");
+    world.push(&[&format!("{two}:refs/heads/x")]).refused(&["the intent is cut short"]);
+    world.ledger(&["settle"]).ended(3, &["the intent is cut short", "move the file away"]);
+    fs::write(&intent, text).unwrap();
+    world.ledger(&["settle"]).ended(0, &["1 entered"]);
+    world.is_in_order();
+}
+
+#[test]
+fn a_clock_that_is_off_by_a_day_changes_no_entry() {
+    let world = World::with(&[], &["--hooks", "pre-receive"]);
+    let mut last = world.commit(&[], "begin");
+    world.push(&[&format!("{last}:refs/heads/main")]).good();
+    for seconds in [86_400_i64, -86_400, 0] {
+        let next = world.commit(&[&last], "next");
+        world.push(&[&format!("{next}:refs/heads/main")]).good();
+        last = next;
+        // The intent that this push has left, as the clock would have it.
+        let name = &world.intents()[0];
+        let path = world.state().join("intents").join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        let line = text.lines().find(|line| line.starts_with("received ")).unwrap();
+        let received: i64 = line["received ".len()..].parse().unwrap();
+        let shifted = text.replace(line, &format!("received {}", received + seconds));
+        fs::write(&path, shifted).unwrap();
+    }
+    world.ledger(&["settle"]).ended(0, &["1 entered"]);
+    world
+        .ledger(&["verify"])
+        .ended(0, &["the server's clock was set back", "every ref is as the ledger says"]);
+    assert_eq!(world.entries().len(), 4);
+}
+
+#[test]
+fn what_cannot_be_told_any_more_is_entered_as_recovered() {
+    let world = World::with(&[], &["--hooks", "pre-receive"]);
+    let one = world.commit(&[], "one");
+    let two = world.commit(&[&one], "two");
+    let other = world.commit(&[], "other");
+    world.push(&[&format!("{one}:refs/heads/main"), &format!("{other}:refs/heads/o")]).good();
+    world.push(&[&format!("{two}:refs/heads/main")]).good();
+    world.on_server(&["update-ref", "refs/heads/main", &other]).good();
+    world.ledger(&["settle"]).ended(0, &["1 entered as recovered"]);
+    assert_eq!(
+        world.entries(),
+        ["1 push refs/heads/main", "2 push refs/heads/o", "3 recovered refs/heads/main"]
+    );
+    world.ledger(&["verify"]).ended(1, &["refs/heads/main: holds", "entry 3 says"]);
+    world.ledger(&["enter", "--reason", "set back by hand", "refs/heads/main"]).good();
+    world.ledger(&["verify"]).ended(0, &["could not be told"]);
+}

@@ -1,0 +1,121 @@
+//! What a hostile pusher tries with the ledger, and what a hostile server cannot hide from a careful one.
+
+use super::*;
+
+const LEDGER: &str = "refs/countersign/ledger";
+
+/// A policy that would let everything into the namespace, if anything could.
+fn open_policy(world: &World) {
+    let rule = "[[rule]]\nname = \"own\"\nrefs = [\"refs/countersign/**\"]\ncommits = \"unsigned\"\ncreate = \"allow\"\n\
+                delete = \"allow\"\nrewind = \"allow\"\n";
+    fs::write(world.path("policy.toml"), POLICY.to_owned() + rule).unwrap();
+}
+
+#[test]
+fn nobody_pushes_to_the_ledger() {
+    let world = World::new();
+    open_policy(&world);
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let head = world.at(LEDGER);
+    // Git itself refuses what is hidden; then the gate does, by whatever name.
+    world.push(&[&format!("+{one}:{LEDGER}")]).refused(&["deny updating a hidden ref"]);
+    world.on_server(&["config", "--unset-all", "receive.hideRefs"]).good();
+    for target in [LEDGER, "refs/countersign/Ledger", "refs/countersign/ledger/x"] {
+        let push = world.push(&[&format!("+{one}:{target}")]);
+        // git itself finds that 'ledger/x' cannot stand beside 'ledger', but only after the hook.
+        push.refused(&["only the server itself writes its ledger"]);
+    }
+    world.push(&[&format!(":{LEDGER}")]).refused(&["only the server itself writes its ledger"]);
+    world.on_server(&["symbolic-ref", "refs/heads/alias", LEDGER]).good();
+    world.push(&[&format!("+{one}:refs/heads/alias")]).refused(&["only the server itself writes its ledger"]);
+    world.on_server(&["symbolic-ref", "-d", "refs/heads/alias"]).good();
+    assert_eq!(world.at(LEDGER), head);
+    world.is_in_order();
+    // What merely begins so is a ref like others.
+    world.push(&[&format!("{one}:refs/countersign/ledgers")]).good();
+    assert_eq!(world.entries()[1..], ["2 push refs/countersign/ledgers"]);
+    let policy = POLICY.replace("refs/heads/**", LEDGER);
+    fs::write(world.path("bad.toml"), policy).unwrap();
+    world
+        .countersign(&["policy", "check", "bad.toml"])
+        .refused(&["only the server itself writes the ledger"]);
+}
+
+#[test]
+fn clones_read_the_ledger() {
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    world.work(&["fetch", "-q", "../server.git", &format!("{LEDGER}:{LEDGER}")]);
+    let log = world.countersign(&["ledger", "log", "--repository", "work"]).good().stdout;
+    assert!(log.contains("refs/heads/main"), "{log}");
+}
+
+#[test]
+fn a_symbolic_ledger_is_not_followed() {
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    world.on_server(&["symbolic-ref", LEDGER, "refs/heads/main"]).good();
+    let two = world.commit(&[&one], "two");
+    world.push(&[&format!("{two}:refs/heads/main")]).refused(&["is a symbolic ref"]);
+    world.ledger(&["verify"]).ended(3, &["is a symbolic ref"]);
+}
+
+#[test]
+fn a_ledger_that_was_tampered_with_is_found_and_goes_no_further() {
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    let two = world.commit(&[&one], "two");
+    let three = world.commit(&[&two], "three");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let first = world.at(LEDGER);
+    world.push(&[&format!("{two}:refs/heads/main")]).good();
+    let honest = world.at(LEDGER);
+    let record = world.on_server(&["cat-file", "commit", LEDGER]).good().stdout + "\n";
+    let put = |text: &str| {
+        let arguments = ["--git-dir", "server.git", "hash-object", "-t", "commit", "-w", "--stdin"];
+        let id = run(world.command("git", &arguments), text.as_bytes()).good().stdout;
+        world.on_server(&["update-ref", LEDGER, &id]).good();
+    };
+    let digest = record.lines().find(|line| line.starts_with("previous ")).unwrap();
+    for (from, to, words) in [
+        ("sequence 2", "sequence 3", "other numbers than the record behind it says"),
+        (digest, &format!("previous {}", "a".repeat(64)), "is not the one that the record behind it names"),
+        ("occasion push", "occasion gift", "is no record of the ledger"),
+        ("countersign ledger 1", "countersign ledger 2", "is of a version that this program does not know"),
+    ] {
+        put(&record.replace(from, to));
+        world.ledger(&["verify"]).ended(1, &[words]);
+    }
+    // What is no record is not written behind.
+    world.push(&[&format!("{three}:refs/heads/main")]).refused(&["is of a version"]);
+    // Another story, well told: only who remembers sees it.
+    let lied = record.replace(&two, &three);
+    put(&lied);
+    world.on_server(&["update-ref", "refs/heads/main", &one]).good();
+    fs::create_dir_all(world.server.join("objects")).unwrap();
+    world.ledger(&["verify"]).ended(1, &[&format!("its head '{honest}' is no part of this one")]);
+    world.on_server(&["update-ref", LEDGER, &first]).good();
+    world.ledger(&["verify"]).ended(1, &[&format!("the ledger ends before '{honest}'")]);
+    // Gone altogether, it is not begun anew behind anybody's back.
+    world.on_server(&["update-ref", "-d", LEDGER]).good();
+    world.ledger(&["verify"]).ended(1, &["the ledger is gone"]);
+    world.push(&[&format!("{two}:refs/heads/x")]).refused(&["the ledger is gone", "remove"]);
+    world.on_server(&["update-ref", LEDGER, &honest]).good();
+    world.on_server(&["update-ref", "refs/heads/main", &two]).good();
+    world.is_in_order();
+}
+
+#[test]
+fn a_commit_that_is_pushed_is_no_record_of_anybodys_ledger() {
+    // A branch of records stays a branch.
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    world.work(&["fetch", "-q", "../server.git", LEDGER]);
+    world.push(&["FETCH_HEAD:refs/heads/copy"]).good();
+    world.is_in_order();
+    assert_eq!(world.entries(), ["1 push refs/heads/main", "2 push refs/heads/copy"]);
+}
