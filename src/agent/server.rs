@@ -114,6 +114,12 @@ pub fn serve(place: &Place, inherited: Option<OwnedFd>, options: Options) -> Res
         let accepted = listener.accept();
         match accepted {
             Ok((stream, _)) => visit(&shared, &open, stream),
+            // It does not listen, and never will: a supervisor has handed over something else.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
+            {
+                return Err(ServeError::Inherited(error));
+            }
             // Also where this process has no descriptors left; it will.
             Err(_) => thread::sleep(Duration::from_millis(1)),
         }

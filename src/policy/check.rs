@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     object::APPROVALS,
-    sigstore::{certificate::SubjectKind, claims::Claim, trusted_root::Instance},
+    sigstore::{certificate::SubjectKind, claims::Claim},
     verify::Key,
     words::{escape, time},
 };
@@ -360,17 +360,15 @@ impl Policy {
         findings
     }
 
-    /// The servers that rules count and that none of `instances`, the trusted roots of the policy, knows.
+    /// The servers that rules count and that are not among the `logs` and timestamp `authorities`, by their
+    /// addresses, that the trusted roots of the policy know.
     #[must_use]
-    pub fn check_servers(&self, instances: &[Instance]) -> Vec<Finding> {
-        let logs: BTreeSet<&str> = instances.iter().flat_map(Instance::log_urls).collect();
-        let authorities: BTreeSet<&str> =
-            instances.iter().flat_map(Instance::timestamp_authority_urls).collect();
+    pub fn check_servers(&self, logs: &BTreeSet<&str>, authorities: &BTreeSet<&str>) -> Vec<Finding> {
         let mut findings = Vec::new();
         for rule in &self.rules {
             let lists = [
-                ("log", &rule.demands.logs, &logs),
-                ("timestamp authority", &rule.demands.timestamp_authorities, &authorities),
+                ("log", &rule.demands.logs, logs),
+                ("timestamp authority", &rule.demands.timestamp_authorities, authorities),
             ];
             for (what, urls, known) in lists {
                 let unknown = urls.iter().filter(|url| !known.contains(url.as_str()));

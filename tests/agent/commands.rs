@@ -4,7 +4,10 @@ use std::{
     fs,
     os::{
         fd::OwnedFd,
-        unix::{fs::DirBuilderExt as _, net::UnixListener},
+        unix::{
+            fs::DirBuilderExt as _,
+            net::{UnixDatagram, UnixListener, UnixStream},
+        },
     },
     process::{Command, Stdio},
 };
@@ -195,13 +198,20 @@ fn a_supervisor_may_hold_the_socket() {
     assert!(agent.wait().unwrap().success());
     assert!(machine.place().socket().exists(), "the socket is the supervisor's");
 
-    let output = Command::new(PROGRAM)
-        .args(["agent", "run", "--socket-activated"])
-        .env_clear()
-        .env("XDG_RUNTIME_DIR", machine.world.path("run"))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(3));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("standard input is no socket to listen on"));
+    // No socket at all, and sockets that do not listen: one that is connected, one for datagrams.
+    let (near, _far) = UnixStream::pair().unwrap();
+    let datagram = UnixDatagram::unbound().unwrap();
+    for stdin in [Stdio::null(), Stdio::from(OwnedFd::from(near)), Stdio::from(OwnedFd::from(datagram))] {
+        let output = Command::new(PROGRAM)
+            .args(["agent", "run", "--socket-activated"])
+            .env_clear()
+            .env("XDG_RUNTIME_DIR", machine.world.path("run"))
+            .stdin(stdin)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert!(
+            String::from_utf8(output.stderr).unwrap().contains("standard input is no socket to listen on")
+        );
+    }
 }

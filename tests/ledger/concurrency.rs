@@ -43,7 +43,7 @@ fn two_hundred_pushes_at_once_are_entered_once_each() {
     });
     world.ledger(&["settle"]).good();
     let entered: Vec<String> =
-        world.entries().into_iter().map(|line| line.splitn(2, ' ').nth(1).unwrap().to_owned()).collect();
+        world.entries().into_iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
     let own = entered.iter().filter(|entry| entry.starts_with("push refs/heads/own-")).count();
     assert_eq!(own, PUSHES / 2);
     // The first was there before; whoever came later found it done, or was too late.

@@ -99,11 +99,7 @@ pub(super) fn configuration(facts: &Facts) -> Vec<Finding> {
         Err(failure) => return vec![Finding::failure(CHECK, failure)],
     };
     let text = |key| configuration.text(key, Scopes::Any).filter(|value| !value.is_empty());
-    let is_us = |value: &str| {
-        let path = Path::new(value);
-        let is_there = path.components().count() == 1 || path.is_file();
-        is_there && path.file_stem().is_some_and(|stem| *stem == *facts.program)
-    };
+    let is_us = |value: &str| Path::new(value).file_stem().is_some_and(|stem| *stem == *facts.program);
     let format = text("gpg.format").unwrap_or("openpgp");
     let program = text("gpg.x509.program").unwrap_or("gpgsm");
     if format != "x509" {

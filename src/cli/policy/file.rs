@@ -5,6 +5,7 @@ use std::{fs, io, io::Write as _, path::Path};
 use super::{Outcome, World, exit};
 use crate::{
     policy::{FIRST_POLICY, Forge, PUBLIC_GOOD},
+    sigstore::trusted_root::Instance,
     trust::{Beside, Trust},
     words::{Failure, escape},
 };
@@ -35,7 +36,9 @@ pub(super) fn check(world: &mut World<'_>, path: &Path, forge: Option<&Forge>) -
     let instances = trust.take_instances()?;
     let policy = &trust.policy;
     let mut findings = policy.check();
-    findings.extend(policy.check_servers(&instances));
+    let logs = instances.iter().flat_map(Instance::log_urls).collect();
+    let authorities = instances.iter().flat_map(Instance::timestamp_authority_urls).collect();
+    findings.extend(policy.check_servers(&logs, &authorities));
     findings.extend(policy.check_at(world.now));
     findings.extend(forge.into_iter().flat_map(|forge| policy.check_for(forge)));
     let mut words = String::new();
