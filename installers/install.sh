@@ -115,7 +115,7 @@ if [ "$uninstall" = yes ]; then
 fi
 
 set -- install --locked --path "$source" --root "$prefix"
-[ "$sandbox" = yes ] || set -- "$@" --no-default-features
+[ "$sandbox" = yes ] || set -- "$@" --no-default-features --features pkcs11
 run cargo "$@"
 run mkdir -p -- "$share/man/man1" "$share/man/man5"
 for page in "$source"/man/*.[15]; do

@@ -17,7 +17,7 @@ command -v "$tool" >/dev/null || fail "'$tool' is not installed" "run 'cargo ins
 
 cd "$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)"
 # Without the embedded authority, which is for trials and tests.
-cargo build --locked --release --no-default-features
+cargo build --locked --release --no-default-features --features pkcs11
 # A program without the authority writes no pages about it.
 rm -rf target/man
 mkdir -p target/man target/completions

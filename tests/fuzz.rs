@@ -227,7 +227,9 @@ fn write_seeds() {
         write("approval", hash, &statement.envelope(kind, armor.as_bytes()));
     }
     write("policy", "all", POLICY.as_bytes());
-    let plan = serde_json::json!({"fulcio": "https://f", "log": {"RekorV1": {"rekor": "https://r", "timestamp": null}}});
+    let plan = serde_json::json!({
+        "fulcio": "https://f", "logs": [{"url": "https://r", "version": "V1"}], "timestamps": [], "logging": "required",
+    });
     let source =
         serde_json::json!({"login": {"issuer": "https://i", "client": "sigstore", "connector": null}});
     let wanted = serde_json::json!({"instance": "a", "plan": plan, "source": source, "identity": SIGNER});

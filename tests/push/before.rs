@@ -160,7 +160,7 @@ fn the_pinned_policy_that_the_repository_keeps_counts() {
 #[test]
 fn a_hook_that_was_there_is_kept_chained_and_restored() {
     let side = Side::new();
-    side.work().countersign(&["hook", "uninstall", "--pre-push"]).stdout("removed the hook\n").check();
+    side.work().countersign(&["hook", "uninstall", "--pre-push"]).stdout("removed the hooks\n").check();
     let path = side.world.path("work/.git/hooks/pre-push");
     assert!(!path.exists());
     let text = b"#!/bin/sh\necho \"$@\" >said\ncat >>said\n# \xff\n";
@@ -187,7 +187,7 @@ fn a_hook_that_was_there_is_kept_chained_and_restored() {
     fs::write(side.world.path("work/.git/hooks/pre-push.before-countersign"), text).unwrap();
     accepted(&side.push(&["origin", "main"]));
     let uninstall = side.work().countersign(&["hook", "uninstall", "--pre-push"]);
-    uninstall.stdout("removed the hook, and restored the one that was there before\n").check();
+    uninstall.stdout("removed the hooks, and restored those that were there before\n").check();
     assert_eq!(fs::read(&path).unwrap(), text);
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o750);
     side.work().git(&["config", "core.hooksPath", "/elsewhere"]).check();
