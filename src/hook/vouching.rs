@@ -251,7 +251,9 @@ impl<'a> Forge<'a> {
             current = commit.and_then(|commit| commit.parents.first().copied());
         }
         let before = self.task.base.and_then(|base| plan::commit_behind(self.reader, base));
-        let arrives = before.is_none() || current == before || current == self.task.rule.anchor;
+        // A line that ends at a root of its own has come from elsewhere.
+        let at_anchor = current.is_some() && current == self.task.rule.anchor;
+        let arrives = before.is_none() || current == before || at_anchor;
         if arrives { line } else { HashSet::new() }
     }
 }

@@ -147,6 +147,11 @@ fn what_a_merge_brings_is_judged_like_everything_else() {
         let tree = stage.work.id("HEAD^{tree}");
         forge.commit(&tree, &[&good, &own]);
         stage.refused(&["main"], &["and its first parent is not on the ref's own line"]);
+        // Nor that its line ends at a root of its own.
+        stage.work.git(&["checkout", "-q", "--orphan", "alone"]).check();
+        let alone = stage.commit(ALICE, "c", "c\n");
+        forge.commit(&tree, &[&alone, &own]);
+        stage.refused(&["main"], &["and its first parent is not on the ref's own line"]);
         forge.commit(&tree, &[&own, &good]);
         stage.accepted(&["main"]);
     });
