@@ -30,10 +30,7 @@ use crate::{
         openpgp::Detached,
         smime,
     },
-    verify::{
-        CannotTell, Identity, Key, NotLogged, Proven, Stated, TimeNotProven, Verdict, Verifier,
-        openpgp::KeyRing,
-    },
+    verify::{CannotTell, Identity, Key, NotLogged, Proven, Stated, Verdict, Verifier, openpgp::KeyRing},
     words::{self, Failure},
 };
 
@@ -226,11 +223,11 @@ fn judge(
             None if trust.not_logged_counts => {
                 good(world, &trust, &Keyless::from(&*signed), payload, signature)
             }
-            None => not_logged(&signed),
+            None => not_proven(signed.identity(), &signed, settings::NOT_LOGGED_HINT),
         },
         Verdict::TimeNotProven(signed) => match trust.stale_for(signed.identity(), world.now) {
             Some(stale) => unclear(&stale),
-            None => time_not_proven(&signed),
+            None => not_proven(signed.identity(), &signed, kept::FETCH_HINT),
         },
         Verdict::Stated(stated) => stated_answer(world, &trust, &stated, payload, signature),
         Verdict::Bad(bad) => (Answer::Bad, format!("countersign: bad signature: {bad}\n")),
@@ -340,28 +337,13 @@ fn unclear(unclear: &Unclear) -> (Answer, String) {
     (Answer::Unknown, note)
 }
 
-/// To git no answer at all: whoever has had the key since may have made it.
-fn time_not_proven(signed: &TimeNotProven) -> (Answer, String) {
-    let identity = signed.identity();
+/// To git no answer at all: too little is proven of what a certificate's owner may have signed.
+fn not_proven(identity: &Identity, signed: &dyn std::fmt::Display, hint: &str) -> (Answer, String) {
     let note = format!(
-        "countersign: by the certificate of '{}' (issuer '{}', instance '{}'): {signed}\nhint: {}\n",
+        "countersign: by the certificate of '{}' (issuer '{}', instance '{}'): {signed}\nhint: {hint}\n",
         words::escape(&identity.subject),
         words::escape(&identity.issuer),
         words::escape(&identity.instance),
-        kept::FETCH_HINT,
-    );
-    (Answer::Unknown, note)
-}
-
-/// To git no answer at all, where the configuration does not let such signatures count.
-fn not_logged(signed: &NotLogged) -> (Answer, String) {
-    let identity = signed.identity();
-    let note = format!(
-        "countersign: by the certificate of '{}' (issuer '{}', instance '{}'): {signed}\nhint: {}\n",
-        words::escape(&identity.subject),
-        words::escape(&identity.issuer),
-        words::escape(&identity.instance),
-        settings::NOT_LOGGED_HINT,
     );
     (Answer::Unknown, note)
 }

@@ -7,13 +7,16 @@ use std::collections::BTreeSet;
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::{Update, gate::Gate};
+use super::{
+    Update,
+    added::{added, tips},
+    gate::Gate,
+};
 use crate::{
-    object::{APPROVALS, Approval, ObjectId, Statement},
+    object::{APPROVALS, Approval, Statement},
     policy::{ApprovalFault, Cause, Policy, Receipt, Rule},
     repository::{
-        Approvals, MAXIMUM_APPROVALS_OF_AN_UPDATE, ObjectReader, Objects, ProofChange, ProofName, References,
-        proof_changes, read_blob,
+        Approvals, MAXIMUM_APPROVALS_OF_AN_UPDATE, ObjectReader, Objects, ProofName, References, read_blob,
     },
     verify::Verifier,
 };
@@ -26,29 +29,17 @@ const MAXIMUM_OTHERS: usize = 3;
 /// The approvals that a repository keeps, and those that `updates` would have it keep.
 #[must_use]
 pub fn kept_approvals(objects: &Objects, references: &References, updates: &[Update]) -> Approvals {
-    let own = references.read(APPROVALS.into()).ok().and_then(|value| value.id);
-    let pushed = updates.iter().filter(|update| update.reference == APPROVALS.as_bytes());
-    let tips: Vec<ObjectId> = own.into_iter().chain(pushed.filter_map(|update| update.wanted)).collect();
-    Approvals::open(&objects.reader(), &tips)
+    Approvals::open(&objects.reader(), &tips(references, APPROVALS, updates))
 }
 
 /// What is wrong with an update of the ref, at most a few causes.
 pub(super) fn faults(gate: &Gate<'_>, reader: &ObjectReader, update: &Update) -> Vec<Cause> {
-    let Some(wanted) = update.wanted else { return Vec::new() };
-    let changes = match proof_changes(reader, update.claimed, wanted) {
-        Ok(Some(changes)) => changes,
-        Ok(None) => return vec![Cause::Approval(ApprovalFault::TooMany)],
-        Err(error) => return vec![Cause::Unexpected(error.to_string())],
-    };
-    let mut faults = Vec::new();
-    let mut added = Vec::new();
-    for change in changes {
-        match change {
-            ProofChange::Added(name) => added.push(name),
-            ProofChange::Removed(path) => faults.push(ApprovalFault::Removed(path.into())),
-            ProofChange::Strange(path) => faults.push(ApprovalFault::Strange(path.into())),
-        }
-    }
+    let too_many = Cause::Approval(ApprovalFault::TooMany);
+    let (added, mut faults) =
+        match added(reader, update, too_many, ApprovalFault::Removed, ApprovalFault::Strange) {
+            Ok(changes) => changes,
+            Err(cause) => return vec![cause],
+        };
     if faults.is_empty() {
         let &Gate { policy, verifier, objects, approvals, now, .. } = gate;
         let by = Judging { policy, verifier, approvals, now };

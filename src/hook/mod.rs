@@ -6,6 +6,7 @@
 //! Anything unexpected is a refusal. This room holds no credentials; a server signs nothing here.
 
 mod accepted;
+mod added;
 mod admission;
 mod approvals;
 mod arguments;

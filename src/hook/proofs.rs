@@ -7,13 +7,16 @@
 use gix::objs::Kind;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::{Update, gate::Gate};
+use super::{
+    Update,
+    added::{added, tips},
+    gate::Gate,
+};
 use crate::{
-    object::{Commit, ObjectId, Tag},
+    object::{Commit, Tag},
     policy::{Cause, ProofFault},
     repository::{
-        MAXIMUM_PROOFS_OF_AN_OBJECT, ObjectReader, Objects, PROOFS, ProofChange, ProofName, Proofs,
-        References, proof_changes, read_blob,
+        MAXIMUM_PROOFS_OF_AN_OBJECT, ObjectReader, Objects, PROOFS, ProofName, Proofs, References, read_blob,
     },
     verify::{ProofError, Verifier},
 };
@@ -24,29 +27,17 @@ const MAXIMUM_TOLD: usize = 16;
 /// The answers of logs that a repository keeps, and those that `updates` would have it keep.
 #[must_use]
 pub fn kept(objects: &Objects, references: &References, updates: &[Update]) -> Proofs {
-    let own = references.read(PROOFS.into()).ok().and_then(|value| value.id);
-    let pushed = updates.iter().filter(|update| update.reference == PROOFS.as_bytes());
-    let tips: Vec<ObjectId> = own.into_iter().chain(pushed.filter_map(|update| update.wanted)).collect();
-    Proofs::open(&objects.reader(), &tips)
+    Proofs::open(&objects.reader(), &tips(references, PROOFS, updates))
 }
 
 /// What is wrong with an update of the ref, at most a few causes.
 pub(super) fn faults(gate: &Gate<'_>, reader: &ObjectReader, update: &Update) -> Vec<Cause> {
-    let Some(wanted) = update.wanted else { return Vec::new() };
-    let changes = match proof_changes(reader, update.claimed, wanted) {
-        Ok(Some(changes)) => changes,
-        Ok(None) => return vec![Cause::Proof(ProofFault::TooMany)],
-        Err(error) => return vec![Cause::Unexpected(error.to_string())],
+    let too_many = Cause::Proof(ProofFault::TooMany);
+    let (added, mut faults) = match added(reader, update, too_many, ProofFault::Removed, ProofFault::Strange)
+    {
+        Ok(changes) => changes,
+        Err(cause) => return vec![cause],
     };
-    let mut faults = Vec::new();
-    let mut added = Vec::new();
-    for change in changes {
-        match change {
-            ProofChange::Added(name) => added.push(name),
-            ProofChange::Removed(path) => faults.push(ProofFault::Removed(path.into())),
-            ProofChange::Strange(path) => faults.push(ProofFault::Strange(path.into())),
-        }
-    }
     // More than that of one object are never read, and each would have the object read and judged again.
     let mut of_each = added.chunk_by(|one, other| one.object == other.object);
     if of_each.any(|of_one| of_one.len() > MAXIMUM_PROOFS_OF_AN_OBJECT) {

@@ -84,19 +84,7 @@ pub fn run(
     output: &mut dyn Write,
     words: &mut dyn Write,
 ) -> u8 {
-    let memory = Memory::new(context.transport.address.key());
-    let (options, listed) = (Options::default(), HashMap::new());
-    let mut session = Session {
-        context,
-        basis: None,
-        options,
-        memory,
-        listed,
-        vouched: HashMap::new(),
-        head: None,
-        branch: None,
-        words,
-    };
+    let mut session = Session::new(context, words);
     match session.converse(input, output) {
         Ok(()) => 0,
         Err(failure) => {
@@ -118,21 +106,25 @@ pub fn fetch_policy(
     reference: &BString,
     words: &mut dyn Write,
 ) -> Result<(ObjectReader, ObjectId), Failure> {
-    let memory = Memory::new(context.transport.address.key());
-    let (options, listed) = (Options::default(), HashMap::new());
-    let mut session = Session {
-        context,
-        basis: None,
-        options,
-        memory,
-        listed,
-        vouched: HashMap::new(),
-        head: None,
-        branch: None,
-        words,
-    };
+    let mut session = Session::new(context, words);
     let advertised = session.advertisement()?;
     session.policy_in(reference, &advertised)
+}
+
+impl<'a> Session<'a> {
+    fn new(context: &'a Context<'a>, words: &'a mut dyn Write) -> Self {
+        Self {
+            context,
+            basis: None,
+            options: Options::default(),
+            memory: Memory::new(context.transport.address.key()),
+            listed: HashMap::new(),
+            vouched: HashMap::new(),
+            head: None,
+            branch: None,
+            words,
+        }
+    }
 }
 
 impl Session<'_> {

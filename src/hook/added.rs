@@ -1,0 +1,43 @@
+//! Refs that only ever grow, by entries that are named after what they are about: what a push adds to one.
+
+use gix::bstr::BStr;
+
+use super::Update;
+use crate::{
+    object::ObjectId,
+    policy::Cause,
+    repository::{ObjectReader, ProofChange, ProofName, References, proof_changes},
+};
+
+/// The commits of the ref `name` whose entries count for a push: what it holds, and what the push would have it
+/// hold.
+pub(super) fn tips(references: &References, name: &str, updates: &[Update]) -> Vec<ObjectId> {
+    let own = references.read(BStr::new(name)).ok().and_then(|value| value.id);
+    let pushed = updates.iter().filter(|update| update.reference == name.as_bytes());
+    own.into_iter().chain(pushed.filter_map(|update| update.wanted)).collect()
+}
+
+/// The entries that `update` adds, and what else it does: what it takes away or changes by `removed`, and what it
+/// adds that is no entry under its own name by `strange`. Whether the ref may be deleted is for its rule to say.
+///
+/// # Errors
+/// It adds more than is judged at once (`too_many`), or cannot be read.
+pub(super) fn added<F>(
+    reader: &ObjectReader,
+    update: &Update,
+    too_many: Cause,
+    removed: fn(Vec<u8>) -> F,
+    strange: fn(Vec<u8>) -> F,
+) -> Result<(Vec<ProofName>, Vec<F>), Cause> {
+    let (mut names, mut faults) = (Vec::new(), Vec::new());
+    let Some(wanted) = update.wanted else { return Ok((names, faults)) };
+    let changes = proof_changes(reader, update.claimed, wanted);
+    for change in changes.map_err(|error| Cause::Unexpected(error.to_string()))?.ok_or(too_many)? {
+        match change {
+            ProofChange::Added(name) => names.push(name),
+            ProofChange::Removed(path) => faults.push(removed(path.into())),
+            ProofChange::Strange(path) => faults.push(strange(path.into())),
+        }
+    }
+    Ok((names, faults))
+}
