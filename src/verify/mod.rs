@@ -38,6 +38,7 @@
 //! # }
 //! ```
 
+mod certified;
 mod evidence;
 mod memo;
 mod not_logged;
@@ -51,6 +52,7 @@ mod verdict;
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
+pub use certified::Certified;
 pub use not_logged::NotLogged;
 pub use online::ProofLookup;
 pub use record::{Material, RECORD_VERSION};
@@ -355,14 +357,10 @@ fn proven(
 ) -> Result<Proven, Failure> {
     let times = proven_times(certificate, &entries, tokens, now)?;
     Ok(Proven {
-        identity: certificate.identity.clone(),
-        claims: Arc::clone(&certificate.claims),
+        certified: Certified::new(instance, certificate),
         times,
         timestamps: tokens.iter().map(evidence::CheckedTimestamp::proven).collect(),
         entries: entries.into_iter().map(|entry| entry.proven).collect(),
-        certificate_digest: certificate.digest,
-        certificate: Arc::clone(&certificate.der),
-        root_digest: *instance.digest(),
     })
 }
 

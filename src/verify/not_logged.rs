@@ -1,40 +1,32 @@
 //! A keyless signature that is good and stamped, and of which no log entry is at hand.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Deref};
 
 use super::{
-    CheckedCertificate, Failure, Identity, ProofError, ProvenTime, ProvenTimestamp, evidence, proven_times,
+    Certified, CheckedCertificate, Failure, ProofError, ProvenTime, ProvenTimestamp, evidence, proven_times,
 };
-use crate::sigstore::{claims::Claims, trusted_root::Instance};
+use crate::sigstore::trusted_root::Instance;
 
 /// A keyless signature that is good, by a certificate that was valid when a timestamp authority saw it, and
 /// without an entry of a transparency log: nobody but its receiver can ever notice that it was made. Only the
 /// `verify` room can make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotLogged {
-    identity: Identity,
-    claims: Arc<Claims>,
+    certified: Certified,
     times: Vec<ProvenTime>,
     timestamps: Vec<ProvenTimestamp>,
-    certificate_digest: [u8; 32],
-    certificate: Arc<[u8]>,
-    root_digest: [u8; 32],
     refused: Option<ProofError>,
 }
 
+impl Deref for NotLogged {
+    type Target = Certified;
+
+    fn deref(&self) -> &Certified {
+        &self.certified
+    }
+}
+
 impl NotLogged {
-    /// Who signed.
-    #[must_use]
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// What the certificate says of the build that asked for it; empty for people.
-    #[must_use]
-    pub fn claims(&self) -> &Claims {
-        &self.claims
-    }
-
     /// The proven times of signing, at least one, all by timestamp authorities.
     #[must_use]
     pub fn times(&self) -> &[ProvenTime] {
@@ -51,24 +43,6 @@ impl NotLogged {
     #[must_use]
     pub fn timestamps(&self) -> &[ProvenTimestamp] {
         &self.timestamps
-    }
-
-    /// SHA-256 of the signing certificate's DER encoding.
-    #[must_use]
-    pub fn certificate_digest(&self) -> &[u8; 32] {
-        &self.certificate_digest
-    }
-
-    /// The signing certificate, DER.
-    #[must_use]
-    pub fn certificate(&self) -> &[u8] {
-        &self.certificate
-    }
-
-    /// SHA-256 of the trusted root (its JSON bytes) under which everything was judged.
-    #[must_use]
-    pub fn root_digest(&self) -> &[u8; 32] {
-        &self.root_digest
     }
 
     /// Why the first of the entries that were kept for the object does not count, if there were any.
@@ -98,13 +72,9 @@ pub(super) fn judge(
     refused: Option<ProofError>,
 ) -> Result<NotLogged, Failure> {
     Ok(NotLogged {
-        identity: certificate.identity.clone(),
-        claims: Arc::clone(&certificate.claims),
+        certified: Certified::new(instance, certificate),
         times: proven_times(certificate, &[], tokens, now)?,
         timestamps: tokens.iter().map(evidence::CheckedTimestamp::proven).collect(),
-        certificate_digest: certificate.digest,
-        certificate: Arc::clone(&certificate.der),
-        root_digest: *instance.digest(),
         refused,
     })
 }

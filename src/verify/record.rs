@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use prost::Message;
 
-use super::{Identity, Key, Proven, ProvenEntry, ProvenTime, ProvenTimestamp, Stated, Verdict};
+use super::{Certified, Identity, Key, Proven, ProvenEntry, ProvenTime, ProvenTimestamp, Stated, Verdict};
 use crate::sigstore::{certificate::SubjectKind, claims::Claim};
 
 /// Raised whenever a verdict may come out differently, or is written differently.
@@ -172,16 +172,14 @@ fn material(keys: &[Key]) -> Option<Material> {
 
 fn good(proven: &Proven) -> GoodRecord {
     // Every part by its name: one that is added has to be written too.
-    let Proven {
+    let Proven { certified, times, timestamps, entries } = proven;
+    let Certified {
         identity: Identity { instance, issuer, kind, subject },
         claims,
-        times,
-        timestamps,
-        entries,
         certificate_digest,
         certificate: _,
         root_digest,
-    } = proven;
+    } = certified;
     let claim = |(claim, text): (Claim, &str)| NamedText { name: claim.name().into(), text: text.into() };
     let time = |time: &ProvenTime| match *time {
         ProvenTime::Log(seconds) => TimeRecord { by_log: true, seconds },
@@ -235,10 +233,11 @@ fn proven(record: GoodRecord) -> Option<Proven> {
     let timestamp =
         |stamp: TimestampRecord| ProvenTimestamp { authority: stamp.authority, seconds: stamp.seconds };
     let times: Vec<ProvenTime> = record.times.iter().map(time).collect();
-    if times.is_empty() {
+    // Nothing is proven without a time and an entry.
+    if times.is_empty() || record.entries.is_empty() {
         return None;
     }
-    Some(Proven {
+    let certified = Certified {
         identity: Identity {
             instance: record.instance,
             issuer: record.issuer,
@@ -246,12 +245,15 @@ fn proven(record: GoodRecord) -> Option<Proven> {
             subject: record.subject,
         },
         claims: Arc::new(claims?.into_iter().collect()),
-        times,
-        timestamps: record.timestamps.into_iter().map(timestamp).collect(),
-        entries: record.entries.into_iter().map(entry).collect(),
         certificate_digest: record.certificate_digest.try_into().ok()?,
         certificate: Arc::from([]),
         root_digest: record.root_digest.try_into().ok()?,
+    };
+    Some(Proven {
+        certified,
+        times,
+        timestamps: record.timestamps.into_iter().map(timestamp).collect(),
+        entries: record.entries.into_iter().map(entry).collect(),
     })
 }
 
@@ -305,7 +307,7 @@ mod tests {
 
     fn verdicts() -> Vec<Verdict> {
         let text = "x".to_owned();
-        let proven = Proven {
+        let certified = Certified {
             identity: Identity {
                 instance: "i".to_owned(),
                 issuer: "https://i".to_owned(),
@@ -313,6 +315,12 @@ mod tests {
                 subject: "s".to_owned(),
             },
             claims: Arc::new([(Claim::Repository, "r"), (Claim::Trigger, "t")].into_iter().collect()),
+            certificate_digest: [1; 32],
+            certificate: Arc::from([]),
+            root_digest: [2; 32],
+        };
+        let proven = Proven {
+            certified,
             times: vec![ProvenTime::Log(-5), ProvenTime::TimestampAuthority(7)],
             timestamps: vec![ProvenTimestamp { authority: "a".to_owned(), seconds: 7 }],
             entries: vec![ProvenEntry {
@@ -322,9 +330,6 @@ mod tests {
                 inclusion_proof: false,
                 embedded: true,
             }],
-            certificate_digest: [1; 32],
-            certificate: Arc::from([]),
-            root_digest: [2; 32],
         };
         let stated = |keys: Vec<Key>| Stated {
             keys,
@@ -366,6 +371,15 @@ mod tests {
             for end in 0..bytes.len() {
                 assert_ne!(Verdict::from_record(&bytes[..end]), Some(verdict.clone()));
             }
+        }
+    }
+
+    #[test]
+    fn nothing_is_proven_without_a_time_and_an_entry() {
+        let Verdict::Good(whole) = &verdicts()[0] else { panic!("it is the first") };
+        for (times, entries) in [(vec![], whole.entries.clone()), (whole.times.clone(), vec![])] {
+            let verdict = Verdict::Good(Box::new(Proven { times, entries, ..(**whole).clone() }));
+            assert_eq!(Verdict::from_record(&verdict.record().unwrap().1), None);
         }
     }
 

@@ -1,63 +1,37 @@
 //! A keyless signature that is good but for its time, and why an entry of the log does not prove it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Deref};
 
-use super::{Bad, CannotTell, CheckedCertificate, FUTURE_SKEW, Failure, Identity};
+use super::{Bad, CannotTell, Certified, CheckedCertificate, FUTURE_SKEW, Failure};
 use crate::{
     encoding::x509::Slices,
     signature::keyless::Keyless,
-    sigstore::{certificate::ProfileError, claims::Claims, trusted_root::Instance},
+    sigstore::{certificate::ProfileError, trusted_root::Instance},
 };
 
 /// A keyless signature that is good but for its time: gitsign's online mode leaves the entry in the log.
 /// Whoever has had the key, at whatever time, may have made it. Only the `verify` room can make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeNotProven {
-    identity: Identity,
-    claims: Arc<Claims>,
+    certified: Certified,
     window: (i64, i64),
-    certificate_digest: [u8; 32],
-    certificate: Arc<[u8]>,
-    root_digest: [u8; 32],
     refused: Option<ProofError>,
 }
 
+impl Deref for TimeNotProven {
+    type Target = Certified;
+
+    fn deref(&self) -> &Certified {
+        &self.certified
+    }
+}
+
 impl TimeNotProven {
-    /// Whom the certificate names. Chain and SCT hold at the time that it begins.
-    #[must_use]
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// What the certificate says of the build that asked for it; empty for people.
-    #[must_use]
-    pub fn claims(&self) -> &Claims {
-        &self.claims
-    }
-
     /// The first and the last second of the certificate's validity, in seconds since 1970: the signature
     /// should have been made in it, and nothing proves that it was.
     #[must_use]
     pub fn window(&self) -> (i64, i64) {
         self.window
-    }
-
-    /// SHA-256 of the signing certificate's DER encoding.
-    #[must_use]
-    pub fn certificate_digest(&self) -> &[u8; 32] {
-        &self.certificate_digest
-    }
-
-    /// The signing certificate, DER.
-    #[must_use]
-    pub fn certificate(&self) -> &[u8] {
-        &self.certificate
-    }
-
-    /// SHA-256 of the trusted root (its JSON bytes) under which everything was judged.
-    #[must_use]
-    pub fn root_digest(&self) -> &[u8; 32] {
-        &self.root_digest
     }
 
     /// Why the first of the entries that were kept for the object does not count, if there were any.
@@ -125,12 +99,8 @@ pub(super) fn judge(
         return Err(CannotTell::CtLogWindow.into());
     }
     Ok(TimeNotProven {
-        identity: certificate.identity.clone(),
-        claims: Arc::clone(&certificate.claims),
+        certified: Certified::new(instance, certificate),
         window: (begins, leaf.not_after),
-        certificate_digest: certificate.digest,
-        certificate: Arc::clone(&certificate.der),
-        root_digest: *instance.digest(),
         refused,
     })
 }

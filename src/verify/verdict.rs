@@ -1,12 +1,9 @@
 //! The answer to "who vouches for these bytes?": good with its proof, bad, or cannot tell.
 
-use std::fmt;
+use std::{fmt, ops::Deref};
 
-use super::{NotLogged, TimeNotProven};
-use crate::{
-    signature::FormatError,
-    sigstore::{certificate::SubjectKind, claims::Claims},
-};
+use super::{Certified, NotLogged, TimeNotProven};
+use crate::{signature::FormatError, sigstore::certificate::SubjectKind};
 
 /// The three answers. That the check could not run at all is an error elsewhere, not an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,33 +92,25 @@ pub struct ProvenEntry {
 ///
 /// ```compile_fail
 /// // The fields are private: no other code can claim to have verified something.
-/// let proven = countersign::verify::Proven { identity: todo!() };
+/// let proven = countersign::verify::Proven { certified: todo!() };
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proven {
-    pub(super) identity: Identity,
-    pub(super) claims: std::sync::Arc<Claims>,
+    pub(super) certified: Certified,
     pub(super) times: Vec<ProvenTime>,
     pub(super) timestamps: Vec<ProvenTimestamp>,
     pub(super) entries: Vec<ProvenEntry>,
-    pub(super) certificate_digest: [u8; 32],
-    pub(super) certificate: std::sync::Arc<[u8]>,
-    pub(super) root_digest: [u8; 32],
+}
+
+impl Deref for Proven {
+    type Target = Certified;
+
+    fn deref(&self) -> &Certified {
+        &self.certified
+    }
 }
 
 impl Proven {
-    /// Who signed.
-    #[must_use]
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// What the certificate says of the build that asked for it; empty for people.
-    #[must_use]
-    pub fn claims(&self) -> &Claims {
-        &self.claims
-    }
-
     /// The proven times of signing; at least one, the earliest evidence first as it stood.
     #[must_use]
     pub fn times(&self) -> &[ProvenTime] {
@@ -150,24 +139,6 @@ impl Proven {
     #[must_use]
     pub fn timestamps(&self) -> &[ProvenTimestamp] {
         &self.timestamps
-    }
-
-    /// SHA-256 of the signing certificate's DER encoding.
-    #[must_use]
-    pub fn certificate_digest(&self) -> &[u8; 32] {
-        &self.certificate_digest
-    }
-
-    /// The signing certificate, DER; empty in a verdict that was remembered.
-    #[must_use]
-    pub fn certificate(&self) -> &[u8] {
-        &self.certificate
-    }
-
-    /// SHA-256 of the trusted root (its JSON bytes) under which everything was judged.
-    #[must_use]
-    pub fn root_digest(&self) -> &[u8; 32] {
-        &self.root_digest
     }
 }
 
