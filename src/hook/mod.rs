@@ -19,6 +19,7 @@ mod evidence;
 mod folding;
 mod forge;
 mod gate;
+mod guard;
 mod hiding;
 mod install;
 mod layout;
@@ -53,6 +54,7 @@ pub use entering::{LedgerContext, post_receive, reference_transaction, update};
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
+pub use guard::unjudged;
 pub use install::{
     InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
     uninstall_for_all,

@@ -27,6 +27,23 @@ impl Process {
         Some(Self { number, start: start(number)?, namespace: namespace()? })
     }
 
+    /// The process that moves the refs, seen from a hook: the nearest above this one that is git, for some forges run
+    /// hooks from scripts of theirs, or else the one that has started this one.
+    #[must_use]
+    pub fn mover() -> Option<Self> {
+        let parent = Self::parent()?;
+        let (mut number, mut found) = (parent.number, None);
+        for _ in 0..MAXIMUM_BETWEEN {
+            let Some((name, above)) = name_and_parent(number) else { break };
+            if name == "git" || name.starts_with("git-") {
+                found = start(number).map(|start| Self { number, start, namespace: parent.namespace });
+                break;
+            }
+            number = above;
+        }
+        found.or(Some(parent))
+    }
+
     /// Read what is written for one.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut fields = text.split(' ');
@@ -41,6 +58,17 @@ impl Process {
         let is_here = namespace()? == self.namespace;
         is_here.then(|| start(self.number) != Some(self.start))
     }
+}
+
+/// How many processes are looked at between a hook and git.
+const MAXIMUM_BETWEEN: usize = 4;
+
+/// The name of a process's program, at most 15 bytes of it, and the process that has started it.
+fn name_and_parent(number: u32) -> Option<(String, u32)> {
+    let text = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+    let (head, rest) = text.rsplit_once(") ")?;
+    let (_, name) = head.split_once('(')?;
+    Some((name.to_owned(), rest.split(' ').nth(1)?.parse().ok()?))
 }
 
 fn start(number: u32) -> Option<u64> {

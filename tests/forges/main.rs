@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod enterprise;
+mod gitea;
 mod gitolite;
 mod layouts;
 
