@@ -49,7 +49,7 @@ pub use arguments::{HookArguments, PrePushArguments, Surroundings, run_hook};
 pub use audit::LogLine;
 pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};
-pub use entering::{LedgerContext, post_receive, reference_transaction, update};
+pub use entering::{LedgerContext, failure as ledger_failure, post_receive, reference_transaction, update};
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};

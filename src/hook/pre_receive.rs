@@ -190,7 +190,7 @@ fn judge(
         return Err(failed(&what));
     }
     // Before the refs are judged: what is entered from here on is what this push may have seen.
-    let ledger = if context.settings.ledger { entering::prepare(context, &repository)? } else { None };
+    let ledger = if context.settings.ledger { entering::prepare(context, &repository, begun)? } else { None };
     let environment = &context.environment;
     let objects = repository
         .objects_with(environment.quarantine.as_deref(), &environment.object_directories)
