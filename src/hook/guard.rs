@@ -16,7 +16,7 @@ use super::{
     entering::{failure, open, read},
 };
 use crate::{
-    ledger::{Entry, LedgerError},
+    ledger::{Entry, LedgerError, Process},
     object::{HashKind, ObjectId},
     words::{Failure, escape_bytes},
 };
@@ -41,8 +41,8 @@ pub fn unjudged(
         let (repository, folder) = open(context)?;
         let hash = repository.hash();
         let references = repository.references();
-        let ledger = |error| failure(&error);
-        let (mut lines, mut intents) = (Vec::new(), None);
+        let accepted = folder.accepted(Process::moving().as_ref()).map_err(|error| failure(&error))?;
+        let mut lines = Vec::new();
         for Wanted { new, reference } in wanted(hash, &read(input)?)? {
             let now = references
                 .read(reference.as_bstr())
@@ -55,12 +55,9 @@ pub fn unjudged(
             {
                 continue;
             }
-            if intents.is_none() {
-                intents = Some(folder.intents_left().map_err(ledger)?);
-            }
             let name = now.names.into_iter().next_back().unwrap_or_else(|| reference.clone());
             let entry = Entry { old: now.id, new, reference: name };
-            if intents.iter().flatten().any(|intent| intent.entries.contains(&entry)) {
+            if accepted.contains(&entry) {
                 continue;
             }
             let text = |id: Option<ObjectId>| id.unwrap_or_else(|| hash.null()).to_string();

@@ -10,6 +10,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::Child,
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -54,9 +55,12 @@ fn program() -> Option<String> {
     })
 }
 
-/// A port of loopback that nobody listens at.
+/// A port of loopback that nobody listens at, and below those that a system gives away by itself.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + (std::process::id() % 20_000) as u16;
+    let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 fn agent() -> ureq::Agent {
@@ -124,7 +128,8 @@ impl<'w> Gitea<'w> {
         let child = Self::command(world, &program, &["web"]).start();
         let gitea = Self { world, program, child, http, ssh, token };
         let begun = Instant::now();
-        while agent().get(format!("{}/api/healthz", gitea.url())).call().is_err() {
+        let answers = || agent().get(format!("{}/api/healthz", gitea.url())).call();
+        while !answers().is_ok_and(|answer| answer.status() == 200) {
             assert!(begun.elapsed() < PATIENCE, "it does not answer: {}", gitea.log());
             std::thread::sleep(Duration::from_millis(50));
         }
