@@ -113,7 +113,7 @@ fn answer(stream: TcpStream, root: &Path, home: &Path, backend: &PathBuf) -> Opt
 }
 
 /// A stand-in for ssh that runs the command here; what it was called with stands in `ssh.log`.
-fn ssh(world: &World) {
+pub(super) fn ssh(world: &World) {
     let path = world.path("ssh");
     let log = world.path("ssh.log");
     let text =

@@ -1,7 +1,6 @@
 //! `countersign ledger`: what a server has accepted, and whether refs are as it says.
 
 mod log;
-mod memory;
 mod remote;
 mod settle;
 mod verify;
@@ -132,9 +131,4 @@ fn failure(error: &LedgerError) -> Failure {
         _ => "restore 'refs/countersign/ledger' from a clone whose 'countersign ledger verify' is good",
     };
     Failure::new(error, hint)
-}
-
-/// The ref in which the ledger of a remote is kept once it was checked.
-fn tracking_ref(remote: &str) -> String {
-    format!("refs/countersign/remotes/{remote}/ledger")
 }
