@@ -30,10 +30,11 @@ pub(super) struct Pushed {
 }
 
 impl Pushed {
-    /// By the certificate that was verified, those who vouch for the push by it, and the forge's word.
+    /// By the certificate that was verified, whoever has signed it, and the forge's word. One certificate is one
+    /// person's, though it may be for several principals.
     pub(super) fn new(
         certificate: Option<ObjectId>,
-        vouchers: &[String],
+        signers: &[String],
         forge: Option<&ForgeContext>,
         admitted: impl Iterator<Item = String>,
     ) -> Self {
@@ -41,8 +42,9 @@ impl Pushed {
             let account = context.user.as_ref().or(context.id.as_ref())?;
             Some(format!("account '{account}' of '{}'", context.forge.name))
         });
-        let words: Vec<String> =
-            vouchers.iter().map(|name| format!("'{name}' by certificate")).chain(account).collect();
+        let names: Vec<String> = signers.iter().map(|name| format!("'{name}'")).collect();
+        let signer = (!names.is_empty()).then(|| format!("{} by certificate", names.join(" or ")));
+        let words = signer.into_iter().chain(account);
         // Whoever pushed it, the administrator has let it in.
         let admitted = admitted.map(|admission| format!("admitted by the administrator: {admission}"));
         let words: Vec<String> = admitted.chain(words).collect();

@@ -8,6 +8,7 @@
 mod accepted;
 mod added;
 mod admission;
+mod admitting;
 mod approvals;
 mod arguments;
 mod audit;

@@ -155,7 +155,6 @@ impl<'a> Judge<'a> {
                 proofs: &self.proofs,
                 pushing: &self.pushing,
                 approvals: &self.approvals,
-                vouchers: &[],
                 now: self.now,
                 maximum_listed: MAXIMUM_LISTED,
                 pace: Pace::default(),
