@@ -5,7 +5,6 @@
 //! of it comes into the repository at hand.
 
 use std::{
-    collections::HashSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -19,7 +18,7 @@ use crate::{
         remote::{address as parse, asking, store, unusable},
         verify::tasks::unreadable,
     },
-    ledger::{Check, Finding, LEDGER, Report, check, walk},
+    ledger::{Check, Finding, LEDGER, Report, UnderWay, check, walk},
     object::ObjectId,
     remote::{self, Address, MemoryError, PREFIX},
     repository::{Configuration, ObjectReader, Repository},
@@ -63,9 +62,9 @@ pub(super) fn verify(
         let reader = reader(repository, kept.as_slice())?;
         let mut refs = told.advertised.direct();
         refs.remove(&BString::from(LEDGER));
-        let under_way = HashSet::new();
+        let under_way = UnderWay::new();
         let hold = |remembered| {
-            let given = Check { refs: &refs, head, remembered, under_way: &under_way };
+            let given = Check { refs: &refs, head, remembered, under_way: &under_way, left_over: None };
             check(&given, |from| walk(&reader, Some(from), None))
         };
         let mut report = hold(since.or(remembered));
