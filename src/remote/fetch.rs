@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     ffi::OsString,
+    path::PathBuf,
 };
 
 use gix::{
@@ -56,8 +57,9 @@ impl Deepening {
 }
 
 impl Session<'_> {
-    /// Download what is wanted, judge it, and carry it over if all of it is accepted.
-    pub(super) fn fetch(&mut self, wanted: &[(ObjectId, BString)]) -> Result<(), Failure> {
+    /// Download what is wanted, judge it, and carry it over if all of it is accepted; the `.keep` of the pack, where
+    /// git asks how things hang together and it is one.
+    pub(super) fn fetch(&mut self, wanted: &[(ObjectId, BString)]) -> Result<Option<PathBuf>, Failure> {
         if self.context.is_diverted {
             return Err(Failure::new(
                 "'GIT_OBJECT_DIRECTORY' is set, and nothing can be kept apart there",
@@ -105,7 +107,12 @@ impl Session<'_> {
             })?);
             self.refuse_unasked(&repository, &quarantine, &objects, &ids, &judged)?;
         }
-        quarantine.migrate().map_err(|error| {
+        let stored = match self.options.check_connectivity {
+            // The child has looked at all of it: git need not do that again for what is in this pack.
+            true => quarantine.migrate_and_keep(),
+            false => quarantine.migrate().map(|()| None),
+        };
+        stored.map_err(|error| {
             Failure::new(
                 format!("what was fetched cannot be stored: {error}"),
                 "see to the repository, and fetch again",

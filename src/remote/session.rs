@@ -167,10 +167,9 @@ impl Session<'_> {
                 Some(Command::Option { name, value }) => self.option(&name, &value)?.as_bytes().to_vec(),
                 Some(Command::List(for_push)) => self.list(for_push)?,
                 Some(Command::Fetch(wanted)) => {
-                    self.fetch(&wanted)?;
-                    // The child has looked whether everything hangs together.
+                    let keep = self.fetch(&wanted)?;
                     let is_asked = std::mem::take(&mut self.options.check_connectivity);
-                    if is_asked { b"connectivity-ok\n\n".to_vec() } else { b"\n".to_vec() }
+                    fetched(keep.as_deref(), is_asked)
                 }
                 Some(Command::Push(lines)) => self.push(&lines)?,
             };
@@ -356,6 +355,21 @@ impl Session<'_> {
         let made = self.context.store.policy_repository(self.key(), tip.kind());
         made.map_err(|error| unusable(&error))
     }
+}
+
+/// The answer to a fetch that was done (gitremote-helpers, `fetch`). Where git asks, the child has looked whether
+/// everything hangs together.
+fn fetched(keep: Option<&Path>, is_asked: bool) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let keep = keep.and_then(|keep| gix::path::into_bstr(keep).ok());
+    if let Some(keep) = keep.filter(|keep| !keep.contains(&b'\n')) {
+        answer.extend([b"lock ", keep.as_bytes(), b"\n"].concat());
+    }
+    if is_asked {
+        answer.extend(b"connectivity-ok\n");
+    }
+    answer.push(b'\n');
+    answer
 }
 
 fn unusable(error: &dyn std::fmt::Display) -> Failure {
