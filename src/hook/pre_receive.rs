@@ -24,7 +24,7 @@ use crate::{
     ledger::PolicyVersion,
     object::{APPROVALS, HashKind, ObjectId},
     policy::{ForgeContext, Policy, Pushing, ReceivedPush},
-    repository::{PROOFS, Repository},
+    repository::{FormatError, PROOFS, Repository},
     verify::Verifier,
     words::{Failure, escape},
 };
@@ -183,6 +183,11 @@ fn judge(
             "push to the repository itself; namespaces are not supported",
         ));
     }
+    if let Some(backend) =
+        context.environment.reference_backend.as_ref().filter(|backend| *backend != "files")
+    {
+        return Err(failed(&FormatError::RefStorage(backend.to_string_lossy().into_owned())));
+    }
 
     let references = repository.references();
     let mut snapshot = Snapshot::read(context, &repository, &references)?;
@@ -199,7 +204,7 @@ fn judge(
         return Err(failed(&what));
     }
     // Before the refs are judged: what is entered from here on is what this push may have seen.
-    let ledger = if context.settings.ledger { entering::prepare(context, &repository)? } else { None };
+    let ledger = if context.settings.ledger { entering::prepare(context, &repository, begun)? } else { None };
     let environment = &context.environment;
     let objects = repository
         .objects_with(environment.quarantine.as_deref(), &environment.object_directories)
