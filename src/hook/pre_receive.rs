@@ -15,20 +15,19 @@ use super::{
     entering::{self, Pushed},
     folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
-    kept_approvals, parse_updates, proofs,
-    snapshot::Snapshot,
+    kept_approvals,
+    pace::{PATIENCE, TimeIsOver},
+    parse_updates, proofs,
+    snapshot::{Snapshot, SnapshotError},
 };
 use crate::{
     ledger::PolicyVersion,
     object::{APPROVALS, ObjectId},
     policy::{Cause, Demands, ForgeContext, Policy, Pushing, ReceivedPush, Refusal, Subject},
-    repository::{PROOFS, Repository},
+    repository::{PROOFS, Repository, Shallow},
     verify::Verifier,
     words::{Failure, escape},
 };
-
-/// After how long the pusher hears of a history that is being read, and how often then.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The most that is read from standard input, in bytes.
 pub(super) const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
@@ -82,6 +81,15 @@ impl Outcome {
     }
 }
 
+/// The time that a push has, and after how long the pusher hears of what is being done.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    /// Whether the time is over. Once it is, it stays so.
+    pub is_over: &'a (dyn Fn() -> bool + Sync),
+    /// How long work goes on before the pusher hears of it, and how often then.
+    pub patience: Duration,
+}
+
 /// What is known of a push as far as the gate has come with it.
 #[derive(Default)]
 struct Course {
@@ -103,8 +111,22 @@ pub fn pre_receive(
     output: &mut dyn Write,
     log_line: LogLine<'_>,
 ) -> Outcome {
+    let begun = Instant::now();
+    let is_over = || context.settings.time_limit.is_some_and(|limit| begun.elapsed() >= limit);
+    let watch = Watch { is_over: &is_over, patience: PATIENCE };
+    pre_receive_by(context, watch, input, output, log_line)
+}
+
+/// [`pre_receive`], by another clock than the system's.
+pub fn pre_receive_by(
+    context: &Context,
+    watch: Watch<'_>,
+    input: &mut dyn Read,
+    output: &mut dyn Write,
+    log_line: LogLine<'_>,
+) -> Outcome {
     let mut course = Course::default();
-    let judged = judge(context, input, output, &mut course);
+    let judged = judge(context, watch, input, output, &mut course);
     let mut words = std::mem::take(&mut course.words);
     let (mut outcome, error) = match judged {
         Ok(()) if course.finding.refusals.is_empty() => (Outcome::Accepted, None),
@@ -153,12 +175,30 @@ fn as_warning(failure: &Failure) -> String {
 
 fn judge(
     context: &Context,
+    watch: Watch<'_>,
     input: &mut dyn Read,
     output: &mut dyn Write,
     course: &mut Course,
 ) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(error, ADMINISTRATOR);
-    let begun = Instant::now();
+    let output = Shared(RefCell::new(output));
+    let told = Cell::new(Instant::now());
+    let tell = |words: &dyn Fn() -> String| {
+        if told.get().elapsed() >= watch.patience {
+            told.set(Instant::now());
+            // A pusher who has gone does not change what is judged.
+            let _ = writeln!(&output, "countersign: {}", words());
+        }
+    };
+    let reads = |met: usize| tell(&|| format!("read {met} commits of a history"));
+    let changes = |judged: usize, of: usize| {
+        tell(&|| match of {
+            0 => format!("read {judged} changes of the policy"),
+            of => format!("judged {judged} of {of} changes of the policy"),
+        });
+    };
+    let Watch { is_over, patience } = watch;
+    let pace = Pace { is_over, reads: &reads, changes: &changes, patience, verdicts: None };
 
     let mut lines = Vec::new();
     let read = input.take(MAXIMUM_INPUT + 1).read_to_end(&mut lines);
@@ -176,7 +216,12 @@ fn judge(
     }
 
     let references = repository.references();
-    let mut snapshot = Snapshot::read(context, &repository, &references)?;
+    let read = Snapshot::read(context, &repository, &references, &pace, &mut course.words);
+    let mut snapshot = match read {
+        Ok(snapshot) => snapshot,
+        Err(SnapshotError::Failed(failure)) => return Err(failure),
+        Err(SnapshotError::OutOfTime { judged, of }) => return refuse_late(&repository, course, judged, of),
+    };
     (course.policy, course.policy_commit) = (Some(snapshot.trust.digest), snapshot.commit);
     if let Some(git_dir) = &context.environment.git_dir
         && !same_place(git_dir, repository.git_dir())
@@ -213,8 +258,11 @@ fn judge(
         used: &UsedCertificates::new(&context.state),
         verifier: &verifier,
         now: context.now,
+        is_over,
     };
-    let certificate = certificate::receive(&surrounding, &objects.reader());
+    let Ok(certificate) = certificate::receive(&surrounding, &objects.reader()) else {
+        return refuse_late(&repository, course, 0, 0);
+    };
     let verified = certificate.as_ref().and_then(|received| received.as_ref().ok()?.verified());
     let pushing = Pushing::Received(ReceivedPush {
         certificate: certificate.map(|received| received.and_then(|certificate| certificate.judged)),
@@ -233,15 +281,6 @@ fn judge(
             course.words += &format!("warning: what is found good is not remembered: {error}\n");
         })
         .ok();
-    let output = Shared(RefCell::new(output));
-    let told = Cell::new(begun);
-    let reads = |met: usize| {
-        if told.get().elapsed() >= PATIENCE {
-            told.set(Instant::now());
-            let _ = writeln!(&output, "countersign: read {met} commits of a history");
-        }
-    };
-    let is_over = || context.settings.time_limit.is_some_and(|limit| begun.elapsed() >= limit);
     let gate = Gate {
         policy: &snapshot.trust.policy,
         verifier: &verifier,
@@ -254,7 +293,7 @@ fn judge(
         vouchers: &vouchers,
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
-        pace: Pace { is_over: &is_over, reads: &reads, verdicts: verdicts.as_ref() },
+        pace: Pace { verdicts: verdicts.as_ref(), ..pace },
     };
     let admissions = Admissions::new(&context.state);
     let holding = admissions.holding(context.now);
@@ -264,7 +303,13 @@ fn judge(
     let reader = objects.reader();
     let mut finding = gate.judge(&others, &mut &output);
     finding.refusals.extend(folding::refusals(&repository, &snapshot.trust.policy, &course.updates));
-    snapshot.judge_changes(context, &reader, &references, &others, &mut finding);
+    let changed = snapshot.judge_changes(context, &reader, &references, &others, &pace, &mut finding);
+    if changed == Err(TimeIsOver) {
+        finding = finding.out_of_time(&course.updates, 0, 0);
+    } else if finding.refusals.is_empty() && is_over() {
+        let judged = finding.judged.len();
+        finding = finding.out_of_time(&course.updates, judged, judged);
+    }
     if finding.refusals.is_empty() && !admitted.is_empty() {
         let admitted: Vec<Update> = admitted.into_iter().cloned().collect();
         course.admitted = admit(&gate, &admissions, &holding, &admitted, &mut finding, &mut &output);
@@ -276,7 +321,13 @@ fn judge(
         course.words += &format!("warning: what was found good cannot be remembered: {error}\n");
     }
     snapshot.remember(context, &mut course.words);
-    let telling = Telling { reader: &reader, shallow: &shallow, updates: &course.updates, is_own: true };
+    let telling = Telling {
+        reader: &reader,
+        shallow: &shallow,
+        updates: &course.updates,
+        is_own: true,
+        go_on: &|| !is_over(),
+    };
     let mut words = telling.all("warning", &finding.warnings);
     for (admission, refusals) in &course.admitted {
         words += &telling.all("warning", refusals);
@@ -292,6 +343,27 @@ fn judge(
         let pushed = Pushed::new(verified, &vouchers, context.forge.as_ref(), reasons);
         entering::leave(context, &repository, policy, pushed, ledger, &course.updates)?;
     }
+    Ok(())
+}
+
+/// Refuse the push because the time was over before its refs were looked at, when so many steps of so many were
+/// judged.
+fn refuse_late(
+    repository: &Repository,
+    course: &mut Course,
+    judged: usize,
+    of: usize,
+) -> Result<(), Failure> {
+    let objects = repository.objects().map_err(|error| Failure::new(error, ADMINISTRATOR))?;
+    course.finding = Finding::default().out_of_time(&course.updates, judged, of);
+    let telling = Telling {
+        reader: &objects.reader(),
+        shallow: &Shallow::default(),
+        updates: &course.updates,
+        is_own: true,
+        go_on: &|| false,
+    };
+    course.words += &telling.all("error", &course.finding.refusals);
     Ok(())
 }
 
@@ -318,6 +390,11 @@ fn admit(
     for update in updates {
         let judged = gate.judge(std::slice::from_ref(update), output);
         finding.warnings.extend(judged.warnings);
+        if judged.is_out_of_time {
+            finding.is_out_of_time = true;
+            finding.refusals.extend(judged.refusals);
+            continue;
+        }
         if judged.refusals.is_empty() {
             finding.tips.extend(judged.tips);
             finding.begun.extend(judged.begun);
