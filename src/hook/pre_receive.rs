@@ -261,6 +261,7 @@ fn judge(
         is_over,
     };
     let Ok(certificate) = certificate::receive(&surrounding, &objects.reader()) else {
+        snapshot.remember(context, &mut course.words);
         return refuse_late(&repository, course, 0, 0);
     };
     let verified = certificate.as_ref().and_then(|received| received.as_ref().ok()?.verified());
