@@ -26,7 +26,7 @@ use crate::{
     ledger::PolicyVersion,
     object::{APPROVALS, HashKind, ObjectId},
     policy::{ForgeContext, Policy, Pushing, ReceivedPush},
-    repository::{PROOFS, Repository, Shallow},
+    repository::{FormatError, PROOFS, Repository, Shallow},
     verify::Verifier,
     words::{Failure, escape},
 };
@@ -223,6 +223,11 @@ fn judge(
             "the push goes to a namespace ('GIT_NAMESPACE'), whose refs have other names than it says",
             "push to the repository itself; namespaces are not supported",
         ));
+    }
+    if let Some(backend) =
+        context.environment.reference_backend.as_ref().filter(|backend| *backend != "files")
+    {
+        return Err(failed(&FormatError::RefStorage(backend.to_string_lossy().into_owned())));
     }
 
     let references = repository.references();
