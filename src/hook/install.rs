@@ -463,7 +463,8 @@ fn basis(options: &InstallOptions, repository: &Repository) -> Result<Basis, Ins
                 None => PolicyMemory::new(&default_state(repository)).recall(&pin),
             };
             let seen = seen.map_err(|failure| InstallError::Policy(Box::new(failure)))?;
-            let source = PolicyRef { pin: &pin, trusted_roots: &trusted_roots, now: options.now };
+            let source =
+                PolicyRef { pin: &pin, trusted_roots: &trusted_roots, now: options.now, go_on: &|_, _| true };
             let followed = source.read(&reader, &repository.references(), seen)?;
             let found = Some(followed.commit());
             let instances = source.take_instances(&mut followed.into_trust());
