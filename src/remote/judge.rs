@@ -217,7 +217,8 @@ impl<'a> Judge<'a> {
         let all: Vec<&Refusal> = refused.values().flat_map(|refused| &refused.refusals).collect();
         let updates: Vec<Update> = refused.values().map(|refused| refused.update.clone()).collect();
         let reader = self.objects.reader();
-        let telling = Telling { reader: &reader, shallow: &self.shallow, updates: &updates, is_own };
+        let telling =
+            Telling { reader: &reader, shallow: &self.shallow, updates: &updates, is_own, go_on: &|| true };
         let mut text = telling.words("error", &all);
         for moved in refused.values().take(MAXIMUM_TOLD).filter_map(|refused| self.move_of(refused)) {
             text += &format!("error: {moved}\n");
