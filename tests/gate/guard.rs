@@ -164,6 +164,12 @@ fn nothing_is_moved_where_the_gate_cannot_do_its_work() {
     fs::write(intents.join("00000000000000000001-00000000000000000000000000000000.intent"), "damaged")
         .unwrap();
     refused(&stage, &["branch", "topic/b", &one], "intent");
+    fs::remove_dir_all(&intents).unwrap();
+    // What an older git passes over, a newer one reads other refs by.
+    let run = git(&stage, &["branch", "topic/b", &one]).env("GIT_REFERENCE_BACKEND", "files");
+    let outcome = run.any_status().check();
+    assert!(outcome.status != 0 && !stage.server().has("refs/heads/topic/b"), "{}", outcome.words());
+    done(&stage, &["branch", "topic/b", &one]);
 }
 
 #[test]
