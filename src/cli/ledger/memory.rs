@@ -4,13 +4,14 @@
 //! <state>/countersign/ledgers/<sha-256 of the address>    three lines: what it is, the address, the head
 //! ```
 
-use std::{
-    fs,
-    io::{self, Write as _},
-    path::PathBuf,
-};
+use std::{fs, io, path::PathBuf};
 
-use crate::{encoding::sha256, object::ObjectId, words::Failure};
+use crate::{
+    encoding::sha256,
+    object::ObjectId,
+    repository::{Durability, write_whole},
+    words::Failure,
+};
 
 const FIRST_LINE: &str = "countersign ledger head 1";
 
@@ -48,11 +49,8 @@ impl Heads {
             builder.recursive(true);
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             builder.create(&self.folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-            file.write_all(format!("{FIRST_LINE}\naddress {address}\nhead {head}\n").as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(self.path(address)).map_err(|error| error.error)?;
-            Ok::<_, io::Error>(())
+            let text = format!("{FIRST_LINE}\naddress {address}\nhead {head}\n");
+            write_whole(&self.path(address), text.as_bytes(), Durability::Disk)
         };
         write().map_err(|error| self.unusable(address, &error))
     }
