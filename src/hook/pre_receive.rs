@@ -24,7 +24,7 @@ use crate::{
     ledger::PolicyVersion,
     object::{APPROVALS, HashKind, ObjectId},
     policy::{ForgeContext, Policy, Pushing, ReceivedPush},
-    repository::{PROOFS, Repository},
+    repository::{FormatError, PROOFS, Repository},
     verify::Verifier,
     words::{Failure, escape},
 };
@@ -182,6 +182,11 @@ fn judge(
             "the push goes to a namespace ('GIT_NAMESPACE'), whose refs have other names than it says",
             "push to the repository itself; namespaces are not supported",
         ));
+    }
+    if let Some(backend) =
+        context.environment.reference_backend.as_ref().filter(|backend| *backend != "files")
+    {
+        return Err(failed(&FormatError::RefStorage(backend.to_string_lossy().into_owned())));
     }
 
     let references = repository.references();
