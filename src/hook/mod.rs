@@ -28,6 +28,7 @@ mod layout;
 mod pace;
 mod paths;
 mod persons;
+mod place;
 mod plan;
 mod policy_ref;
 mod pre_push;
