@@ -19,7 +19,7 @@ use super::{
 use crate::{
     ledger::LEDGER,
     object::ObjectId,
-    repository::{ObjectReader, Objects, Repository},
+    repository::{Durability, ObjectReader, Objects, Repository, write_whole_through},
     words::{Failure, escape_bytes},
 };
 
@@ -382,9 +382,7 @@ fn unusable(error: &dyn std::fmt::Display) -> Failure {
 fn write_ref(git_dir: &Path, name: &str, tip: ObjectId) -> io::Result<()> {
     let folder = git_dir.join("refs/heads");
     fs::create_dir_all(&folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(git_dir)?;
-    file.write_all(format!("{tip}\n").as_bytes())?;
-    file.persist(folder.join(name)).map(drop).map_err(|error| error.error)
+    write_whole_through(git_dir, &folder.join(name), format!("{tip}\n").as_bytes(), Durability::System)
 }
 
 /// What to do where the remote cannot be had.
