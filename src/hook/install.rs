@@ -18,7 +18,7 @@ use super::{
 use crate::{
     ledger::{Folder, LedgerError, Settler},
     object::ObjectId,
-    repository::{Configuration, ConfigurationError, OpenError, Repository, Scopes},
+    repository::{Configuration, ConfigurationError, Durability, OpenError, Repository, Scopes, write_whole},
     trust::{
         Beside, ChainError, InCommit, Pin, PinError, Pinned, Trust, TrustError, check_reference, read_policy,
     },
@@ -560,10 +560,7 @@ fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
     }
     make_private(state)?;
     // Put in its place as a new file: a symbolic link that lies there is not written through.
-    let mut file = tempfile::NamedTempFile::new_in(state).map_err(failed)?;
-    file.write_all(own.as_os_str().as_encoded_bytes()).map_err(failed)?;
-    file.persist(&owner_file).map_err(|error| failed(error.error))?;
-    Ok(())
+    write_whole(&owner_file, own.as_os_str().as_encoded_bytes(), Durability::System).map_err(failed)
 }
 
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {

@@ -7,7 +7,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +15,7 @@ use super::judge_policy_change;
 use crate::{
     object::ObjectId,
     policy::Cause,
-    repository::{ObjectReader, References},
+    repository::{Durability, ObjectReader, References, write_whole},
     sigstore::trusted_root::{Instance, MAXIMUM_ROOT_BYTES},
     trust::{ChainError, Followed, Pin, Reading, Trust, TrustError, commits_while, tip},
     words::{Failure, escape},
@@ -106,11 +106,7 @@ impl PolicyMemory {
     }
 
     fn write(&self, pin: &Pin, commit: ObjectId) -> io::Result<()> {
-        let folder = self.path.parent().expect("the path ends in a file name");
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        writeln!(file, "{pin} {commit}")?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map(drop).map_err(|error| error.error)
+        write_whole(&self.path, format!("{pin} {commit}\n").as_bytes(), Durability::Disk)
     }
 }
 
