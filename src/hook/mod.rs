@@ -22,6 +22,7 @@ mod evidence;
 mod folding;
 mod forge;
 mod gate;
+mod guard;
 mod hiding;
 mod install;
 mod layout;
@@ -59,6 +60,7 @@ pub use entering::{LedgerContext, failure as ledger_failure, post_receive, refer
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
+pub use guard::unjudged;
 pub use install::{
     InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
     uninstall_for_all,
