@@ -8,6 +8,7 @@
 mod accepted;
 mod added;
 mod admission;
+mod answers;
 mod approvals;
 mod arguments;
 mod audit;

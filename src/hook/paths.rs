@@ -40,6 +40,9 @@ pub(super) fn touched<'a>(gate: &Gate<'_>, tasks: &[Task<'a>], allowance: &Allow
         let commits = task.commits.iter().filter(|id| seen.insert((task.rule.name.as_str(), **id)));
         asked.extend(commits.map(|id| (task.rule, *id)));
     }
+    if asked.is_empty() {
+        return Touched::new();
+    }
     let answers = asked.par_iter().map_init(
         || gate.objects.reader(),
         |reader, (rule, id)| {
@@ -59,11 +62,9 @@ pub(super) fn touched<'a>(gate: &Gate<'_>, tasks: &[Task<'a>], allowance: &Allow
             ((rule.name.as_str(), *id), answer)
         },
     );
-    let answers: Vec<(_, Result<Vec<_>, _>)> = answers.collect();
-    answers
-        .into_iter()
-        .filter(|(_, answer)| answer.as_ref().map_or(true, |found| !found.is_empty()))
-        .collect()
+    let falls_under_one =
+        |answer: &Result<Vec<_>, _>| answer.as_ref().map_or(true, |found| !found.is_empty());
+    answers.filter(|(_, answer)| falls_under_one(answer)).collect()
 }
 
 /// Why the ref of `task` may not take the place of its old value, if it does not go on from there.

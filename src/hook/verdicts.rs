@@ -12,6 +12,7 @@ use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
+    mem,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -20,7 +21,7 @@ use std::{
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use rustix::fs::{FlockOperation, OFlags};
 
-use super::evidence::Known;
+use super::{answers::FEW, evidence::Known};
 use crate::{
     encoding::sha256,
     object::ObjectId,
@@ -53,8 +54,19 @@ pub struct Verdicts {
     folder: PathBuf,
     bases: HashMap<Material, Basis>,
     now: i64,
-    found: Mutex<Vec<(ObjectId, Vec<u8>)>>,
+    found: Mutex<Found>,
 }
+
+/// What was found and is not written down yet.
+#[derive(Default)]
+struct Found {
+    records: Vec<(ObjectId, Vec<u8>)>,
+    /// What came of writing some of it.
+    written: Option<io::Error>,
+}
+
+/// How many records are held before they are written down.
+const MAXIMUM_HELD: usize = 16 * 1024;
 
 /// Why nothing is remembered. One cause, one variant.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +122,7 @@ impl Verdicts {
             basis(Material::Files, b"files", &trust.files_digest),
             basis(Material::None, b"none", b""),
         ]);
-        Ok(Self { folder, bases, now, found: Mutex::new(Vec::new()) })
+        Ok(Self { folder, bases, now, found: Mutex::default() })
     }
 
     /// What is remembered of `ids`, good verdicts all of them.
@@ -119,7 +131,7 @@ impl Verdicts {
         for id in ids {
             shards.entry(id.as_slice()[0]).or_default().push(*id);
         }
-        let found = shards.into_par_iter().flat_map_iter(|(shard, mut ids)| {
+        let of_shard = |(shard, mut ids): (u8, Vec<ObjectId>)| {
             ids.sort_unstable();
             let bytes = self.read(shard).unwrap_or_default();
             let mut found: HashMap<ObjectId, Verdict> = HashMap::new();
@@ -129,8 +141,11 @@ impl Verdicts {
                 }
             }
             found.into_iter().map(|(id, verdict)| (id, Ok(Evidence::Signed(verdict))))
-        });
-        found.collect()
+        };
+        if shards.len() <= FEW {
+            return shards.into_iter().flat_map(of_shard).collect();
+        }
+        shards.into_par_iter().flat_map_iter(of_shard).collect()
     }
 
     /// The verdict in a record that is about one of `ids` (sorted), counts here and is undamaged.
@@ -146,15 +161,19 @@ impl Verdicts {
         (self.bases.get(&material) == Some(record.basis)).then_some((id, verdict))
     }
 
-    /// Take note of what was found good.
+    /// Take note of what was found good. Of a long history some is written down on the way: what was found good
+    /// is good, whatever becomes of the push.
     pub(super) fn learn(&self, known: &Known) {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, evidence) in known {
             let Ok(Evidence::Signed(verdict)) = evidence else { continue };
             let until = verdict.until().unwrap_or(FOR_EVER);
             if let Some((material, bytes)) = verdict.record().filter(|_| until > self.now) {
-                found.push((*id, record(&self.bases[&material], self.now, until, *id, &bytes)));
+                found.records.push((*id, record(&self.bases[&material], self.now, until, *id, &bytes)));
             }
+        }
+        if found.records.len() >= MAXIMUM_HELD {
+            found.written = self.write(mem::take(&mut found.records)).err().or(found.written.take());
         }
     }
 
@@ -163,9 +182,14 @@ impl Verdicts {
     /// # Errors
     /// Something cannot be written; what is there is still whole.
     pub fn keep(&self) -> io::Result<()> {
-        let found = std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
+        let found = mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
+        self.write(found.records)?;
+        found.written.map_or(Ok(()), Err)
+    }
+
+    fn write(&self, records: Vec<(ObjectId, Vec<u8>)>) -> io::Result<()> {
         let mut shards: HashMap<u8, Vec<u8>> = HashMap::new();
-        for (id, record) in found {
+        for (id, record) in records {
             shards.entry(id.as_slice()[0]).or_default().extend(record);
         }
         shards.into_iter().try_for_each(|(shard, records)| self.append(shard, &records))
@@ -356,6 +380,34 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert!(verdicts.read(7).unwrap_or_default().is_empty());
+    }
+
+    #[test]
+    fn what_is_found_in_a_long_history_is_not_held_until_its_end() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = state.path().join("verdicts");
+        fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        let records =
+            |count: usize| (0..count).map(|_| (id(1), record(&[1; 16], 5, FOR_EVER, id(1), &[9]))).collect();
+        let verdicts = |count| Verdicts {
+            folder: folder.clone(),
+            bases: HashMap::new(),
+            now: 0,
+            found: Mutex::new(Found { records: records(count), written: None }),
+        };
+        let few = verdicts(MAXIMUM_HELD - 1);
+        few.learn(&Known::new());
+        assert_eq!(few.found.lock().unwrap().records.len(), MAXIMUM_HELD - 1);
+        assert!(few.read(7).is_err());
+        let many = verdicts(MAXIMUM_HELD);
+        many.learn(&Known::new());
+        assert!(many.found.lock().unwrap().records.is_empty());
+        assert_eq!(Records(&many.read(7).unwrap()).count(), MAXIMUM_HELD);
+        // What went wrong on the way is told in the end.
+        fs::set_permissions(many.path(7), std::os::unix::fs::PermissionsExt::from_mode(0o620)).unwrap();
+        let failing = verdicts(MAXIMUM_HELD);
+        failing.learn(&Known::new());
+        assert!(failing.keep().is_err());
     }
 
     proptest::proptest! {

@@ -46,7 +46,7 @@ pub use reachable::{Found, Reachable, tagged};
 pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};
 pub use tree::TreeError;
-pub use writing::{WriteError, sync_folder};
+pub use writing::{DurableObjects, WriteError, sync_folder};
 
 use gix::bstr::BString;
 
