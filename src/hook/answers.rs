@@ -11,9 +11,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{RecvTimeoutError, channel},
     },
-    time::Duration,
 };
 
 use super::{
@@ -33,9 +31,6 @@ const BATCH: usize = 4096;
 
 /// So few objects are judged before threads would have begun to.
 pub(super) const FEW: usize = 4;
-
-/// How long work goes on before the pusher hears of it, and how often then.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is said of one object.
 #[derive(Default)]
@@ -140,13 +135,13 @@ fn questions(tasks: &[Task<'_>], touched: &Touched<'_>) -> (Vec<Question>, Vec<A
 }
 
 /// What the policy says of every object of `tasks` that matters, in their order, telling `progress` when it takes
-/// long. Where time runs out: how many objects of how many were judged.
+/// long; and how many objects those are. Where time runs out: how many of how many were judged.
 pub(super) fn answers<'a>(
     gate: &Gate<'a>,
     tasks: &[Task<'a>],
     touched: &Touched<'a>,
     progress: &mut dyn Write,
-) -> Result<Vec<Answers>, (usize, usize)> {
+) -> Result<(Vec<Answers>, usize), (usize, usize)> {
     let (questions, mut answers) = questions(tasks, touched);
     let of = questions.chunk_by(|one, other| one.id == other.id).count();
     let done = AtomicUsize::new(0);
@@ -158,25 +153,9 @@ pub(super) fn answers<'a>(
         touched,
     };
     let mut work = || judging.answer(&questions, &mut answers);
-    let is_whole = if of <= FEW {
-        work()
-    } else {
-        std::thread::scope(|scope| {
-            let (working, finished) = channel::<()>();
-            let worker = scope.spawn(move || {
-                let _working = working;
-                work()
-            });
-            while let Err(RecvTimeoutError::Timeout) = finished.recv_timeout(PATIENCE) {
-                // A pusher who has gone does not change what is judged.
-                let done = done.load(Ordering::Relaxed);
-                let _ = writeln!(progress, "countersign: judged {done} of {of} objects");
-                let _ = progress.flush();
-            }
-            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    };
-    if is_whole { Ok(answers) } else { Err((done.load(Ordering::Relaxed), of)) }
+    let words = || format!("judged {} of {of} objects", done.load(Ordering::Relaxed));
+    let is_whole = if of <= FEW { work() } else { gate.pace.told(progress, &words, work) };
+    if is_whole { Ok((answers, of)) } else { Err((done.load(Ordering::Relaxed), of)) }
 }
 
 /// What is looked at while objects are judged, as far as threads may share it.
@@ -206,7 +185,7 @@ impl Judging<'_, '_> {
             };
             let headed = batch.iter().filter_map(|equal| equal.iter().find(asks));
             let headed: Vec<ObjectId> = headed.map(|question| question.id).collect();
-            let people = persons::people(self.gathering.objects, &headed);
+            let people = persons::people(self.gathering.objects, &headed, self.gathering.is_over);
             for question in batch.into_iter().flatten() {
                 let evidence = &known[&question.id];
                 self.put(

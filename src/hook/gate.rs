@@ -97,8 +97,6 @@ pub struct Gate<'a> {
     pub pushing: &'a Pushing,
     /// Approvals that are kept here, or brought by the push.
     pub approvals: &'a Approvals,
-    /// Who vouches for the push as a whole, by their names in the policy: whoever has signed it.
-    pub vouchers: &'a [String],
     /// The time of receipt, in seconds since 1970.
     pub now: i64,
     /// [`MAXIMUM_LISTED`], or less in a test.
@@ -106,6 +104,9 @@ pub struct Gate<'a> {
     /// How long it may take, and what is known already.
     pub pace: Pace<'a>,
 }
+
+/// After how many commits whose evidence is known it is asked again whether the time is over.
+const ASKED_EVERY: usize = 64;
 
 /// The most commits that are listed for the refs that a push updates, each ref by itself: many refs that
 /// all take in one long history would have it walked and kept once for each.
@@ -124,6 +125,8 @@ pub struct Finding {
     pub judged: Vec<ObjectId>,
     /// Which refs are met under which rule, by its digest, once the whole push is accepted.
     pub begun: Vec<([u8; 32], Vec<u8>)>,
+    /// Which refs do not go on from what they held.
+    pub replaced: Vec<Vec<u8>>,
     /// Whether the time was over before everything was judged; then that is refused.
     pub is_out_of_time: bool,
     /// How many refs are refused because their history cannot be walked.
@@ -157,6 +160,9 @@ impl<'a> Gate<'a> {
         let mut bases = HashMap::new();
         let mut names = Vec::new();
         for update in updates {
+            if self.is_over() {
+                return finding.out_of_time(updates, 0, 0);
+            }
             match self.names_of(update) {
                 Ok(found) => names.push((update, found)),
                 Err(cause) => finding.refuse(&update.reference, Subject::Reference, None, cause),
@@ -207,7 +213,7 @@ impl<'a> Gate<'a> {
                         if listed > self.maximum_listed || finding.broken >= MAXIMUM_BROKEN {
                             return finding;
                         }
-                        if (self.pace.is_over)() {
+                        if self.is_over() {
                             return finding.out_of_time(updates, 0, 0);
                         }
                     }
@@ -269,27 +275,35 @@ impl<'a> Gate<'a> {
         bases: &HashMap<&'a str, Vec<ObjectId>>,
         progress: &mut dyn Write,
     ) -> Result<(), (usize, usize)> {
-        let allowance = Allowance::new(paths::MAXIMUM_READ);
-        let touched = paths::touched(self, tasks, &allowance);
+        let allowance = Allowance::until(paths::MAXIMUM_READ, self.pace.is_over);
+        let touched = paths::touched(self, tasks, &allowance, progress);
         for task in tasks {
-            if let Err(cause) = paths::judge_replaced(self, task, &allowance) {
+            if let Err(cause) = paths::judge_replaced(self, task, &allowance, progress) {
                 finding.refuse(&task.reference, Subject::Reference, Some(task.rule), cause);
             }
         }
-        if (self.pace.is_over)() {
+        if self.is_over() {
             return Err((0, 0));
         }
-        let answers = answers(self, tasks, &touched, progress)?;
+        let (answers, of) = answers(self, tasks, &touched, progress)?;
         let names = Names { gate: self, reader, tasks, bases, histories: RefCell::default() };
         for (task, answers) in tasks.iter().zip(&answers) {
+            if self.is_over() {
+                return Err((of, of));
+            }
             self.judge_task(finding, task, answers, &names);
             finding.judged.extend(task.commits.iter().chain(&task.tags));
         }
-        if (self.pace.is_over)() {
-            let judged = answers.iter().map(|said| said.tags.len() + said.commits.len()).sum();
-            return Err((judged, judged));
+        if self.is_over() {
+            return Err((of, of));
         }
         Ok(())
+    }
+
+    /// Whether the time for judging is over. Whoever leaves something out for that reason is asked last by
+    /// [`Self::judge_tasks`], which then has everything refused.
+    pub(super) fn is_over(&self) -> bool {
+        (self.pace.is_over)()
     }
 
     /// The name that was pushed to and those that symbolic refs behind it stand for, once the
@@ -320,6 +334,21 @@ impl<'a> Gate<'a> {
             (same && self.standing.is_accepted(&digest, commit)).then_some(commit)
         };
         rule.bases.iter().filter_map(tip).collect()
+    }
+
+    /// The refs of `update` that are bases under rules that are enforced, each with the digest of its rule.
+    pub(super) fn begun(&self, update: &Update) -> Vec<([u8; 32], Vec<u8>)> {
+        let begun = |name: Vec<u8>| {
+            let rule =
+                self.policy.rule_for(&name).filter(|rule| rule.is_enforced() && self.is_base(&name))?;
+            Some((self.digest(rule)?, name))
+        };
+        self.names_of(update).unwrap_or_default().into_iter().filter_map(begun).collect()
+    }
+
+    /// Whether new refs may take their history from the ref of this name.
+    fn is_base(&self, name: &[u8]) -> bool {
+        self.policy.rules().iter().any(|rule| rule.bases.iter().any(|base| base.as_bytes() == name))
     }
 
     fn digest(&self, rule: &Rule) -> Option<[u8; 32]> {
@@ -405,9 +434,13 @@ impl<'a> Gate<'a> {
                     }
                     task.commits = history.commits;
                     task.replaced = current.filter(|_| !descends);
+                    finding.replaced.extend(task.replaced.map(|_| name.to_vec()));
                 }
                 Err(error) => finding.refuse_history(name, rule, error),
             }
+        }
+        if task.tip.is_none() && !rule.paths.is_empty() {
+            finding.refuse(name, Subject::Reference, Some(rule), Cause::NoHistoryForPaths);
         }
         Some(task)
     }
@@ -528,7 +561,11 @@ impl<'a> Gate<'a> {
             }
         }
         let (mut forge, mut merges) = (Forge::new(self, names.reader, task), HashSet::new());
-        for (commit, answer) in task.commits.iter().zip(&answers.commits).rev() {
+        let commits = task.commits.iter().zip(&answers.commits).rev();
+        for (number, (commit, answer)) in commits.enumerate() {
+            if number % ASKED_EVERY == ASKED_EVERY - 1 && self.is_over() {
+                return;
+            }
             let judged = answer.by_rule(*commit);
             let judged = judged.map(|()| Passed::Otherwise).or_else(|cause| forge.pass(*commit, cause));
             if judged == Ok(Passed::Merge) {
@@ -544,11 +581,9 @@ impl<'a> Gate<'a> {
         self.judge_vouching(finding, task, &merges, names.reader, &|id| {
             answers.persons.get(id).map(|person| person.to_string())
         });
-        let is_base =
-            |rule: &Rule| rule.bases.iter().any(|base| base.as_bytes() == task.reference.as_slice());
         // A ref that stays or goes back says nothing about what it already held.
         let is_judged = |tip: ObjectId| task.created || task.commits.contains(&tip);
-        if self.policy.rules().iter().any(is_base)
+        if self.is_base(&task.reference)
             && task.rule.is_enforced()
             && task.tip.is_some_and(is_judged)
             && let (Some(tip), Some(digest)) = (task.tip, self.digest(task.rule))
@@ -634,8 +669,10 @@ impl<'a> Names<'a> {
 
 impl Finding {
     /// Refuse everything because only `judged` of so many objects were judged in time.
-    fn out_of_time(mut self, updates: &[Update], judged: usize, of: usize) -> Self {
+    pub(super) fn out_of_time(mut self, updates: &[Update], judged: usize, of: usize) -> Self {
         self.is_out_of_time = true;
+        // It is said once for each ref.
+        self.refusals.retain(|refusal| !refusal.cause.is_out_of_time());
         for update in updates {
             self.refuse(&update.reference, Subject::Reference, None, Cause::OutOfTime { judged, of });
         }
@@ -687,7 +724,6 @@ mod tests {
             proofs: &Proofs::default(),
             pushing: &Pushing::Nobody,
             approvals: &Approvals::default(),
-            vouchers: &[],
             now: 0,
             maximum_listed,
             pace: Pace::default(),

@@ -8,12 +8,15 @@
 mod accepted;
 mod added;
 mod admission;
+mod admitting;
 mod answers;
 mod approvals;
 mod arguments;
 mod audit;
 mod certificate;
 mod companion;
+mod config_file;
+mod configured;
 mod entering;
 mod environment;
 mod evidence;
@@ -26,6 +29,7 @@ mod layout;
 mod pace;
 mod paths;
 mod persons;
+mod place;
 mod plan;
 mod policy_ref;
 mod pre_push;
@@ -50,7 +54,8 @@ pub use arguments::{HookArguments, PrePushArguments, Surroundings, run_hook};
 pub use audit::LogLine;
 pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};
-pub use entering::{LedgerContext, post_receive, reference_transaction, update};
+pub use configured::ConfiguredError;
+pub use entering::{LedgerContext, failure as ledger_failure, post_receive, reference_transaction, update};
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
@@ -58,10 +63,10 @@ pub use install::{
     InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
     uninstall_for_all,
 };
-pub use pace::Pace;
+pub use pace::{PATIENCE, Pace};
 pub use policy_ref::PolicyMemory;
 pub use pre_push::{install_pre_push, parse_planned, uninstall_pre_push};
-pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive};
+pub use pre_receive::{Context, Outcome, Watch, foreign_anchor, pre_receive, pre_receive_by};
 pub use proofs::kept as kept_proofs;
 pub use pushee::{PusheeError, pushee_key};
 pub use settings::{AuditSink, PolicyPlace, Settings, parse_forge};

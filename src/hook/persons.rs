@@ -14,13 +14,18 @@ use crate::{
 /// Who stands in each commit of which somebody asks that, or why it cannot be told.
 pub(super) type People = HashMap<ObjectId, Result<Persons, Cause>>;
 
-/// Who stands in the commits `ids`.
-pub(super) fn people(objects: &Objects, ids: &[ObjectId]) -> People {
+/// Who stands in the commits `ids`; `is_over` says whether the time for looking is.
+pub(super) fn people(objects: &Objects, ids: &[ObjectId], is_over: &(dyn Fn() -> bool + Sync)) -> People {
+    let look = |reader: &mut ObjectReader, id: &ObjectId| {
+        let persons =
+            if is_over() { Err(Cause::OutOfTime { judged: 0, of: 0 }) } else { persons(reader, *id) };
+        (*id, persons)
+    };
     if ids.len() <= FEW {
-        let reader = objects.reader();
-        return ids.iter().map(|id| (*id, persons(&reader, *id))).collect();
+        let mut reader = objects.reader();
+        return ids.iter().map(|id| look(&mut reader, id)).collect();
     }
-    ids.par_iter().map_init(|| objects.reader(), |reader, id| (*id, persons(reader, *id))).collect()
+    ids.par_iter().map_init(|| objects.reader(), look).collect()
 }
 
 fn persons(reader: &ObjectReader, id: ObjectId) -> Result<Persons, Cause> {

@@ -8,27 +8,28 @@ use std::{
 };
 
 use super::{
-    AcceptedTips, Admission, Admissions, LogLine, Pace, PolicyPlace, PushEnvironment, Settings, Telling,
-    Update, UsedCertificates, Verdicts,
+    AcceptedTips, Admissions, LogLine, Pace, PolicyPlace, PushEnvironment, Settings, Telling, Update,
+    UsedCertificates, Verdicts,
+    admission::Taken,
+    admitting::{self, Admitted},
     audit::Decision,
     certificate::{self, Surrounding},
     entering::{self, Pushed},
     folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
-    kept_approvals, parse_updates, proofs,
-    snapshot::Snapshot,
+    kept_approvals,
+    pace::{PATIENCE, TimeIsOver},
+    parse_updates, proofs,
+    snapshot::{Snapshot, SnapshotError},
 };
 use crate::{
     ledger::PolicyVersion,
-    object::{APPROVALS, ObjectId},
-    policy::{Cause, Demands, ForgeContext, Policy, Pushing, ReceivedPush, Refusal, Subject},
-    repository::{PROOFS, Repository},
+    object::{APPROVALS, HashKind, ObjectId},
+    policy::{ForgeContext, Policy, Pushing, ReceivedPush},
+    repository::{FormatError, PROOFS, Repository, Shallow},
     verify::Verifier,
     words::{Failure, escape},
 };
-
-/// After how long the pusher hears of a history that is being read, and how often then.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The most that is read from standard input, in bytes.
 pub(super) const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
@@ -82,12 +83,23 @@ impl Outcome {
     }
 }
 
+/// The time that a push has, and after how long the pusher hears of what is being done.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    /// Whether the time is over. Once it is, it stays so.
+    pub is_over: &'a (dyn Fn() -> bool + Sync),
+    /// How long work goes on before the pusher hears of it, and how often then.
+    pub patience: Duration,
+}
+
 /// What is known of a push as far as the gate has come with it.
 #[derive(Default)]
 struct Course {
     updates: Vec<Update>,
     finding: Finding,
-    admitted: Vec<(Admission, Vec<Refusal>)>,
+    admitted: Vec<Admitted>,
+    /// The admissions that were used up for that.
+    taken: Vec<Taken>,
     /// Who has signed the push certificate, by the policy's names.
     pushers: Vec<String>,
     policy: Option<[u8; 32]>,
@@ -103,8 +115,22 @@ pub fn pre_receive(
     output: &mut dyn Write,
     log_line: LogLine<'_>,
 ) -> Outcome {
+    let begun = Instant::now();
+    let is_over = || context.settings.time_limit.is_some_and(|limit| begun.elapsed() >= limit);
+    let watch = Watch { is_over: &is_over, patience: PATIENCE };
+    pre_receive_by(context, watch, input, output, log_line)
+}
+
+/// [`pre_receive`], by another clock than the system's.
+pub fn pre_receive_by(
+    context: &Context,
+    watch: Watch<'_>,
+    input: &mut dyn Read,
+    output: &mut dyn Write,
+    log_line: LogLine<'_>,
+) -> Outcome {
     let mut course = Course::default();
-    let judged = judge(context, input, output, &mut course);
+    let judged = judge(context, watch, input, output, &mut course);
     let mut words = std::mem::take(&mut course.words);
     let (mut outcome, error) = match judged {
         Ok(()) if course.finding.refusals.is_empty() => (Outcome::Accepted, None),
@@ -136,6 +162,9 @@ pub fn pre_receive(
             outcome = Outcome::CouldNotRun;
         }
     }
+    if outcome != Outcome::Accepted {
+        course.taken.drain(..).for_each(Taken::give_back);
+    }
     if outcome == Outcome::Accepted {
         remember(&context.state, &course.finding, &mut words);
     }
@@ -153,30 +182,61 @@ fn as_warning(failure: &Failure) -> String {
 
 fn judge(
     context: &Context,
+    watch: Watch<'_>,
     input: &mut dyn Read,
     output: &mut dyn Write,
     course: &mut Course,
 ) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(error, ADMINISTRATOR);
+    let output = Shared(RefCell::new(output));
     let begun = Instant::now();
+    let told = Cell::new(begun);
+    let tell = |words: &dyn Fn() -> String| {
+        if told.get().elapsed() >= watch.patience {
+            told.set(Instant::now());
+            // A pusher who has gone does not change what is judged.
+            let _ = writeln!(&output, "countersign: {}", words());
+        }
+    };
+    let reads = |met: usize| tell(&|| format!("read {met} commits of a history"));
+    let changes = |judged: usize, of: usize| {
+        tell(&|| match of {
+            0 => format!("read {judged} changes of the policy"),
+            of => format!("judged {judged} of {of} changes of the policy"),
+        });
+    };
+    let Watch { is_over, patience } = watch;
+    let pace = Pace { is_over, reads: &reads, changes: &changes, patience, verdicts: None };
 
     let mut lines = Vec::new();
     let read = input.take(MAXIMUM_INPUT + 1).read_to_end(&mut lines);
     read.map_err(|error| failed(&format!("the push cannot be read: {error}")))?;
     if lines.len() as u64 > MAXIMUM_INPUT {
-        return Err(failed(&"the push names too many refs"));
+        return Err(Failure::new("the push names too many refs", "update fewer refs at a time"));
     }
     let repository = Repository::at(&context.repository).map_err(|error| failed(&error))?;
-    course.updates = parse_updates(repository.hash(), &lines).map_err(|error| failed(&error))?;
+    course.updates = parse_updates(repository.hash(), &lines).map_err(|error| {
+        Failure::new(error, "this command is for git's pre-receive hook, which gets a line for each ref")
+    })?;
     if context.environment.namespace.is_some() {
         return Err(Failure::new(
             "the push goes to a namespace ('GIT_NAMESPACE'), whose refs have other names than it says",
             "push to the repository itself; namespaces are not supported",
         ));
     }
+    if let Some(backend) =
+        context.environment.reference_backend.as_ref().filter(|backend| *backend != "files")
+    {
+        return Err(failed(&FormatError::RefStorage(backend.to_string_lossy().into_owned())));
+    }
 
     let references = repository.references();
-    let mut snapshot = Snapshot::read(context, &repository, &references)?;
+    let read = Snapshot::read(context, &repository, &references, &pace, &mut course.words);
+    let mut snapshot = match read {
+        Ok(snapshot) => snapshot,
+        Err(SnapshotError::Failed(failure)) => return Err(failure),
+        Err(SnapshotError::OutOfTime { judged, of }) => return refuse_late(&repository, course, judged, of),
+    };
     (course.policy, course.policy_commit) = (Some(snapshot.trust.digest), snapshot.commit);
     if let Some(git_dir) = &context.environment.git_dir
         && !same_place(git_dir, repository.git_dir())
@@ -186,11 +246,11 @@ fn judge(
             "run 'countersign hook install' for this repository",
         ));
     }
-    if let Some(what) = foreign_anchor(&snapshot.trust.policy, &repository) {
+    if let Some(what) = foreign_anchor(&snapshot.trust.policy, repository.hash()) {
         return Err(failed(&what));
     }
     // Before the refs are judged: what is entered from here on is what this push may have seen.
-    let ledger = if context.settings.ledger { entering::prepare(context, &repository)? } else { None };
+    let ledger = if context.settings.ledger { entering::prepare(context, &repository, begun)? } else { None };
     let environment = &context.environment;
     let objects = repository
         .objects_with(environment.quarantine.as_deref(), &environment.object_directories)
@@ -213,16 +273,19 @@ fn judge(
         used: &UsedCertificates::new(&context.state),
         verifier: &verifier,
         now: context.now,
+        is_over,
     };
-    let certificate = certificate::receive(&surrounding, &objects.reader());
+    let Ok(certificate) = certificate::receive(&surrounding, &objects.reader()) else {
+        snapshot.remember(context, &mut course.words);
+        return refuse_late(&repository, course, 0, 0);
+    };
     let verified = certificate.as_ref().and_then(|received| received.as_ref().ok()?.verified());
     let pushing = Pushing::Received(ReceivedPush {
         certificate: certificate.map(|received| received.and_then(|certificate| certificate.judged)),
         forge: context.forge.clone(),
     });
-    let certified = snapshot.trust.policy.certified_pushers(&pushing, &Demands::default(), context.now);
+    let certified = snapshot.trust.policy.certified_pushers(&pushing, context.now);
     course.pushers = certified.into_iter().map(str::to_owned).collect();
-    let vouchers = vouchers(&snapshot.trust.policy, &pushing, context.now);
     let approvals = kept_approvals(&objects, &references, &course.updates);
     for reason in approvals.trouble() {
         course.words += &format!("warning: what '{APPROVALS}' keeps is not used: {}\n", escape(reason));
@@ -233,15 +296,6 @@ fn judge(
             course.words += &format!("warning: what is found good is not remembered: {error}\n");
         })
         .ok();
-    let output = Shared(RefCell::new(output));
-    let told = Cell::new(begun);
-    let reads = |met: usize| {
-        if told.get().elapsed() >= PATIENCE {
-            told.set(Instant::now());
-            let _ = writeln!(&output, "countersign: read {met} commits of a history");
-        }
-    };
-    let is_over = || context.settings.time_limit.is_some_and(|limit| begun.elapsed() >= limit);
     let gate = Gate {
         policy: &snapshot.trust.policy,
         verifier: &verifier,
@@ -251,10 +305,9 @@ fn judge(
         proofs: &proofs,
         pushing: &pushing,
         approvals: &approvals,
-        vouchers: &vouchers,
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
-        pace: Pace { is_over: &is_over, reads: &reads, verdicts: verdicts.as_ref() },
+        pace: Pace { verdicts: verdicts.as_ref(), ..pace },
     };
     let admissions = Admissions::new(&context.state);
     let holding = admissions.holding(context.now);
@@ -264,81 +317,75 @@ fn judge(
     let reader = objects.reader();
     let mut finding = gate.judge(&others, &mut &output);
     finding.refusals.extend(folding::refusals(&repository, &snapshot.trust.policy, &course.updates));
-    snapshot.judge_changes(context, &reader, &references, &others, &mut finding);
+    let changed = snapshot.judge_changes(context, &reader, &references, &course.updates, &pace, &mut finding);
+    if changed == Err(TimeIsOver) {
+        finding = finding.out_of_time(&course.updates, 0, 0);
+    } else if finding.refusals.is_empty() && is_over() {
+        let judged = finding.judged.len();
+        finding = finding.out_of_time(&course.updates, judged, judged);
+    }
     if finding.refusals.is_empty() && !admitted.is_empty() {
         let admitted: Vec<Update> = admitted.into_iter().cloned().collect();
-        course.admitted = admit(&gate, &admissions, &holding, &admitted, &mut finding, &mut &output);
+        course.admitted = admitting::judge(&gate, &holding, &admitted, &mut finding, &mut &output);
     }
-    if let Some(verdicts) = verdicts.filter(|_| finding.refusals.is_empty() || finding.is_out_of_time)
-        && let Err(error) = verdicts.keep()
+    snapshot.remember(context, &mut course.words);
+    let mut entered = Ok(());
+    if context.settings.ledger && finding.refusals.is_empty() {
+        let policy =
+            snapshot.commit.map_or(PolicyVersion::Digest(snapshot.trust.digest), PolicyVersion::Commit);
+        let reasons = course.admitted.iter().map(|admitted| admitted.admission.words());
+        let pushed = Pushed::new(verified, &course.pushers, context.forge.as_ref(), reasons);
+        entered = entering::leave(context, &repository, policy, pushed, ledger, &course.updates);
+    }
+    // Last of all: what is used up is needed, and enough.
+    if entered.is_ok() && finding.refusals.is_empty() {
+        let accepted = AcceptedTips::new(&context.state);
+        course.taken = admitting::take(&admissions, &accepted, &course.admitted, context.now, &mut finding);
+    }
+    let is_accepted = entered.is_ok() && finding.refusals.is_empty();
+    if let Some(verdicts) = verdicts.filter(|_| is_accepted || finding.is_out_of_time)
+        && let Err(error) = verdicts.keep(is_accepted)
     {
         let error = escape(&error.to_string());
         course.words += &format!("warning: what was found good cannot be remembered: {error}\n");
     }
-    snapshot.remember(context, &mut course.words);
-    let telling = Telling { reader: &reader, shallow: &shallow, updates: &course.updates, is_own: true };
+    let telling = Telling {
+        reader: &reader,
+        shallow: &shallow,
+        updates: &course.updates,
+        is_own: true,
+        go_on: &|| !is_over(),
+    };
     let mut words = telling.all("warning", &finding.warnings);
-    for (admission, refusals) in &course.admitted {
-        words += &telling.all("warning", refusals);
+    for Admitted { admission, waived, .. } in course.admitted.iter().filter(|_| is_accepted) {
+        words += &telling.all("warning", waived);
         words += &format!("warning: admitted by the server's administrator: {}\n", admission.words());
     }
     words += &telling.all("error", &finding.refusals);
     course.words += &words;
     course.finding = finding;
-    if context.settings.ledger && course.finding.refusals.is_empty() {
-        let policy =
-            snapshot.commit.map_or(PolicyVersion::Digest(snapshot.trust.digest), PolicyVersion::Commit);
-        let reasons = course.admitted.iter().map(|(admission, _)| admission.words());
-        let pushed = Pushed::new(verified, &vouchers, context.forge.as_ref(), reasons);
-        entering::leave(context, &repository, policy, pushed, ledger, &course.updates)?;
-    }
+    entered
+}
+
+/// Refuse the push because the time was over before its refs were looked at, when so many steps of so many were
+/// judged.
+fn refuse_late(
+    repository: &Repository,
+    course: &mut Course,
+    judged: usize,
+    of: usize,
+) -> Result<(), Failure> {
+    let objects = repository.objects().map_err(|error| Failure::new(error, ADMINISTRATOR))?;
+    course.finding = Finding::default().out_of_time(&course.updates, judged, of);
+    let telling = Telling {
+        reader: &objects.reader(),
+        shallow: &Shallow::default(),
+        updates: &course.updates,
+        is_own: true,
+        go_on: &|| false,
+    };
+    course.words += &telling.all("error", &course.finding.refusals);
     Ok(())
-}
-
-/// Whoever vouches for the whole push by its certificate: one person, or nobody where a certificate is for
-/// several whom the policy tells apart.
-fn vouchers(policy: &Policy, pushing: &Pushing, now: i64) -> Vec<String> {
-    match policy.certified_pushers(pushing, &Demands::default(), now)[..] {
-        [name] => vec![name.to_owned()],
-        _ => Vec::new(),
-    }
-}
-
-/// Judge what an administrator has admitted, and use up what is needed. What could have passed by itself needs
-/// nothing; what cannot be judged in time, or is not there, is refused all the same.
-fn admit(
-    gate: &Gate<'_>,
-    admissions: &Admissions,
-    holding: &[Admission],
-    updates: &[Update],
-    finding: &mut Finding,
-    output: &mut dyn Write,
-) -> Vec<(Admission, Vec<Refusal>)> {
-    let mut admitted = Vec::new();
-    for update in updates {
-        let judged = gate.judge(std::slice::from_ref(update), output);
-        finding.warnings.extend(judged.warnings);
-        if judged.refusals.is_empty() {
-            finding.tips.extend(judged.tips);
-            finding.begun.extend(judged.begun);
-            continue;
-        }
-        let Some(admission) = holding.iter().find(|admission| admission.admits(update)) else {
-            finding.refusals.extend(judged.refusals);
-            continue;
-        };
-        let is_stale = |refusal: &Refusal| matches!(refusal.cause, Cause::Stale { .. });
-        if judged.refusals.iter().any(is_stale) {
-            finding.refusals.extend(judged.refusals);
-        } else if let Err(error) = admissions.take(admission, gate.now) {
-            let cause = Cause::Unexpected(format!("its admission cannot be used up: {error}"));
-            let (reference, subject) = (update.reference.clone(), Subject::Reference);
-            finding.refusals.push(Refusal { reference, subject, rule: None, cause });
-        } else {
-            admitted.push((admission.clone(), judged.refusals));
-        }
-    }
-    admitted
 }
 
 /// What several may write to in turn.
@@ -354,9 +401,10 @@ impl Write for &Shared<'_> {
     }
 }
 
-/// What is wrong with an anchor that no commit of `repository` can be, if one is.
-pub fn foreign_anchor(policy: &Policy, repository: &Repository) -> Option<String> {
-    let foreign = |anchor: &ObjectId| anchor.kind() != repository.hash();
+/// What is wrong with an anchor that no commit of a repository with `hash` can be, if one is.
+#[must_use]
+pub fn foreign_anchor(policy: &Policy, hash: HashKind) -> Option<String> {
+    let foreign = |anchor: &ObjectId| anchor.kind() != hash;
     let rule = policy.rules().iter().find(|rule| rule.anchor.as_ref().is_some_and(foreign))?;
     Some(format!("the anchor of rule '{}' is of another hash than the repository's", rule.name))
 }

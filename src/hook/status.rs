@@ -8,15 +8,18 @@ use std::{
 use crate::repository::system::PermissionsExt;
 
 use super::{
-    Admissions, Companion, HookName, InstallError, PolicyMemory, PolicyPlace, Shim, hiding,
+    Admissions, Companion, HookName, InstallError, PolicyMemory, PolicyPlace, Shim,
+    configured::{Configured, Fault},
+    hiding,
     install::{configuration, default_state, hook_path, hooks_path, is_executable, kept_path},
+    layout::Layout,
     policy_ref::PolicyRef,
     pre_receive::{foreign_anchor, same_place},
     writers,
 };
 use crate::{
     policy::{self, Policy},
-    repository::{Configuration, Repository},
+    repository::{Configuration, ConfigurationError, Repository},
     trust::{Beside, ChainError, Followed, Pin, Pinned, Trust, read_policy},
     words::Failure,
 };
@@ -26,6 +29,8 @@ use crate::{
 pub struct Status {
     /// Where the hook is looked for.
     pub hook: PathBuf,
+    /// The file of git's configuration by which git runs it, if it does by one.
+    pub configuration: Option<PathBuf>,
     /// The shim, if the hook is one.
     pub shim: Option<Shim>,
     /// The hooks beside it, and where they are.
@@ -85,6 +90,13 @@ pub enum StatusFinding {
         /// Whose the repository is.
         repository: String,
     },
+    /// Two hooks of ours judge every push.
+    Twice {
+        /// The one that git's configuration names.
+        configured: PathBuf,
+        /// The one that lies where git or a forge looks for hooks.
+        found: PathBuf,
+    },
     /// Others than its owner can write the repository itself.
     Shared {
         /// A part of it that shows that.
@@ -99,6 +111,12 @@ pub enum StatusFinding {
 }
 
 impl StatusFinding {
+    /// Whether it is about git not running the hook as it is installed.
+    #[must_use]
+    pub fn is_about_running(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::Twice { .. })
+    }
+
     /// Whether it is about who can write what decides.
     #[must_use]
     pub fn is_about_writers(&self) -> bool {
@@ -148,6 +166,12 @@ impl fmt::Display for StatusFinding {
                     ", who can move refs and change hooks without a push: the gate binds none of them; let all pushes come in as one user whom nobody else can be"
                 )
             }
+            Self::Twice { configured, found } => write!(
+                formatter,
+                "pushes are judged twice, by '{}' and by '{}', and a push certificate counts only once: uninstall one of them",
+                configured.display(),
+                found.display()
+            ),
             Self::Writable(path) => write!(
                 formatter,
                 "'{}' can be changed by others than its owner, and with it what is accepted: the gate does not bind them",
@@ -171,18 +195,10 @@ pub fn state_folder(repository: &Repository) -> PathBuf {
 /// The repository cannot be opened.
 pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
     let repository = Repository::open(repository)?;
-    let mut hook = hook_path(&repository, HookName::PreReceive);
     let mut findings = Vec::new();
     let (mut followed, mut companions) = (None, Vec::new());
-    if let Some(path) = hooks_path(&repository)? {
-        // One for every repository may be there.
-        let shared = Path::new(&path).join(HookName::PreReceive.name());
-        let shim = std::fs::read(&shared).ok().and_then(|text| Shim::parse(&text).ok());
-        match shim.filter(|shim| shim.repository.as_os_str().is_empty()) {
-            Some(_) => hook = shared,
-            None => findings.push(StatusFinding::Open(format!("'core.hooksPath' is set to '{path}'"))),
-        }
-    }
+    let configured = Configured::read(repository.git_dir()).map_err(ConfigurationError::Git)?;
+    let (hook, is_configured) = find(&repository, &configured, &mut findings)?;
     let shim = match std::fs::read(&hook) {
         Ok(text) if Shim::is_shim(&text) => match Shim::parse(&text) {
             Ok(shim) => Some(shim),
@@ -226,11 +242,12 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
             if let Some(rule) = needs_certificate.filter(|_| shim.settings.addresses.is_empty()) {
                 findings.push(StatusFinding::NoAddresses { rule: rule.name.clone() });
             }
-            findings.extend(foreign_anchor(&policy, &repository).map(StatusFinding::Broken));
+            findings.extend(foreign_anchor(&policy, repository.hash()).map(StatusFinding::Broken));
         }
         let configuration = configuration(&repository)?;
-        look_at(shim, &hook, &repository, &configuration, &mut findings);
-        companions = look_at_ledger(shim, &repository, &configuration, &mut findings);
+        let settings = if is_configured { configured.files() } else { Vec::new() };
+        look_at(shim, &hook, &settings, &repository, &configuration, &mut findings);
+        companions = look_at_ledger(shim, &repository, &configuration, &configured, &mut findings);
         let holding = Admissions::new(&shim.state).holding(now);
         findings.extend(holding.into_iter().map(|admission| StatusFinding::Admitted(admission.words())));
         let is_for_all = shim.repository.as_os_str().is_empty();
@@ -239,7 +256,62 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
             findings.push(StatusFinding::Broken(what));
         }
     }
-    Ok(Status { hook, shim, companions, followed, findings })
+    let configuration = configured.file(HookName::PreReceive).filter(|_| is_configured).map(Path::to_owned);
+    Ok(Status { hook, configuration, shim, companions, followed, findings })
+}
+
+/// Which hook stands before a push: what git's configuration names, or what lies where hooks are looked for. And
+/// whether it is the former.
+fn find(
+    repository: &Repository,
+    configured: &Configured,
+    findings: &mut Vec<StatusFinding>,
+) -> Result<(PathBuf, bool), InstallError> {
+    const NAME: HookName = HookName::PreReceive;
+    let is_shim = |path: &Path| std::fs::read(path).is_ok_and(|text| Shim::is_shim(&text));
+    let own = hook_path(repository, NAME);
+    let meant = match own.starts_with(Layout::configured(repository.common_dir())) {
+        true => Some(own.clone()),
+        false => configured.shim(NAME).filter(|path| is_shim(path)),
+    };
+    let mut elsewhere = None;
+    let found = match hooks_path(repository)? {
+        None => Some(own.clone()).filter(|own| meant.as_ref() != Some(own) && is_shim(own)),
+        // One for every repository may be there.
+        Some(path) => {
+            let shared = Path::new(&path).join(NAME.name());
+            let shim = std::fs::read(&shared).ok().and_then(|text| Shim::parse(&text).ok());
+            let found = shim.filter(|shim| shim.repository.as_os_str().is_empty()).map(|_| shared);
+            elsewhere = found.is_none().then_some(path);
+            found
+        }
+    };
+    let fault = meant.as_ref().and_then(|meant| configured.fault(NAME, meant));
+    match (meant, fault, found) {
+        (Some(meant), None, found) => {
+            let twice = found.map(|found| StatusFinding::Twice { configured: meant.clone(), found });
+            findings.extend(twice);
+            Ok((meant, true))
+        }
+        (Some(_), Some(Fault::Broken(what)), Some(found)) => {
+            findings.push(StatusFinding::Broken(what));
+            Ok((found, false))
+        }
+        (_, _, Some(found)) => Ok((found, false)),
+        (Some(meant), Some(fault), None) => {
+            findings.push(match fault {
+                Fault::Broken(what) => StatusFinding::Broken(what),
+                Fault::Idle(what) => StatusFinding::Open(what),
+            });
+            Ok((meant, true))
+        }
+        (None, _, None) => {
+            let elsewhere =
+                elsewhere.map(|path| StatusFinding::Open(format!("'core.hooksPath' is set to '{path}'")));
+            findings.extend(elsewhere);
+            Ok((own, false))
+        }
+    }
 }
 
 /// The policy in its file, and what the shim has of what it names.
@@ -284,7 +356,7 @@ fn look_at_file(shim: &Shim, path: &Path, findings: &mut Vec<StatusFinding>) -> 
 fn follow(shim: &Shim, pin: &Pin, repository: &Repository, now: i64) -> Result<(Policy, String), Failure> {
     let seen = PolicyMemory::new(&shim.state).recall(pin)?;
     let objects = repository.objects().map_err(ChainError::from)?;
-    let source = PolicyRef { pin, trusted_roots: &shim.trusted_roots, now };
+    let source = PolicyRef { pin, trusted_roots: &shim.trusted_roots, now, go_on: &|_, _| true };
     let followed: Followed = source.read(&objects.reader(), &repository.references(), seen)?;
     let who = match followed.signers() {
         [] => "nobody".to_owned(),
@@ -301,6 +373,7 @@ fn follow(shim: &Shim, pin: &Pin, repository: &Repository, now: i64) -> Result<(
 fn look_at(
     shim: &Shim,
     hook: &Path,
+    settings: &[&Path],
     repository: &Repository,
     configuration: &Configuration,
     findings: &mut Vec<StatusFinding>,
@@ -324,6 +397,7 @@ fn look_at(
         .into_iter()
         .chain(kept.iter().map(PathBuf::as_path))
         .chain(companions.iter().chain(&befores).map(PathBuf::as_path).filter(|path| path.exists()))
+        .chain(settings.iter().copied())
         .chain(shim.policy.file())
         .chain(roots)
         .chain(shim.before.as_deref())
@@ -336,6 +410,7 @@ fn look_at_ledger(
     shim: &Shim,
     repository: &Repository,
     configuration: &Configuration,
+    configured: &Configured,
     findings: &mut Vec<StatusFinding>,
 ) -> Vec<(HookName, PathBuf)> {
     let mut installed = Vec::new();
@@ -351,6 +426,11 @@ fn look_at_ledger(
             }
             Ok(Companion { before: Some(before), .. }) if !is_executable(&before) => {
                 Some(format!("the hook that runs first, '{}', may not be executed", before.display()))
+            }
+            Ok(_) if path.starts_with(Layout::configured(repository.common_dir())) => {
+                configured.fault(name, &path).map(|fault| match fault {
+                    Fault::Broken(what) | Fault::Idle(what) => what,
+                })
             }
             Ok(_) => None,
         };
@@ -393,6 +473,7 @@ mod tests {
             state: None,
             program: "/bin/sh".into(),
             hooks: HookName::COMPANIONS.into(),
+            configured: false,
             trusted_roots: vec![],
             openpgp_certificates: vec![],
             certificate_authorities: vec![],

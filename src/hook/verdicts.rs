@@ -26,6 +26,7 @@ use crate::{
     encoding::sha256,
     object::ObjectId,
     policy::Evidence,
+    repository::{Durability, write_whole},
     sigstore::trusted_root::Instance,
     trust::Trust,
     verify::{Material, RECORD_VERSION, Verdict},
@@ -54,13 +55,21 @@ pub struct Verdicts {
     folder: PathBuf,
     bases: HashMap<Material, Basis>,
     now: i64,
-    found: Mutex<Found>,
+    found: Mutex<Findings>,
 }
 
-/// What was found and is not written down yet.
-#[derive(Default)]
+/// What was found good.
 struct Found {
-    records: Vec<(ObjectId, Vec<u8>)>,
+    id: ObjectId,
+    record: Vec<u8>,
+    /// It rests on what the object itself does not hold, and the push may have brought.
+    is_apart: bool,
+}
+
+/// What was found good and is not written down yet.
+#[derive(Default)]
+struct Findings {
+    found: Vec<Found>,
     /// What came of writing some of it.
     written: Option<io::Error>,
 }
@@ -164,32 +173,38 @@ impl Verdicts {
     /// Take note of what was found good. Of a long history some is written down on the way: what was found good
     /// is good, whatever becomes of the push.
     pub(super) fn learn(&self, known: &Known) {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut findings = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, evidence) in known {
             let Ok(Evidence::Signed(verdict)) = evidence else { continue };
             let until = verdict.until().unwrap_or(FOR_EVER);
             if let Some((material, bytes)) = verdict.record().filter(|_| until > self.now) {
-                found.records.push((*id, record(&self.bases[&material], self.now, until, *id, &bytes)));
+                let record = record(&self.bases[&material], self.now, until, *id, &bytes);
+                let is_apart = matches!(verdict, Verdict::Good(proven) if !proven.is_embedded());
+                findings.found.push(Found { id: *id, record, is_apart });
             }
         }
-        if found.records.len() >= MAXIMUM_HELD {
-            found.written = self.write(mem::take(&mut found.records)).err().or(found.written.take());
+        if findings.found.len() >= MAXIMUM_HELD {
+            let all = mem::take(&mut findings.found).into_iter();
+            let (apart, own): (Vec<Found>, Vec<Found>) = all.partition(|found| found.is_apart);
+            findings.found = apart;
+            findings.written = self.write(own.into_iter()).err().or(findings.written.take());
         }
     }
 
-    /// Write down what was found; a file that another push is writing to is left to that.
+    /// Write down what was found; a file that another push is writing to is left to that. Unless the push is
+    /// accepted, what it brings besides an object proves nothing of it later.
     ///
     /// # Errors
     /// Something cannot be written; what is there is still whole.
-    pub fn keep(&self) -> io::Result<()> {
-        let found = mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
-        self.write(found.records)?;
-        found.written.map_or(Ok(()), Err)
+    pub fn keep(&self, is_accepted: bool) -> io::Result<()> {
+        let findings = mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
+        self.write(findings.found.into_iter().filter(|found| is_accepted || !found.is_apart))?;
+        findings.written.map_or(Ok(()), Err)
     }
 
-    fn write(&self, records: Vec<(ObjectId, Vec<u8>)>) -> io::Result<()> {
+    fn write(&self, found: impl Iterator<Item = Found>) -> io::Result<()> {
         let mut shards: HashMap<u8, Vec<u8>> = HashMap::new();
-        for (id, record) in records {
+        for Found { id, record, .. } in found {
             shards.entry(id.as_slice()[0]).or_default().extend(record);
         }
         shards.into_iter().try_for_each(|(shard, records)| self.append(shard, &records))
@@ -248,9 +263,7 @@ impl Verdicts {
             kept.push(whole);
         }
         kept.reverse();
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        file.write_all(&kept.concat())?;
-        file.persist(self.path(shard)).map(drop).map_err(|error| error.error)
+        write_whole(&self.path(shard), &kept.concat(), Durability::System)
     }
 }
 
@@ -387,27 +400,31 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let folder = state.path().join("verdicts");
         fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
-        let records =
-            |count: usize| (0..count).map(|_| (id(1), record(&[1; 16], 5, FOR_EVER, id(1), &[9]))).collect();
-        let verdicts = |count| Verdicts {
+        let found = |number: usize| Found {
+            id: id(1),
+            record: record(&[1; 16], 5, FOR_EVER, id(1), &[9]),
+            is_apart: number == 0,
+        };
+        let verdicts = |count: usize| Verdicts {
             folder: folder.clone(),
             bases: HashMap::new(),
             now: 0,
-            found: Mutex::new(Found { records: records(count), written: None }),
+            found: Mutex::new(Findings { found: (0..count).map(found).collect(), written: None }),
         };
         let few = verdicts(MAXIMUM_HELD - 1);
         few.learn(&Known::new());
-        assert_eq!(few.found.lock().unwrap().records.len(), MAXIMUM_HELD - 1);
+        assert_eq!(few.found.lock().unwrap().found.len(), MAXIMUM_HELD - 1);
         assert!(few.read(7).is_err());
         let many = verdicts(MAXIMUM_HELD);
         many.learn(&Known::new());
-        assert!(many.found.lock().unwrap().records.is_empty());
-        assert_eq!(Records(&many.read(7).unwrap()).count(), MAXIMUM_HELD);
+        // What may rest on what the push has brought waits for its end.
+        assert_eq!(many.found.lock().unwrap().found.len(), 1);
+        assert_eq!(Records(&many.read(7).unwrap()).count(), MAXIMUM_HELD - 1);
         // What went wrong on the way is told in the end.
         fs::set_permissions(many.path(7), std::os::unix::fs::PermissionsExt::from_mode(0o620)).unwrap();
         let failing = verdicts(MAXIMUM_HELD);
         failing.learn(&Known::new());
-        assert!(failing.keep().is_err());
+        assert!(failing.keep(true).is_err());
     }
 
     proptest::proptest! {
