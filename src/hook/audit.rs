@@ -19,7 +19,7 @@ use super::{AuditSink, Context, Outcome, Update, admitting::Admitted};
 use crate::{
     encoding::sha256,
     object::ObjectId,
-    policy::{Refusal, Subject},
+    policy::{ForgeContext, Refusal, Subject},
     words::{escape, escape_bytes},
 };
 
@@ -106,7 +106,8 @@ impl Decision<'_> {
             seed += &format!(" {:?} {:?}", update.reference, update.wanted);
         }
         let push = hex::encode(&sha256(&[seed.as_bytes()])[..8]);
-        let forge_user = context.forge.as_ref().and_then(|forge| forge.user.as_deref());
+        let forge = context.forge.as_ref();
+        let told = |text: Option<&String>| text.map(|text| cut(&escape(text)));
         let base = json!({
             "time": time,
             "push": push,
@@ -117,7 +118,10 @@ impl Decision<'_> {
                 [] => None,
                 names => Some(cut(&escape(&names.join(", ")))),
             },
-            "forgeUser": forge_user.map(|user| cut(&escape(user))),
+            "forgeUser": told(forge.and_then(|forge| forge.user.as_ref())),
+            "forgeUserId": told(forge.and_then(|forge| forge.id.as_ref())),
+            "forgeRepository": told(forge.and_then(|forge| forge.repository.as_ref())),
+            "forgeWay": forge.map(ForgeContext::way_words),
             "user": rustix::process::geteuid().as_raw(),
         });
         let with = |more: Value| {
