@@ -9,6 +9,7 @@ mod accepted;
 mod added;
 mod admission;
 mod admitting;
+mod answers;
 mod approvals;
 mod arguments;
 mod audit;
@@ -31,6 +32,7 @@ mod paths;
 mod persons;
 mod place;
 mod plan;
+mod policy_change;
 mod policy_ref;
 mod pre_push;
 mod pre_receive;
@@ -65,6 +67,7 @@ pub use install::{
     uninstall_for_all,
 };
 pub use pace::{PATIENCE, Pace};
+pub use policy_change::judge_policy_change;
 pub use policy_ref::PolicyMemory;
 pub use pre_push::{install_pre_push, parse_planned, uninstall_pre_push};
 pub use pre_receive::{Context, Outcome, Watch, foreign_anchor, pre_receive, pre_receive_by};
