@@ -250,7 +250,7 @@ impl<'a> Gate<'a> {
             wanted: id,
             tags: Vec::new(),
             commits: vec![id],
-            tip: None,
+            tip: Some(id),
             before: None,
             created: false,
             replaced: None,
@@ -375,12 +375,12 @@ impl<'a> Gate<'a> {
         };
         let Some(wanted) = update.wanted else {
             event(Subject::Reference, Event::Delete);
-            let base = update.claimed;
-            let vouched = Vouched::new(self, reader, rule, name, base, (End::Deleted, None));
-            if self.standing.sees_each_move()
-                && let Err(cause) = vouched.judge(None)
-            {
-                finding.refuse(name, Subject::Reference, Some(rule), cause);
+            if rule.vouching.threshold.is_some() && self.standing.sees_each_move() {
+                let base = update.claimed;
+                let vouched = Vouched::new(self, reader, rule, name, base, (End::Deleted, None));
+                if let Err(cause) = vouched.judge(None) {
+                    finding.refuse(name, Subject::Reference, Some(rule), cause);
+                }
             }
             return None;
         };

@@ -199,7 +199,9 @@ impl<'a> Forge<'a> {
                 Err(NotMerged::OutOfTime) => return Err(OUT_OF_TIME),
                 Err(NotMerged::For(reason)) => Cause::ForgeMerge { forge: forge.clone(), reason },
             },
-            _ => cause,
+            [_] | [_, _] => cause,
+            // What a forge makes has one parent or two.
+            [] | [_, _, _, ..] => return Err(cause),
         };
         let base = commit.parents.first().copied();
         let statement = statement(self.gate, &self.task.reference, base, Some(commit.tree));

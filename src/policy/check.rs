@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fmt};
 
 use super::{
-    Account, Forge, KeySigner, KeylessSigner, Pattern, Permission, Policy, Proof, Rule, Wanted, WantedName,
+    Account, Forge, KeySigner, KeylessSigner, NamedIdentity, Pattern, Permission, Policy, Proof, Rule,
+    Wanted, WantedName,
 };
 use crate::{
     object::APPROVALS,
@@ -104,6 +105,15 @@ pub enum Finding {
         rule: String,
         /// The forge.
         forge: String,
+    },
+    /// Refs may be deleted, and fewer may approve than have to.
+    DeletionNeverApproved {
+        /// The rule.
+        rule: String,
+        /// How many persons are wanted.
+        threshold: usize,
+        /// How many may approve.
+        approvers: usize,
     },
     /// The rule hears approvals, and none can be pushed.
     NoRuleForApprovals {
@@ -239,6 +249,10 @@ impl fmt::Display for Finding {
             Self::NotLogged { rule } => write!(
                 formatter,
                 "rule '{rule}' allows signatures that are in no log: nobody can notice that they were made in another's name"
+            ),
+            Self::DeletionNeverApproved { rule, threshold, approvers } => write!(
+                formatter,
+                "rule '{rule}' allows deletions, of which {threshold} persons have to approve, and {approvers} may: it can never be met"
             ),
             Self::NoRuleForApprovals { rule } => write!(
                 formatter,
@@ -409,10 +423,20 @@ impl Policy {
     fn check_vouching(&self, rule: &Rule) -> Vec<Finding> {
         let mut findings = Vec::new();
         let name = || rule.name.clone();
-        let persons = self.identities.iter().filter(|identity| self.counts_as_person(rule, &identity.name));
-        let persons = persons.count();
+        // Whoever has signed an object counts for that one alone, so of those who may not approve one at most.
+        let approvers = self.approvers(rule);
+        let signs = |identity: &NamedIdentity| {
+            !approvers.contains(&identity.name) && self.counts_as_person(rule, &identity.name)
+        };
+        let persons = approvers.len() + usize::from(self.identities.iter().any(signs));
         if let Some(threshold) = rule.vouching.threshold.filter(|threshold| *threshold > persons) {
             findings.push(Finding::ThresholdTooHigh { rule: name(), threshold, persons });
+        } else if let Some(threshold) =
+            rule.vouching.threshold.filter(|threshold| *threshold > approvers.len())
+            && rule.permissions.delete == Permission::Allow
+        {
+            let approvers = approvers.len();
+            findings.push(Finding::DeletionNeverApproved { rule: name(), threshold, approvers });
         }
         if rule.vouching.hears_approvals() && self.rule_for(APPROVALS.as_bytes()).is_none() {
             findings.push(Finding::NoRuleForApprovals { rule: name() });

@@ -5,7 +5,7 @@ use crate::{encoding::sha256, verify::Key};
 
 /// Stands in every rule digest: raised when the meaning of a rule changes, so that nothing accepted
 /// under the old meaning counts.
-const RULE_MEANING: &[u8] = b"countersign commit rule 5";
+const RULE_MEANING: &[u8] = b"countersign commit rule 6";
 
 impl Policy {
     /// SHA-256 over everything that decides about the commits of a rule: who may sign, with all that
@@ -50,6 +50,15 @@ impl Policy {
         });
         field(rule.anchor.as_ref().map_or(&[], |anchor| anchor.as_slice()));
         rule.vouching.canonical().iter().for_each(|part| field(part));
+        if rule.vouching.hears_forges() {
+            // GitHub's own are in every policy, and their certificates need not be at hand.
+            for (name, key) in self.directory.forges() {
+                field(b"forge");
+                field(name.as_bytes());
+                field(key.to_string().as_bytes());
+                field(file_digest(key).as_ref().map_or(&[], |digest| digest));
+            }
+        }
         if rule.vouching.hears_approvals() {
             // Who may approve decides about commits as those who may sign them do.
             let approvers = self.approvers(rule);

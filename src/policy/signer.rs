@@ -201,6 +201,11 @@ impl Directory {
         self.forges.values().map(String::as_str).collect()
     }
 
+    /// The forges with their keys, in order: what decides which commits are a forge's.
+    pub(super) fn forges(&self) -> BTreeSet<(&str, &Key)> {
+        self.forges.iter().map(|(key, name)| (name.as_str(), key)).collect()
+    }
+
     fn place_keyless(
         &mut self,
         identities: &[NamedIdentity],

@@ -38,6 +38,11 @@ impl Vouching {
         self.hears_approvals() || self.forge_merges == Permission::Allow
     }
 
+    /// Whether it matters to a commit that a forge has signed it.
+    pub(super) fn hears_forges(&self) -> bool {
+        self.judges_each_ref() || !self.trusted_forges.is_empty()
+    }
+
     /// The parts of it in order, for a digest; none where it asks for nothing and lets nothing pass.
     pub(super) fn canonical(&self) -> Vec<Vec<u8>> {
         let mut parts = Vec::new();
@@ -97,8 +102,8 @@ impl Policy {
         // What is approved is the present, so its time has to be proven whatever the rule takes of commits.
         let demands = Demands { time_not_proven: Permission::Refuse, ..rule.demands.clone() };
         self.judge(&wanted, &demands, &evidence, receipt)?;
-        let names = self.names_behind(&evidence, receipt)?;
-        one_person(names.into_iter().filter(|name| approvers.contains(name)))
+        let person = one_person(self.names_behind(&evidence, receipt)?)?;
+        if approvers.contains(&person) { Ok(person) } else { Err(Cause::SeveralPersons(vec![person])) }
     }
 
     /// The person who vouches for a whole push by having signed it, as an approval of it would count under `rule`;
@@ -118,8 +123,8 @@ impl Policy {
             signers.wanted().is_some() && self.judge(signers, &rule.demands, evidence, receipt).is_ok()
         };
         signers.into_iter().find(|signers| accepts(signers))?;
-        let names = self.names_behind(evidence, receipt).ok()?;
-        one_person(names.into_iter().filter(|name| self.counts_as_person(rule, name))).ok()
+        let person = one_person(self.names_behind(evidence, receipt).ok()?).ok()?;
+        self.counts_as_person(rule, &person).then_some(person)
     }
 
     fn names_behind(&self, evidence: &Evidence, receipt: &Receipt<'_>) -> Result<Vec<String>, Cause> {
@@ -131,12 +136,6 @@ impl Policy {
             _ => return Ok(Vec::new()),
         };
         Ok(self.names(signer, receipt)?.into_iter().map(str::to_owned).collect())
-    }
-
-    /// Whether there is a forge of this name.
-    #[must_use]
-    pub fn knows_forge(&self, name: &str) -> bool {
-        self.directory.forge_names().contains(name)
     }
 }
 
@@ -151,9 +150,10 @@ fn signs(wanted: &Wanted, identity: &NamedIdentity) -> bool {
     wanted.contains(&identity.name) && !identity.is_machine()
 }
 
-/// One signature is one person's: a certificate for several principals may be used by either of them.
-fn one_person(names: impl Iterator<Item = String>) -> Result<String, Cause> {
-    let mut names: BTreeSet<String> = names.collect();
+/// One signature is one person's: a certificate for several principals may be used by either of them, whoever
+/// of them counts.
+fn one_person(names: Vec<String>) -> Result<String, Cause> {
+    let mut names: BTreeSet<String> = names.into_iter().collect();
     match (names.pop_first(), names.is_empty()) {
         (Some(name), true) => Ok(name),
         (first, _) => Err(Cause::SeveralPersons(first.into_iter().chain(names).collect())),
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn one_signature_is_one_persons() {
-        let person = |names: &[&str]| one_person(names.iter().map(|name| (*name).to_owned()));
+        let person = |names: &[&str]| one_person(names.iter().map(|name| (*name).to_owned()).collect());
         assert_eq!(person(&["alice"]), Ok("alice".to_owned()));
         assert_eq!(person(&["alice", "alice"]), Ok("alice".to_owned()));
         let several =

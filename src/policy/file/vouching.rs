@@ -61,23 +61,31 @@ mod tests {
         policy::{Finding, Permission, Policy},
     };
 
-    /// A policy with Alice, Bob and a build, one forge, and a rule with `lines`.
+    fn forge_key() -> String {
+        "A".repeat(40)
+    }
+
     fn parse(lines: &str) -> Result<Policy, PolicyError> {
+        Policy::parse(&text(lines))
+    }
+
+    /// A policy with Alice, Bob and a build, one forge, and a rule with `lines`.
+    fn text(lines: &str) -> String {
         let person = |name: &str| {
             format!(
                 "[identity.{name}]\nkeyless = [{{ instance = \"public-good\", issuer = \"i\", kind = \"email\", subject = \"{name}@e\" }}]\n"
             )
         };
-        Policy::parse(&format!(
+        format!(
             "version = 1\nrepository = \"example.com/a\"\nother_refs = \"refuse\"\n\
              [[forge]]\nname = \"home\"\nopenpgp = [\"{}\"]\n{}{}\
              [identity.build]\nkeyless = [{{ instance = \"public-good\", issuer = \"i\", kind = \"uri\", subject = \"https://b\" }}]\n\
              [[rule]]\nname = \"main\"\nrefs = [\"refs/heads/main\"]\ncommits = [\"alice\", \"bob\", \"build\"]\n{lines}\n\
              [[rule]]\nname = \"approvals\"\nrefs = [\"{APPROVALS}\"]\ncommits = \"unsigned\"\n",
-            "A".repeat(40),
+            forge_key(),
             person("alice"),
             person("bob"),
-        ))
+        )
     }
 
     #[test]
@@ -123,6 +131,20 @@ mod tests {
     }
 
     #[test]
+    fn of_signers_who_may_not_approve_one_counts() {
+        let too_high =
+            |threshold, persons| Finding::ThresholdTooHigh { rule: "main".to_owned(), threshold, persons };
+        let check = |lines: &str| parse(lines).unwrap().check();
+        let approver = "approvers = [\"build\"]";
+        assert_eq!(check(&format!("threshold = 2\n{approver}")), []);
+        assert_eq!(check(&format!("threshold = 3\n{approver}")), [too_high(3, 2)]);
+        // Nobody signs a deletion.
+        let deletes = format!("threshold = 2\ndelete = \"allow\"\n{approver}");
+        let found = Finding::DeletionNeverApproved { rule: "main".to_owned(), threshold: 2, approvers: 1 };
+        assert_eq!(check(&deletes), [found]);
+    }
+
+    #[test]
     fn what_is_probably_not_meant_is_found() {
         let policy =
             parse("threshold = 3\ntrust_forge = [\"home\", \"github\"]\nforge_merges = \"allow\"").unwrap();
@@ -159,6 +181,20 @@ mod tests {
         .map(digest)
         .into();
         assert_eq!(digests.len(), 9);
+        // A forge that has changed its key is another one, wherever its word counts.
+        let with_key = |lines: &str, key: &str| {
+            let text = text(lines).replace(&forge_key(), key);
+            assert!(text.contains(key));
+            let policy = Policy::parse(&text).unwrap();
+            policy.commit_rule_digest(&policy.rules()[0], |_| Some([1; 32])).unwrap()
+        };
+        let other = "C".repeat(40);
+        for lines in
+            ["threshold = 2", "approvers = [\"bob\"]", "forge_merges = \"allow\"", "trust_forge = [\"home\"]"]
+        {
+            assert_ne!(with_key(lines, &other), digest(lines), "{lines}");
+        }
+        assert_eq!(with_key("", &other), digest(""));
         assert_eq!(digest("forge_merges = \"refuse\""), digest(""));
         assert_eq!(digest("threshold = 2\napprovers = [\"alice\", \"bob\"]"), digest("threshold = 2"));
     }
