@@ -8,7 +8,7 @@ use std::{
 
 use gix::bstr::{BString, ByteSlice as _};
 
-use super::{Context, Update, parse_updates, pre_receive::MAXIMUM_INPUT};
+use super::{Context, Update, for_all, owner, parse_updates, pre_receive::MAXIMUM_INPUT};
 use crate::{
     ledger::{
         Acceptance, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId, Scope, Settled,
@@ -66,6 +66,8 @@ const MAXIMUM_PUSHER: usize = 256;
 
 /// Enter what earlier pushes have left over, and see where the ledger stands: its head.
 pub(super) fn prepare(context: &Context, repository: &Repository) -> Result<Option<ObjectId>, Failure> {
+    owner::check_push(&context.state)?;
+    for_all::prepare(repository, &context.state)?;
     let folder = Folder::new(&context.state, repository.hash());
     let settler = Settler { repository, folder: &folder, now: context.now };
     match settler.settle(Scope::All, &[], None) {
@@ -157,8 +159,7 @@ pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, o
             return Ok(());
         };
         let name = escape_bytes(&wanted.reference);
-        let intents = folder.intents_left().map_err(|error| failure(&error))?;
-        if !intents.iter().any(|intent| intent.entries.contains(&wanted)) {
+        if !folder.accepts(&wanted).map_err(|error| failure(&error))? {
             return Err(Failure::new(
                 format!("the update of '{name}' was not accepted by the pre-receive hook"),
                 "ask the server's administrator to look at 'countersign hook status'",

@@ -9,7 +9,7 @@ use crate::repository::system::{self, OsStringExt as _, PermissionsExt};
 
 use super::{
     Companion, HookName, PolicyMemory, PolicyPlace, Settings, Shim, ShimError, entering, hiding,
-    layout::Layout, policy_ref::PolicyRef,
+    layout::Layout, owner, policy_ref::PolicyRef,
 };
 use crate::{
     ledger::{Folder, LedgerError, Settler},
@@ -89,6 +89,14 @@ pub enum Uninstalled {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
+    /// The repository belongs to another user, who could not go on with a ledger that this one begins.
+    #[error("the repository belongs to '{owner}', and this runs as '{user}', whose ledger '{owner}' could not write")]
+    AnotherUser {
+        /// Whose it is.
+        owner: String,
+        /// Who installs.
+        user: String,
+    },
     /// The policy in the ref does not follow from the commit that is believed, or cannot be used.
     #[error("{}", .0.error)]
     Policy(Box<Failure>),
@@ -145,6 +153,10 @@ impl From<InstallError> for Failure {
         let hint = match error {
             InstallError::Trust(error) => return error.into(),
             InstallError::Policy(failure) => return *failure,
+            InstallError::AnotherUser { ref owner, .. } => {
+                let hint = format!("run it as '{owner}', or keep no ledger with '--no-ledger'");
+                return Self::new(error, hint);
+            }
             InstallError::ForAll => "name them with '--policy' and '--state'",
             InstallError::BeforeExists(_) => "move one of the two hooks away by hand",
             InstallError::HooksPath(_) => {
@@ -206,6 +218,9 @@ pub(super) fn kept_path(hook: &Path) -> PathBuf {
 pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let repository = Repository::open(&options.repository)?;
     refuse_hooks_path(&repository)?;
+    if options.settings.ledger {
+        owner::check_install(&repository)?;
+    }
     let basis = basis(options, &repository)?;
     let settings = Settings {
         audit: options
@@ -284,8 +299,9 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     Ok(Installed { hook, shim, companions })
 }
 
-/// Install one pre-receive hook in `folder`, for every repository of which `core.hooksPath` says that its hooks are
-/// there. What it notes of each it notes below the state folder, under the repository's own path.
+/// Install hooks in `folder` for every repository of which `core.hooksPath` says that its hooks are there. What they
+/// note of each they note below the state folder, under the repository's own path; the ledger of each begins
+/// with the first push that they see.
 ///
 /// # Errors
 /// As for [`install`]; a policy in a ref, or no state folder, is refused.
@@ -298,22 +314,42 @@ pub fn install_for_all(folder: &Path, options: &InstallOptions) -> Result<Instal
     if !program.is_file() {
         return Err(InstallError::NoProgram(program));
     }
-    let place = Place::find(absolute(folder)?.join(HookName::PreReceive.name()), HookName::PreReceive)?;
+    let folder = absolute(folder)?;
+    let state = absolute(state)?;
+    let mut places = Vec::new();
+    for hook in options.hooks.iter().copied().filter(|name| *name != HookName::PreReceive) {
+        let place = Place::find(folder.join(hook.name()), hook)?;
+        let (program, before) = (program.clone(), place.before.clone());
+        let shim = Companion { hook, program, repository: PathBuf::new(), state: state.clone(), before };
+        places.push((shim.render()?, place));
+    }
+    let place = Place::find(folder.join(HookName::PreReceive.name()), HookName::PreReceive)?;
     let shim = Shim {
         program,
         repository: PathBuf::new(),
         policy: basis.policy,
-        state: absolute(state)?,
+        state,
         before: place.before.clone(),
         trusted_roots: basis.trusted_roots,
         openpgp_certificates: basis.openpgp_certificates,
         certificate_authorities: basis.certificate_authorities,
-        settings: Settings { ledger: false, ..options.settings.clone() },
+        settings: options.settings.clone(),
     };
     let text = shim.render()?;
     make_private(&shim.state)?;
+    let hook = place.hook.clone();
+    let mut companions = Vec::new();
+    for (text, place) in places {
+        companions.push((place.name, place.hook.clone()));
+        place.put(&text)?;
+    }
     place.put(&text)?;
-    Ok(Installed { hook: place.hook.clone(), shim, companions: Vec::new() })
+    for name in HookName::COMPANIONS {
+        if companions.iter().all(|(other, _)| *other != name) {
+            take_out(folder.join(name.name()), name)?;
+        }
+    }
+    Ok(Installed { hook, shim, companions })
 }
 
 /// Take out what [`install_for_all`] has put into `folder`.
@@ -321,7 +357,11 @@ pub fn install_for_all(folder: &Path, options: &InstallOptions) -> Result<Instal
 /// # Errors
 /// A file cannot be moved.
 pub fn uninstall_for_all(folder: &Path) -> Result<Uninstalled, InstallError> {
-    take_out(folder.join(HookName::PreReceive.name()), HookName::PreReceive)
+    let mut uninstalled = Uninstalled::Nothing;
+    for name in std::iter::once(HookName::PreReceive).chain(HookName::COMPANIONS) {
+        uninstalled = uninstalled.max(take_out(folder.join(name.name()), name)?);
+    }
+    Ok(uninstalled)
 }
 
 /// Where one hook goes, and what is there.
@@ -494,7 +534,7 @@ fn make_private(folder: &Path) -> Result<(), InstallError> {
 }
 
 /// Make the state folder and note in it whose it is.
-fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
+pub(super) fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
     let failed = |source: std::io::Error| InstallError::Io { path: state.to_owned(), source };
     let owner_file = state.join("repository");
     let own = git_dir.canonicalize().map_err(failed)?;

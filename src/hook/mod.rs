@@ -17,11 +17,13 @@ mod entering;
 mod environment;
 mod evidence;
 mod folding;
+mod for_all;
 mod forge;
 mod gate;
 mod hiding;
 mod install;
 mod layout;
+mod owner;
 mod pace;
 mod paths;
 mod persons;
@@ -51,12 +53,14 @@ pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};
 pub use entering::{LedgerContext, post_receive, reference_transaction, update};
 pub use environment::{CertificateEnvironment, PushEnvironment};
+pub use for_all::state_folder;
 pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
 pub use install::{
     InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
     uninstall_for_all,
 };
+pub use owner::check_administrator;
 pub use pace::Pace;
 pub use policy_ref::PolicyMemory;
 pub use pre_push::{install_pre_push, parse_planned, uninstall_pre_push};
@@ -65,7 +69,7 @@ pub use proofs::kept as kept_proofs;
 pub use pushee::{PusheeError, pushee_key};
 pub use settings::{AuditSink, PolicyPlace, Settings, parse_forge};
 pub use shim::{Shim, ShimError};
-pub use status::{Status, StatusFinding, state_folder, status};
+pub use status::{Status, StatusFinding, installed_trust, status};
 pub use telling::Telling;
 pub use updates::{Update, UpdateError, parse_updates};
 pub use used_certificates::{ClaimError, MAXIMUM_AGE, UsedCertificates};

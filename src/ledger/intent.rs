@@ -19,7 +19,7 @@ use super::{
 };
 use crate::object::{HashKind, ObjectId};
 
-const FIRST_LINE: &[u8] = b"countersign intent 1";
+pub(super) const FIRST_LINE: &[u8] = b"countersign intent 1";
 
 /// An accepted push of which it is not entered yet what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

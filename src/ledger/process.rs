@@ -23,8 +23,13 @@ impl Process {
     /// The process that has started this one, where the system tells when that began.
     #[must_use]
     pub fn parent() -> Option<Self> {
-        let number = rustix::process::getppid()?.as_raw_nonzero().get().try_into().ok()?;
+        let number = parent_number()?;
         Some(Self { number, start: start(number)?, namespace: namespace()? })
+    }
+
+    /// Its number.
+    pub(super) fn number(&self) -> u32 {
+        self.number
     }
 
     /// Read what is written for one.
@@ -41,6 +46,11 @@ impl Process {
         let is_here = namespace()? == self.namespace;
         is_here.then(|| start(self.number) != Some(self.start))
     }
+}
+
+/// The number of the process that has started this one.
+pub(super) fn parent_number() -> Option<u32> {
+    rustix::process::getppid()?.as_raw_nonzero().get().try_into().ok()
 }
 
 fn start(number: u32) -> Option<u64> {

@@ -33,14 +33,14 @@ struct Listed {
     head: Option<ObjectId>,
 }
 
-/// Look at the remote `name`, and remember its ledger if it goes on from what is remembered.
+/// Look at the remote `name`, and remember its ledger if it goes on from what is remembered; with its head.
 pub(super) fn verify(
     world: &World<'_>,
     repository: &Repository,
     place: Option<&Path>,
     name: &str,
     since: Option<ObjectId>,
-) -> Result<Report, Failure> {
+) -> Result<(Report, Option<ObjectId>), Failure> {
     if name.starts_with('-') {
         return Err(Failure::new(format!("'{name}' is no remote"), "name one of 'git remote'"));
     }
@@ -100,7 +100,7 @@ pub(super) fn verify(
         }
         heads.save(key, head)?;
     }
-    Ok(report)
+    Ok((report, head))
 }
 
 fn list(
