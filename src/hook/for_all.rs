@@ -79,7 +79,9 @@ pub(super) fn prepare(repository: &Repository, state: &Path) -> Result<(), Failu
         let is_hidden = configuration(repository).is_ok_and(|all| hiding::is_hidden(&all, "receive"));
         if !is_hidden {
             return Err(Failure::new(
-                format!("the ledger cannot be hidden from pushers in this repository's configuration: {error}"),
+                format!(
+                    "the ledger cannot be hidden from pushers in this repository's configuration: {error}"
+                ),
                 format!("the server's administrator runs 'git config --system receive.hideRefs {LEDGER}'"),
             ));
         }

@@ -90,7 +90,9 @@ pub enum Uninstalled {
 #[non_exhaustive]
 pub enum InstallError {
     /// The repository belongs to another user, who could not go on with a ledger that this one begins.
-    #[error("the repository belongs to '{owner}', and this runs as '{user}', whose ledger '{owner}' could not write")]
+    #[error(
+        "the repository belongs to '{owner}', and this runs as '{user}', whose ledger '{owner}' could not write"
+    )]
     AnotherUser {
         /// Whose it is.
         owner: String,

@@ -63,10 +63,9 @@ pub(super) fn check_install(repository: &Repository) -> Result<(), InstallError>
     let owner = repository.common_dir().metadata().map(|metadata| metadata.uid()).ok();
     match owner.filter(|owner| *owner != own()) {
         None => Ok(()),
-        Some(owner) => Err(InstallError::AnotherUser {
-            owner: name_of(USERS, owner),
-            user: name_of(USERS, own()),
-        }),
+        Some(owner) => {
+            Err(InstallError::AnotherUser { owner: name_of(USERS, owner), user: name_of(USERS, own()) })
+        }
     }
 }
 

@@ -353,8 +353,16 @@ fn look_at(
     }
     let files = shim.trusted_roots.iter().chain(&shim.openpgp_certificates);
     let roots = files.chain(&shim.certificate_authorities).map(|(_, path)| path.as_path());
-    let kept =
-        ["accepted", "verdicts", "admissions", "push-certificates", "intents", "many", "ledger.head", "ledger.lock"];
+    let kept = [
+        "accepted",
+        "verdicts",
+        "admissions",
+        "push-certificates",
+        "intents",
+        "many",
+        "ledger.head",
+        "ledger.lock",
+    ];
     let kept = kept.map(|name| shim.state.join(name));
     let companions = HookName::COMPANIONS.map(|name| standing.beside(repository, name));
     let befores = companions.each_ref().map(|path| kept_path(path));

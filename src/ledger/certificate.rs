@@ -96,7 +96,9 @@ impl Certificates {
             }
             let reference = entry.reference.clone();
             return Err(match alike.next() {
-                Some(command) => CertificateError::OtherName { reference, certified: command.reference.into() },
+                Some(command) => {
+                    CertificateError::OtherName { reference, certified: command.reference.into() }
+                }
                 None => CertificateError::OtherUpdate { reference },
             });
         }
@@ -156,7 +158,10 @@ mod tests {
         // What did not happen of it may be missing.
         let good = record(1, 5, &[(ONE, TWO, "refs/heads/b")]);
         assert_eq!(hold(&good, nothing), Ok(()));
-        assert_eq!(hold(&record(1, 5, &[("", ONE, "refs/heads/a"), (ONE, TWO, "refs/heads/b")]), nothing), Ok(()));
+        assert_eq!(
+            hold(&record(1, 5, &[("", ONE, "refs/heads/a"), (ONE, TWO, "refs/heads/b")]), nothing),
+            Ok(())
+        );
         for wrong in [
             ("", TWO, "refs/heads/a"),
             (ONE, ONE, "refs/heads/b"),

@@ -54,23 +54,3 @@ fn two_hundred_pushes_at_once_are_entered_once_each() {
     world.ledger(&["verify"]).ended(0, &["every ref is as the ledger says"]);
     world.on_server(&["fsck", "--strict"]).good();
 }
-
-#[test]
-fn a_push_of_many_refs_is_entered_in_batches() {
-    for atomic in ["--atomic", "--no-atomic"] {
-        let world = World::new();
-        let one = world.commit(&[], "one");
-        let names: Vec<String> = (0..200).map(|number| format!("{one}:refs/heads/{number:03}")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        world.push(&[&[atomic], names.as_slice()].concat()).good();
-        assert_eq!(world.entries().len(), 200);
-        world.is_in_order();
-        let records = world.on_server(&["rev-list", "--count", "refs/countersign/ledger"]).good().stdout;
-        assert!(records.parse::<usize>().unwrap() <= 40, "{records}");
-        let gone: Vec<String> = (0..200).map(|number| format!(":refs/heads/{number:03}")).collect();
-        let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
-        world.push(&gone).good();
-        assert_eq!(world.entries().len(), 400);
-        world.is_in_order();
-    }
-}

@@ -11,6 +11,7 @@ mod crafted;
 mod forges;
 mod hostile;
 mod keys;
+mod ledger;
 mod reading;
 mod stories;
 mod web;

@@ -81,8 +81,8 @@ fn look_at(
     if object.kind != Kind::Blob {
         return Err(Fault::Bad(format!("it is a {}", object.kind)));
     }
-    let certificate =
-        PushCertificate::parse(reader.hash(), &object.bytes).map_err(|error| Fault::Bad(error.to_string()))?;
+    let certificate = PushCertificate::parse(reader.hash(), &object.bytes)
+        .map_err(|error| Fault::Bad(error.to_string()))?;
     let name = match known {
         Some(name) => name,
         None => match judge.judge(reader, &certificate, record.occasion.received()) {

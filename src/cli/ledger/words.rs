@@ -98,7 +98,10 @@ pub(super) fn finding(finding: &Finding) -> String {
     match finding {
         Finding::Broken { reason } => escape(reason),
         Finding::Certificate { certificate, sequence, reason } => {
-            format!("entry {sequence}: the push certificate '{certificate}' does not count: {}", escape(reason))
+            format!(
+                "entry {sequence}: the push certificate '{certificate}' does not count: {}",
+                escape(reason)
+            )
         }
         Finding::Forked { remembered } => {
             format!("another ledger was seen earlier: its head '{remembered}' is no part of this one")
@@ -131,7 +134,10 @@ pub(super) fn finding(finding: &Finding) -> String {
             format!("the ledger ends before '{remembered}', which was seen earlier")
         }
         Finding::UnclearCertificate { certificate, sequence, reason } => {
-            format!("entry {sequence}: of the push certificate '{certificate}' it cannot be told: {}", escape(reason))
+            format!(
+                "entry {sequence}: of the push certificate '{certificate}' it cannot be told: {}",
+                escape(reason)
+            )
         }
         Finding::UnderWay { reference } => {
             format!("{}: an accepted update is not entered yet", escape_bytes(reference))

@@ -20,7 +20,7 @@ use crate::{
 
 /// What a signature comes to.
 pub(in crate::cli) enum Signed {
-    /// Good, and by somebody of this name if anybody is named.
+    /// Good, and by somebody whom the hook's own policy knows by this name, if that is what it was judged by.
     Good { name: Option<String> },
     /// Changed, or not signed at all.
     Bad(String),
@@ -32,6 +32,8 @@ pub(in crate::cli) enum Signed {
 pub(in crate::cli) struct Certificates<'a, 'w> {
     world: &'a World<'w>,
     trust: Trust,
+    /// It is the policy of the hook that counts.
+    is_the_hooks: bool,
     verifier: Verifier,
     /// What the user's own GnuPG knows, once somebody asks.
     own: OnceCell<Verifier>,
@@ -43,11 +45,13 @@ impl<'a, 'w> Certificates<'a, 'w> {
     pub(in crate::cli) fn new(world: &'a World<'w>, repository: &Repository) -> Result<Self, Failure> {
         let configuration = settings::configuration(world)?;
         let mut trust = settings::trust(world, &configuration, Some(repository))?;
+        let mut is_the_hooks = false;
         if trust.policy.is_none()
             && let Some((place, snapshot)) = hook::installed_trust(repository, world.now)?
         {
             let source = Source::typed(&place, &snapshot);
             trust = settings::by_policy(world, &configuration, snapshot, source)?;
+            is_the_hooks = true;
         }
         settings::name_ssh_signers(world, &configuration, &mut trust)?;
         let verifier = Verifier::new(std::mem::take(&mut trust.instances))
@@ -56,7 +60,7 @@ impl<'a, 'w> Certificates<'a, 'w> {
             .with_ssh_revocations(settings::ssh_revocations(world, &configuration)?);
         let reader = repository.objects().map_err(|error| super::unreadable(&error))?.reader();
         let (proofs, _) = kept::proofs(repository, &reader);
-        Ok(Self { world, trust, verifier, own: OnceCell::new(), proofs })
+        Ok(Self { world, trust, is_the_hooks, verifier, own: OnceCell::new(), proofs })
     }
 
     /// Judge the signature of a certificate that was received at that time, in seconds since 1970.
@@ -80,7 +84,7 @@ impl<'a, 'w> Certificates<'a, 'w> {
             }));
         }
         let by_standing = |standing: Standing| match standing {
-            Standing::Named(name) => Signed::Good { name: Some(name) },
+            Standing::Named(name) => Signed::Good { name: Some(name).filter(|_| self.is_the_hooks) },
             Standing::NoPolicy => Signed::Good { name: None },
             Standing::Refused(cause) => Signed::Unclear(cause.to_string()),
             Standing::NotBelieved | Standing::Unnamed => {
