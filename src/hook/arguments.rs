@@ -134,6 +134,12 @@ enum HookCommand {
         /// One hook for every repository for which 'core.hooksPath' names this folder
         #[arg(long, value_name = "DIR", conflicts_with_all = ["repository", "policy_root"], requires = "state")]
         hooks_path: Option<PathBuf>,
+        /// Have git run that hook by what this file of its configuration says, such as /etc/gitconfig, and not by 'core.hooksPath' (git 2.54)
+        #[arg(long, value_name = "FILE", requires = "hooks_path")]
+        config_file: Option<PathBuf>,
+        /// Have git run the hooks by the repository's configuration, and leave its hooks folder alone (git 2.54)
+        #[arg(long, conflicts_with_all = ["hooks_path", "pre_push"])]
+        config_hooks: bool,
         /// The policy file, kept where pushers cannot write
         #[arg(long, value_name = "FILE", required_unless_present_any = ["policy_root", "pre_push"])]
         policy: Option<PathBuf>,
@@ -184,6 +190,9 @@ enum HookCommand {
         /// Remove the one hook for every repository from this folder
         #[arg(long, value_name = "DIR", conflicts_with_all = ["repository", "pre_push"])]
         hooks_path: Option<PathBuf>,
+        /// The file of git's configuration that names it, if one does
+        #[arg(long, value_name = "FILE", requires = "hooks_path")]
+        config_file: Option<PathBuf>,
         /// The pre-push hook of a developer's repository instead
         #[arg(long)]
         pre_push: bool,
@@ -324,6 +333,8 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             pre_push: false,
             repository,
             hooks_path,
+            config_file,
+            config_hooks,
             policy,
             policy_root,
             policy_ref,
@@ -345,6 +356,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 state: state.map(at),
                 program: program.map_or_else(|| surroundings.program.clone(), at),
                 hooks: if no_ledger { Vec::new() } else { hooks },
+                configured: config_hooks,
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
@@ -352,7 +364,9 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 now: surroundings.now,
             };
             let (installed, is_for_all) = match hooks_path {
-                Some(folder) => (install_for_all(&at(folder), &options), true),
+                Some(folder) => {
+                    (install_for_all(&at(folder), config_file.map(at).as_deref(), &options), true)
+                }
                 None => (install(&options), false),
             };
             installed.map_err(Failure::from).map(|installed| {
@@ -360,19 +374,22 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 for (_, path) in &installed.companions {
                     words += &installed_words(path, None);
                 }
-                // It is installed; who is not bound by it is said at once.
+                if let Some(file) = &installed.configuration {
+                    words += &format!("git runs it by what '{}' says\n", escape(&file.display().to_string()));
+                }
+                // It is installed; who is not bound by it is said at once, and what would keep git from running it.
                 let status = (!is_for_all).then(|| status(&options.repository, options.now).ok()).flatten();
                 for finding in status.into_iter().flat_map(|status| status.findings) {
-                    if finding.is_about_writers() {
+                    if finding.is_about_writers() || finding.is_about_running() {
                         words += &format!("warning: {}\n", escape(&finding.to_string()));
                     }
                 }
                 (words, 0)
             })
         }
-        HookCommand::Uninstall { repository, hooks_path, pre_push } => {
+        HookCommand::Uninstall { repository, hooks_path, config_file, pre_push } => {
             let uninstalled = match (hooks_path, pre_push) {
-                (Some(folder), _) => uninstall_for_all(&at(folder)),
+                (Some(folder), _) => uninstall_for_all(&at(folder), config_file.map(at).as_deref()),
                 (None, true) => uninstall_pre_push(&at(repository)),
                 (None, false) => uninstall(&at(repository)),
             };
@@ -449,6 +466,9 @@ fn describe(status: &super::Status) -> (String, u8) {
     if let Some(shim) = &status.shim {
         let line = |name: &str, path: &Path| format!("{name}: {}\n", escape(&path.display().to_string()));
         words += &line("hook", &status.hook);
+        if let Some(file) = &status.configuration {
+            words += &line("run by", file);
+        }
         words += &line("program", &shim.program);
         words += &format!("policy: {}\n", shim.policy);
         if let Some(followed) = &status.followed {

@@ -7,14 +7,13 @@ use std::{
 };
 
 use super::{
-    HookName, Shim, hiding,
-    install::{claim_state, configuration, default_state, hook_path, hooks_path},
+    HookName, Shim,
+    configured::Configured,
+    hiding,
+    install::{claim_state, configuration, default_state, hook_path},
+    status::find,
 };
-use crate::{
-    ledger::LEDGER,
-    repository::{ConfigurationError, Repository},
-    words::Failure,
-};
+use crate::{ledger::LEDGER, repository::Repository, words::Failure};
 
 /// The hook that stands before a repository, where git finds it.
 pub(super) struct Standing {
@@ -27,25 +26,26 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// Look at `repository`.
-    ///
-    /// # Errors
-    /// git's configuration cannot be read.
-    pub(super) fn of(repository: &Repository) -> Result<Self, ConfigurationError> {
-        let read = |path: &Path| fs::read(path).ok().and_then(|text| Shim::parse(&text).ok());
-        if let Some(folder) = hooks_path(repository)? {
-            let hook = Path::new(&folder).join(HookName::PreReceive.name());
-            if let Some(shim) = read(&hook).filter(|shim| shim.repository.as_os_str().is_empty()) {
-                let own = repository.git_dir();
-                let own = own.canonicalize().unwrap_or_else(|_| own.to_owned());
-                let base = shim.state.clone();
-                let state = base.join(own.strip_prefix("/").unwrap_or(&own));
-                let shim = Shim { state, repository: own, ..shim };
-                return Ok(Self { hook, shim: Some(shim), for_all: Some(base) });
-            }
-        }
-        let hook = hook_path(repository, HookName::PreReceive);
-        Ok(Self { shim: read(&hook), hook, for_all: None })
+    /// Look at the `hook` that stands before `repository`.
+    pub(super) fn at(repository: &Repository, hook: PathBuf) -> Self {
+        let shim = match fs::read(&hook).ok().and_then(|text| Shim::parse(&text).ok()) {
+            Some(shim) if shim.repository.as_os_str().is_empty() => shim,
+            shim => return Self { hook, shim, for_all: None },
+        };
+        let own = repository.git_dir();
+        let own = own.canonicalize().unwrap_or_else(|_| own.to_owned());
+        let base = shim.state.clone();
+        let state = base.join(own.strip_prefix("/").unwrap_or(&own));
+        Self { hook, shim: Some(Shim { state, repository: own, ..shim }), for_all: Some(base) }
+    }
+
+    /// Find out which hook stands before `repository`.
+    pub(super) fn of(repository: &Repository) -> Self {
+        let found = Configured::read(repository.git_dir()).ok();
+        let found = found.and_then(|configured| find(repository, &configured, &mut Vec::new()).ok());
+        // Where git does not say, its own hooks are what there may be.
+        let hook = found.map_or_else(|| hook_path(repository, HookName::PreReceive), |(hook, _)| hook);
+        Self::at(repository, hook)
     }
 
     /// Where the hook `name` beside it is looked for.
@@ -60,9 +60,7 @@ impl Standing {
 /// The state folder of `repository`'s hook: where its shim says, or where one would be.
 #[must_use]
 pub fn state_folder(repository: &Repository) -> PathBuf {
-    let standing = Standing::of(repository).ok();
-    let shim = standing.and_then(|standing| standing.shim);
-    shim.map_or_else(|| default_state(repository), |shim| shim.state)
+    Standing::of(repository).shim.map_or_else(|| default_state(repository), |shim| shim.state)
 }
 
 /// See to it that a ledger can be kept in `repository`, of which nobody has said at installation that one

@@ -8,8 +8,12 @@ use std::{
 use crate::repository::system::{self, OsStringExt as _, PermissionsExt};
 
 use super::{
-    Companion, HookName, PolicyMemory, PolicyPlace, Settings, Shim, ShimError, entering, hiding,
-    layout::Layout, owner, policy_ref::PolicyRef,
+    Companion, ConfiguredError, HookName, PolicyMemory, PolicyPlace, Settings, Shim, ShimError,
+    configured::{self, Configured},
+    entering, hiding,
+    layout::Layout,
+    owner,
+    policy_ref::PolicyRef,
 };
 use crate::{
     ledger::{Folder, LedgerError, Settler},
@@ -37,6 +41,8 @@ pub struct InstallOptions {
     pub program: PathBuf,
     /// Which hooks to install beside pre-receive.
     pub hooks: Vec<HookName>,
+    /// Have git run them by the repository's configuration, and leave its folder of hooks as it is.
+    pub configured: bool,
     /// Trusted roots that count instead of those that the policy names.
     pub trusted_roots: Vec<(String, PathBuf)>,
     /// Files of OpenPGP certificates that count instead of those that the policy names.
@@ -72,6 +78,8 @@ pub struct Installed {
     pub shim: Shim,
     /// The hooks beside it, and where they are.
     pub companions: Vec<(HookName, PathBuf)>,
+    /// The configuration file by which git runs them, if it does by one.
+    pub configuration: Option<PathBuf>,
 }
 
 /// What uninstalling came to.
@@ -108,6 +116,14 @@ pub enum InstallError {
     /// git's configuration cannot be read.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
+    /// git cannot be had to run hooks by its configuration.
+    #[error(transparent)]
+    Configured(#[from] ConfiguredError),
+    /// The forge runs the hooks, and not git alone.
+    #[error(
+        "'{0}' looks for hooks in a folder of its own, and does not always let git run what its configuration names"
+    )]
+    ForgeRuns(String),
     /// One hook for every repository goes by a policy file, and keeps its state in a folder of its own.
     #[error("a hook for every repository needs a policy file and a state folder")]
     ForAll,
@@ -137,6 +153,14 @@ pub enum InstallError {
     /// A path does not fit into a shim, or the shim there was edited.
     #[error(transparent)]
     Shim(#[from] ShimError),
+    /// git's configuration names the hook that is to go.
+    #[error("git still runs '{}' by what is said in '{}'", hook.display(), file.display())]
+    StillNamed {
+        /// The hook.
+        hook: PathBuf,
+        /// Where it is named.
+        file: PathBuf,
+    },
     /// The state folder belongs to another repository.
     #[error("the state folder '{}' belongs to the repository '{}'", state.display(), owner.display())]
     StateOfAnother {
@@ -159,6 +183,16 @@ impl From<InstallError> for Failure {
                 let hint = format!("run it as '{owner}', or keep no ledger with '--no-ledger'");
                 return Self::new(error, hint);
             }
+            InstallError::Configured(ConfiguredError::OldGit(_) | ConfiguredError::NoGit) => {
+                "install git 2.54 or later, or leave that option out: every git runs a hook of its hooks folder"
+            }
+            InstallError::Configured(ConfiguredError::Edited(_)) => {
+                "take the sections of hooks called 'countersign' out by hand, and the lines around them that speak of it"
+            }
+            InstallError::ForgeRuns(_) => "leave '--config-hooks' out",
+            InstallError::StillNamed { .. } => {
+                "name that file with '--config-file', or every push is refused"
+            }
             InstallError::ForAll => "name them with '--policy' and '--state'",
             InstallError::BeforeExists(_) => "move one of the two hooks away by hand",
             InstallError::HooksPath(_) => {
@@ -172,7 +206,7 @@ impl From<InstallError> for Failure {
             InstallError::Repository(_) | InstallError::Configuration(_) => {
                 "name a repository that git can use with '--repository'"
             }
-            InstallError::Io { .. } | InstallError::Shim(_) => {
+            InstallError::Io { .. } | InstallError::Shim(_) | InstallError::Configured(_) => {
                 "nothing was installed; see to the path and try again"
             }
         };
@@ -219,7 +253,7 @@ pub(super) fn kept_path(hook: &Path) -> PathBuf {
 /// See [`InstallError`]; then the hook that was there still is.
 pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let repository = Repository::open(&options.repository)?;
-    refuse_hooks_path(&repository)?;
+    let layout = layout(options, &repository)?;
     if options.settings.ledger {
         owner::check_install(&repository)?;
     }
@@ -250,7 +284,6 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
         state: state.clone(),
         before,
     };
-    let layout = Layout::of(options.settings.forge.as_ref());
     // Every text first: what cannot be written stops everything before anything has changed.
     let mut places = Vec::new();
     for name in options.hooks.iter().copied().filter(|name| *name != HookName::PreReceive) {
@@ -292,25 +325,63 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
         place.put(&text)?;
     }
     place.put(&text)?;
+    let config = git_dir.join("config");
+    if options.configured {
+        let all = std::iter::once((HookName::PreReceive, hook.clone())).chain(companions.iter().cloned());
+        configured::add(&config, &all.collect::<Vec<_>>())?;
+    } else {
+        configured::remove(&config)?;
+    }
     let stays = |path: &Path| path == hook || companions.iter().any(|(_, other)| path == other);
     for name in std::iter::once(HookName::PreReceive).chain(HookName::COMPANIONS) {
         for path in Layout::places(git_dir, name).filter(|path| !stays(path)) {
             take_out(path, name)?;
         }
     }
-    Ok(Installed { hook, shim, companions })
+    remove_if_empty(&Layout::configured(git_dir));
+    Ok(Installed { hook, shim, companions, configuration: options.configured.then_some(config) })
 }
 
-/// Install hooks in `folder` for every repository of which `core.hooksPath` says that its hooks are there. What they
+/// Where the hooks go, once it is clear that they would run there.
+fn layout(options: &InstallOptions, repository: &Repository) -> Result<Layout, InstallError> {
+    let layout = Layout::of(options.settings.forge.as_ref());
+    if !options.configured {
+        refuse_hooks_path(repository)?;
+        return Ok(layout);
+    }
+    configured::check_git()?;
+    match &options.settings.forge {
+        Some(forge) if matches!(layout, Layout::Gitaly | Layout::Gitea) => {
+            Err(InstallError::ForgeRuns(forge.name.clone()))
+        }
+        _ => Ok(Layout::Configured),
+    }
+}
+
+/// A folder of hooks that is left behind empty goes too.
+fn remove_if_empty(folder: &Path) {
+    // One that is not empty, or not there, stays as it is.
+    let _ = std::fs::remove_dir(folder);
+}
+
+/// Install hooks in `folder` for every repository of which `core.hooksPath` says that its hooks are there; or for
+/// every one that goes by the `configuration` file, if one is given, which is told to have git run them. What they
 /// note of each they note below the state folder, under the repository's own path; the ledger of each begins
 /// with the first push that they see.
 ///
 /// # Errors
 /// As for [`install`]; a policy in a ref, or no state folder, is refused.
-pub fn install_for_all(folder: &Path, options: &InstallOptions) -> Result<Installed, InstallError> {
+pub fn install_for_all(
+    folder: &Path,
+    configuration: Option<&Path>,
+    options: &InstallOptions,
+) -> Result<Installed, InstallError> {
     let (PolicyChoice::File(policy), Some(state)) = (&options.policy, &options.state) else {
         return Err(InstallError::ForAll);
     };
+    if configuration.is_some() {
+        configured::check_git()?;
+    }
     let basis = basis_of_file(options, policy)?;
     let program = absolute(&options.program)?;
     if !program.is_file() {
@@ -346,19 +417,37 @@ pub fn install_for_all(folder: &Path, options: &InstallOptions) -> Result<Instal
         place.put(&text)?;
     }
     place.put(&text)?;
+    let configuration = configuration.map(absolute).transpose()?;
+    if let Some(file) = &configuration {
+        let named: Vec<_> =
+            std::iter::once((HookName::PreReceive, hook.clone())).chain(companions.clone()).collect();
+        configured::add(file, &named)?;
+    }
     for name in HookName::COMPANIONS {
         if companions.iter().all(|(other, _)| *other != name) {
             take_out(folder.join(name.name()), name)?;
         }
     }
-    Ok(Installed { hook, shim, companions })
+    Ok(Installed { hook, shim, companions, configuration })
 }
 
 /// Take out what [`install_for_all`] has put into `folder`.
 ///
 /// # Errors
-/// A file cannot be moved.
-pub fn uninstall_for_all(folder: &Path) -> Result<Uninstalled, InstallError> {
+/// A file cannot be changed or moved, or git would still run what is not there any more.
+pub fn uninstall_for_all(folder: &Path, configuration: Option<&Path>) -> Result<Uninstalled, InstallError> {
+    let folder = absolute(folder)?;
+    let hook = folder.join(HookName::PreReceive.name());
+    if let Some(file) = configuration {
+        configured::remove(&absolute(file)?)?;
+    }
+    let configured = Configured::read_anywhere(&folder).ok();
+    let named = configured
+        .as_ref()
+        .filter(|configured| configured.shim(HookName::PreReceive).as_ref() == Some(&hook));
+    if let Some(file) = named.and_then(|configured| configured.file(HookName::PreReceive)) {
+        return Err(InstallError::StillNamed { hook, file: file.to_owned() });
+    }
     let mut uninstalled = Uninstalled::Nothing;
     for name in std::iter::once(HookName::PreReceive).chain(HookName::COMPANIONS) {
         uninstalled = uninstalled.max(take_out(folder.join(name.name()), name)?);
@@ -417,11 +506,14 @@ impl Place {
 pub fn uninstall(repository: &Path) -> Result<Uninstalled, InstallError> {
     let repository = Repository::open(repository)?;
     let mut uninstalled = Uninstalled::Nothing;
+    // First: git fails where it is to run what is not there.
+    configured::remove(&repository.common_dir().join("config"))?;
     for name in std::iter::once(HookName::PreReceive).chain(HookName::COMPANIONS) {
         for path in Layout::places(repository.common_dir(), name) {
             uninstalled = uninstalled.max(take_out(path, name)?);
         }
     }
+    remove_if_empty(&Layout::configured(repository.common_dir()));
     let path = repository.common_dir().join("config");
     hiding::show(repository.common_dir()).map_err(|source| InstallError::Io { path, source })?;
     Ok(uninstalled)
@@ -585,6 +677,7 @@ mod tests {
             state: None,
             program: "/bin/sh".into(),
             hooks: HookName::COMPANIONS.into(),
+            configured: false,
             trusted_roots: vec![],
             openpgp_certificates: vec![],
             certificate_authorities: vec![],

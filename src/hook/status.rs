@@ -9,9 +9,11 @@ use crate::repository::system::PermissionsExt;
 
 use super::{
     Admissions, Companion, HookName, InstallError, PolicyMemory, PolicyPlace, Shim,
+    configured::{Configured, Fault},
     for_all::Standing,
     hiding,
-    install::{configuration, hooks_path, is_executable, kept_path},
+    install::{configuration, hook_path, hooks_path, is_executable, kept_path},
+    layout::Layout,
     owner,
     policy_ref::PolicyRef,
     pre_receive::{foreign_anchor, same_place},
@@ -19,7 +21,7 @@ use super::{
 };
 use crate::{
     policy::{self, Policy},
-    repository::{Configuration, Repository},
+    repository::{Configuration, ConfigurationError, Repository},
     trust::{Beside, ChainError, Followed, Pin, Pinned, Trust, read_policy},
     words::Failure,
 };
@@ -29,6 +31,8 @@ use crate::{
 pub struct Status {
     /// Where the hook is looked for.
     pub hook: PathBuf,
+    /// The file of git's configuration by which git runs it, if it does by one.
+    pub configuration: Option<PathBuf>,
     /// The shim, if the hook is one.
     pub shim: Option<Shim>,
     /// The hooks beside it, and where they are.
@@ -97,6 +101,13 @@ pub enum StatusFinding {
         /// Whose the repository is.
         repository: String,
     },
+    /// Two hooks of ours judge every push.
+    Twice {
+        /// The one that git's configuration names.
+        configured: PathBuf,
+        /// The one that lies where git or a forge looks for hooks.
+        found: PathBuf,
+    },
     /// Others than its owner can write the repository itself.
     Shared {
         /// A part of it that shows that.
@@ -111,6 +122,12 @@ pub enum StatusFinding {
 }
 
 impl StatusFinding {
+    /// Whether it is about git not running the hook as it is installed.
+    #[must_use]
+    pub fn is_about_running(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::Twice { .. })
+    }
+
     /// Whether it is about who can write what decides.
     #[must_use]
     pub fn is_about_writers(&self) -> bool {
@@ -172,6 +189,12 @@ impl fmt::Display for StatusFinding {
                     ", who can move refs and change hooks without a push: the gate binds none of them; let all pushes come in as one user whom nobody else can be"
                 )
             }
+            Self::Twice { configured, found } => write!(
+                formatter,
+                "pushes are judged twice, by '{}' and by '{}', and a push certificate counts only once: uninstall one of them",
+                configured.display(),
+                found.display()
+            ),
             Self::Writable(path) => write!(
                 formatter,
                 "'{}' can be changed by others than its owner, and with it what is accepted: the gate does not bind them",
@@ -187,13 +210,11 @@ impl fmt::Display for StatusFinding {
 /// The repository cannot be opened.
 pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
     let repository = Repository::open(repository)?;
-    let standing = Standing::of(&repository)?;
-    let hook = standing.hook.clone();
     let mut findings = Vec::new();
     let (mut followed, mut companions) = (None, Vec::new());
-    if let Some(path) = hooks_path(&repository)?.filter(|_| standing.for_all.is_none()) {
-        findings.push(StatusFinding::Open(format!("'core.hooksPath' is set to '{path}'")));
-    }
+    let configured = Configured::read(repository.git_dir()).map_err(ConfigurationError::Git)?;
+    let (hook, is_configured) = find(&repository, &configured, &mut findings)?;
+    let standing = Standing::at(&repository, hook.clone());
     let shim = match std::fs::read(&hook) {
         Ok(text) if Shim::is_shim(&text) => match Shim::parse(&text) {
             Ok(_) => standing.shim.clone(),
@@ -237,11 +258,13 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
             if let Some(rule) = needs_certificate.filter(|_| shim.settings.addresses.is_empty()) {
                 findings.push(StatusFinding::NoAddresses { rule: rule.name.clone() });
             }
-            findings.extend(foreign_anchor(&policy, &repository).map(StatusFinding::Broken));
+            findings.extend(foreign_anchor(&policy, repository.hash()).map(StatusFinding::Broken));
         }
         let configuration = configuration(&repository)?;
-        look_at(shim, &standing, &repository, &configuration, &mut findings);
-        companions = look_at_ledger(shim, &standing, &repository, &configuration, &mut findings);
+        let settings = if is_configured { configured.files() } else { Vec::new() };
+        look_at(shim, &standing, &settings, &repository, &configuration, &mut findings);
+        let found = is_configured.then_some(&configured);
+        companions = look_at_ledger(shim, &standing, &repository, &configuration, found, &mut findings);
         let holding = Admissions::new(&shim.state).holding(now);
         findings.extend(holding.into_iter().map(|admission| StatusFinding::Admitted(admission.words())));
         if standing.for_all.is_none() && !same_place(&shim.repository, repository.common_dir()) {
@@ -249,7 +272,62 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
             findings.push(StatusFinding::Broken(what));
         }
     }
-    Ok(Status { hook, shim, companions, followed, findings })
+    let configuration = configured.file(HookName::PreReceive).filter(|_| is_configured).map(Path::to_owned);
+    Ok(Status { hook, configuration, shim, companions, followed, findings })
+}
+
+/// Which hook stands before a push: what git's configuration names, or what lies where hooks are looked for. And
+/// whether it is the former.
+pub(super) fn find(
+    repository: &Repository,
+    configured: &Configured,
+    findings: &mut Vec<StatusFinding>,
+) -> Result<(PathBuf, bool), InstallError> {
+    const NAME: HookName = HookName::PreReceive;
+    let is_shim = |path: &Path| std::fs::read(path).is_ok_and(|text| Shim::is_shim(&text));
+    let own = hook_path(repository, NAME);
+    let meant = match own.starts_with(Layout::configured(repository.common_dir())) {
+        true => Some(own.clone()),
+        false => configured.shim(NAME).filter(|path| is_shim(path)),
+    };
+    let mut elsewhere = None;
+    let found = match hooks_path(repository)? {
+        None => Some(own.clone()).filter(|own| meant.as_ref() != Some(own) && is_shim(own)),
+        // One for every repository may be there.
+        Some(path) => {
+            let shared = Path::new(&path).join(NAME.name());
+            let shim = std::fs::read(&shared).ok().and_then(|text| Shim::parse(&text).ok());
+            let found = shim.filter(|shim| shim.repository.as_os_str().is_empty()).map(|_| shared);
+            elsewhere = found.is_none().then_some(path);
+            found
+        }
+    };
+    let fault = meant.as_ref().and_then(|meant| configured.fault(NAME, meant));
+    match (meant, fault, found) {
+        (Some(meant), None, found) => {
+            let twice = found.map(|found| StatusFinding::Twice { configured: meant.clone(), found });
+            findings.extend(twice);
+            Ok((meant, true))
+        }
+        (Some(_), Some(Fault::Broken(what)), Some(found)) => {
+            findings.push(StatusFinding::Broken(what));
+            Ok((found, false))
+        }
+        (_, _, Some(found)) => Ok((found, false)),
+        (Some(meant), Some(fault), None) => {
+            findings.push(match fault {
+                Fault::Broken(what) => StatusFinding::Broken(what),
+                Fault::Idle(what) => StatusFinding::Open(what),
+            });
+            Ok((meant, true))
+        }
+        (None, _, None) => {
+            let elsewhere =
+                elsewhere.map(|path| StatusFinding::Open(format!("'core.hooksPath' is set to '{path}'")));
+            findings.extend(elsewhere);
+            Ok((own, false))
+        }
+    }
 }
 
 /// The policy in its file, and what the shim has of what it names.
@@ -295,8 +373,7 @@ fn look_at_file(shim: &Shim, path: &Path, findings: &mut Vec<StatusFinding>) -> 
 /// # Errors
 /// It cannot be used.
 pub fn installed_trust(repository: &Repository, now: i64) -> Result<Option<(PathBuf, Trust)>, Failure> {
-    let standing = Standing::of(repository).map_err(InstallError::from)?;
-    let Some(shim) = standing.shim else { return Ok(None) };
+    let Some(shim) = Standing::of(repository).shim else { return Ok(None) };
     match &shim.policy {
         PolicyPlace::File(policy) => {
             let trust = Trust::load(&Pinned {
@@ -339,6 +416,7 @@ fn follow(shim: &Shim, pin: &Pin, repository: &Repository, now: i64) -> Result<(
 fn look_at(
     shim: &Shim,
     standing: &Standing,
+    settings: &[&Path],
     repository: &Repository,
     configuration: &Configuration,
     findings: &mut Vec<StatusFinding>,
@@ -370,6 +448,7 @@ fn look_at(
         .into_iter()
         .chain(kept.iter().map(PathBuf::as_path))
         .chain(companions.iter().chain(&befores).map(PathBuf::as_path).filter(|path| path.exists()))
+        .chain(settings.iter().copied())
         .chain(shim.policy.file())
         .chain(roots)
         .chain(shim.before.as_deref())
@@ -386,6 +465,7 @@ fn look_at_ledger(
     standing: &Standing,
     repository: &Repository,
     configuration: &Configuration,
+    configured: Option<&Configured>,
     findings: &mut Vec<StatusFinding>,
 ) -> Vec<(HookName, PathBuf)> {
     let mut installed = Vec::new();
@@ -402,6 +482,15 @@ fn look_at_ledger(
             }
             Ok(Companion { before: Some(before), .. }) if !is_executable(&before) => {
                 Some(format!("the hook that runs first, '{}', may not be executed", before.display()))
+            }
+            Ok(_)
+                if standing.for_all.is_some()
+                    || path.starts_with(Layout::configured(repository.common_dir())) =>
+            {
+                let fault = configured.and_then(|configured| configured.fault(name, &path));
+                fault.map(|fault| match fault {
+                    Fault::Broken(what) | Fault::Idle(what) => what,
+                })
             }
             Ok(_) => None,
         };
@@ -446,6 +535,7 @@ mod tests {
             state: None,
             program: "/bin/sh".into(),
             hooks: HookName::COMPANIONS.into(),
+            configured: false,
             trusted_roots: vec![],
             openpgp_certificates: vec![],
             certificate_authorities: vec![],

@@ -71,6 +71,20 @@ impl Intent {
         read().filter(|intent| intent.bytes(hash) == bytes && !intent.entries.is_empty()).ok_or(IntentError)
     }
 
+    /// The process that the bytes of an intent name, if they name one; `None` where they have no end of what comes
+    /// before the entries, or something else stands in its place.
+    pub(super) fn process_of(bytes: &[u8]) -> Option<Option<Process>> {
+        let mut lines = Lines(bytes);
+        loop {
+            if let Some(text) = lines.text("process") {
+                return Process::parse(text).map(Some);
+            }
+            if lines.line()?.is_empty() {
+                return Some(None);
+            }
+        }
+    }
+
     /// The bytes.
     #[must_use]
     pub fn bytes(&self, hash: HashKind) -> Vec<u8> {

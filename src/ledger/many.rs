@@ -10,7 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Folder, Intent, process};
+use super::{Folder, Intent};
 
 /// Pushes of more refs than that are entered with their last one.
 pub(super) const SMALL: usize = 32;
@@ -18,10 +18,10 @@ pub(super) const SMALL: usize = 32;
 const FOLDER: &str = "many";
 
 impl Folder {
-    /// Say that the process that has started this one moves the refs of `intent`.
+    /// Say of the process of `intent` that it moves many refs, if it does.
     pub(super) fn tell_many(&self, intent: &Intent) {
-        let Some(parent) = process::parent_number() else { return };
-        let path = self.many(parent);
+        let Some(process) = &intent.process else { return };
+        let path = self.many(process.number());
         match intent.entries.last().filter(|_| intent.entries.len() > SMALL) {
             Some(last) => {
                 let line = [last.reference.as_slice(), b"\n"].concat();

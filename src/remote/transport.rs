@@ -36,13 +36,14 @@ const PATIENCE_WITH_WORDS: u32 = 4;
 const TICK: Duration = Duration::from_millis(200);
 
 /// Variables that would lead the child into another repository, or that describe this one's.
-const FOREIGN: [&str; 9] = [
+const FOREIGN: [&str; 10] = [
     "GIT_COMMON_DIR",
     "GIT_INDEX_FILE",
     "GIT_NAMESPACE",
     "GIT_OBJECT_DIRECTORY",
     "GIT_PREFIX",
     "GIT_QUARANTINE_PATH",
+    "GIT_REFERENCE_BACKEND",
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
     "GIT_GRAFT_FILE",

@@ -3,6 +3,7 @@
 #![cfg(all(feature = "sandbox", unix))]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod configured;
 mod enterprise;
 mod gitolite;
 mod layouts;

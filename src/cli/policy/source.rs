@@ -193,7 +193,7 @@ pub(in crate::cli) fn here(
     let pins = pins(configuration)?;
     let opened = match repository {
         Some(repository) => Ok(repository.clone()),
-        None => Repository::discover(&world.directory, world.environment.get("GIT_DIR").map(Path::new)),
+        None => settings::discover(world),
     };
     let repository = match opened {
         Ok(repository) => repository,

@@ -125,9 +125,8 @@ pub(super) fn run(world: &mut World<'_>) -> Outcome {
     if moves.is_empty() {
         return Ok(exit::GOOD);
     }
-    let git_dir = world.environment.get("GIT_DIR").map(PathBuf::from);
-    let repository = Repository::discover(&world.directory, git_dir.as_deref())
-        .map_err(|error| Failure::new(error, "run it inside of a repository"))?;
+    let repository =
+        settings::discover(world).map_err(|error| Failure::new(error, "run it inside of a repository"))?;
     let configuration = Configuration::read(&world.directory, Some(repository.git_dir()))
         .map_err(|error| Failure::new(error, "run 'git config --list' to see what is wrong with it"))?;
     if judge(world, &repository, &configuration, &moves, false)? {
