@@ -51,7 +51,7 @@ fn clones_read_the_ledger() {
     let log = world.countersign(&["ledger", "log", "--repository", "work"]).good().stdout;
     assert!(log.contains("refs/heads/main"), "{log}");
     // It speaks for itself, and its commits are by nobody.
-    let listed = world.countersign(&["verify", "--all", "--repository", "work"]);
+    let listed = world.countersign(&["verify", "--all", "--repository", "server.git"]);
     assert!(!listed.stdout.contains(&world.at(LEDGER)[..12]), "{listed:?}");
     assert!(listed.stdout.contains(&one[..12]), "{listed:?}");
 }
