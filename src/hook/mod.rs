@@ -9,6 +9,7 @@ mod accepted;
 mod added;
 mod admission;
 mod admitting;
+mod answers;
 mod approvals;
 mod arguments;
 mod audit;
@@ -22,6 +23,7 @@ mod evidence;
 mod folding;
 mod forge;
 mod gate;
+mod guard;
 mod hiding;
 mod install;
 mod layout;
@@ -30,6 +32,7 @@ mod paths;
 mod persons;
 mod place;
 mod plan;
+mod policy_change;
 mod policy_ref;
 mod pre_push;
 mod pre_receive;
@@ -58,11 +61,13 @@ pub use entering::{LedgerContext, failure as ledger_failure, post_receive, refer
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
+pub use guard::unjudged;
 pub use install::{
     InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
     uninstall_for_all,
 };
 pub use pace::{PATIENCE, Pace};
+pub use policy_change::judge_policy_change;
 pub use policy_ref::PolicyMemory;
 pub use pre_push::{install_pre_push, parse_planned, uninstall_pre_push};
 pub use pre_receive::{Context, Outcome, Watch, foreign_anchor, pre_receive, pre_receive_by};

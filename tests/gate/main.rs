@@ -6,6 +6,7 @@
 
 mod admission;
 mod audit;
+mod guard;
 mod policy_ref;
 mod policy_time;
 mod rotation;
