@@ -89,7 +89,8 @@ fn what_moves_refs_without_a_push_is_judged_and_entered() {
     refused(&stage, &["update-ref", "-d", "refs/heads/main", &two], "refs/heads/main");
     done(&stage, &["update-ref", "-d", "refs/heads/topic/unsigned", &unsigned]);
     // By another name, and from elsewhere.
-    let alias = git(&stage, &["symbolic-ref", "refs/heads/topic/alias", "refs/heads/main"]).any_status().check();
+    let alias =
+        git(&stage, &["symbolic-ref", "refs/heads/topic/alias", "refs/heads/main"]).any_status().check();
     if alias.status == 0 {
         refused(&stage, &["update-ref", "refs/heads/topic/alias", &unsigned], not_signed);
     } else {
