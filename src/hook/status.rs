@@ -10,8 +10,9 @@ use crate::repository::system::PermissionsExt;
 use super::{
     Admissions, Companion, HookName, InstallError, PolicyMemory, PolicyPlace, Shim,
     configured::{Configured, Fault},
+    for_all::Standing,
     hiding,
-    install::{configuration, default_state, hook_path, hooks_path, is_executable, kept_path},
+    install::{configuration, hook_path, hooks_path, is_executable, kept_path},
     layout::Layout,
     policy_ref::PolicyRef,
     pre_receive::{foreign_anchor, same_place},
@@ -188,14 +189,6 @@ impl fmt::Display for StatusFinding {
     }
 }
 
-/// The state folder of `repository`'s hook: where its shim says, or where one would be.
-#[must_use]
-pub fn state_folder(repository: &Repository) -> PathBuf {
-    let text = std::fs::read(hook_path(repository, HookName::PreReceive));
-    let shim = text.ok().and_then(|text| Shim::parse(&text).ok());
-    shim.map_or_else(|| default_state(repository), |shim| shim.state)
-}
-
 /// Look at the installation in `repository`.
 ///
 /// # Errors
@@ -206,9 +199,10 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
     let (mut followed, mut companions) = (None, Vec::new());
     let configured = Configured::read(repository.git_dir()).map_err(ConfigurationError::Git)?;
     let (hook, is_configured) = find(&repository, &configured, &mut findings)?;
+    let standing = Standing::at(&repository, hook.clone());
     let shim = match std::fs::read(&hook) {
         Ok(text) if Shim::is_shim(&text) => match Shim::parse(&text) {
-            Ok(shim) => Some(shim),
+            Ok(_) => standing.shim.clone(),
             Err(error) => {
                 findings.push(StatusFinding::Open(error.to_string()));
                 None
@@ -257,8 +251,7 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
         companions = look_at_ledger(shim, &repository, &configuration, &configured, &mut findings);
         let holding = Admissions::new(&shim.state).holding(now);
         findings.extend(holding.into_iter().map(|admission| StatusFinding::Admitted(admission.words())));
-        let is_for_all = shim.repository.as_os_str().is_empty();
-        if !is_for_all && !same_place(&shim.repository, repository.common_dir()) {
+        if standing.for_all.is_none() && !same_place(&shim.repository, repository.common_dir()) {
             let what = format!("the hook was installed for the repository '{}'", shim.repository.display());
             findings.push(StatusFinding::Broken(what));
         }
@@ -269,7 +262,7 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
 
 /// Which hook stands before a push: what git's configuration names, or what lies where hooks are looked for. And
 /// whether it is the former.
-fn find(
+pub(super) fn find(
     repository: &Repository,
     configured: &Configured,
     findings: &mut Vec<StatusFinding>,
