@@ -20,7 +20,7 @@ use super::{
     writers,
 };
 use crate::{
-    policy::{self, Policy},
+    policy::{self, ForgeKind, Policy},
     repository::{Configuration, ConfigurationError, Repository},
     trust::{Beside, ChainError, Followed, Pin, Pinned, Trust, read_policy},
     words::Failure,
@@ -92,6 +92,8 @@ pub enum StatusFinding {
         /// Whose the repository is.
         repository: String,
     },
+    /// The forge moves refs by its own pages in ways that pre-receive does not see, and nothing else looks.
+    Unguarded,
     /// It, or a folder above it, belongs to another user than the repository.
     OwnedByAnother {
         /// What.
@@ -131,10 +133,11 @@ impl StatusFinding {
     /// Whether it is about who can write what decides.
     #[must_use]
     pub fn is_about_writers(&self) -> bool {
-        matches!(
+        let is_writable = matches!(
             self,
             Self::OneUser { .. } | Self::OwnedByAnother { .. } | Self::Shared { .. } | Self::Writable(_)
-        )
+        );
+        is_writable || *self == Self::Unguarded
     }
 }
 
@@ -173,6 +176,9 @@ impl fmt::Display for StatusFinding {
                 formatter,
                 "'{}' belongs to '{keeper}', and the repository to '{repository}': a push that comes in as anybody but '{keeper}' is refused, for nobody else can keep the ledger",
                 state.display()
+            ),
+            Self::Unguarded => formatter.write_str(
+                "the forge makes tags, and deletes tags and branches, on its pages without asking the pre-receive hook; install with '--guard' to have that judged",
             ),
             Self::OwnedByAnother { path, owner, repository } => write!(
                 formatter,
@@ -394,7 +400,7 @@ pub fn installed_trust(repository: &Repository, now: i64) -> Result<Option<(Path
 fn followed(shim: &Shim, pin: &Pin, repository: &Repository, now: i64) -> Result<Followed, Failure> {
     let seen = PolicyMemory::new(&shim.state).recall(pin)?;
     let objects = repository.objects().map_err(ChainError::from)?;
-    let source = PolicyRef { pin, trusted_roots: &shim.trusted_roots, now };
+    let source = PolicyRef { pin, trusted_roots: &shim.trusted_roots, now, go_on: &|_, _| true };
     Ok(source.read(&objects.reader(), &repository.references(), seen)?)
 }
 
@@ -408,7 +414,8 @@ fn follow(shim: &Shim, pin: &Pin, repository: &Repository, now: i64) -> Result<(
     let (commit, serial) = (followed.commit(), followed.serial());
     let words = format!("commit {commit}, serial {serial}, which {who} may change");
     let mut trust = followed.into_trust();
-    PolicyRef { pin, trusted_roots: &shim.trusted_roots, now }.take_instances(&mut trust)?;
+    PolicyRef { pin, trusted_roots: &shim.trusted_roots, now, go_on: &|_, _| true }
+        .take_instances(&mut trust)?;
     Ok((trust.policy, words))
 }
 
@@ -468,7 +475,7 @@ fn look_at_ledger(
     configured: Option<&Configured>,
     findings: &mut Vec<StatusFinding>,
 ) -> Vec<(HookName, PathBuf)> {
-    let mut installed = Vec::new();
+    let (mut installed, mut is_guarded) = (Vec::new(), false);
     for name in HookName::COMPANIONS {
         let path = standing.beside(repository, name);
         let state = standing.for_all.as_ref().unwrap_or(&shim.state);
@@ -480,23 +487,30 @@ fn look_at_ledger(
             Ok(companion) if companion.state != *state || companion.program != shim.program => {
                 Some("it goes by another state folder or program than pre-receive".to_owned())
             }
+            Ok(Companion { gate: Some(gate), .. }) if gate != hook_path(repository, HookName::PreReceive) => {
+                Some("it asks another hook than the one that is installed".to_owned())
+            }
             Ok(Companion { before: Some(before), .. }) if !is_executable(&before) => {
                 Some(format!("the hook that runs first, '{}', may not be executed", before.display()))
             }
-            Ok(_)
-                if standing.for_all.is_some()
-                    || path.starts_with(Layout::configured(repository.common_dir())) =>
-            {
+            Ok(companion) => {
+                is_guarded |= companion.gate.is_some();
+                let is_configured = standing.for_all.is_some()
+                    || path.starts_with(Layout::configured(repository.common_dir()));
+                let configured = configured.filter(|_| is_configured);
                 let fault = configured.and_then(|configured| configured.fault(name, &path));
                 fault.map(|fault| match fault {
                     Fault::Broken(what) | Fault::Idle(what) => what,
                 })
             }
-            Ok(_) => None,
         };
         let words = |fault| StatusFinding::Ledger(format!("the hook '{hook}' does not do its work: {fault}"));
         findings.extend(fault.map(words));
         installed.push((name, path));
+    }
+    let is_gitea = shim.settings.forge.as_ref().is_some_and(|forge| forge.kind == ForgeKind::Gitea);
+    if is_gitea && !is_guarded {
+        findings.push(StatusFinding::Unguarded);
     }
     // In a repository that the one hook for all has not met yet nothing is hidden.
     let is_new = standing.for_all.is_some() && !shim.state.join("repository").is_file();
@@ -540,6 +554,7 @@ mod tests {
             openpgp_certificates: vec![],
             certificate_authorities: vec![],
             settings: Settings { ledger: true, ..Settings::default() },
+            guard: false,
             now: 0,
         };
         install(&options).unwrap();

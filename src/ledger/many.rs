@@ -26,7 +26,7 @@ impl Folder {
             Some(last) => {
                 let line = [last.reference.as_slice(), b"\n"].concat();
                 // Without it every ref is looked at.
-                let _ = self.write(&path, &line, false);
+                let _ = self.write(&path, &line);
             }
             None => forget(&path),
         }

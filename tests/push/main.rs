@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
 
+#[path = "../support/clock.rs"]
+mod clock;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -14,6 +16,7 @@ mod keys;
 mod ledger;
 mod reading;
 mod stories;
+mod time;
 mod web;
 
 use support::{ALICE, BOB, Outcome, PROGRAM, Repository, World};

@@ -23,10 +23,10 @@ enum Fault {
 }
 
 /// Look at the certificate of every record behind `head`, and add to `report` what there is to say. Names
-/// that are aliases are those of `repository`, where it is the server's (`is_own`).
+/// that are aliases are those of `repository`, where it is the server's (`is_own`); `reader` has the records.
 pub(super) fn look(
     world: &World<'_>,
-    repository: &Repository,
+    (repository, reader): (&Repository, &ObjectReader),
     head: ObjectId,
     is_own: bool,
     report: &mut Report,
@@ -34,8 +34,6 @@ pub(super) fn look(
     if report.certified == 0 {
         return Ok(());
     }
-    let unreadable = |error: &dyn std::fmt::Display| Failure::new(error, "run 'git fsck'");
-    let reader = repository.objects().map_err(|error| unreadable(&error))?.reader();
     let references = repository.references();
     let stands_for = |name: &BStr, reference: &BStr| {
         is_own && references.read(name).is_ok_and(|value| value.names.iter().any(|name| name == reference))
@@ -44,14 +42,14 @@ pub(super) fn look(
     let mut held = ledger::Certificates::default();
     // Records of one push follow each other and name one certificate.
     let mut last: Option<(ObjectId, Option<String>)> = None;
-    for walked in ledger::walk(&reader, Some(head), None) {
+    for walked in ledger::walk(reader, Some(head), None) {
         // A chain that does not hold was told already.
         let Ok(ledger::Walked { record, .. }) = walked else { break };
         let Some(id) = record.occasion.acceptance().and_then(|acceptance| acceptance.certificate) else {
             continue;
         };
         let known = last.take().filter(|(known, _)| *known == id).map(|(_, name)| name);
-        let answer = look_at(&judge, &mut held, &reader, id, &record, known, &stands_for);
+        let answer = look_at(&judge, &mut held, reader, id, &record, known, &stands_for);
         let (certificate, sequence) = (id, record.sequence);
         match answer {
             Ok(name) => {

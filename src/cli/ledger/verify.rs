@@ -17,7 +17,7 @@ use crate::{
 pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome {
     let (repository, folder) = at_hand(world, &arguments.common)?;
     let since = arguments.since.as_deref().map(|since| commit(&repository, since)).transpose()?;
-    let (mut report, head) = if let Some(name) = &arguments.remote {
+    let (mut report, found) = if let Some(name) = &arguments.remote {
         remote::verify(world, &repository, arguments.common.repository.as_deref(), name, since)?
     } else {
         let (remembered, now) = (folder.remembered().map_err(|error| failure(&error))?, world.now);
@@ -38,7 +38,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
             let since = since.or(remembered);
             let under_way = &under_way;
             let check = Check { refs: &refs, head, remembered: since, under_way, left_over };
-            Ok::<_, Failure>((hold(&repository, &check)?, head))
+            let reader = repository.objects().map_err(|error| unreadable(&error))?.reader();
+            Ok::<_, Failure>((hold(&repository, &check)?, head.map(|head| (head, reader))))
         };
         let mut seen = look()?;
         // A push may have been entered between one look and the other.
@@ -47,8 +48,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
         }
         seen
     };
-    if let Some(head) = head.filter(|_| !arguments.no_certificates) {
-        certificates::look(world, &repository, head, arguments.remote.is_none(), &mut report)?;
+    if let Some((head, reader)) = found.filter(|_| !arguments.no_certificates) {
+        let is_own = arguments.remote.is_none();
+        certificates::look(world, (&repository, &reader), head, is_own, &mut report)?;
     }
     tell(world, arguments, &report);
     let is_unclear = |finding: &Finding| {
@@ -68,7 +70,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
 }
 
 /// Hold what was read against the records of `repository`.
-pub(super) fn hold(repository: &Repository, given: &Check<'_>) -> Result<Report, Failure> {
+fn hold(repository: &Repository, given: &Check<'_>) -> Result<Report, Failure> {
     let reader = repository.objects().map_err(|error| unreadable(&error))?.reader();
     Ok(check(given, |from| ledger::walk(&reader, Some(from), None)))
 }
