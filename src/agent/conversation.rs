@@ -255,6 +255,10 @@ impl Shared {
         let signer = self.signer(&ask.wanted)?;
         let visit = Visit { shared: self, peer, signer: &signer, ask: &ask, address: None };
         let (held, _) = visit.key(wire, true)?;
+        if self.state().look(&ask.wanted, self.now()).is_none() {
+            let reason = "the agent was locked meanwhile, and keeps no login";
+            return Err(Stop::Refused(Cause::Unavailable, reason.to_owned()));
+        }
         Ok(wire.send(&Answer::Opened(held.holder), &[])?)
     }
 }

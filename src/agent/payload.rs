@@ -104,7 +104,12 @@ impl<'a> Signable<'a> {
                 let certificate = PushCertificate::parse(hash, payload).map_err(malformed(kind))?;
                 unsigned(kind, certificate.signed.signature.is_some())?;
                 let unnamed = certificate.commands.len().saturating_sub(MAXIMUM_REFS);
-                Ok(Self { kind, about: push(&certificate)?, unnamed, address: person_address(certificate.pusher) })
+                Ok(Self {
+                    kind,
+                    about: push(&certificate)?,
+                    unnamed,
+                    address: person_address(certificate.pusher),
+                })
             })
         } else if payload.starts_with(b"DSSEv1 ") {
             let statement = parse_to_be_signed(HashKind::Sha1, payload)
@@ -208,7 +213,9 @@ mod tests {
         let id = "4".repeat(40);
         let push = |pushee: &str, options: &str, refs: &[&str]| {
             let commands: String = refs.iter().map(|name| format!("{id} {id} {name}\n")).collect();
-            format!("certificate version 0.1\npusher P <p@b.c> 1 +0000\n{pushee}nonce 1\n{options}\n{commands}")
+            format!(
+                "certificate version 0.1\npusher P <p@b.c> 1 +0000\n{pushee}nonce 1\n{options}\n{commands}"
+            )
         };
         let about = |payload: &str| {
             let signable = Signable::parse(payload.as_bytes()).unwrap();

@@ -125,7 +125,10 @@ fn admit(leaf: &[u8], demands: &Demands, address: Option<&[u8]>) -> Result<(), F
         wanted.push(format!("the committer is '{}'", String::from_utf8_lossy(address.unwrap_or_default())));
     }
     Err(Failure::new(
-        format!("the certificate in 'countersign.signingCertificate' is for {found}, and {}", wanted.join(", ")),
+        format!(
+            "the certificate in 'countersign.signingCertificate' is for {found}, and {}",
+            wanted.join(", ")
+        ),
         "commit as whom the certificate is for, or name another one; \
          'countersign.identity' and 'countersign.matchCommitter' hold for it too",
     ))

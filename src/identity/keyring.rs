@@ -283,7 +283,11 @@ pub fn with_keyring<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, thread, time::{Duration, Instant}};
+    use std::{
+        sync::mpsc,
+        thread,
+        time::{Duration, Instant},
+    };
 
     use super::{Keyring, KeyringError, Purpose, forgotten, with_keyring};
     use crate::identity::token::{Token, tests::token};
@@ -326,7 +330,9 @@ mod tests {
         assert_eq!(keyring.has(&purpose(6)), Ok(false));
 
         a_keyring_that_is_locked_is_waited_for_once_and_not_for_long();
-        crate::identity::refresh::tests::only_what_the_issuer_says_of_a_refresh_token_has_it_forgotten(&keyring);
+        crate::identity::refresh::tests::only_what_the_issuer_says_of_a_refresh_token_has_it_forgotten(
+            &keyring,
+        );
     }
 
     fn a_keyring_that_is_locked_is_waited_for_once_and_not_for_long() {

@@ -5,13 +5,11 @@
 
 use std::time::Duration;
 
-use openidconnect::{
-    Nonce, RefreshToken, RequestTokenError, core::CoreErrorResponseType,
-};
+use openidconnect::{Nonce, RefreshToken, RequestTokenError, core::CoreErrorResponseType};
 use zeroize::Zeroizing;
 
 use super::{
-    keyring::{KeyringError, Kept, Purpose, forgotten, with_keyring},
+    keyring::{Kept, KeyringError, Purpose, forgotten, with_keyring},
     provider::{LoginError, Provider, caller, exchange_error, id_token},
     token::Token,
 };
@@ -119,7 +117,9 @@ pub(super) mod tests {
     };
 
     /// Part of the one test that there is of the keyring: all of it is one process's.
-    pub(in crate::identity) fn only_what_the_issuer_says_of_a_refresh_token_has_it_forgotten(keyring: &Keyring) {
+    pub(in crate::identity) fn only_what_the_issuer_says_of_a_refresh_token_has_it_forgotten(
+        keyring: &Keyring,
+    ) {
         // An issuer that is down, behind a page of a proxy's, busy, that knows us no more, and that takes it no more.
         let turn = Arc::new(AtomicUsize::new(0));
         let now = Arc::clone(&turn);

@@ -213,7 +213,9 @@ fn asking(
     if let Some(named) = world.environment.get("SSH_ASKPASS").map(Path::new) {
         // As ssh has it: a name alone is looked for. A path that begins where this runs could be anybody's.
         let found = match named.to_str() {
-            Some(name) if named.components().count() == 1 && !named.is_absolute() => program::find(path, name),
+            Some(name) if named.components().count() == 1 && !named.is_absolute() => {
+                program::find(path, name)
+            }
             _ => Some(named.to_owned()).filter(|program| program.is_absolute()),
         };
         return found.map(Asking::Program).ok_or_else(|| {

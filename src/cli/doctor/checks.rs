@@ -402,8 +402,9 @@ pub(super) fn forwarded(forwarded: &Result<Option<ForwardStatus>, Failure>, now:
                 return vec![Finding::new(CHECK, State::Well, said)];
             }
             vec![
-                Finding::new(CHECK, State::Warning, said)
-                    .hint("nothing more is signed through it: forward it again with 'countersign agent forward'"),
+                Finding::new(CHECK, State::Warning, said).hint(
+                    "nothing more is signed through it: forward it again with 'countersign agent forward'",
+                ),
             ]
         }
         Err(Failure { error, hints }) => {
