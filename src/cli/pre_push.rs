@@ -87,7 +87,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PrePushArguments) -> Outcom
         ));
         return Ok(exit::GOOD);
     };
-    if let Some(what) = foreign_anchor(&basis.policy, &repository) {
+    if let Some(what) = foreign_anchor(&basis.policy, repository.hash()) {
         return Err(failed(&what));
     }
     // Without the value over there nothing can be said of how the new one stands to it.
@@ -107,7 +107,6 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PrePushArguments) -> Outcom
         proofs: &proofs,
         pushing: &Pushing::Planned { is_signed: None },
         approvals: &approvals,
-        vouchers: &[],
         now: world.now,
         maximum_listed: MAXIMUM_LISTED,
         pace: Pace::default(),

@@ -65,6 +65,9 @@ impl AcceptedTips {
     /// The file cannot be written.
     pub fn begin(&self, digest: &[u8; 32], reference: &[u8]) -> std::io::Result<()> {
         let path = self.mark(digest, reference);
+        if path.try_exists()? {
+            return Ok(());
+        }
         std::fs::create_dir_all(path.parent().expect("the path ends in a file name"))?;
         std::fs::write(path, reference)
     }

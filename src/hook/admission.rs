@@ -100,6 +100,20 @@ impl Admission {
     }
 }
 
+/// An admission that is used up.
+#[derive(Debug)]
+pub(super) struct Taken {
+    path: PathBuf,
+    used: PathBuf,
+}
+
+impl Taken {
+    /// Put it back, for the push is not accepted after all. Where that fails, a new one is needed.
+    pub(super) fn give_back(self) {
+        let _ = fs::rename(self.used, self.path);
+    }
+}
+
 /// The admissions of one repository.
 #[derive(Clone, Debug)]
 pub struct Admissions {
@@ -141,11 +155,13 @@ impl Admissions {
     ///
     /// # Errors
     /// It is gone, or cannot be moved away.
-    pub fn take(&self, admission: &Admission, now: i64) -> io::Result<()> {
+    pub(super) fn take(&self, admission: &Admission, now: i64) -> io::Result<Taken> {
         let name = admission.name();
         let used = self.folder.join("used");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&used)?;
-        fs::rename(self.folder.join(&name), used.join(format!("{now}-{name}")))
+        let (path, used) = (self.folder.join(&name), used.join(format!("{now}-{name}")));
+        fs::rename(&path, &used)?;
+        Ok(Taken { path, used })
     }
 
     /// Put an admission down.

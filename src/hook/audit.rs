@@ -14,7 +14,7 @@ use std::{
 use rustix::fs::OFlags;
 use serde_json::{Value, json};
 
-use super::{Admission, AuditSink, Context, Outcome, Update};
+use super::{AuditSink, Context, Outcome, Update, admitting::Admitted};
 use crate::{
     encoding::sha256,
     object::ObjectId,
@@ -43,7 +43,7 @@ pub(super) struct Decision<'a> {
     pub(super) refusals: &'a [Refusal],
     pub(super) warnings: &'a [Refusal],
     /// What an administrator has admitted, and what would have been refused otherwise.
-    pub(super) admitted: &'a [(Admission, Vec<Refusal>)],
+    pub(super) admitted: &'a [Admitted],
     /// Who has signed the push certificate, by the policy's names.
     pub(super) pushers: &'a [String],
     /// SHA-256 of the policy.
@@ -115,9 +115,9 @@ impl Decision<'_> {
         }
         let line = |update: &Update| {
             let is_its = |refusal: &&Refusal| refusal.reference == update.reference;
-            let admitted = self.admitted.iter().find(|(admission, _)| admission.admits(update));
+            let admitted = self.admitted.iter().find(|one| one.admission.admits(update));
             let accepted = self.outcome == Outcome::Accepted;
-            let waived = admitted.map(|(_, refusals)| refusals.as_slice()).unwrap_or_default();
+            let waived = admitted.map(|one| one.waived.as_slice()).unwrap_or_default();
             let (causes, count) = causes(self.refusals.iter().filter(is_its).chain(waived));
             let (warnings, _) = self::causes(self.warnings.iter().filter(is_its));
             let mut more = json!({
@@ -134,7 +134,7 @@ impl Decision<'_> {
             if !warnings.is_empty() {
                 more["warnings"] = warnings.into();
             }
-            if let Some((admission, _)) = admitted {
+            if let Some(Admitted { admission, .. }) = admitted {
                 more["reason"] = cut(&escape(&admission.reason)).into();
                 more["admittedBy"] = admission.user.into();
             }

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     io::{Read, Write},
     path::PathBuf,
+    time::Instant,
 };
 
 use gix::bstr::{BString, ByteSlice as _};
@@ -30,10 +31,11 @@ pub(super) struct Pushed {
 }
 
 impl Pushed {
-    /// By the certificate that was verified, those who vouch for the push by it, and the forge's word.
+    /// By the certificate that was verified, whoever has signed it, and the forge's word. One certificate is one
+    /// person's, though it may be for several principals.
     pub(super) fn new(
         certificate: Option<ObjectId>,
-        vouchers: &[String],
+        signers: &[String],
         forge: Option<&ForgeContext>,
         admitted: impl Iterator<Item = String>,
     ) -> Self {
@@ -41,8 +43,9 @@ impl Pushed {
             let account = context.user.as_ref().or(context.id.as_ref())?;
             Some(format!("account '{account}' of '{}'", context.forge.name))
         });
-        let words: Vec<String> =
-            vouchers.iter().map(|name| format!("'{name}' by certificate")).chain(account).collect();
+        let names: Vec<String> = signers.iter().map(|name| format!("'{name}'")).collect();
+        let signer = (!names.is_empty()).then(|| format!("{} by certificate", names.join(" or ")));
+        let words = signer.into_iter().chain(account);
         // Whoever pushed it, the administrator has let it in.
         let admitted = admitted.map(|admission| format!("admitted by the administrator: {admission}"));
         let words: Vec<String> = admitted.chain(words).collect();
@@ -64,9 +67,16 @@ pub struct LedgerContext {
 /// The longest that is kept of a pusher's name, in characters.
 const MAXIMUM_PUSHER: usize = 256;
 
-/// Enter what earlier pushes have left over, and see where the ledger stands: its head.
-pub(super) fn prepare(context: &Context, repository: &Repository) -> Result<Option<ObjectId>, Failure> {
-    let folder = Folder::new(&context.state, repository.hash());
+/// Enter what earlier pushes have left over, and see where the ledger stands: its head. The hook has begun at
+/// `begun`.
+pub(super) fn prepare(
+    context: &Context,
+    repository: &Repository,
+    begun: Instant,
+) -> Result<Option<ObjectId>, Failure> {
+    // What others hold up leaves the gate half of its time.
+    let deadline = context.settings.time_limit.map(|limit| begun + limit / 2);
+    let folder = Folder::new(&context.state, repository.hash()).until(deadline);
     let settler = Settler { repository, folder: &folder, now: context.now };
     match settler.settle(Scope::All, &[], None) {
         // Others are at it: what they don't settle, the next push does.
@@ -95,7 +105,7 @@ pub(super) fn leave(
     let pusher = pushed.pusher.map(|pusher| escape(&pusher).chars().take(MAXIMUM_PUSHER).collect::<String>());
     let acceptance =
         Acceptance { push, received: context.now.max(0), policy, pusher, certificate: pushed.certificate };
-    let intent = Intent { acceptance, ledger, process: Process::parent(), entries };
+    let intent = Intent { acceptance, ledger, process: Process::receiving(), entries };
     Folder::new(&context.state, repository.hash()).leave(&intent).map_err(|error| failure(&error))
 }
 
@@ -125,7 +135,7 @@ pub fn reference_transaction(context: &LedgerContext, input: &mut dyn Read, outp
             return Ok(Settled::default());
         }
         let settler = Settler { repository: &repository, folder: &folder, now: context.now };
-        settler.settle_transaction(&happened, Process::parent().as_ref()).map_err(|error| failure(&error))
+        settler.settle_transaction(&happened, Process::receiving().as_ref()).map_err(|error| failure(&error))
     };
     tell(settle(), output)
 }
@@ -138,7 +148,7 @@ pub fn post_receive(context: &LedgerContext, input: &mut dyn Read, output: &mut 
             .map_err(|error| Failure::new(error, "this command is for git's post-receive hook"))?;
         let happened = entries(&repository, &updates).map_err(|error| failure(&error))?;
         let settler = Settler { repository: &repository, folder: &folder, now: context.now };
-        let process = Process::parent();
+        let process = Process::receiving();
         settler.settle_last(&happened, process.as_ref()).map_err(|error| failure(&error))
     };
     tell(settle(), output)
@@ -157,8 +167,8 @@ pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, o
             return Ok(());
         };
         let name = escape_bytes(&wanted.reference);
-        let intents = folder.intents_left().map_err(|error| failure(&error))?;
-        if !intents.iter().any(|intent| intent.entries.contains(&wanted)) {
+        let accepted = folder.accepts(&wanted, Process::receiving().as_ref());
+        if !accepted.map_err(|error| failure(&error))? {
             return Err(Failure::new(
                 format!("the update of '{name}' was not accepted by the pre-receive hook"),
                 "ask the server's administrator to look at 'countersign hook status'",
@@ -238,15 +248,25 @@ fn tell(settled: Result<Settled, Failure>, output: &mut dyn Write) -> u8 {
     status
 }
 
-/// What to do where the ledger cannot be used.
-pub(super) fn failure(error: &LedgerError) -> Failure {
+/// What to do where the ledger cannot be used; for whoever pushes, and for whoever looks at it.
+#[must_use]
+pub fn failure(error: &LedgerError) -> Failure {
     let hint = match error {
-        LedgerError::Busy => "push again",
+        LedgerError::Busy => "try again",
         LedgerError::Gone(_) => {
-            "the server's administrator restores 'refs/countersign/ledger', or removes 'ledger.head' in the state folder to begin anew"
+            "the server's administrator restores 'refs/countersign/ledger' from a clone, or removes 'ledger.head' in the state folder to begin a ledger anew"
+        }
+        LedgerError::HeadFile(_) => {
+            "the server's administrator may remove the file; until the next push nobody can tell then whether the ledger was set back"
+        }
+        LedgerError::Intent { .. } => {
+            "the server's administrator moves the file away; 'countersign ledger verify' tells then which refs were moved without an entry"
+        }
+        LedgerError::Unusable { .. } => {
+            "the server's administrator sees to the file, as the user as whom the server's hooks run"
         }
         _ => {
-            "nothing is accepted that cannot be entered; ask the server's administrator to run 'countersign ledger verify'"
+            "the server's administrator runs 'countersign ledger verify', and restores 'refs/countersign/ledger' from a clone for which that is good"
         }
     };
     Failure::new(error, hint)

@@ -102,8 +102,6 @@ pub struct Gate<'a> {
     pub pushing: &'a Pushing,
     /// Approvals that are kept here, or brought by the push.
     pub approvals: &'a Approvals,
-    /// Who vouches for the push as a whole, by their names in the policy: whoever has signed it.
-    pub vouchers: &'a [String],
     /// The time of receipt, in seconds since 1970.
     pub now: i64,
     /// [`MAXIMUM_LISTED`], or less in a test.
@@ -129,6 +127,8 @@ pub struct Finding {
     pub judged: Vec<ObjectId>,
     /// Which refs are met under which rule, by its digest, once the whole push is accepted.
     pub begun: Vec<([u8; 32], Vec<u8>)>,
+    /// Which refs do not go on from what they held.
+    pub replaced: Vec<Vec<u8>>,
     /// Whether the time was over before everything was judged; then that is refused.
     pub is_out_of_time: bool,
     /// How many refs are refused because their history cannot be walked.
@@ -331,6 +331,21 @@ impl<'a> Gate<'a> {
         rule.bases.iter().filter_map(tip).collect()
     }
 
+    /// The refs of `update` that are bases under rules that are enforced, each with the digest of its rule.
+    pub(super) fn begun(&self, update: &Update) -> Vec<([u8; 32], Vec<u8>)> {
+        let begun = |name: Vec<u8>| {
+            let rule =
+                self.policy.rule_for(&name).filter(|rule| rule.is_enforced() && self.is_base(&name))?;
+            Some((self.digest(rule)?, name))
+        };
+        self.names_of(update).unwrap_or_default().into_iter().filter_map(begun).collect()
+    }
+
+    /// Whether new refs may take their history from the ref of this name.
+    fn is_base(&self, name: &[u8]) -> bool {
+        self.policy.rules().iter().any(|rule| rule.bases.iter().any(|base| base.as_bytes() == name))
+    }
+
     fn digest(&self, rule: &Rule) -> Option<[u8; 32]> {
         self.policy.commit_rule_digest(rule, |name| {
             self.verifier.instances().iter().find(|instance| instance.name() == name).map(|i| *i.digest())
@@ -414,9 +429,13 @@ impl<'a> Gate<'a> {
                     }
                     task.commits = history.commits;
                     task.replaced = current.filter(|_| !descends);
+                    finding.replaced.extend(task.replaced.map(|_| name.to_vec()));
                 }
                 Err(error) => finding.refuse_history(name, rule, error),
             }
+        }
+        if task.tip.is_none() && !rule.paths.is_empty() {
+            finding.refuse(name, Subject::Reference, Some(rule), Cause::NoHistoryForPaths);
         }
         Some(task)
     }
@@ -622,11 +641,9 @@ impl<'a> Gate<'a> {
             let evidence = known.get(id).and_then(|evidence| evidence.as_ref().ok())?;
             self.policy.person(task.rule, evidence, &Receipt { now: self.now, covered: &covered })
         });
-        let is_base =
-            |rule: &Rule| rule.bases.iter().any(|base| base.as_bytes() == task.reference.as_slice());
         // A ref that stays or goes back says nothing about what it already held.
         let is_judged = |tip: ObjectId| task.created || task.commits.contains(&tip);
-        if self.policy.rules().iter().any(is_base)
+        if self.is_base(&task.reference)
             && task.rule.is_enforced()
             && task.tip.is_some_and(is_judged)
             && let (Some(tip), Some(digest)) = (task.tip, self.digest(task.rule))
@@ -784,7 +801,6 @@ mod tests {
                 proofs: &Proofs::default(),
                 pushing: &Pushing::Nobody,
                 approvals: &Approvals::default(),
-                vouchers: &[],
                 now: 0,
                 maximum_listed,
                 pace: Pace::default(),

@@ -15,10 +15,7 @@ use gix::{
     lock::{File, acquire::Fail},
 };
 
-use crate::{
-    ledger::LEDGER,
-    repository::{Configuration, Scopes},
-};
+use crate::{ledger::LEDGER, repository::Configuration};
 
 /// How long somebody else's writing is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,8 +30,10 @@ const LINES_AFTER_A_LINE: &[u8] =
 
 /// Whether git hides the ledger for what `section` is about, `receive` or `uploadpack`.
 pub(super) fn is_hidden(configuration: &Configuration, section: &str) -> bool {
-    let values = |key: &str| configuration.get_all(key, Scopes::Any).into_iter().map(|(_, value)| value);
-    let all = values("transfer.hideRefs").chain(values(&format!("{section}.hideRefs")));
+    // git keeps one list of both, in the order in which it reads them (refs.c, `parse_hide_refs_config`).
+    let own = format!("{section}.hiderefs");
+    let is_meant = |name: &BStr| name == "transfer.hiderefs" || name == own.as_str();
+    let all = configuration.settings().filter(|(_, name, _)| is_meant(name)).map(|(_, _, value)| value);
     // The last that matches decides (git-config, `transfer.hideRefs`).
     let hides = |value: &BStr| {
         let (is_shown, rest) = match value.strip_prefix(b"!") {
@@ -46,7 +45,7 @@ pub(super) fn is_hidden(configuration: &Configuration, section: &str) -> bool {
         let behind = LEDGER.as_bytes().strip_prefix(prefix.as_bytes())?;
         (behind.is_empty() || behind.starts_with(b"/")).then_some(!is_shown)
     };
-    all.filter_map(hides).next_back().unwrap_or(false)
+    all.filter_map(hides).last().unwrap_or(false)
 }
 
 /// Hide the ledger, if it is not hidden.
@@ -139,6 +138,29 @@ mod tests {
             }
             for section in ["receive", "uploadpack"] {
                 assert_eq!(is_hidden(&configuration(&scratch), section), hidden, "{values:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn both_settings_are_one_list_as_git_has_it() {
+        const ALL: &str = "refs/countersign";
+        const NOT: &str = "!refs/countersign/ledger";
+        let scratch = Scratch::new(&["--bare"]);
+        let tree = scratch.git(&["hash-object", "-w", "-t", "tree", "/dev/null"]);
+        let commit = scratch.git(&["commit-tree", "-m", "x", &tree]);
+        scratch.git(&["update-ref", LEDGER, &commit]);
+        let path = scratch.path().join("config");
+        let before = fs::read_to_string(&path).unwrap();
+        let keys = ["transfer", "receive", "uploadpack", "Transfer"];
+        for (first, one) in keys.iter().flat_map(|key| [(key, ALL), (key, NOT)]) {
+            for (second, two) in keys.iter().flat_map(|key| [(key, ALL), (key, NOT)]) {
+                let lines = format!("[{first}]\n\thideRefs = {one}\n[{second}]\n\tHiderefs = {two}\n");
+                fs::write(&path, format!("{before}{lines}")).unwrap();
+                for (section, program) in [("receive", "receive-pack"), ("uploadpack", "upload-pack")] {
+                    let is_shown = scratch.git(&[program, "--advertise-refs", "."]).contains(LEDGER);
+                    assert_eq!(is_hidden(&configuration(&scratch), section), !is_shown, "{section}: {lines}");
+                }
             }
         }
     }

@@ -8,6 +8,7 @@
 mod accepted;
 mod added;
 mod admission;
+mod admitting;
 mod approvals;
 mod arguments;
 mod audit;
@@ -49,7 +50,7 @@ pub use arguments::{HookArguments, PrePushArguments, Surroundings, run_hook};
 pub use audit::LogLine;
 pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};
-pub use entering::{LedgerContext, post_receive, reference_transaction, update};
+pub use entering::{LedgerContext, failure as ledger_failure, post_receive, reference_transaction, update};
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};

@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::foreign_anchor;
 use crate::{
     object::ObjectId,
     policy::{Cause, PolicyFault},
@@ -170,10 +171,7 @@ impl PolicyRef<'_> {
         };
         // A policy that this server cannot use would have it refuse every push from then on.
         self.take_instances(&mut trust).map(drop).map_err(|failure| refused(&failure.error))?;
-        if trust.policy.rules().iter().any(|rule| rule.anchor.is_some_and(|id| id.kind() != reader.hash())) {
-            return Err(refused(&"an anchor is of another hash than the repository's"));
-        }
-        Ok(())
+        foreign_anchor(&trust.policy, reader.hash()).map_or(Ok(()), |what| Err(refused(&what)))
     }
 
     /// Take out the instances by which a push is judged.

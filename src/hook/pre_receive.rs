@@ -8,8 +8,10 @@ use std::{
 };
 
 use super::{
-    AcceptedTips, Admission, Admissions, LogLine, Pace, PolicyPlace, PushEnvironment, Settings, Telling,
-    Update, UsedCertificates, Verdicts,
+    AcceptedTips, Admissions, LogLine, Pace, PolicyPlace, PushEnvironment, Settings, Telling, Update,
+    UsedCertificates, Verdicts,
+    admission::Taken,
+    admitting::{self, Admitted},
     audit::Decision,
     certificate::{self, Surrounding},
     entering::{self, Pushed},
@@ -20,8 +22,8 @@ use super::{
 };
 use crate::{
     ledger::PolicyVersion,
-    object::{APPROVALS, ObjectId},
-    policy::{Cause, Demands, ForgeContext, Policy, Pushing, ReceivedPush, Refusal, Subject},
+    object::{APPROVALS, HashKind, ObjectId},
+    policy::{ForgeContext, Policy, Pushing, ReceivedPush},
     repository::{PROOFS, Repository},
     verify::Verifier,
     words::{Failure, escape},
@@ -87,7 +89,9 @@ impl Outcome {
 struct Course {
     updates: Vec<Update>,
     finding: Finding,
-    admitted: Vec<(Admission, Vec<Refusal>)>,
+    admitted: Vec<Admitted>,
+    /// The admissions that were used up for that.
+    taken: Vec<Taken>,
     /// Who has signed the push certificate, by the policy's names.
     pushers: Vec<String>,
     policy: Option<[u8; 32]>,
@@ -136,6 +140,9 @@ pub fn pre_receive(
             outcome = Outcome::CouldNotRun;
         }
     }
+    if outcome != Outcome::Accepted {
+        course.taken.drain(..).for_each(Taken::give_back);
+    }
     if outcome == Outcome::Accepted {
         remember(&context.state, &course.finding, &mut words);
     }
@@ -164,10 +171,12 @@ fn judge(
     let read = input.take(MAXIMUM_INPUT + 1).read_to_end(&mut lines);
     read.map_err(|error| failed(&format!("the push cannot be read: {error}")))?;
     if lines.len() as u64 > MAXIMUM_INPUT {
-        return Err(failed(&"the push names too many refs"));
+        return Err(Failure::new("the push names too many refs", "update fewer refs at a time"));
     }
     let repository = Repository::at(&context.repository).map_err(|error| failed(&error))?;
-    course.updates = parse_updates(repository.hash(), &lines).map_err(|error| failed(&error))?;
+    course.updates = parse_updates(repository.hash(), &lines).map_err(|error| {
+        Failure::new(error, "this command is for git's pre-receive hook, which gets a line for each ref")
+    })?;
     if context.environment.namespace.is_some() {
         return Err(Failure::new(
             "the push goes to a namespace ('GIT_NAMESPACE'), whose refs have other names than it says",
@@ -186,11 +195,11 @@ fn judge(
             "run 'countersign hook install' for this repository",
         ));
     }
-    if let Some(what) = foreign_anchor(&snapshot.trust.policy, &repository) {
+    if let Some(what) = foreign_anchor(&snapshot.trust.policy, repository.hash()) {
         return Err(failed(&what));
     }
     // Before the refs are judged: what is entered from here on is what this push may have seen.
-    let ledger = if context.settings.ledger { entering::prepare(context, &repository)? } else { None };
+    let ledger = if context.settings.ledger { entering::prepare(context, &repository, begun)? } else { None };
     let environment = &context.environment;
     let objects = repository
         .objects_with(environment.quarantine.as_deref(), &environment.object_directories)
@@ -220,9 +229,8 @@ fn judge(
         certificate: certificate.map(|received| received.and_then(|certificate| certificate.judged)),
         forge: context.forge.clone(),
     });
-    let certified = snapshot.trust.policy.certified_pushers(&pushing, &Demands::default(), context.now);
+    let certified = snapshot.trust.policy.certified_pushers(&pushing, context.now);
     course.pushers = certified.into_iter().map(str::to_owned).collect();
-    let vouchers = vouchers(&snapshot.trust.policy, &pushing, context.now);
     let approvals = kept_approvals(&objects, &references, &course.updates);
     for reason in approvals.trouble() {
         course.words += &format!("warning: what '{APPROVALS}' keeps is not used: {}\n", escape(reason));
@@ -251,7 +259,6 @@ fn judge(
         proofs: &proofs,
         pushing: &pushing,
         approvals: &approvals,
-        vouchers: &vouchers,
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
         pace: Pace { is_over: &is_over, reads: &reads, verdicts: verdicts.as_ref() },
@@ -264,81 +271,42 @@ fn judge(
     let reader = objects.reader();
     let mut finding = gate.judge(&others, &mut &output);
     finding.refusals.extend(folding::refusals(&repository, &snapshot.trust.policy, &course.updates));
-    snapshot.judge_changes(context, &reader, &references, &others, &mut finding);
+    snapshot.judge_changes(context, &reader, &references, &course.updates, &mut finding);
     if finding.refusals.is_empty() && !admitted.is_empty() {
         let admitted: Vec<Update> = admitted.into_iter().cloned().collect();
-        course.admitted = admit(&gate, &admissions, &holding, &admitted, &mut finding, &mut &output);
+        course.admitted = admitting::judge(&gate, &holding, &admitted, &mut finding, &mut &output);
     }
-    if let Some(verdicts) = verdicts.filter(|_| finding.refusals.is_empty() || finding.is_out_of_time)
-        && let Err(error) = verdicts.keep()
+    snapshot.remember(context, &mut course.words);
+    let mut entered = Ok(());
+    if context.settings.ledger && finding.refusals.is_empty() {
+        let policy =
+            snapshot.commit.map_or(PolicyVersion::Digest(snapshot.trust.digest), PolicyVersion::Commit);
+        let reasons = course.admitted.iter().map(|admitted| admitted.admission.words());
+        let pushed = Pushed::new(verified, &course.pushers, context.forge.as_ref(), reasons);
+        entered = entering::leave(context, &repository, policy, pushed, ledger, &course.updates);
+    }
+    // Last of all: what is used up is needed, and enough.
+    if entered.is_ok() && finding.refusals.is_empty() {
+        let accepted = AcceptedTips::new(&context.state);
+        course.taken = admitting::take(&admissions, &accepted, &course.admitted, context.now, &mut finding);
+    }
+    let is_accepted = entered.is_ok() && finding.refusals.is_empty();
+    if let Some(verdicts) = verdicts.filter(|_| is_accepted || finding.is_out_of_time)
+        && let Err(error) = verdicts.keep(is_accepted)
     {
         let error = escape(&error.to_string());
         course.words += &format!("warning: what was found good cannot be remembered: {error}\n");
     }
-    snapshot.remember(context, &mut course.words);
     let telling = Telling { reader: &reader, shallow: &shallow, updates: &course.updates, is_own: true };
     let mut words = telling.all("warning", &finding.warnings);
-    for (admission, refusals) in &course.admitted {
-        words += &telling.all("warning", refusals);
+    for Admitted { admission, waived, .. } in course.admitted.iter().filter(|_| is_accepted) {
+        words += &telling.all("warning", waived);
         words += &format!("warning: admitted by the server's administrator: {}\n", admission.words());
     }
     words += &telling.all("error", &finding.refusals);
     course.words += &words;
     course.finding = finding;
-    if context.settings.ledger && course.finding.refusals.is_empty() {
-        let policy =
-            snapshot.commit.map_or(PolicyVersion::Digest(snapshot.trust.digest), PolicyVersion::Commit);
-        let reasons = course.admitted.iter().map(|(admission, _)| admission.words());
-        let pushed = Pushed::new(verified, &vouchers, context.forge.as_ref(), reasons);
-        entering::leave(context, &repository, policy, pushed, ledger, &course.updates)?;
-    }
-    Ok(())
-}
-
-/// Whoever vouches for the whole push by its certificate: one person, or nobody where a certificate is for
-/// several whom the policy tells apart.
-fn vouchers(policy: &Policy, pushing: &Pushing, now: i64) -> Vec<String> {
-    match policy.certified_pushers(pushing, &Demands::default(), now)[..] {
-        [name] => vec![name.to_owned()],
-        _ => Vec::new(),
-    }
-}
-
-/// Judge what an administrator has admitted, and use up what is needed. What could have passed by itself needs
-/// nothing; what cannot be judged in time, or is not there, is refused all the same.
-fn admit(
-    gate: &Gate<'_>,
-    admissions: &Admissions,
-    holding: &[Admission],
-    updates: &[Update],
-    finding: &mut Finding,
-    output: &mut dyn Write,
-) -> Vec<(Admission, Vec<Refusal>)> {
-    let mut admitted = Vec::new();
-    for update in updates {
-        let judged = gate.judge(std::slice::from_ref(update), output);
-        finding.warnings.extend(judged.warnings);
-        if judged.refusals.is_empty() {
-            finding.tips.extend(judged.tips);
-            finding.begun.extend(judged.begun);
-            continue;
-        }
-        let Some(admission) = holding.iter().find(|admission| admission.admits(update)) else {
-            finding.refusals.extend(judged.refusals);
-            continue;
-        };
-        let is_stale = |refusal: &Refusal| matches!(refusal.cause, Cause::Stale { .. });
-        if judged.refusals.iter().any(is_stale) {
-            finding.refusals.extend(judged.refusals);
-        } else if let Err(error) = admissions.take(admission, gate.now) {
-            let cause = Cause::Unexpected(format!("its admission cannot be used up: {error}"));
-            let (reference, subject) = (update.reference.clone(), Subject::Reference);
-            finding.refusals.push(Refusal { reference, subject, rule: None, cause });
-        } else {
-            admitted.push((admission.clone(), judged.refusals));
-        }
-    }
-    admitted
+    entered
 }
 
 /// What several may write to in turn.
@@ -354,9 +322,10 @@ impl Write for &Shared<'_> {
     }
 }
 
-/// What is wrong with an anchor that no commit of `repository` can be, if one is.
-pub fn foreign_anchor(policy: &Policy, repository: &Repository) -> Option<String> {
-    let foreign = |anchor: &ObjectId| anchor.kind() != repository.hash();
+/// What is wrong with an anchor that no commit of a repository with `hash` can be, if one is.
+#[must_use]
+pub fn foreign_anchor(policy: &Policy, hash: HashKind) -> Option<String> {
+    let foreign = |anchor: &ObjectId| anchor.kind() != hash;
     let rule = policy.rules().iter().find(|rule| rule.anchor.as_ref().is_some_and(foreign))?;
     Some(format!("the anchor of rule '{}' is of another hash than the repository's", rule.name))
 }

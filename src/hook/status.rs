@@ -226,7 +226,7 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
             if let Some(rule) = needs_certificate.filter(|_| shim.settings.addresses.is_empty()) {
                 findings.push(StatusFinding::NoAddresses { rule: rule.name.clone() });
             }
-            findings.extend(foreign_anchor(&policy, &repository).map(StatusFinding::Broken));
+            findings.extend(foreign_anchor(&policy, repository.hash()).map(StatusFinding::Broken));
         }
         let configuration = configuration(&repository)?;
         look_at(shim, &hook, &repository, &configuration, &mut findings);

@@ -53,7 +53,15 @@ pub struct Verdicts {
     folder: PathBuf,
     bases: HashMap<Material, Basis>,
     now: i64,
-    found: Mutex<Vec<(ObjectId, Vec<u8>)>>,
+    found: Mutex<Vec<Found>>,
+}
+
+/// What was found good.
+struct Found {
+    id: ObjectId,
+    record: Vec<u8>,
+    /// It rests on what the object itself does not hold, and the push may have brought.
+    is_apart: bool,
 }
 
 /// Why nothing is remembered. One cause, one variant.
@@ -153,19 +161,22 @@ impl Verdicts {
             let Ok(Evidence::Signed(verdict)) = evidence else { continue };
             let until = verdict.until().unwrap_or(FOR_EVER);
             if let Some((material, bytes)) = verdict.record().filter(|_| until > self.now) {
-                found.push((*id, record(&self.bases[&material], self.now, until, *id, &bytes)));
+                let record = record(&self.bases[&material], self.now, until, *id, &bytes);
+                let is_apart = matches!(verdict, Verdict::Good(proven) if !proven.is_embedded());
+                found.push(Found { id: *id, record, is_apart });
             }
         }
     }
 
-    /// Write down what was found; a file that another push is writing to is left to that.
+    /// Write down what was found; a file that another push is writing to is left to that. Unless the push is
+    /// accepted, what it brings besides an object proves nothing of it later.
     ///
     /// # Errors
     /// Something cannot be written; what is there is still whole.
-    pub fn keep(&self) -> io::Result<()> {
+    pub fn keep(&self, is_accepted: bool) -> io::Result<()> {
         let found = std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
         let mut shards: HashMap<u8, Vec<u8>> = HashMap::new();
-        for (id, record) in found {
+        for Found { id, record, .. } in found.into_iter().filter(|found| is_accepted || !found.is_apart) {
             shards.entry(id.as_slice()[0]).or_default().extend(record);
         }
         shards.into_iter().try_for_each(|(shard, records)| self.append(shard, &records))

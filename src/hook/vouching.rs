@@ -62,9 +62,8 @@ impl<'a> Vouched<'a> {
         (end, tip): (End, Option<ObjectId>),
     ) -> Self {
         // A signed push names the ref and its values as an approval does, and so takes the same people.
-        let may_approve = gate.policy.approvers(rule);
-        let counts = |name: &&String| may_approve.contains(name);
-        let mut persons: BTreeSet<String> = gate.vouchers.iter().filter(counts).cloned().collect();
+        let certifier = gate.policy.certifier(rule, gate.pushing, gate.now);
+        let mut persons: BTreeSet<String> = certifier.into_iter().collect();
         let tree = match end {
             End::Deleted => Some(None),
             End::Nameless => None,

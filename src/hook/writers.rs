@@ -39,7 +39,9 @@ pub(super) fn look(
 fn shared(repository: &Repository, configuration: &Configuration) -> Option<StatusFinding> {
     let git_dir = repository.common_dir();
     let said = configuration.get("core.sharedRepository", Scopes::Any).map(ToString::to_string);
-    let meant = said.as_deref().map_or(0, shared_mode);
+    // The name alone, without '=', means the same as a value that is true.
+    let is_true = || matches!(configuration.boolean("core.sharedRepository", Scopes::Any), Ok(Some(true)));
+    let meant = said.as_deref().map_or(0, |said| shared_mode(said, is_true));
     let parts = ["", "config", "HEAD", "packed-refs", "refs", "refs/heads", "objects", "objects/pack"];
     let parts = parts.map(|part| git_dir.join(part));
     let modes = parts.iter().filter_map(|path| Some((path, path.metadata().ok()?)));
@@ -60,13 +62,23 @@ fn shared(repository: &Repository, configuration: &Configuration) -> Option<Stat
     Some(StatusFinding::Shared { path: path.clone(), who, setting })
 }
 
-/// Which permissions `core.sharedRepository` gives to others (git-config).
-fn shared_mode(value: &str) -> u32 {
+/// Which permissions `core.sharedRepository` gives to others: a word, else an octal number with or without a
+/// leading zero, else what is true or not (git, setup.c, `git_config_perm`).
+fn shared_mode(value: &str, is_true: impl Fn() -> bool) -> u32 {
+    const GROUP: u32 = 0o020;
+    const ALL: u32 = 0o022;
     match value.to_ascii_lowercase().as_str() {
-        "group" | "true" | "yes" | "on" | "1" => 0o020,
-        "all" | "world" | "everybody" | "2" => 0o022,
-        octal if octal.starts_with('0') => u32::from_str_radix(octal, 8).unwrap_or(0) & 0o022,
-        _ => 0,
+        "umask" => 0,
+        "group" => GROUP,
+        "all" | "world" | "everybody" => ALL,
+        other => match i64::from_str_radix(other, 8) {
+            Ok(1) => GROUP,
+            Ok(2) => ALL,
+            // The last nine bits alone say who may do what.
+            Ok(mode) => u32::try_from(mode & i64::from(ALL)).unwrap_or(ALL),
+            Err(_) if is_true() => GROUP,
+            Err(_) => 0,
+        },
     }
 }
 
@@ -155,20 +167,47 @@ mod tests {
         let found = findings(&scratch, &[]);
         assert!(matches!(&found[..], [StatusFinding::Shared { who, .. }] if who.starts_with("everybody")));
         mode(&scratch.path().join("refs/heads"), 0o755);
-        // What git is told counts as if it were so already.
-        for (value, is_shared) in [
-            ("group", true),
-            ("all", true),
-            ("0660", true),
-            ("0640", false),
-            ("umask", false),
-            ("false", false),
+    }
+
+    /// What git is told counts as if it were so already; git itself says what that is.
+    #[test]
+    fn what_is_shared_is_read_as_git_reads_it() {
+        let scratch = own();
+        let (config, head) = (scratch.path().join("config"), scratch.path().join("HEAD"));
+        let before = std::fs::read_to_string(&config).unwrap();
+        for (line, is_shared) in [
+            ("= group", true),
+            ("= all", true),
+            ("= everybody", true),
+            ("= 1", true),
+            ("= 2", true),
+            ("= true", true),
+            ("= yes", true),
+            ("", true),
+            ("= 0660", true),
+            ("= 660", true),
+            ("= 0662", true),
+            ("= 602", true),
+            ("= 0640", false),
+            ("= 640", false),
+            ("= 0600", false),
+            ("= umask", false),
+            ("= false", false),
+            ("= 0", false),
+            ("=", false),
         ] {
-            scratch.git(&["config", "core.sharedRepository", value]);
-            for part in ["config", "HEAD"] {
-                mode(&scratch.path().join(part), 0o644);
-            }
-            assert_eq!(!findings(&scratch, &[]).is_empty(), is_shared, "{value}");
+            std::fs::write(&config, format!("{before}[core]\n\tsharedRepository {line}\n")).unwrap();
+            mode(&config, 0o644);
+            // A new file in the place of the old one.
+            mode(&head, 0o600);
+            let script = "umask 077 && git symbolic-ref HEAD refs/heads/other";
+            let mut git = std::process::Command::new("sh");
+            git.args(["-c", script]).current_dir(scratch.path()).env("HOME", scratch.path());
+            assert!(git.env("GIT_CONFIG_NOSYSTEM", "1").status().unwrap().success(), "{line}");
+            let is_written = head.metadata().unwrap().permissions().mode() & 0o022 != 0;
+            assert_eq!(is_written, is_shared, "git: {line}");
+            mode(&head, 0o644);
+            assert_eq!(!findings(&scratch, &[]).is_empty(), is_shared, "{line}");
         }
     }
 
@@ -181,6 +220,7 @@ mod tests {
         assert_eq!(findings(&scratch, &[&policy]), []);
         // Only the machine's administrator can give a file away.
         if std::os::unix::fs::chown(&policy, Some(54321), None).is_err() {
+            eprintln!("SKIPPED: what_belongs_to_another_user_is_told: root not found");
             return;
         }
         let found = findings(&scratch, &[&policy]);

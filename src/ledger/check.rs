@@ -16,6 +16,18 @@ const MAXIMUM_FINDINGS: usize = 1000;
 /// A ref's value; `None` where it does not exist.
 type Value = Option<ObjectId>;
 
+/// The accepted updates that are not entered yet, by ref: the value before and the value after of each.
+pub type UnderWay = HashMap<BString, Vec<(Value, Value)>>;
+
+/// Accepted updates that nobody will move any more, and that nobody has settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOver {
+    /// How many they are.
+    pub updates: usize,
+    /// When the first of them was received, in seconds since 1970.
+    pub since: i64,
+}
+
 /// What refs and ledger are held against.
 #[derive(Clone, Copy, Debug)]
 pub struct Check<'a> {
@@ -25,8 +37,10 @@ pub struct Check<'a> {
     pub head: Value,
     /// The head that the ledger had earlier, as somebody remembers it.
     pub remembered: Value,
-    /// Refs of which an accepted update is under way.
-    pub under_way: &'a HashSet<BString>,
+    /// What is accepted and not entered yet.
+    pub under_way: &'a UnderWay,
+    /// What of that was left over long ago.
+    pub left_over: Option<LeftOver>,
 }
 
 /// Where else the ledger knows a value from.
@@ -73,6 +87,8 @@ pub enum Finding {
         /// The number of the later entry.
         sequence: u64,
     },
+    /// Accepted updates were left over long ago.
+    LeftOver(LeftOver),
     /// A ref holds something else than the ledger says.
     Moved {
         /// The ref.
@@ -96,7 +112,8 @@ pub enum Finding {
         /// The head that is remembered.
         remembered: ObjectId,
     },
-    /// An accepted update of the ref is not entered yet: the push is under way, or broke off.
+    /// The ref holds what an accepted update has given it, and that is not entered yet: the push is under way,
+    /// or broke off.
     UnderWay {
         /// The ref.
         reference: BString,
@@ -198,6 +215,9 @@ pub fn check<W: Iterator<Item = Result<Walked, LedgerError>>>(
             false => Finding::Forked { remembered },
         });
     }
+    if let Some(left_over) = check.left_over {
+        report.add(Finding::LeftOver(left_over));
+    }
     let first = expected.iter().filter_map(|(name, (old, sequence))| Some((name, (*old)?, (*sequence)?)));
     let mut first: Vec<_> = first.collect();
     first.sort_by_key(|(_, _, sequence)| *sequence);
@@ -248,7 +268,10 @@ fn explain(
             Some((name, sequence)) if *name == reference => Elsewhere::Earlier { sequence: *sequence },
             Some((name, sequence)) => Elsewhere::OtherRef { reference: name.clone(), sequence: *sequence },
         };
-        report.add(if check.under_way.contains(&reference) {
+        // It has happened; or it was entered after the refs were looked at. Whatever else the ref holds was
+        // not accepted, and nobody hides it behind an update that is.
+        let is_under_way = |(old, new): &(Value, Value)| *new == holds || (*old, *new) == (holds, entered);
+        report.add(if check.under_way.get(&reference).is_some_and(|all| all.iter().any(is_under_way)) {
             Finding::UnderWay { reference }
         } else {
             Finding::Moved { reference, entered, sequence, holds, elsewhere }
@@ -320,8 +343,12 @@ mod tests {
                 (format!("refs/heads/{}", letters[0]).into(), id(letters[1]).unwrap())
             };
             let refs = refs.iter().map(of).collect();
-            let under_way = HashSet::from(["refs/heads/u".into()]);
-            let given = Check { refs: &refs, head: Some(self.head()), remembered, under_way: &under_way };
+            let under_way = HashMap::from([
+                ("refs/heads/u".into(), vec![(None, id('a')), (id('a'), id('b'))]),
+                ("refs/heads/v".into(), vec![(id('a'), id('b'))]),
+            ]);
+            let head = Some(self.head());
+            let given = Check { refs: &refs, head, remembered, under_way: &under_way, left_over: None };
             check(&given, |from| self.walk(from))
         }
     }
@@ -340,6 +367,8 @@ mod tests {
     fn refs_are_held_against_their_last_entries() {
         let chain = Chain::new(&["m-a t-1", "mab", "x-c", "xc-"]);
         let good = chain.check(&["mb", "t1"], None);
+        let of =
+            |name, sequence| Elsewhere::OtherRef { reference: format!("refs/heads/{name}").into(), sequence };
         assert_eq!((good.entries, good.findings), (5, vec![]));
         for (refs, finding) in [
             (&["ma", "t1"][..], moved('m', 'b', 3, 'a', Elsewhere::Earlier { sequence: 1 })),
@@ -367,8 +396,36 @@ mod tests {
                 ),
             ),
             (&["mb", "t1", "ua"], Finding::UnderWay { reference: "refs/heads/u".into() }),
+            (&["mb", "t1", "ub"], Finding::UnderWay { reference: "refs/heads/u".into() }),
+            // An update that is under way explains what it does, and nothing else.
+            (&["mb", "t1", "uc"], moved('u', '-', 0, 'c', of('x', 4))),
+            (&["mb", "t1", "va"], moved('v', '-', 0, 'a', of('m', 1))),
         ] {
             assert_eq!(chain.check(refs, None).findings, [finding], "{refs:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_entered_while_refs_were_read_is_under_way() {
+        let chain = Chain::new(&["m-a", "mab"]);
+        let name = BString::from("refs/heads/m");
+        for (under_way, expected) in [
+            (vec![(id('a'), id('b'))], Finding::UnderWay { reference: name.clone() }),
+            (vec![(id('a'), id('c'))], moved('m', 'b', 2, 'a', Elsewhere::Earlier { sequence: 1 })),
+            (vec![], moved('m', 'b', 2, 'a', Elsewhere::Earlier { sequence: 1 })),
+        ] {
+            let given = Check {
+                refs: &[(name.clone(), id('a').unwrap())].into(),
+                head: Some(chain.head()),
+                remembered: None,
+                under_way: &[(name.clone(), under_way)].into(),
+                left_over: None,
+            };
+            assert_eq!(check(&given, |from| chain.walk(from)).findings, [expected.clone()]);
+            let left_over = LeftOver { updates: 2, since: 7 };
+            let given = Check { left_over: Some(left_over), ..given };
+            let findings = check(&given, |from| chain.walk(from)).findings;
+            assert_eq!(findings, [Finding::LeftOver(left_over), expected]);
         }
     }
 
@@ -401,7 +458,8 @@ mod tests {
             refs: &[("refs/heads/m".into(), id('a').unwrap())].into(),
             head: Some(old.head()),
             remembered: Some(remembered),
-            under_way: &HashSet::new(),
+            under_way: &UnderWay::new(),
+            left_over: None,
         };
         let report = check(&cut, |from| new.walk(from));
         assert_eq!(report.findings, [Finding::RolledBack { remembered }]);

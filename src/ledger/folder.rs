@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Intent, LedgerError};
+use super::{Entry, Intent, LedgerError, Process};
 use crate::{
     object::{HashKind, ObjectId},
     repository::sync_folder,
@@ -37,6 +37,7 @@ const DROPPED: &str = "dropped";
 pub struct Folder {
     state: PathBuf,
     hash: HashKind,
+    deadline: Option<Instant>,
 }
 
 /// Whoever has it settles; it is gone with its process, however that ends.
@@ -55,13 +56,23 @@ impl Folder {
     /// The intents in the state folder `state` of a repository that uses `hash`.
     #[must_use]
     pub fn new(state: &Path, hash: HashKind) -> Self {
-        Self { state: state.to_owned(), hash }
+        Self { state: state.to_owned(), hash, deadline: None }
     }
 
-    /// Whether there is anything to settle, or that may turn out to have happened.
+    /// The same, for whoever cannot wait for others any longer than until `deadline`.
+    #[must_use]
+    pub fn until(self, deadline: Option<Instant>) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// Whether there is anything to settle, or that may turn out to have happened. What cannot be looked at is
+    /// not taken for nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        fs::read_dir(self.intents()).map_or(true, |mut entries| entries.next().is_none())
+        match fs::read_dir(self.intents()) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     }
 
     /// Leave `intent`, so that it is found whatever happens next.
@@ -79,6 +90,20 @@ impl Folder {
     /// One cannot be read: it may stand for a push that was accepted.
     pub fn intents_left(&self) -> Result<Vec<Intent>, LedgerError> {
         Ok(self.list()?.into_iter().filter(|held| !held.is_dropped).map(|held| held.intent).collect())
+    }
+
+    /// Whether `entry` was accepted for the push that `process` receives. One that was dropped counts only for
+    /// that very process, of which somebody was mistaken; where nobody knows the process, one that was not.
+    ///
+    /// # Errors
+    /// As for [`Self::intents_left`].
+    pub fn accepts(&self, entry: &Entry, process: Option<&Process>) -> Result<bool, LedgerError> {
+        let held = self.list()?;
+        let mut those = held.iter().filter(|held| held.intent.entries.contains(entry));
+        Ok(those.any(|held| match (&held.intent.process, process) {
+            (Some(its), Some(process)) => its == process,
+            _ => !held.is_dropped,
+        }))
     }
 
     pub(super) fn list(&self) -> Result<Vec<Held>, LedgerError> {
@@ -114,7 +139,7 @@ impl Folder {
         let kind = if held.is_dropped { DROPPED } else { INTENT };
         let path = self.intents().join(format!("{}.{kind}", held.stem));
         if !held.intent.entries.is_empty() {
-            return self.write(&path, &held.intent.bytes(self.hash), false);
+            return self.write(&path, &held.intent.bytes(self.hash), true);
         }
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LedgerError::unusable(&path)(error)),
@@ -138,17 +163,26 @@ impl Folder {
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(unusable(error.into())),
             }
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > PATIENCE || self.is_late() {
                 return Err(LedgerError::Busy);
             }
             std::thread::sleep(PAUSE);
         }
     }
 
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Whether whoever uses the folder can wait no longer.
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
     /// The head that was written last, if it is known.
     ///
     /// # Errors
-    /// It was noted and cannot be read.
+    /// It was noted and cannot be read, or the file holds something else.
     pub fn remembered(&self) -> Result<Option<ObjectId>, LedgerError> {
         let path = self.head_file();
         let text = match fs::read(&path) {
@@ -156,11 +190,11 @@ impl Folder {
             text => text.map_err(LedgerError::unusable(&path))?,
         };
         let id = text.strip_suffix(b"\n").and_then(|hex| ObjectId::from_hex(hex).ok());
-        id.map(Some).ok_or_else(|| LedgerError::unusable(&path)(io::ErrorKind::InvalidData.into()))
+        id.map(Some).ok_or(LedgerError::HeadFile(path))
     }
 
     pub(super) fn remember(&self, head: ObjectId) -> Result<(), LedgerError> {
-        self.write(&self.head_file(), format!("{head}\n").as_bytes(), false)
+        self.write(&self.head_file(), format!("{head}\n").as_bytes(), true)
     }
 
     fn head_file(&self) -> PathBuf {
@@ -199,4 +233,87 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let taken = File::open(path)?.take(MAXIMUM_BYTES + 1).read_to_end(&mut bytes)?;
     if taken as u64 > MAXIMUM_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Acceptance, PolicyVersion, PushId};
+
+    fn entry(name: &str) -> Entry {
+        let new = ObjectId::from_hex("a".repeat(40).as_bytes()).unwrap();
+        Entry { old: None, new: Some(new), reference: format!("refs/heads/{name}").into() }
+    }
+
+    fn process(number: u32) -> Process {
+        Process::parse(&format!("{number} 5 6")).unwrap()
+    }
+
+    /// A folder with one intent for the ref of each name.
+    fn folder(state: &Path, intents: &[(&str, Option<Process>)]) -> Folder {
+        let folder = Folder::new(state, HashKind::Sha1);
+        for (number, (name, process)) in (1..).zip(intents) {
+            let acceptance = Acceptance {
+                push: PushId([number; 16]),
+                received: 1000,
+                policy: PolicyVersion::Digest([0; 32]),
+                pusher: None,
+                certificate: None,
+            };
+            let process = process.clone();
+            folder.leave(&Intent { acceptance, ledger: None, process, entries: vec![entry(name)] }).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn an_update_is_accepted_for_the_push_that_makes_it() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = folder(state.path(), &[("known", Some(process(1))), ("unknown", None)]);
+        let accepts =
+            |name: &str, process: Option<Process>| folder.accepts(&entry(name), process.as_ref()).unwrap();
+        assert!(accepts("known", Some(process(1))));
+        assert!(!accepts("known", Some(process(2))), "that is another push");
+        assert!(accepts("known", None), "who asks is not known");
+        assert!(accepts("unknown", Some(process(1))), "who was to do it is not known");
+        assert!(!accepts("other", Some(process(1))) && !accepts("other", None));
+        // Dropped by somebody who was mistaken: only whom it was left for can know.
+        for mut held in folder.list().unwrap() {
+            let gone = Held { intent: Intent { entries: vec![], ..held.intent.clone() }, ..held.clone() };
+            held.is_dropped = true;
+            folder.keep(&held).unwrap();
+            folder.keep(&gone).unwrap();
+        }
+        assert!(accepts("known", Some(process(1))));
+        for (name, process) in
+            [("known", Some(process(2))), ("known", None), ("unknown", Some(process(1))), ("unknown", None)]
+        {
+            assert!(!accepts(name, process.clone()), "{name} {process:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_nothing() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = folder(state.path(), &[]);
+        assert!(folder.is_empty());
+        fs::write(state.path().join("intents"), "").unwrap();
+        assert!(!folder.is_empty());
+        assert!(matches!(folder.list(), Err(LedgerError::Unusable { .. })));
+    }
+
+    #[test]
+    fn whoever_has_no_time_does_not_wait_for_the_lock() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = folder(state.path(), &[]);
+        let lock = folder.lock().unwrap();
+        let begin = Instant::now();
+        let deadline = begin + Duration::from_millis(100);
+        assert!(matches!(folder.clone().until(Some(deadline)).lock(), Err(LedgerError::Busy)));
+        let waited = begin.elapsed();
+        assert!(waited >= Duration::from_millis(100) && waited < PATIENCE / 2, "{waited:?}");
+        drop(lock);
+        // What nobody holds is had at once, also by whoever is late.
+        folder.until(Some(begin)).lock().unwrap();
+    }
 }

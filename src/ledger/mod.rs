@@ -20,7 +20,7 @@ mod resolve;
 mod settle;
 mod write;
 
-pub use check::{Check, Elsewhere, Finding, Report, check};
+pub use check::{Check, Elsewhere, Finding, LeftOver, Report, UnderWay, check};
 pub use folder::{Folder, Lock};
 pub use intent::{Intent, IntentError};
 pub use process::Process;

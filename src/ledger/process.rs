@@ -19,11 +19,20 @@ impl fmt::Display for Process {
     }
 }
 
+/// How far up it is looked for who runs a hook.
+const MAXIMUM_ANCESTORS: usize = 32;
+
 impl Process {
-    /// The process that has started this one, where the system tells when that began.
+    /// The receive-pack on whose behalf this process runs, if the system tells: the nearest one above. What is
+    /// in between may be a forge's script, which ends with its hook and long before any ref has moved. A
+    /// service that outlives its pushes by weeks moves no refs itself, and so is never taken for it.
     #[must_use]
-    pub fn parent() -> Option<Self> {
-        let number = rustix::process::getppid()?.as_raw_nonzero().get().try_into().ok()?;
+    pub fn receiving() -> Option<Self> {
+        let own = Ancestor::of(std::process::id())?;
+        Self::of(nearest_receiver(own.parent, Ancestor::of)?)
+    }
+
+    fn of(number: u32) -> Option<Self> {
         Some(Self { number, start: start(number)?, namespace: namespace()? })
     }
 
@@ -43,11 +52,56 @@ impl Process {
     }
 }
 
+/// A process above.
+struct Ancestor {
+    parent: u32,
+    /// Its words, each ended by NUL (proc(5), `/proc/pid/cmdline`). Its name would not do: the kernel keeps 15
+    /// characters of it, and `git-receive-pack` has 16.
+    words: Vec<u8>,
+}
+
+impl Ancestor {
+    fn of(number: u32) -> Option<Self> {
+        let stat = stat(number)?;
+        // The state comes first, then the parent.
+        let parent = stat.split(' ').nth(1)?.parse().ok()?;
+        Some(Self { parent, words: std::fs::read(format!("/proc/{number}/cmdline")).ok()? })
+    }
+
+    /// Whether it is git's receive-pack: `git-receive-pack …` or `git … receive-pack …`.
+    fn is_receiver(&self) -> bool {
+        let mut words = self.words.split(|byte| *byte == 0);
+        let program = words.next().unwrap_or_default();
+        match program.rsplit(|byte| *byte == b'/').next() {
+            Some(b"git-receive-pack") => true,
+            Some(b"git") => words.any(|word| word == b"receive-pack"),
+            _ => false,
+        }
+    }
+}
+
+/// The first from `number` upwards that is git's receive-pack.
+fn nearest_receiver(mut number: u32, look: impl Fn(u32) -> Option<Ancestor>) -> Option<u32> {
+    for _ in 0..MAXIMUM_ANCESTORS {
+        let ancestor = look(number)?;
+        if ancestor.is_receiver() {
+            return Some(number);
+        }
+        number = ancestor.parent;
+    }
+    None
+}
+
+/// What stands behind the name in `/proc/pid/stat`, which is in parentheses and may hold anything.
+fn stat(number: u32) -> Option<String> {
+    let text = std::fs::read(format!("/proc/{number}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    text.rsplit_once(") ").map(|(_, rest)| rest.to_owned())
+}
+
 fn start(number: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-    // The name in parentheses may hold anything; the state comes next.
-    let (_, rest) = text.rsplit_once(") ")?;
-    let mut fields = rest.split(' ');
+    let stat = stat(number)?;
+    let mut fields = stat.split(' ');
     // A zombie moves no refs.
     let is_dead = matches!(fields.next()?, "Z" | "X");
     if is_dead { None } else { fields.nth(18)?.parse().ok() }
@@ -64,13 +118,54 @@ mod tests {
 
     #[test]
     fn a_process_is_told_from_one_that_has_its_number_later() {
-        let Some(parent) = Process::parent() else { return };
-        assert_eq!(Process::parse(&parent.to_string()), Some(parent.clone()));
-        assert_eq!(parent.is_over(), Some(false));
-        assert_eq!(Process { start: parent.start + 1, ..parent.clone() }.is_over(), Some(true));
-        assert_eq!(Process { namespace: 1, ..parent }.is_over(), None);
+        let Some(own) = Process::of(std::process::id()) else {
+            eprintln!("SKIPPED: a_process_is_told_from_one_that_has_its_number_later: /proc not found");
+            return;
+        };
+        assert_eq!(Process::parse(&own.to_string()), Some(own.clone()));
+        assert_eq!(own.is_over(), Some(false));
+        assert_eq!(Process { start: own.start + 1, ..own.clone() }.is_over(), Some(true));
+        assert_eq!(Process { namespace: 1, ..own }.is_over(), None);
         for damaged in ["", "1 2", "1 2 3 4", "1 2 x"] {
             assert_eq!(Process::parse(damaged), None, "{damaged}");
         }
+    }
+
+    /// Who is found above process 10; each line is a process, `<number> <parent> <words>`.
+    fn found(processes: &[&str]) -> Option<u32> {
+        nearest_receiver(10, |number| {
+            let line = processes.iter().find(|line| line.starts_with(&format!("{number} ")))?;
+            let mut fields = line.splitn(3, ' ').skip(1);
+            let parent = fields.next().unwrap().parse().unwrap();
+            Some(Ancestor { parent, words: fields.next().unwrap().replace(' ', "\0").into_bytes() })
+        })
+    }
+
+    #[test]
+    fn receive_pack_is_found_behind_whatever_runs_the_hook() {
+        for receiver in [
+            "git receive-pack /srv/a.git",
+            "git-receive-pack /srv/a.git",
+            "/usr/lib/git-core/git-receive-pack a.git",
+            "/usr/bin/git -c x.y=z receive-pack --stateless-rpc .",
+        ] {
+            let receiver = format!("10 9 {receiver}");
+            let sshd = "9 1 sshd: git";
+            assert_eq!(found(&[&receiver, sshd]), Some(10), "{receiver}");
+            // A script of a forge's, and one that runs hooks by git's own means.
+            let receiver = receiver.replace("10 9 ", "7 6 ");
+            let above = ["10 9 sh /srv/a.git/hooks/pre-receive", "9 8 git hook run pre-receive", "8 7 sh x"];
+            assert_eq!(found(&[&above[..], &[receiver.as_str()]].concat()), Some(7), "{receiver}");
+        }
+        // A service of the forge's runs it, and receive-pack is somewhere else.
+        assert_eq!(found(&["10 9 gitaly serve config.toml", "9 1 supervise", "1 0 init"]), None);
+        // It is not what the program is about that counts.
+        assert_eq!(
+            found(&["10 9 sh -c git-receive-pack", "9 8 vi receive-pack", "8 1 gitx receive-pack"]),
+            None
+        );
+        assert_eq!(found(&[]), None);
+        // Above itself nobody stands, whatever the system says.
+        assert_eq!(found(&["10 10 sh"]), None);
     }
 }

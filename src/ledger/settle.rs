@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use gix::bstr::{BString, ByteSlice as _};
 
 use super::{
-    Acceptance, Entry, Folder, LEDGER, LedgerError, Occasion, Pending, Process, PushId,
+    Acceptance, Entry, Folder, LEDGER, LedgerError, LeftOver, Occasion, Pending, Process, PushId,
     folder::Held,
     resolve,
     write::{self, append},
@@ -170,9 +170,14 @@ impl Settler<'_> {
             return Ok(Settled::default());
         }
         let _lock = self.folder.lock()?;
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 && self.folder.is_late() {
+                break;
+            }
             let head = write::head(self.repository)?;
-            if let (None, Some(gone)) = (head, self.folder.remembered()?) {
+            if head.is_none()
+                && let Some(gone) = self.folder.remembered()?
+            {
                 return Err(LedgerError::Gone(gone));
             }
             let held = self.folder.list()?;
@@ -182,13 +187,23 @@ impl Settler<'_> {
             for (intent, _) in seen.iter().filter(|_| is_last) {
                 is_over[*intent] = true;
             }
+            let references = self.repository.references();
             let mut of_refs: HashMap<BString, Vec<Place>> = HashMap::new();
+            // Dropped, and the ref holds what they would have made of it.
+            let mut doubted: HashSet<Place> = HashSet::new();
             for (intent, held) in held.iter().enumerate() {
                 for (entry, what) in held.intent.entries.iter().enumerate() {
-                    let counts = !held.is_dropped || seen.contains(&(intent, entry));
-                    if counts && scope.holds(&what.reference) {
-                        of_refs.entry(what.reference.clone()).or_default().push((intent, entry));
+                    if !scope.holds(&what.reference) {
+                        continue;
                     }
+                    let place = (intent, entry);
+                    if held.is_dropped && !seen.contains(&place) {
+                        if references.read(what.reference.as_bstr())?.id != what.new {
+                            continue;
+                        }
+                        doubted.insert(place);
+                    }
+                    of_refs.entry(what.reference.clone()).or_default().push(place);
                 }
             }
             let said = self.said(head, &held, &of_refs)?;
@@ -206,15 +221,27 @@ impl Settler<'_> {
             let mut guessed: HashSet<BString> = HashSet::new();
             let mut work = Work::new(&held);
             for (name, mut places) in of_refs {
+                let now = references.read(name.as_bstr())?.id;
+                let last = said.last.get(&name).copied();
+                let of = |place: &Place| &held[place.0].intent.entries[place.1];
+                let is_explained =
+                    places.iter().any(|place| !doubted.contains(place) && of(place).new == now);
                 places.retain(|place| {
                     let push = held[place.0].intent.acceptance.push;
-                    let is_entered = said.entered.contains(&(push, name.clone()));
-                    if is_entered {
+                    let is_doubted = doubted.contains(place);
+                    // What the ledger explains by another push was rightly dropped.
+                    let is_settled = said.entered.contains(&(push, name.clone()))
+                        || (is_doubted && last == Some(of(place).new));
+                    if is_settled {
                         work.gone.insert(*place);
                     }
-                    !is_entered
+                    // Whoever dropped it was mistaken if nothing else has led to what the ref holds.
+                    let has_happened = || {
+                        let Entry { old, new, .. } = *of(place);
+                        !is_explained && now == new && last.is_none_or(|last| last == old)
+                    };
+                    !is_settled && (!is_doubted || has_happened())
                 });
-                let now = self.repository.references().read(name.as_bstr())?.id;
                 let pending: Vec<Pending> = places
                     .iter()
                     .map(|place| {
@@ -224,7 +251,7 @@ impl Settler<'_> {
                     .collect();
                 let seen: Vec<usize> =
                     seen.iter().filter_map(|seen| places.iter().position(|place| place == seen)).collect();
-                let found = resolve(said.last.get(&name).copied(), now, &pending, &seen);
+                let found = resolve(last, now, &pending, &seen);
                 if found.entered.len() > seen.len() || !found.recovered.is_empty() {
                     guessed.insert(name);
                 }
@@ -317,11 +344,29 @@ impl Settler<'_> {
                 (occasion.clone(), entries.collect::<Vec<_>>())
             })
             .collect();
-        let new = append(self.repository, head, &records, self.now)?;
+        let new = append(self.repository, head, &records, self.now, self.folder.deadline())?;
         if let Some(new) = new {
             self.folder.remember(new)?;
         }
         Ok(new)
+    }
+
+    /// What was accepted long ago, and is neither settled nor under way any more.
+    ///
+    /// # Errors
+    /// An intent cannot be read.
+    pub fn left_over(&self) -> Result<Option<LeftOver>, LedgerError> {
+        let mut left_over: Option<LeftOver> = None;
+        for intent in self.folder.intents_left()? {
+            let received = intent.acceptance.received;
+            let runs = intent.process.as_ref().and_then(Process::is_over) == Some(false);
+            if self.now - received > GRACE && !runs {
+                let found = left_over.get_or_insert(LeftOver { updates: 0, since: received });
+                found.updates += intent.entries.len();
+                found.since = found.since.min(received);
+            }
+        }
+        Ok(left_over)
     }
 
     fn is_over(&self, held: &Held) -> bool {
@@ -359,24 +404,40 @@ impl Settler<'_> {
     }
 
     /// Take out of the intents what is settled, and keep for a while what is dropped.
-    fn clear(&self, held: &[Held], work: &Work<'_>) -> Result<(), LedgerError> {
-        for (index, held) in held.iter().enumerate() {
-            let is_settled = |entry: usize| work.gone.contains(&(index, entry));
-            if !(0..held.intent.entries.len()).any(is_settled) {
+    fn clear(&self, all: &[Held], work: &Work<'_>) -> Result<(), LedgerError> {
+        // What is left of one: the entries that are dropped, and those that are not settled.
+        let part = |held: &Held, index: usize, is_wanted: &dyn Fn(&Place) -> bool| {
+            let entries = held.intent.entries.iter().enumerate();
+            let entries = entries.filter(|(entry, _)| is_wanted(&(index, *entry)));
+            entries.map(|(_, entry)| entry.clone()).collect::<Vec<_>>()
+        };
+        let is_dropped = |place: &Place| work.dropped.contains(place);
+        let is_left = |place: &Place| !work.gone.contains(place);
+        let keeps = |place: &Place| is_left(place) || is_dropped(place);
+        for (index, held) in all.iter().enumerate() {
+            if (0..held.intent.entries.len()).all(|entry| is_left(&(index, entry))) {
                 continue;
             }
-            let part = |of: &dyn Fn(usize) -> bool| {
-                let mut part = held.clone();
-                let mut entry = 0..;
-                part.intent.entries.retain(|_| of(entry.next().expect("it has no end")));
-                part
+            let with = |entries, is_dropped| {
+                let mut with = held.clone();
+                (with.intent.entries, with.is_dropped) = (entries, is_dropped);
+                with
             };
-            let mut dropped = part(&|entry| work.dropped.contains(&(index, entry)));
-            if !dropped.intent.entries.is_empty() {
-                dropped.is_dropped = true;
-                self.folder.keep(&dropped)?;
+            if held.is_dropped {
+                self.folder.keep(&with(part(held, index, &keeps), true))?;
+                continue;
             }
-            self.folder.keep(&part(&|entry| !is_settled(entry)))?;
+            let mut dropped = part(held, index, &is_dropped);
+            if !dropped.is_empty() {
+                // Earlier ones of the same push stay with them.
+                let earlier = all.iter().position(|other| other.is_dropped && other.stem == held.stem);
+                let earlier = earlier.map(|other| part(&all[other], other, &keeps)).unwrap_or_default();
+                let earlier: Vec<Entry> =
+                    earlier.into_iter().filter(|entry| !dropped.contains(entry)).collect();
+                dropped.splice(0..0, earlier);
+                self.folder.keep(&with(dropped, true))?;
+            }
+            self.folder.keep(&with(part(held, index, &is_left), false))?;
         }
         Ok(())
     }
@@ -488,3 +549,6 @@ impl<'h> Work<'h> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

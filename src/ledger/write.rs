@@ -3,13 +3,14 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use gix::objs::Kind;
 
 use super::{Entry, IntentError, LEDGER, MAXIMUM_ENTRIES, Occasion, Previous, Record, RecordError};
 use crate::{
-    object::ObjectId,
+    object::{HashKind, ObjectId},
     repository::{
         Author, ObjectReadError, ObjectReader, ReferenceError, Repository, WriteError, sync_folder,
     },
@@ -40,6 +41,9 @@ pub enum LedgerError {
     /// What was written last is known, and there is no ledger any more.
     #[error("the ledger is gone: its head was '{0}'")]
     Gone(ObjectId),
+    /// The file that says which head was written last says something else.
+    #[error("'{}': it was cut short, or was not written by this program", .0.display())]
+    HeadFile(PathBuf),
     /// An intent cannot be understood.
     #[error("'{}': {cause}", path.display())]
     Intent {
@@ -152,7 +156,28 @@ pub fn walk(
     })
 }
 
-/// Add records to the ledger, if its head is `head` still: the new head, or `None` where it is not.
+/// How many bytes of entries one record holds, unless a single one has more. With what stands before them it
+/// stays far below what an object may have.
+const MAXIMUM_BYTES: usize = 8 * 1024 * 1024;
+
+/// `entries` in the portions that records hold.
+fn portions(hash: HashKind, entries: &[Entry]) -> impl Iterator<Item = &[Entry]> {
+    let mut rest = entries;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |entry: &&Entry| {
+            bytes += 2 * hash.len_in_hex() + entry.reference.len() + 3;
+            bytes <= MAXIMUM_BYTES
+        };
+        let count = rest.iter().take(MAXIMUM_ENTRIES).take_while(fits).count();
+        let (portion, behind) = rest.split_at(count.max(1).min(rest.len()));
+        rest = behind;
+        (!portion.is_empty()).then_some(portion)
+    })
+}
+
+/// Add records to the ledger, if its head is `head` still: the new head, or `None` where it is not. Somebody
+/// else who writes the ref is not waited for any longer than until `deadline`.
 ///
 /// # Errors
 /// The head is no record, or something cannot be written.
@@ -161,6 +186,7 @@ pub(super) fn append(
     head: Option<ObjectId>,
     added: &[(Occasion, Vec<Entry>)],
     now: i64,
+    deadline: Option<Instant>,
 ) -> Result<Option<ObjectId>, LedgerError> {
     let (mut sequence, mut previous) = (1, None);
     if let Some(commit) = head {
@@ -171,7 +197,7 @@ pub(super) fn append(
     }
     let mut new = None;
     for (occasion, entries) in added {
-        for entries in entries.chunks(MAXIMUM_ENTRIES) {
+        for entries in portions(repository.hash(), entries) {
             let record = Record { sequence, previous, occasion: occasion.clone(), entries: entries.to_vec() };
             repository.store_durably(Kind::Tree, &record.tree())?;
             let bytes = record.commit(repository.hash());
@@ -196,7 +222,11 @@ pub(super) fn append(
     if age(&lock, now).is_some_and(|age| age > STALE) {
         std::fs::remove_file(&lock).map_err(LedgerError::unusable(&lock))?;
     }
-    let is_moved = repository.references().replace(LEDGER, head, new, &author, "countersign: ledger");
+    let mut references = repository.references();
+    if let Some(deadline) = deadline {
+        references = references.waiting_at_most(deadline.saturating_duration_since(Instant::now()));
+    }
+    let is_moved = references.replace(LEDGER, head, new, &author, "countersign: ledger");
     let is_moved = match is_moved {
         Err(_) if lock.exists() => return Err(LedgerError::Busy),
         is_moved => is_moved?,
@@ -210,4 +240,56 @@ pub(super) fn append(
         file.sync_all().and_then(|()| sync_folder(folder)).map_err(LedgerError::unusable(&path))?;
     }
     Ok(Some(new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{object::MAXIMUM_OBJECT_BYTES, repository::tests::Scratch};
+
+    /// New refs with names of `length` bytes.
+    fn entries(count: usize, length: usize) -> Vec<Entry> {
+        let new = ObjectId::from_hex("a".repeat(40).as_bytes()).unwrap();
+        let name = |number| {
+            let number = format!("{number}");
+            format!("refs/heads/{}{number}", "0".repeat(length - 11 - number.len())).into()
+        };
+        (0..count).map(|number| Entry { old: None, new: Some(new), reference: name(number) }).collect()
+    }
+
+    #[test]
+    fn no_record_is_larger_than_one_that_is_read() {
+        for (count, length, expected) in [
+            (0, 100, &[][..]),
+            (1, 100, &[1]),
+            (MAXIMUM_ENTRIES, 100, &[MAXIMUM_ENTRIES]),
+            (MAXIMUM_ENTRIES + 1, 100, &[MAXIMUM_ENTRIES, 1]),
+            // Names as long as paths may be; and one that no file system has.
+            (4096, 4090, &[2010, 2010, 76]),
+            (2, MAXIMUM_BYTES, &[1, 1]),
+        ] {
+            let entries = entries(count, length);
+            let portions: Vec<&[Entry]> = portions(HashKind::Sha1, &entries).collect();
+            let counts: Vec<usize> = portions.iter().map(|portion| portion.len()).collect();
+            assert_eq!(counts, expected, "{count} of {length}");
+            assert_eq!(portions.concat(), entries);
+        }
+    }
+
+    #[test]
+    fn what_one_push_can_hold_is_written_and_read_again() {
+        let scratch = Scratch::new(&["--bare"]);
+        let repository = scratch.open();
+        let entries = entries(MAXIMUM_ENTRIES, 4090);
+        let bytes: usize = entries.iter().map(|entry| entry.reference.len()).sum();
+        assert!(bytes > MAXIMUM_OBJECT_BYTES * 99 / 100, "{bytes}");
+        let head =
+            append(&repository, None, &[(Occasion::Standing { received: 1 }, entries.clone())], 1, None);
+        let reader = repository.objects().unwrap().reader();
+        let records: Vec<Record> =
+            walk(&reader, head.unwrap(), None).map(|walked| walked.unwrap().record).collect();
+        assert_eq!(records.iter().map(|record| record.sequence).collect::<Vec<_>>(), [4021, 2011, 1]);
+        let read: Vec<Entry> = records.into_iter().rev().flat_map(|record| record.entries).collect();
+        assert!(read == entries);
+    }
 }

@@ -109,6 +109,8 @@ pub enum Cause {
     },
     /// Only the server writes its ledger.
     Ledger,
+    /// The ref would lead to no commit, where the rule asks who has changed some paths.
+    NoHistoryForPaths,
     /// No rule names the ref, and those are refused.
     NoRule,
     /// The file system does not tell the ref from this other one.
@@ -339,6 +341,7 @@ impl Cause {
             Self::PathTakenBack { .. } => {
                 "go on from the ref's current value, or have one of the path's signers commit the change on top".to_owned()
             }
+            Self::NoHistoryForPaths => "name a commit that holds it".to_owned(),
             Self::Malformed(_) => "make the object again with git itself".to_owned(),
             Self::OutOfTime { of: 0, .. } => {
                 "push fewer commits at a time, the oldest first; or ask the server's administrator for more time".to_owned()
@@ -432,6 +435,12 @@ impl fmt::Display for Cause {
                 "'{}' and {more} more would not be as they are, and no commit that is added changes them",
                 escape_bytes(path)
             ),
+            Self::NoHistoryForPaths => {
+                write!(
+                    formatter,
+                    "it leads to no commit, and who has changed the rule's paths in it cannot be told"
+                )
+            }
             Self::NoRule => write!(formatter, "no rule names this ref, and such refs are refused"),
             Self::Alike(other) => write!(
                 formatter,

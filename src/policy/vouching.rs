@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Cause, Demands, Evidence, NamedIdentity, Permission, Policy, Receipt, Rule, SignedBy, Signers, Wanted,
-    WantedName,
+    Cause, Demands, Evidence, NamedIdentity, Permission, Policy, Pushing, Receipt, Rule, SignedBy, Signers,
+    Wanted, WantedName,
 };
 use crate::{sigstore::certificate::SubjectKind, verify::Verdict};
 
@@ -99,6 +99,14 @@ impl Policy {
         self.judge(&wanted, &demands, &evidence, receipt)?;
         let names = self.names_behind(&evidence, receipt)?;
         one_person(names.into_iter().filter(|name| approvers.contains(name)))
+    }
+
+    /// The person who vouches for a whole push by having signed it, as an approval of it would count under `rule`;
+    /// none without a certificate that does.
+    #[must_use]
+    pub fn certifier(&self, rule: &Rule, pushing: &Pushing, now: i64) -> Option<String> {
+        let Some(Ok(Evidence::Signed(verdict))) = pushing.certificate() else { return None };
+        self.approver(rule, verdict.clone(), &Receipt::without_anchors(now)).ok()
     }
 
     /// The person as whom the signature on a commit or tag counts toward the threshold of `rule`, if it is one

@@ -137,7 +137,6 @@ impl Judge<'_> {
                 proofs: &self.proofs,
                 pushing: &self.pushing,
                 approvals: &self.approvals,
-                vouchers: &[],
                 now: self.now,
                 maximum_listed: MAXIMUM_LISTED,
                 pace: Pace::default(),

@@ -7,7 +7,7 @@
 //! Between the move of a ref and its entry an honest server has a ref that is not as its ledger says, too: such
 //! a ref is held for as long as that takes, and is looked at anew each time.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use gix::bstr::BString;
 
@@ -16,7 +16,7 @@ use super::{
     session::{Session, forgettable},
 };
 use crate::{
-    ledger::{Check, Elsewhere, Finding, LEDGER, check, walk},
+    ledger::{Check, Elsewhere, Finding, LEDGER, UnderWay, check, walk},
     object::ObjectId,
     words::{Failure, escape_bytes},
 };
@@ -59,8 +59,9 @@ impl Session<'_> {
         let reader = self.kept_in(head)?;
         let mut refs = advertised.refs.clone();
         refs.retain(|name, _| *name != LEDGER && !advertised.symbolic.contains(name));
-        let under_way = HashSet::new();
-        let held_against = Check { refs: &refs, head: Some(head), remembered, under_way: &under_way };
+        let under_way = UnderWay::new();
+        let held_against =
+            Check { refs: &refs, head: Some(head), remembered, under_way: &under_way, left_over: None };
         let report = check(&held_against, |commit| walk(&reader, Some(commit), None));
         // Gaps are told last: behind one of them no ref was left out.
         if report.is_cut_short && !matches!(report.findings.last(), Some(Finding::Gap { .. })) {

@@ -1,6 +1,9 @@
 //! Refs as the server itself reads them; and giving one of ours another value.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use gix::{
     bstr::{BStr, BString, ByteSlice},
@@ -19,13 +22,14 @@ use crate::object::{HashKind, ObjectId};
 const MAXIMUM_DEPTH: usize = 5;
 
 /// How long a ref is waited for that somebody else is writing.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The refs of one repository. Clones share what was read of `packed-refs`.
 #[derive(Clone, Debug)]
 pub struct References {
     store: Store,
     common_dir: PathBuf,
+    patience: Duration,
 }
 
 /// What a ref holds, and the names under which it is known.
@@ -72,7 +76,13 @@ impl References {
         } else {
             Store::for_linked_worktree(git_dir.to_owned(), common_dir.to_owned(), hash)
         };
-        Self { store, common_dir: common_dir.to_owned() }
+        Self { store, common_dir: common_dir.to_owned(), patience: PATIENCE }
+    }
+
+    /// The same, for whoever can wait no longer than `patience` for a ref that somebody else is writing.
+    #[must_use]
+    pub fn waiting_at_most(self, patience: Duration) -> Self {
+        Self { patience: patience.min(self.patience), ..self }
     }
 
     /// The value of the ref with exactly this full name, as it stands now.
@@ -162,7 +172,7 @@ impl References {
             email: author.email.as_str().into(),
             time: &time,
         };
-        let wait = Fail::AfterDurationWithBackoff(PATIENCE);
+        let wait = Fail::AfterDurationWithBackoff(self.patience);
         let prepared = self.store.transaction().prepare([RefEdit::new(full, change)], wait, wait);
         match prepared {
             Ok(prepared) => {

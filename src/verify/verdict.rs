@@ -135,6 +135,12 @@ impl Proven {
         &self.entries
     }
 
+    /// Whether all that proves it is in the signature itself.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.entries.iter().all(|entry| entry.embedded)
+    }
+
     /// The timestamps, with the authorities that gave them.
     #[must_use]
     pub fn timestamps(&self) -> &[ProvenTimestamp] {

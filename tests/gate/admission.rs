@@ -69,6 +69,72 @@ fn what_the_administrator_admits_gets_through_once_and_is_written_down() {
 }
 
 #[test]
+fn what_is_pushed_on_top_of_what_was_admitted_is_no_base_where_the_ref_was_new_to_the_gate() {
+    let stage = Stage::new(MAIN);
+    // There before the gate was.
+    let one = stage.author().commit("one");
+    stage.world.run("rm", &[stage.world.path("server.git/hooks/pre-receive").to_str().unwrap()]).check();
+    stage.accepted(&[&format!("{one}:refs/heads/main")]);
+    stage.install(&stage.root, &[]).any_stdout().check();
+
+    let fix = stage.unsigned("fix");
+    admit(&stage, &["--ref", "refs/heads/main", "--new", &fix, "--reason", "x"]).any_stdout().check();
+    stage.accepted(&[&format!("{fix}:refs/heads/main")]);
+    let on_top = stage.author().commit("on top");
+    stage.accepted(&[&format!("{on_top}:refs/heads/main")]);
+    stage.refused(&[&format!("{on_top}:refs/heads/release/1")], &[&fix[..12], "it is not signed"]);
+}
+
+#[test]
+fn what_could_not_be_judged_or_is_not_there_is_refused_though_it_was_admitted() {
+    let stage = Stage::new(MAIN);
+    let one = stage.author().commit("one");
+    stage.accepted(&[&format!("{one}:refs/heads/main")]);
+    let fix = stage.unsigned("fix");
+    let main = ["--ref", "refs/heads/main", "--new", &fix, "--reason", "x"];
+    admit(&stage, &main).any_stdout().check();
+    let folder = stage.world.path("server.git/countersign/admissions");
+    let is_held = || fs::read_dir(&folder).unwrap().any(|entry| entry.unwrap().path().is_file());
+
+    stage.install(&stage.root, &["--time-limit", "0.000001"]).any_stdout().check();
+    stage.refused(&[&format!("{fix}:refs/heads/main")], &["the time for judging the push was over"]);
+    stage.install(&stage.root, &["--time-limit", "600"]).any_stdout().check();
+    assert!(is_held(), "it was not used up");
+    // With something else that is refused, nor where what else is admitted is refused.
+    let more = stage.unsigned("more");
+    let both = [format!("{fix}:refs/heads/main"), format!("{more}:refs/heads/release/1")];
+    stage.refused(&both.each_ref().map(String::as_str), &["refs/heads/release/1"]);
+    assert!(is_held(), "it was not used up");
+    // Where it cannot be used up, or the decision not be written down, it is refused and held.
+    let used = folder.join("used");
+    fs::write(&used, "in the way").unwrap();
+    stage.refused(&[&format!("{fix}:refs/heads/main")], &["its admission cannot be used up"]);
+    fs::remove_file(&used).unwrap();
+    let log = stage.world.path("nowhere/audit.jsonl");
+    let audit = format!("file:{}", log.display());
+    stage.install(&stage.root, &["--audit", &audit, "--audit-required"]).any_stdout().check();
+    stage.refused(&[&format!("{fix}:refs/heads/main")], &["the decision cannot be written down"]);
+    assert!(is_held(), "it was given back");
+    fs::create_dir(stage.world.path("nowhere")).unwrap();
+    stage.accepted(&[&format!("{fix}:refs/heads/main")]);
+    assert!(!is_held());
+
+    // An object that is missing is not what was admitted.
+    let tree = stage.author().git(&["write-tree"]).any_stdout().check().text();
+    let lost = "0123456789012345678901234567890123456789";
+    let text = format!("tree {}parent {lost}\nauthor a <a> 1 +0000\ncommitter a <a> 1 +0000\n\nx\n", tree);
+    let broken = stage.server().store("commit", text.as_bytes());
+    admit(&stage, &["--ref", "refs/heads/main", "--new", &broken, "--reason", "x"]).any_stdout().check();
+    let line = format!("{fix} {broken} refs/heads/main\n");
+    let hook = stage.world.path("server.git/hooks/pre-receive");
+    let run = stage.world.run(hook.to_str().unwrap(), &[]).directory(&stage.server().path);
+    let said = run.input(line.as_bytes()).env("GIT_DIR", ".").any_status().any_stderr().any_stdout().check();
+    assert_ne!(said.status, 0, "{}", said.words());
+    assert!(said.words().contains(lost), "{}", said.words());
+    assert!(is_held(), "it was not used up");
+}
+
+#[test]
 fn an_admission_is_bounded_and_no_pusher_can_make_one() {
     let stage = Stage::new(MAIN);
     let one = stage.author().commit("one");

@@ -75,13 +75,12 @@ fn the_next_try_gets_further() {
             proofs: &Proofs::default(),
             pushing: &Pushing::Nobody,
             approvals: &Approvals::default(),
-            vouchers: &[],
             now: now(),
             maximum_listed: MAXIMUM_LISTED,
             pace: Pace { is_over: &is_over, verdicts: Some(&verdicts), ..Pace::default() },
         };
         let finding = gate.judge(std::slice::from_ref(&update), &mut io::sink());
-        verdicts.keep().unwrap();
+        verdicts.keep(false).unwrap();
         match finding.refusals.as_slice() {
             [] => None,
             [refusal] => match refusal.cause {

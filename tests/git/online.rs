@@ -1,10 +1,21 @@
 //! Commits and tags of gitsign's online mode: looked up in the log once, kept in a ref, verified offline.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use countersign::{
+    hook::{Gate, MAXIMUM_LISTED, Pace, Standing, Update, Verdicts, kept_proofs},
+    object::ObjectId,
+    policy::Pushing,
+    repository::{Approvals, Proofs, ReferenceError, ReferenceValue},
+    trust::{Beside, Trust},
+    verify::Verifier,
+};
+use gix::bstr::BStr;
 use serde_json::Value;
 
 use crate::{
     forge::{self, Signer, log_online, online_commit, online_tag, signer_of},
-    support::{ALICE, BOB, Repository, World},
+    support::{ALICE, BOB, Repository, World, now},
 };
 
 const REF: &str = "refs/countersign/proofs";
@@ -364,6 +375,67 @@ fn a_push_brings_its_proofs_along() {
         world.countersign(&fetch).stdout_holds(&["kept"]).any_stderr().check();
         push(repository, &[&format!("{three}:refs/heads/main")], &[]);
         assert_eq!(kept(&at(world, "server.git")).len(), 3);
+    });
+}
+
+/// Nothing stands, and nothing was accepted.
+struct Nothing;
+
+impl Standing for Nothing {
+    fn value(&self, name: &BStr) -> Result<ReferenceValue, ReferenceError> {
+        Ok(ReferenceValue { names: vec![name.to_owned()], id: None })
+    }
+
+    fn is_accepted(&self, _: &[u8; 32], _: ObjectId) -> bool {
+        false
+    }
+}
+
+#[test]
+fn what_a_push_brought_that_ran_out_of_time_proves_nothing_later() {
+    served(MAIN, |world, repository, _| {
+        let one = logged(repository, ALICE, &[], "one");
+        repository.countersign(&["proof", "fetch", &one]).any_stdout().any_stderr().check();
+        let opened = countersign::repository::Repository::open(&repository.path).unwrap();
+        let (objects, references) = (opened.objects().unwrap(), opened.references());
+        let wanted = Some(one.parse().unwrap());
+        let update = Update { claimed: None, wanted, reference: b"refs/heads/main".to_vec() };
+        // Time for about so many looks at the clock; whether it was accepted, or else too late.
+        let judge = |proofs: &Proofs, looks: usize| {
+            let mut trust = Trust::load(&Beside::new(&world.path("policy.toml"))).unwrap();
+            let instances = trust.take_instances().unwrap();
+            let verdicts = Verdicts::open(&world.path("state"), &trust, &instances, now()).unwrap();
+            let looked = AtomicUsize::new(0);
+            let is_over = || looked.fetch_add(1, Ordering::Relaxed) >= looks;
+            let gate = Gate {
+                policy: &trust.policy,
+                verifier: &Verifier::new(instances),
+                objects: &objects,
+                standing: &Nothing,
+                shallow: &opened.shallow(None).unwrap(),
+                proofs,
+                pushing: &Pushing::Nobody,
+                approvals: &Approvals::default(),
+                now: now(),
+                maximum_listed: MAXIMUM_LISTED,
+                pace: Pace { is_over: &is_over, verdicts: Some(&verdicts), ..Pace::default() },
+            };
+            let finding = gate.judge(std::slice::from_ref(&update), &mut std::io::sink());
+            let is_accepted = finding.refusals.is_empty();
+            if is_accepted || finding.is_out_of_time {
+                verdicts.keep(is_accepted).unwrap();
+            }
+            (is_accepted, finding.is_out_of_time)
+        };
+        let (brought, none) = (kept_proofs(&objects, &references, &[]), Proofs::default());
+        let mut looks = 0;
+        while judge(&brought, looks) == (false, true) {
+            assert_eq!(judge(&none, usize::MAX), (false, false), "after {looks} looks at the clock");
+            looks += 1;
+        }
+        assert!((2..50).contains(&looks), "{looks}");
+        // Once it is accepted it is known.
+        assert_eq!(judge(&none, usize::MAX), (true, false));
     });
 }
 

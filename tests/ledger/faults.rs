@@ -307,12 +307,63 @@ fn an_intent_that_was_cut_short_is_never_passed_over() {
     world.push(&[&format!("{one}:refs/heads/main")]).good();
     let intent = world.state().join("intents").join(&world.intents()[0]);
     let text = fs::read(&intent).unwrap();
-    fs::write(&intent, &text[..text.len() / 2]).unwrap();
     let two = world.commit(&[&one], "two");
-    world.push(&[&format!("{two}:refs/heads/x")]).refused(&["the intent is cut short"]);
-    world.ledger(&["settle"]).ended(3, &["the intent is cut short", "move the file away"]);
+    let away = world.path("away");
+    for length in [text.len() / 2, 0] {
+        fs::write(&intent, &text[..length]).unwrap();
+        // The words say the way out, to whoever pushes and to the administrator.
+        let words = ["the intent is cut short", intent.to_str().unwrap(), "moves the file away"];
+        world.push(&[&format!("{two}:refs/heads/x")]).refused(&words);
+        world.ledger(&["settle"]).ended(3, &words);
+        world.ledger(&["verify"]).ended(3, &words);
+        fs::rename(&intent, &away).unwrap();
+        world.push(&[&format!("{two}:refs/heads/y{length}")]).good();
+        world.ledger(&["settle"]).good();
+        assert_eq!(world.at("refs/heads/x"), "");
+    }
+    // The ledger began with what the refs held, and so this one explains nothing any more.
+    assert!(world.entries().contains(&"1 standing refs/heads/main".to_owned()), "{:?}", world.entries());
     fs::write(&intent, text).unwrap();
-    world.ledger(&["settle"]).ended(0, &["1 entered"]);
+    world.ledger(&["settle"]).ended(0, &["0 entered"]);
+    world.ledger(&["verify"]).good();
+}
+
+#[test]
+fn a_note_of_the_head_that_was_cut_short_stops_nobody_who_can_do_without() {
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let note = world.state().join("ledger.head");
+    for (damaged, name) in [("", "x"), ("1234\n", "y")] {
+        fs::write(&note, damaged).unwrap();
+        world.ledger(&["verify"]).ended(3, &["ledger.head", "was cut short", "may remove the file"]);
+        world.push(&[&format!("{one}:refs/heads/{name}")]).good();
+        world.is_in_order();
+    }
+    // Where there is no ledger, it is what says whether there was one.
+    fs::write(&note, "").unwrap();
+    world.on_server(&["update-ref", "-d", LEDGER]).good();
+    world.push(&[&format!("{one}:refs/heads/z")]).refused(&["was cut short", "may remove the file"]);
+    fs::remove_file(&note).unwrap();
+    world.push(&[&format!("{one}:refs/heads/z")]).good();
+    world.is_in_order();
+}
+
+#[test]
+fn a_push_whose_time_is_limited_does_not_wait_for_others() {
+    let world = World::with(&[], &["--hooks", "pre-receive", "--time-limit", "6"]);
+    let one = world.commit(&[], "one");
+    let two = world.commit(&[&one], "two");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    world.push(&[&format!("{two}:refs/heads/main")]).good();
+    let lock = fs::File::options().write(true).open(world.state().join("ledger.lock")).unwrap();
+    lock.lock().unwrap();
+    let begin = std::time::Instant::now();
+    world.push(&[&format!("{one}:refs/heads/x")]).good();
+    let took = begin.elapsed();
+    assert!(took > Duration::from_secs(1) && took < Duration::from_secs(20), "{took:?}");
+    drop(lock);
+    world.ledger(&["settle"]).good();
     world.is_in_order();
 }
 

@@ -5,6 +5,7 @@
 
 mod clients;
 mod concurrency;
+mod delegates;
 mod faults;
 mod hooks;
 mod hostile;

@@ -116,6 +116,18 @@ fn a_topic_is_judged_by_what_it_adds() {
 }
 
 #[test]
+fn approvals_that_cannot_be_read_are_told() {
+    let world = world();
+    let repository = published(&world, "sha1");
+    let base = repository.id("HEAD");
+    let good = repository.commit("good");
+    let blob = repository.store("blob", b"no commit");
+    repository.git(&["update-ref", "refs/countersign/approvals", &blob]).check();
+    let run = check(&repository, &base, &good, &[]).stdout("refs/heads/main: accepted\n");
+    run.stderr_holds(&["warning: what 'refs/countersign/approvals' keeps is not used: "]).check();
+}
+
+#[test]
 fn a_change_brings_no_policy_along() {
     let world = world();
     let repository = published(&world, "sha1");

@@ -215,3 +215,54 @@ fn a_rule_may_ask_for_signatures_of_some_paths_alone_or_only_warn() {
     let push = stage.work().git(&["push", "-q", "../server.git", "HEAD:refs/heads/main"]);
     assert!(push.any_stderr().check().words().contains("warning: refs/heads/main: commit"));
 }
+
+#[test]
+fn a_tag_of_a_tree_is_no_way_around_the_paths() {
+    let (stage, _) = stage();
+    let rule = r#"
+[[rule]]
+name = "tags"
+refs = ["refs/tags/*"]
+commits = ["alice", "bob"]
+tags = ["alice", "bob"]
+create = "allow"
+lightweight_tags = "allow"
+tags_of_trees_and_blobs = "allow"
+bases = ["refs/heads/main"]
+"#;
+    let path = "[[rule.path]]\npaths = [\"infra/**\"]\ncommits = [\"bob\"]\n";
+    stage.policy(&format!("{RULES}{rule}"));
+    stage.put("infra/a", "1");
+    let commit = stage.commit("alice", "not hers");
+    let tree = stage.git(&["rev-parse", &format!("{commit}^{{tree}}")]);
+    stage.push(&tree, "refs/tags/a").unwrap();
+    stage.policy(&format!("{RULES}{rule}{path}"));
+    let words = stage.push(&tree, "refs/tags/b").unwrap_err();
+    assert!(words.contains("it leads to no commit"), "{words}");
+}
+
+#[test]
+fn a_topic_that_is_merely_behind_takes_nothing_back() {
+    let (stage, first) = stage();
+    stage.put("src/a", "1");
+    let topic = stage.commit("alice", "a topic");
+    stage.git(&["reset", "-q", "--hard", &first]);
+    stage.put("infra/a", "1");
+    let main = stage.commit("bob", "main went on");
+    let check = |head: &str, more: &[&str]| {
+        let check = ["check", "--policy", "../policy.toml", "--ref", "refs/heads/main", "--base", &main];
+        let run = stage.work().countersign(&[&check[..], &["--head", head], more].concat());
+        let run = run.any_status().any_stdout().any_stderr().check();
+        (run.status, run.text())
+    };
+    let (status, said) = check(&topic, &[]);
+    assert!(status == 1 && said.contains("'infra/a' would not be as it is"), "{said}");
+    let (status, said) = check(&topic, &["--topic"]);
+    assert!(status == 0 && said.contains("warning: the topic has not all that the ref has"), "{said}");
+    // What a topic's own commits do is judged all the same.
+    stage.git(&["reset", "-q", "--hard", &first]);
+    stage.put("infra/a", "2");
+    let hostile = stage.commit("alice", "not hers");
+    let (status, said) = check(&hostile, &["--topic"]);
+    assert!(status == 1 && said.contains("it changes 'infra/a'"), "{said}");
+}

@@ -13,10 +13,10 @@ use gix::bstr::{BStr, BString};
 use super::{Outcome, World, exit, kept, remote::basis, settings};
 use crate::{
     hook::{Finding, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update, foreign_anchor, kept_approvals},
-    object::ObjectId,
+    object::{APPROVALS, ObjectId},
     policy::{Cause, Event, Pushing, Refusal},
     remote::Basis,
-    repository::{Configuration, ReferenceError, ReferenceValue, Repository, Revision, Scope, new_commits},
+    repository::{Configuration, ReferenceError, ReferenceValue, Repository, Revision, Scope},
     trust::{Pin, tip},
     words::{Failure, escape},
 };
@@ -124,7 +124,7 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
     let configuration = settings::configuration(world)?;
     let repository = settings::repository(world, arguments.repository.as_deref())?;
     let basis = basis_of(world, &configuration, &repository, arguments)?;
-    if let Some(what) = foreign_anchor(&basis.policy, &repository) {
+    if let Some(what) = foreign_anchor(&basis.policy, repository.hash()) {
         return Err(Failure::new(what, "have the policy's owner mend it"));
     }
     let is_name = gix::validate::reference::name(arguments.reference.as_str().into()).is_ok();
@@ -152,6 +152,9 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
     let (proofs, trouble) = kept::proofs(&repository, &reader);
     world.complain(&kept::warning(&trouble));
     let approvals = kept_approvals(&objects, &repository.references(), &[]);
+    for reason in approvals.trouble() {
+        world.complain(&format!("warning: what '{APPROVALS}' keeps is not used: {}\n", escape(reason)));
+    }
     let gate = Gate {
         policy: &basis.policy,
         verifier: &basis.verifier,
@@ -161,7 +164,6 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
         proofs: &proofs,
         pushing: &Pushing::Nobody,
         approvals: &approvals,
-        vouchers: &[],
         now: world.now,
         maximum_listed: MAXIMUM_LISTED,
         pace: Pace::default(),
@@ -169,16 +171,16 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
     let mut finding = gate.judge(std::slice::from_ref(&update), world.stderr);
     let mut behind = false;
     if let (true, Some(base), Some(head)) = (arguments.topic, base, update.wanted) {
-        // The forge makes something of both; that it is no rewind is for whoever judges the result.
-        finding.refusals.retain(|refusal| refusal.cause != Cause::Event(Event::Rewind));
-        finding.warnings.retain(|refusal| refusal.cause != Cause::Event(Event::Rewind));
-        let walked = new_commits(&reader, &[head], &[base], None, &shallow);
-        behind = base != head && !walked.is_ok_and(|history| history.reached.contains(&base));
-        if behind {
-            // What the forge will make of both is not here, and so nobody can have approved it as it is.
-            finding.refusals.retain(|refusal| !matches!(refusal.cause, Cause::Threshold(_)));
-            finding.warnings.retain(|refusal| !matches!(refusal.cause, Cause::Threshold(_)));
-        }
+        behind = base != head && finding.replaced.contains(&update.reference);
+        // The forge makes something of both, and what that is is for whoever judges the result: that it is no rewind,
+        // and takes no path back. It is not here, and so nobody can have approved it as it is.
+        let is_of_the_change = |refusal: &Refusal| match refusal.cause {
+            Cause::Event(Event::Rewind) => false,
+            Cause::PathTakenBack { .. } | Cause::Threshold(_) => !behind,
+            _ => true,
+        };
+        finding.refusals.retain(is_of_the_change);
+        finding.warnings.retain(is_of_the_change);
     }
     let telling =
         Telling { reader: &reader, shallow: &shallow, updates: std::slice::from_ref(&update), is_own: true };

@@ -13,8 +13,8 @@ use clap::{Args, Subcommand};
 
 use super::{Outcome, World, exit, settings};
 use crate::{
-    hook,
-    ledger::{Folder, LedgerError},
+    hook::{self, ledger_failure as failure},
+    ledger::Folder,
     repository::Repository,
     words::Failure,
 };
@@ -117,21 +117,6 @@ fn at_hand(world: &World<'_>, common: &Common) -> Result<(Repository, Folder), F
     let repository = settings::repository(world, common.repository.as_deref())?;
     let folder = Folder::new(&hook::state_folder(&repository), repository.hash());
     Ok((repository, folder))
-}
-
-fn failure(error: &LedgerError) -> Failure {
-    let hint = match error {
-        LedgerError::Busy => "try again",
-        LedgerError::Unusable { .. } => "run this as the user as whom the server's hooks run",
-        LedgerError::Intent { .. } => {
-            "move the file away; what it stands for shows up as refs that were moved without an entry"
-        }
-        LedgerError::Gone(_) => {
-            "restore the ref from a clone, or remove 'ledger.head' in the state folder to begin a ledger anew"
-        }
-        _ => "restore 'refs/countersign/ledger' from a clone whose 'countersign ledger verify' is good",
-    };
-    Failure::new(error, hint)
 }
 
 /// The ref in which the ledger of a remote is kept once it was checked.

@@ -14,7 +14,7 @@ use crate::{
         World,
         policy::git::{git, git_word},
     },
-    ledger::{Check, Finding, LEDGER, Report},
+    ledger::{Check, Finding, LEDGER, Report, UnderWay},
     object::ObjectId,
     remote::PREFIX,
     repository::Repository,
@@ -71,8 +71,14 @@ pub(super) fn verify(
                 git(world, place, &arguments, b"", false)?;
             }
         }
-        let under_way = HashSet::new();
-        let check = Check { refs: &listed.refs, head: listed.head, remembered, under_way: &under_way };
+        let under_way = UnderWay::new();
+        let check = Check {
+            refs: &listed.refs,
+            head: listed.head,
+            remembered,
+            under_way: &under_way,
+            left_over: None,
+        };
         let report = hold(repository, &check)?;
         let is_moved = report.findings.iter().any(|finding| matches!(finding, Finding::Moved { .. }));
         if !is_moved || attempt == ATTEMPTS {

@@ -1,6 +1,6 @@
 //! `countersign ledger verify`: the refs of this repository, or of a remote, against their ledger.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use gix::bstr::BString;
 use serde_json::json;
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{VerifyArguments, at_hand, exit, failure, remote, words};
 use crate::{
     cli::{Outcome, World, verify::tasks::unreadable},
-    ledger::{self, Check, Finding, Report, check},
+    ledger::{self, Check, Entry, Finding, Report, Settler, UnderWay, check},
     object::ObjectId,
     repository::{Repository, Revision},
     words::Failure,
@@ -20,7 +20,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     let report = if let Some(name) = &arguments.remote {
         remote::verify(world, &repository, arguments.common.repository.as_deref(), name, since)?
     } else {
-        let remembered = folder.remembered().map_err(|error| failure(&error))?;
+        let (remembered, now) = (folder.remembered().map_err(|error| failure(&error))?, world.now);
         let look = || {
             // Intents first: what is accepted after that may move refs, and is looked for again.
             let intents = folder.intents_left().map_err(|error| failure(&error))?;
@@ -28,10 +28,16 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
             let refs: BTreeMap<BString, ObjectId> = refs.into_iter().collect();
             let later = folder.intents_left().map_err(|error| failure(&error))?;
             let entries = intents.into_iter().chain(later).flat_map(|intent| intent.entries);
-            let under_way: HashSet<BString> = entries.map(|entry| entry.reference).collect();
+            let mut under_way = UnderWay::new();
+            for Entry { old, new, reference } in entries {
+                under_way.entry(reference).or_default().push((old, new));
+            }
+            let settler = Settler { repository: &repository, folder: &folder, now };
+            let left_over = settler.left_over().map_err(|error| failure(&error))?;
             let head = ledger::head(&repository).map_err(|error| failure(&error))?;
             let since = since.or(remembered);
-            hold(&repository, &Check { refs: &refs, head, remembered: since, under_way: &under_way })
+            let under_way = &under_way;
+            hold(&repository, &Check { refs: &refs, head, remembered: since, under_way, left_over })
         };
         let mut report = look()?;
         // A push may have been entered between one look and the other.
@@ -42,7 +48,10 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
     };
     tell(world, arguments, &report);
     let is_unclear = |finding: &Finding| {
-        matches!(finding, Finding::UnderWay { .. } | Finding::NoLedger { remembered: None })
+        matches!(
+            finding,
+            Finding::UnderWay { .. } | Finding::LeftOver(_) | Finding::NoLedger { remembered: None }
+        )
     };
     Ok(match report.findings.as_slice() {
         [] => exit::GOOD,
@@ -84,13 +93,16 @@ fn tell(world: &mut World<'_>, arguments: &VerifyArguments, report: &Report) {
     }
     let mut text = String::new();
     for finding in &report.findings {
-        let prefix = if matches!(finding, Finding::UnderWay { .. }) { "warning" } else { "error" };
+        let is_pending = matches!(finding, Finding::UnderWay { .. } | Finding::LeftOver(_));
+        let prefix = if is_pending { "warning" } else { "error" };
         text += &format!("{prefix}: {}\n", words::finding(finding));
     }
     if report.is_cut_short {
         text += "error: and more\n";
     }
-    if report.findings.iter().any(|finding| matches!(finding, Finding::UnderWay { .. })) {
+    if report.findings.iter().any(|finding| matches!(finding, Finding::LeftOver(_))) {
+        text += "hint: settle it by 'countersign ledger settle', as the user as whom the hooks run\n";
+    } else if report.findings.iter().any(|finding| matches!(finding, Finding::UnderWay { .. })) {
         text += "hint: run it again; what broke off is settled by the next push, or by 'countersign ledger settle'\n";
     }
     let is_moved = |finding: &Finding| matches!(finding, Finding::Moved { .. } | Finding::Gap { .. });

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    ledger::{Elsewhere, Entry, Finding, Occasion, PolicyVersion, Walked},
+    ledger::{Elsewhere, Entry, Finding, LeftOver, Occasion, PolicyVersion, Walked},
     object::ObjectId,
     words::{escape, escape_bytes, time},
 };
@@ -106,6 +106,11 @@ pub(super) fn finding(finding: &Finding) -> String {
             value(*left),
             value(*found)
         ),
+        Finding::LeftOver(LeftOver { updates, since }) => format!(
+            "{updates} accepted updates were never settled, and nobody moves their refs any more; the oldest was \
+             received at {}",
+            time(*since)
+        ),
         Finding::Moved { reference, entered, sequence, holds, elsewhere } => {
             let says = match sequence {
                 Some(sequence) => format!("entry {sequence} says {}", value(*entered)),
@@ -145,6 +150,9 @@ pub(super) fn finding_json(found: &Finding) -> Value {
             "finding": "gap", "ref": escape_bytes(reference),
             "left": id(left), "found": id(found), "sequence": sequence,
         }),
+        Finding::LeftOver(LeftOver { updates, since }) => {
+            json!({"finding": "left-over", "updates": updates, "since": since})
+        }
         Finding::Moved { reference, entered, sequence, holds, elsewhere } => {
             let mut object = json!({
                 "finding": "moved", "ref": escape_bytes(reference),

@@ -92,7 +92,7 @@ pub(super) fn judging<T>(
     run: impl FnOnce(&Gate<'_>, &mut dyn std::io::Write) -> T,
 ) -> Result<T, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(error, "run 'git fsck'");
-    if let Some(what) = foreign_anchor(&basis.policy, repository) {
+    if let Some(what) = foreign_anchor(&basis.policy, repository.hash()) {
         return Err(Failure::new(what, "have the policy's owner mend it"));
     }
     let objects = repository.objects().map_err(|error| failed(&error))?;
@@ -108,7 +108,6 @@ pub(super) fn judging<T>(
         proofs: &proofs,
         pushing: &Pushing::Nobody,
         approvals: &kept_approvals(&objects, &repository.references(), &[]),
-        vouchers: &[],
         now: world.now,
         maximum_listed: MAXIMUM_LISTED,
         pace: Pace::default(),

@@ -1,0 +1,94 @@
+//! Updates that an administrator has admitted: judged like all others, and let through once everything else of
+//! the push is decided.
+
+use std::{io::Write, slice};
+
+use super::{
+    AcceptedTips, Admission, Admissions, Update,
+    admission::Taken,
+    gate::{Finding, Gate},
+};
+use crate::policy::{Cause, Refusal, Subject};
+
+/// An update that passes only because it was admitted.
+#[derive(Clone, Debug)]
+pub(super) struct Admitted {
+    pub(super) admission: Admission,
+    /// What it would have been refused for.
+    pub(super) waived: Vec<Refusal>,
+    /// Where the ref's past does not count as accepted from now on: by digests of rules, and its names.
+    begun: Vec<([u8; 32], Vec<u8>)>,
+}
+
+/// Judge `updates`, for which there are admissions among `holding`: those that need theirs. What could have passed
+/// by itself needs nothing, and what is not for an administrator to waive is refused all the same.
+pub(super) fn judge(
+    gate: &Gate<'_>,
+    holding: &[Admission],
+    updates: &[Update],
+    finding: &mut Finding,
+    output: &mut dyn Write,
+) -> Vec<Admitted> {
+    let mut admitted = Vec::new();
+    for update in updates {
+        let judged = gate.judge(slice::from_ref(update), output);
+        finding.warnings.extend(judged.warnings);
+        finding.is_out_of_time |= judged.is_out_of_time;
+        if judged.refusals.is_empty() {
+            finding.tips.extend(judged.tips);
+            finding.begun.extend(judged.begun);
+            continue;
+        }
+        let admission = holding.iter().find(|admission| admission.admits(update));
+        match admission.filter(|_| judged.refusals.iter().all(|refusal| can_be_waived(gate, &refusal.cause)))
+        {
+            Some(admission) => admitted.push(Admitted {
+                admission: admission.clone(),
+                waived: judged.refusals,
+                begun: gate.begun(update),
+            }),
+            None => finding.refusals.extend(judged.refusals),
+        }
+    }
+    admitted
+}
+
+/// Whether an administrator can have meant it: what the policy asks for, and not that something could not be judged,
+/// is not what was admitted, or would change what the gate itself goes by.
+fn can_be_waived(gate: &Gate<'_>, cause: &Cause) -> bool {
+    match cause {
+        Cause::Path { cause, .. } => can_be_waived(gate, cause),
+        Cause::Pusher(_) => gate.pushing.contradiction().is_none(),
+        Cause::Stale { .. } | Cause::OutOfTime { .. } | Cause::Unexpected(_) | Cause::TooManyCommits => false,
+        Cause::PolicyChange(_) | Cause::Reserved | Cause::Ledger | Cause::Approval(_) | Cause::Proof(_) => {
+            false
+        }
+        _ => true,
+    }
+}
+
+/// Use up what let `admitted` through, all of it or nothing; what cannot be used up is refused. What comes in so is
+/// no base of anything, and that is written down before.
+pub(super) fn take(
+    admissions: &Admissions,
+    accepted: &AcceptedTips,
+    admitted: &[Admitted],
+    now: i64,
+    finding: &mut Finding,
+) -> Vec<Taken> {
+    let mut taken: Vec<Taken> = Vec::new();
+    for Admitted { admission, begun, .. } in admitted {
+        let noted = begun.iter().try_for_each(|(digest, name)| accepted.begin(digest, name));
+        match noted.and_then(|()| admissions.take(admission, now)) {
+            Ok(one) => taken.push(one),
+            Err(error) => {
+                taken.drain(..).for_each(Taken::give_back);
+                let cause = Cause::Unexpected(format!("its admission cannot be used up: {error}"));
+                let reference = admission.reference.clone().into_bytes();
+                finding.refusals.push(Refusal { reference, subject: Subject::Reference, rule: None, cause });
+                break;
+            }
+        }
+    }
+    taken
+}
