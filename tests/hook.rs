@@ -817,6 +817,12 @@ fn nothing_around_the_push_changes_what_decides() {
     world
         .hook(&[("GIT_NAMESPACE", "foo")], &format!("{ZERO} {unsigned} refs/heads/wild/x\n"))
         .refused(&["namespace"]);
+    // Where git keeps refs elsewhere, what stands in the repository's own folder is no answer.
+    let line = format!("{ZERO} {unsigned} refs/heads/wild/x\n");
+    world
+        .hook(&[("GIT_REFERENCE_BACKEND", "reftable:///elsewhere")], &line)
+        .refused(&["keeps its refs as 'reftable:///elsewhere', which is not supported"]);
+    world.hook(&[("GIT_REFERENCE_BACKEND", "files")], &line).refused(&["refs/heads/wild/x"]);
 }
 
 #[test]
@@ -1090,6 +1096,7 @@ fn the_shim_passes_on_only_what_describes_the_push() {
             "GIT_PUSH_CERT_NONCE_STATUS",
             "GIT_PUSH_OPTION_COUNT",
             "GIT_QUARANTINE_PATH",
+            "GIT_REFERENCE_BACKEND",
             "GIT_SHALLOW_FILE"
         ]
     );

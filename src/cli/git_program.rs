@@ -24,7 +24,7 @@ use crate::{
     },
     object::{Commit, HashKind, MAXIMUM_OBJECT_BYTES, Payload, PushCertificate, Tag, person_address},
     policy::SignedBy,
-    repository::{Configuration, Scopes},
+    repository::{Configuration, GitVersion, Scopes},
     signature::{
         armor::{self, MAXIMUM_ARMOR_BYTES},
         openpgp::Detached,
@@ -109,10 +109,7 @@ fn sign(world: &mut World<'_>, key: Option<&OsStr>, status: Option<u32>, data: &
 
 /// git before 2.40 throws away what a signing program that failed had to say; asked only then.
 fn git_hides_words() -> bool {
-    let version = Command::new("git").arg("version").output().ok();
-    let text = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let mut numbers = text.trim_start_matches("git version ").split('.').map(|number| number.parse::<u32>());
-    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (2, 40))
+    GitVersion::ask().and_then(|version| version.numbers()).is_some_and(|numbers| numbers < (2, 40))
 }
 
 /// With only `gpg.program` set, git would store our signature as OpenPGP's and could not verify it.

@@ -4,7 +4,7 @@
 //! configured, or the pinned one that the repository keeps in a ref as it was fetched. What only the server
 //! knows is said to be so: who pushes, how many vouch by then, and everything where no policy is at hand.
 
-use std::{collections::BTreeSet, io::Read as _, path::Path};
+use std::{collections::BTreeSet, io::Read as _};
 
 use gix::bstr::{BStr, ByteSlice as _};
 
@@ -21,9 +21,7 @@ use crate::{
     object::ObjectId,
     policy::{Cause, Pushing, Refusal},
     remote::{Address, Basis, PREFIX},
-    repository::{
-        Configuration, ObjectReader, OpenError, ReferenceError, ReferenceValue, References, Repository,
-    },
+    repository::{Configuration, ObjectReader, ReferenceError, ReferenceValue, References, Repository},
     trust::tip,
     words::{Failure, escape, escape_bytes},
 };
@@ -73,9 +71,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PrePushArguments) -> Outcom
         return Err(failed(&"git is about to push too many refs"));
     }
     let configuration = settings::configuration(world)?;
-    let git_dir = world.environment.get("GIT_DIR").map(Path::new);
-    let repository =
-        Repository::discover(&world.directory, git_dir).map_err(|error: OpenError| failed(&error))?;
+    let repository = settings::discover(world).map_err(|error| failed(&error))?;
     let planned = parse_planned(repository.hash(), &lines).map_err(|error| failed(&error))?;
     let objects = repository.objects().map_err(|error| failed(&error))?;
     let reader = objects.reader();
@@ -118,7 +114,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PrePushArguments) -> Outcom
         .partition(|refusal| matches!(refusal.cause, Cause::Threshold(_) | Cause::ForgeUnapproved { .. }));
 
     world.complain(&kept::warning(&trouble));
-    let telling = Telling { reader: &reader, shallow: &shallow, updates: &planned, is_own: true };
+    let telling =
+        Telling { reader: &reader, shallow: &shallow, updates: &planned, is_own: true, go_on: &|| true };
     let mut text = telling.all("warning", &finding.warnings) + &telling.all("error", &refusals);
     if !refusals.is_empty() {
         text += &format!(

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     gpg::Signer,
     policy::{AllowedSigners, Cause, Limits, Policy, Receipt, SignedBy},
-    repository::{Configuration, Coverage, Objects, Repository, Scopes, Shallow},
+    repository::{Configuration, Coverage, FormatError, Objects, OpenError, Repository, Scopes, Shallow},
     signature::ssh::Revocations,
     sigstore::{
         certificate::SubjectKind,
@@ -250,11 +250,28 @@ pub(super) fn configuration(world: &World<'_>) -> Result<Configuration, Failure>
         .map_err(|error| Failure::new(error, "run 'git config --list' here to see what is wrong with it"))
 }
 
+/// The repository around the world's directory, as git finds it.
+pub(super) fn discover(world: &World<'_>) -> Result<Repository, OpenError> {
+    check_reference_backend(world)?;
+    Repository::discover(&world.directory, world.environment.get("GIT_DIR").map(Path::new))
+}
+
+/// Refuse to read refs where git has been told to keep them elsewhere (git(1), `GIT_REFERENCE_BACKEND`, git 2.54).
+fn check_reference_backend(world: &World<'_>) -> Result<(), OpenError> {
+    match world.environment.get("GIT_REFERENCE_BACKEND") {
+        None => Ok(()),
+        Some(backend) if backend == "files" => Ok(()),
+        Some(backend) => Err(FormatError::RefStorage(backend.to_string_lossy().into_owned()).into()),
+    }
+}
+
 /// The repository around the world's directory.
 pub(super) fn repository(world: &World<'_>, named: Option<&Path>) -> Result<Repository, Failure> {
     let opened = match named {
-        Some(directory) => Repository::open(&world.directory.join(directory)),
-        None => Repository::discover(&world.directory, world.environment.get("GIT_DIR").map(Path::new)),
+        Some(directory) => {
+            check_reference_backend(world).and_then(|()| Repository::open(&world.directory.join(directory)))
+        }
+        None => discover(world),
     };
     let opened = opened.map_err(|error| {
         Failure::new(error, "run this inside a repository, or name one with '--repository'")

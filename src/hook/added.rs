@@ -10,19 +10,20 @@ use crate::{
 };
 
 /// The commits of the ref `name` whose entries count for a push: what it holds, and what the push would have it
-/// hold.
+/// hold by the first of its updates. git carries out no other one, and each would be looked through for each object.
 pub(super) fn tips(references: &References, name: &str, updates: &[Update]) -> Vec<ObjectId> {
     let own = references.read(BStr::new(name)).ok().and_then(|value| value.id);
-    let pushed = updates.iter().filter(|update| update.reference == name.as_bytes());
-    own.into_iter().chain(pushed.filter_map(|update| update.wanted)).collect()
+    let pushed = updates.iter().find(|update| update.reference == name.as_bytes());
+    own.into_iter().chain(pushed.and_then(|update| update.wanted)).collect()
 }
 
 /// The entries that `update` adds, and what else it does: what it takes away or changes by `removed`, and what it
 /// adds that is no entry under its own name by `strange`. Whether the ref may be deleted is for its rule to say.
 ///
 /// # Errors
-/// It adds more than is judged at once (`too_many`), or cannot be read.
+/// It adds more than is judged at once (`too_many`), cannot be read, or there is no time left for it.
 pub(super) fn added<F>(
+    is_over: &dyn Fn() -> bool,
     reader: &ObjectReader,
     update: &Update,
     too_many: Cause,
@@ -31,8 +32,10 @@ pub(super) fn added<F>(
 ) -> Result<(Vec<ProofName>, Vec<F>), Cause> {
     let (mut names, mut faults) = (Vec::new(), Vec::new());
     let Some(wanted) = update.wanted else { return Ok((names, faults)) };
-    let changes = proof_changes(reader, update.claimed, wanted);
-    for change in changes.map_err(|error| Cause::Unexpected(error.to_string()))?.ok_or(too_many)? {
+    let changes = proof_changes(reader, update.claimed, wanted, &|| !is_over());
+    let changes = changes.map_err(|error| Cause::Unexpected(error.to_string()))?;
+    let unread = || if is_over() { Cause::OutOfTime { judged: 0, of: 0 } } else { too_many };
+    for change in changes.ok_or_else(unread)? {
         match change {
             ProofChange::Added(name) => names.push(name),
             ProofChange::Removed(path) => faults.push(removed(path.into())),

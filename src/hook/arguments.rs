@@ -20,7 +20,7 @@ use super::{
     forge_context, install, install_for_all, install_pre_push, post_receive, pre_receive,
     reference_transaction,
     settings::{parse_address, parse_forge, parse_seconds},
-    status, uninstall, uninstall_for_all, uninstall_pre_push, update,
+    status, uninstall, uninstall_for_all, uninstall_pre_push, unjudged, update,
 };
 use crate::{
     object::ObjectId,
@@ -125,7 +125,13 @@ enum HookCommand {
     /// Enter into the ledger what was accepted and has happened; git's post-receive hook runs this
     PostReceive(LedgerPlace),
     /// The same as soon as refs have moved; git's reference-transaction hook runs this
-    ReferenceTransaction(LedgerPlace),
+    ReferenceTransaction {
+        #[command(flatten)]
+        place: LedgerPlace,
+        /// Refs are about to move: print the updates that no push has had accepted
+        #[arg(long)]
+        prepared: bool,
+    },
     /// Install the server's hooks, keeping and chaining those that are there
     Install {
         /// The repository
@@ -134,6 +140,12 @@ enum HookCommand {
         /// One hook for every repository for which 'core.hooksPath' names this folder
         #[arg(long, value_name = "DIR", conflicts_with_all = ["repository", "policy_root"], requires = "state")]
         hooks_path: Option<PathBuf>,
+        /// Have git run that hook by what this file of its configuration says, such as /etc/gitconfig, and not by 'core.hooksPath' (git 2.54)
+        #[arg(long, value_name = "FILE", requires = "hooks_path")]
+        config_file: Option<PathBuf>,
+        /// Have git run the hooks by the repository's configuration, and leave its hooks folder alone (git 2.54)
+        #[arg(long, conflicts_with_all = ["hooks_path", "pre_push"])]
+        config_hooks: bool,
         /// The policy file, kept where pushers cannot write
         #[arg(long, value_name = "FILE", required_unless_present_any = ["policy_root", "pre_push"])]
         policy: Option<PathBuf>,
@@ -164,6 +176,9 @@ enum HookCommand {
         /// Keep no ledger of what is accepted
         #[arg(long, conflicts_with = "hooks")]
         no_ledger: bool,
+        /// Judge what moves a ref without a push, too, in the reference-transaction hook
+        #[arg(long, conflicts_with_all = ["no_ledger", "hooks_path", "pre_push"])]
+        guard: bool,
         /// The trusted root of an instance, instead of the one that the policy names
         #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
         trusted_roots: Vec<(String, PathBuf)>,
@@ -184,6 +199,9 @@ enum HookCommand {
         /// Remove the one hook for every repository from this folder
         #[arg(long, value_name = "DIR", conflicts_with_all = ["repository", "pre_push"])]
         hooks_path: Option<PathBuf>,
+        /// The file of git's configuration that names it, if one does
+        #[arg(long, value_name = "FILE", requires = "hooks_path")]
+        config_file: Option<PathBuf>,
         /// The pre-push hook of a developer's repository instead
         #[arg(long)]
         pre_push: bool,
@@ -308,7 +326,11 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             let context = place.context(directory, surroundings.now);
             return post_receive(&context, surroundings.stdin, surroundings.stderr);
         }
-        HookCommand::ReferenceTransaction(place) => {
+        HookCommand::ReferenceTransaction { place, prepared: true } => {
+            let context = place.context(directory, surroundings.now);
+            return unjudged(&context, surroundings.stdin, surroundings.stdout, surroundings.stderr);
+        }
+        HookCommand::ReferenceTransaction { place, prepared: false } => {
             let context = place.context(directory, surroundings.now);
             return reference_transaction(&context, surroundings.stdin, surroundings.stderr);
         }
@@ -324,6 +346,8 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             pre_push: false,
             repository,
             hooks_path,
+            config_file,
+            config_hooks,
             policy,
             policy_root,
             policy_ref,
@@ -331,6 +355,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             program,
             hooks,
             no_ledger,
+            guard,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
@@ -345,14 +370,18 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 state: state.map(at),
                 program: program.map_or_else(|| surroundings.program.clone(), at),
                 hooks: if no_ledger { Vec::new() } else { hooks },
+                configured: config_hooks,
                 trusted_roots: roots(trusted_roots),
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
                 settings: Settings { ledger: !no_ledger, ..settings.into() },
+                guard,
                 now: surroundings.now,
             };
             let (installed, is_for_all) = match hooks_path {
-                Some(folder) => (install_for_all(&at(folder), &options), true),
+                Some(folder) => {
+                    (install_for_all(&at(folder), config_file.map(at).as_deref(), &options), true)
+                }
                 None => (install(&options), false),
             };
             installed.map_err(Failure::from).map(|installed| {
@@ -360,19 +389,22 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 for (_, path) in &installed.companions {
                     words += &installed_words(path, None);
                 }
-                // It is installed; who is not bound by it is said at once.
+                if let Some(file) = &installed.configuration {
+                    words += &format!("git runs it by what '{}' says\n", escape(&file.display().to_string()));
+                }
+                // It is installed; who is not bound by it is said at once, and what would keep git from running it.
                 let status = (!is_for_all).then(|| status(&options.repository, options.now).ok()).flatten();
                 for finding in status.into_iter().flat_map(|status| status.findings) {
-                    if finding.is_about_writers() {
+                    if finding.is_about_writers() || finding.is_about_running() {
                         words += &format!("warning: {}\n", escape(&finding.to_string()));
                     }
                 }
                 (words, 0)
             })
         }
-        HookCommand::Uninstall { repository, hooks_path, pre_push } => {
+        HookCommand::Uninstall { repository, hooks_path, config_file, pre_push } => {
             let uninstalled = match (hooks_path, pre_push) {
-                (Some(folder), _) => uninstall_for_all(&at(folder)),
+                (Some(folder), _) => uninstall_for_all(&at(folder), config_file.map(at).as_deref()),
                 (None, true) => uninstall_pre_push(&at(repository)),
                 (None, false) => uninstall(&at(repository)),
             };
@@ -449,6 +481,9 @@ fn describe(status: &super::Status) -> (String, u8) {
     if let Some(shim) = &status.shim {
         let line = |name: &str, path: &Path| format!("{name}: {}\n", escape(&path.display().to_string()));
         words += &line("hook", &status.hook);
+        if let Some(file) = &status.configuration {
+            words += &line("run by", file);
+        }
         words += &line("program", &shim.program);
         words += &format!("policy: {}\n", shim.policy);
         if let Some(followed) = &status.followed {

@@ -3,13 +3,13 @@
 use std::{
     collections::HashSet,
     io::{Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Instant,
 };
 
 use gix::bstr::{BString, ByteSlice as _};
 
-use super::{Context, Update, parse_updates, pre_receive::MAXIMUM_INPUT};
+use super::{Context, PolicyMemory, Update, parse_updates, policy_ref, pre_receive::MAXIMUM_INPUT};
 use crate::{
     ledger::{
         Acceptance, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId, Scope, Settled,
@@ -78,6 +78,12 @@ pub(super) fn prepare(
     let deadline = context.settings.time_limit.map(|limit| begun + limit / 2);
     let folder = Folder::new(&context.state, repository.hash()).until(deadline);
     let settler = Settler { repository, folder: &folder, now: context.now };
+    // Where no other hook has come to it. A ref that is set back has a past that the gate knows.
+    let is_there = |entry: &Entry| {
+        let value = repository.references().read(entry.reference.as_bstr());
+        entry.new.is_some() && value.is_ok_and(|value| value.id == entry.new)
+    };
+    let _ = note_policy(&context.state, &folder, &is_there);
     match settler.settle(Scope::All, &[], None) {
         // Others are at it: what they don't settle, the next push does.
         Ok(_) | Err(LedgerError::Busy) => {}
@@ -105,7 +111,7 @@ pub(super) fn leave(
     let pusher = pushed.pusher.map(|pusher| escape(&pusher).chars().take(MAXIMUM_PUSHER).collect::<String>());
     let acceptance =
         Acceptance { push, received: context.now.max(0), policy, pusher, certificate: pushed.certificate };
-    let intent = Intent { acceptance, ledger, process: Process::receiving(), entries };
+    let intent = Intent { acceptance, ledger, process: Process::moving(), entries };
     Folder::new(&context.state, repository.hash()).leave(&intent).map_err(|error| failure(&error))
 }
 
@@ -128,30 +134,65 @@ fn entries(repository: &Repository, updates: &[Update]) -> Result<Vec<Entry>, Le
 /// git's reference-transaction hook in the state `committed`: enter what was accepted. The exit status says
 /// whether that could be done; git does not look at it.
 pub fn reference_transaction(context: &LedgerContext, input: &mut dyn Read, output: &mut dyn Write) -> u8 {
+    let mut words = String::new();
     let mut settle = || {
         let (repository, folder) = open(context)?;
-        let happened = happened(repository.hash(), &read(input)?);
+        let process = Process::moving();
+        let mut happened = happened(repository.hash(), &read(input)?);
+        if happened.iter().any(|entry| entry.old.is_none()) {
+            let intents = folder.intents_left().map_err(|error| failure(&error))?;
+            fill_in(&mut happened, &intents, process.as_ref());
+        }
+        happened.retain(|entry| entry.old != entry.new);
         if happened.is_empty() {
             return Ok(Settled::default());
         }
+        let noted = note_policy(&context.state, &folder, &|entry| happened.contains(entry));
+        words = noted.err().unwrap_or_default();
         let settler = Settler { repository: &repository, folder: &folder, now: context.now };
-        settler.settle_transaction(&happened, Process::receiving().as_ref()).map_err(|error| failure(&error))
+        settler.settle_transaction(&happened, process.as_ref()).map_err(|error| failure(&error))
     };
-    tell(settle(), output)
+    let settled = settle();
+    tell(settled, &words, output)
 }
 
 /// git's post-receive hook: the push is done, and whatever of it has not happened will not.
 pub fn post_receive(context: &LedgerContext, input: &mut dyn Read, output: &mut dyn Write) -> u8 {
+    let mut words = String::new();
     let mut settle = || {
         let (repository, folder) = open(context)?;
         let updates = parse_updates(repository.hash(), &read(input)?)
             .map_err(|error| Failure::new(error, "this command is for git's post-receive hook"))?;
         let happened = entries(&repository, &updates).map_err(|error| failure(&error))?;
+        let noted = note_policy(&context.state, &folder, &|entry| happened.contains(entry));
+        words = noted.err().unwrap_or_default();
         let settler = Settler { repository: &repository, folder: &folder, now: context.now };
-        let process = Process::receiving();
+        let process = Process::moving();
         settler.settle_last(&happened, process.as_ref()).map_err(|error| failure(&error))
     };
-    tell(settle(), output)
+    let settled = settle();
+    tell(settled, &words, output)
+}
+
+/// Note the policy that an accepted update has put in force, if by `has_happened` one has: from then on it is
+/// noticed if the ref is set back, though no hook has run in between.
+///
+/// # Errors
+/// In words: it cannot be noted.
+fn note_policy(state: &Path, folder: &Folder, has_happened: &dyn Fn(&Entry) -> bool) -> Result<(), String> {
+    let memory = PolicyMemory::new(state);
+    // Before the first push nothing is noted, and that push notes what it finds.
+    let Some((pin, before)) = memory.noted() else { return Ok(()) };
+    // What is noted is believed as it is, so it has to be what the gate has accepted, whoever has moved the ref.
+    let intents = folder.intents_left().unwrap_or_default();
+    let mut accepted = intents
+        .iter()
+        .flat_map(|intent| &intent.entries)
+        .filter(|entry| entry.reference == pin.reference && entry.old == Some(before) && has_happened(entry));
+    let Some(next) = accepted.next().and_then(|entry| entry.new) else { return Ok(()) };
+    let mut words = String::new();
+    policy_ref::remember(&memory, &pin, Some(before), next, &mut words);
+    if words.is_empty() { Ok(()) } else { Err(words) }
 }
 
 /// git's update hook: the last look at one ref. It may be moved only as pre-receive has accepted it.
@@ -193,14 +234,14 @@ pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, o
     }
 }
 
-fn open(context: &LedgerContext) -> Result<(Repository, Folder), Failure> {
+pub(super) fn open(context: &LedgerContext) -> Result<(Repository, Folder), Failure> {
     let repository = Repository::at(&context.repository)
         .map_err(|error| Failure::new(error, "run 'countersign hook install' for this repository"))?;
     let folder = Folder::new(&context.state, repository.hash());
     Ok((repository, folder))
 }
 
-fn read(input: &mut dyn Read) -> Result<Vec<u8>, Failure> {
+pub(super) fn read(input: &mut dyn Read) -> Result<Vec<u8>, Failure> {
     let mut lines = Vec::new();
     let taken = input.take(MAXIMUM_INPUT + 1).read_to_end(&mut lines);
     match taken {
@@ -212,8 +253,19 @@ fn read(input: &mut dyn Read) -> Result<Vec<u8>, Failure> {
     }
 }
 
+/// Where a transaction does not say what a ref held, what `process` had accepted says it.
+fn fill_in(happened: &mut [Entry], intents: &[Intent], process: Option<&Process>) {
+    let own = || intents.iter().filter(|intent| process.is_some() && intent.process.as_ref() == process);
+    for entry in happened.iter_mut().filter(|entry| entry.old.is_none()) {
+        let is_it = |other: &&Entry| other.reference == entry.reference && other.new == entry.new;
+        if let Some(accepted) = own().flat_map(|intent| &intent.entries).find(is_it) {
+            entry.old = accepted.old;
+        }
+    }
+}
+
 /// The updates in the lines of a transaction (githooks, `reference-transaction`). Lines about symbolic refs
-/// and about what is no ref are of no push.
+/// and about what is no ref are of no push. What is deleted whatever it held has neither value.
 fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
     let id = |text: &[u8]| ObjectId::from_hex(text).ok().filter(|id| id.kind() == hash);
     let entry = |line: &[u8]| {
@@ -221,7 +273,8 @@ fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
         let (old, new) = (id(fields.next()?)?, id(fields.next()?)?);
         let reference = BString::from(fields.next()?);
         let value = |id: ObjectId| (!id.is_null()).then_some(id);
-        (reference.starts_with(b"refs/") && old != new).then(|| Entry {
+        let says_nothing = old == new && !old.is_null();
+        (reference.starts_with(b"refs/") && !says_nothing).then(|| Entry {
             old: value(old),
             new: value(new),
             reference,
@@ -230,9 +283,10 @@ fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
     lines.split(|byte| *byte == b'\n').filter_map(entry).collect()
 }
 
-fn tell(settled: Result<Settled, Failure>, output: &mut dyn Write) -> u8 {
+/// Say what is to be said of it, behind `noted`.
+fn tell(settled: Result<Settled, Failure>, noted: &str, output: &mut dyn Write) -> u8 {
     let (words, status) = match settled {
-        Ok(Settled { recovered: 0, .. }) => return 0,
+        Ok(Settled { recovered: 0, .. }) => (String::new(), 0),
         Ok(Settled { recovered, .. }) => (
             format!(
                 "warning: of {recovered} earlier updates it cannot be told any more whether they happened\n\
@@ -244,7 +298,7 @@ fn tell(settled: Result<Settled, Failure>, output: &mut dyn Write) -> u8 {
             (format!("warning: the push is accepted, and not entered into the ledger yet\n{failure}"), 3)
         }
     };
-    let _ = output.write_all(words.as_bytes()).and_then(|()| output.flush());
+    let _ = output.write_all(format!("{noted}{words}").as_bytes()).and_then(|()| output.flush());
     status
 }
 

@@ -21,6 +21,8 @@ pub struct PushEnvironment {
     pub object_directories: Vec<PathBuf>,
     /// `GIT_NAMESPACE`: the refs are not the ones that the push names.
     pub namespace: Option<OsString>,
+    /// `GIT_REFERENCE_BACKEND`: the refs are kept elsewhere than the repository's configuration says (git 2.54).
+    pub reference_backend: Option<OsString>,
     /// `GIT_SHALLOW_FILE`: where the pusher's history is cut off.
     pub shallow_file: Option<PathBuf>,
     /// `GIT_PUSH_OPTION_*`, as bytes; `None` if they are not as git writes them.
@@ -61,6 +63,7 @@ impl PushEnvironment {
             quarantine: path("GIT_QUARANTINE_PATH"),
             object_directories,
             namespace: set("GIT_NAMESPACE"),
+            reference_backend: set("GIT_REFERENCE_BACKEND"),
             shallow_file: path("GIT_SHALLOW_FILE"),
             push_options: push_options(&variable),
             certificate: CertificateEnvironment {
@@ -95,7 +98,9 @@ mod tests {
             "GIT_QUARANTINE_PATH" => Some("/r/objects/tmp".into()),
             "GIT_OBJECT_DIRECTORY" => Some("objects/tmp".into()),
             "GIT_ALTERNATE_OBJECT_DIRECTORIES" => Some("\"/a:b/objects\":/c".into()),
-            "GIT_NAMESPACE" | "GIT_SHALLOW_FILE" | "GIT_PUSH_CERT" => Some(OsString::new()),
+            "GIT_NAMESPACE" | "GIT_REFERENCE_BACKEND" | "GIT_SHALLOW_FILE" | "GIT_PUSH_CERT" => {
+                Some(OsString::new())
+            }
             "GIT_PUSH_OPTION_COUNT" => Some("2".into()),
             "GIT_PUSH_OPTION_0" => Some("a=b".into()),
             "GIT_PUSH_OPTION_1" => Some(OsString::new()),
@@ -111,6 +116,7 @@ mod tests {
             [PathBuf::from("/r/objects/tmp"), "/a:b/objects".into(), "/c".into()]
         );
         assert_eq!((environment.namespace, environment.shallow_file), (None, None));
+        assert_eq!(environment.reference_backend, None);
         assert_eq!(environment.push_options, Some(vec![b"a=b".to_vec(), Vec::new()]), "one may be empty");
         let certificate = CertificateEnvironment {
             nonce: Some("1-a".to_owned()),

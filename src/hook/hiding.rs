@@ -3,22 +3,12 @@
 //! The lines are added to the end of the repository's configuration file and taken out again byte for byte,
 //! under the lock that git itself takes.
 
-use std::{
-    fs,
-    io::{self, Write as _},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, path::Path};
 
-use gix::{
-    bstr::{BStr, ByteSlice as _},
-    lock::{File, acquire::Fail},
-};
+use gix::bstr::{BStr, ByteSlice as _};
 
+use super::config_file::{self, Change};
 use crate::{ledger::LEDGER, repository::Configuration};
-
-/// How long somebody else's writing is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is added to a file that ends in a line feed, or is empty.
 const LINES: &[u8] =
@@ -72,23 +62,15 @@ pub(super) fn show(common_dir: &Path) -> io::Result<()> {
 }
 
 fn change(common_dir: &Path, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> io::Result<()> {
-    let path: PathBuf = common_dir.join("config").canonicalize()?;
-    let permissions = path.metadata()?.permissions();
-    let wait = Fail::AfterDurationWithBackoff(PATIENCE);
-    let mut lock = File::acquire_to_update_resource(&path, wait, None, 0)
-        .map_err(|error| io::Error::other(error.to_string()))?;
-    if let Some(text) = change(&fs::read(&path)?) {
-        lock.with_mut(|file| {
-            file.write_all(&text)?;
-            file.set_permissions(permissions.clone())
-        })?;
-        lock.commit().map_err(|error| error.error)?;
-    }
-    Ok(())
+    config_file::change(&common_dir.join("config"), |text| {
+        Ok(change(text.unwrap_or_default()).map_or(Change::Nothing, Change::Text))
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::repository::tests::Scratch;
 

@@ -1,20 +1,21 @@
 //! Putting the shim into a repository and taking it out again.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use crate::repository::system::{self, OsStringExt as _, PermissionsExt};
 
 use super::{
-    Companion, HookName, PolicyMemory, PolicyPlace, Settings, Shim, ShimError, entering, hiding,
-    layout::Layout, policy_ref::PolicyRef,
+    Companion, ConfiguredError, HookName, PolicyMemory, PolicyPlace, Settings, Shim, ShimError,
+    configured::{self, Configured},
+    entering, hiding,
+    layout::Layout,
+    place::Place,
+    policy_ref::PolicyRef,
 };
 use crate::{
     ledger::{Folder, LedgerError, Settler},
     object::ObjectId,
-    repository::{Configuration, ConfigurationError, OpenError, Repository, Scopes},
+    repository::{Configuration, ConfigurationError, Durability, OpenError, Repository, Scopes, write_whole},
     trust::{
         Beside, ChainError, InCommit, Pin, PinError, Pinned, Trust, TrustError, check_reference, read_policy,
     },
@@ -37,6 +38,8 @@ pub struct InstallOptions {
     pub program: PathBuf,
     /// Which hooks to install beside pre-receive.
     pub hooks: Vec<HookName>,
+    /// Have git run them by the repository's configuration, and leave its folder of hooks as it is.
+    pub configured: bool,
     /// Trusted roots that count instead of those that the policy names.
     pub trusted_roots: Vec<(String, PathBuf)>,
     /// Files of OpenPGP certificates that count instead of those that the policy names.
@@ -45,6 +48,8 @@ pub struct InstallOptions {
     pub certificate_authorities: Vec<(String, PathBuf)>,
     /// How the gate goes about its work.
     pub settings: Settings,
+    /// Whether what moves refs without a push is judged too, in the reference-transaction hook.
+    pub guard: bool,
     /// The time, in seconds since 1970.
     pub now: i64,
 }
@@ -72,6 +77,8 @@ pub struct Installed {
     pub shim: Shim,
     /// The hooks beside it, and where they are.
     pub companions: Vec<(HookName, PathBuf)>,
+    /// The configuration file by which git runs them, if it does by one.
+    pub configuration: Option<PathBuf>,
 }
 
 /// What uninstalling came to.
@@ -98,9 +105,21 @@ pub enum InstallError {
     /// git's configuration cannot be read.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
+    /// git cannot be had to run hooks by its configuration.
+    #[error(transparent)]
+    Configured(#[from] ConfiguredError),
+    /// The forge runs the hooks, and not git alone.
+    #[error(
+        "'{0}' looks for hooks in a folder of its own, and does not always let git run what its configuration names"
+    )]
+    ForgeRuns(String),
     /// One hook for every repository goes by a policy file, and keeps its state in a folder of its own.
     #[error("a hook for every repository needs a policy file and a state folder")]
     ForAll,
+    /// What moves refs without a push cannot be judged where nobody runs the hook that sees it, or nothing is noted of
+    /// what a push has had accepted.
+    #[error("nothing would run the reference-transaction hook, or tell it what a push has had accepted")]
+    Guard,
     /// git looks for hooks elsewhere.
     #[error("'core.hooksPath' is set to '{0}', so that git would not run a hook of the repository")]
     HooksPath(String),
@@ -127,6 +146,14 @@ pub enum InstallError {
     /// A path does not fit into a shim, or the shim there was edited.
     #[error(transparent)]
     Shim(#[from] ShimError),
+    /// git's configuration names the hook that is to go.
+    #[error("git still runs '{}' by what is said in '{}'", hook.display(), file.display())]
+    StillNamed {
+        /// The hook.
+        hook: PathBuf,
+        /// Where it is named.
+        file: PathBuf,
+    },
     /// The state folder belongs to another repository.
     #[error("the state folder '{}' belongs to the repository '{}'", state.display(), owner.display())]
     StateOfAnother {
@@ -145,8 +172,21 @@ impl From<InstallError> for Failure {
         let hint = match error {
             InstallError::Trust(error) => return error.into(),
             InstallError::Policy(failure) => return *failure,
+            InstallError::Configured(ConfiguredError::OldGit(_) | ConfiguredError::NoGit) => {
+                "install git 2.54 or later, or leave that option out: every git runs a hook of its hooks folder"
+            }
+            InstallError::Configured(ConfiguredError::Edited(_)) => {
+                "take the sections of hooks called 'countersign' out by hand, and the lines around them that speak of it"
+            }
+            InstallError::ForgeRuns(_) => "leave '--config-hooks' out",
+            InstallError::StillNamed { .. } => {
+                "name that file with '--config-file', or every push is refused"
+            }
             InstallError::ForAll => "name them with '--policy' and '--state'",
             InstallError::BeforeExists(_) => "move one of the two hooks away by hand",
+            InstallError::Guard => {
+                "leave '--guard' out, or name 'reference-transaction' among the hooks and keep a ledger"
+            }
             InstallError::HooksPath(_) => {
                 "unset it for this repository, or install one hook for all with '--hooks-path'"
             }
@@ -158,7 +198,7 @@ impl From<InstallError> for Failure {
             InstallError::Repository(_) | InstallError::Configuration(_) => {
                 "name a repository that git can use with '--repository'"
             }
-            InstallError::Io { .. } | InstallError::Shim(_) => {
+            InstallError::Io { .. } | InstallError::Shim(_) | InstallError::Configured(_) => {
                 "nothing was installed; see to the path and try again"
             }
         };
@@ -205,17 +245,9 @@ pub(super) fn kept_path(hook: &Path) -> PathBuf {
 /// See [`InstallError`]; then the hook that was there still is.
 pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let repository = Repository::open(&options.repository)?;
-    refuse_hooks_path(&repository)?;
+    let layout = layout(options, &repository)?;
     let basis = basis(options, &repository)?;
-    let settings = Settings {
-        audit: options
-            .settings
-            .audit
-            .clone()
-            .absolute()
-            .map_err(|source| InstallError::Io { path: options.repository.clone(), source })?,
-        ..options.settings.clone()
-    };
+    let settings = settings(options)?;
     let program = absolute(&options.program)?;
     if !program.is_file() {
         return Err(InstallError::NoProgram(program));
@@ -226,14 +258,20 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
         None => default_state(&repository),
     };
 
+    let path = layout.path(git_dir, HookName::PreReceive).expect("every forge runs pre-receive");
+    let transaction = HookName::ReferenceTransaction;
+    let sees_all = options.hooks.contains(&transaction) && layout.path(git_dir, transaction).is_some();
+    if options.guard && !(sees_all && settings.ledger) {
+        return Err(InstallError::Guard);
+    }
     let companion = |hook: HookName, before: Option<PathBuf>| Companion {
         hook,
         program: program.clone(),
         repository: git_dir.to_owned(),
         state: state.clone(),
         before,
+        gate: (options.guard && hook == transaction).then(|| path.clone()),
     };
-    let layout = Layout::of(options.settings.forge.as_ref());
     // Every text first: what cannot be written stops everything before anything has changed.
     let mut places = Vec::new();
     for name in options.hooks.iter().copied().filter(|name| *name != HookName::PreReceive) {
@@ -242,8 +280,7 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
         let shim = companion(name, place.before.clone());
         places.push((shim.render()?, place));
     }
-    let path = layout.path(git_dir, HookName::PreReceive).expect("every forge runs pre-receive");
-    let place = Place::find(path, HookName::PreReceive)?;
+    let place = Place::find(path.clone(), HookName::PreReceive)?;
     let shim = Shim {
         program: program.clone(),
         repository: git_dir.to_owned(),
@@ -275,24 +312,63 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
         place.put(&text)?;
     }
     place.put(&text)?;
+    let config = git_dir.join("config");
+    if options.configured {
+        let all = std::iter::once((HookName::PreReceive, hook.clone())).chain(companions.iter().cloned());
+        configured::add(&config, &all.collect::<Vec<_>>())?;
+    } else {
+        configured::remove(&config)?;
+    }
     let stays = |path: &Path| path == hook || companions.iter().any(|(_, other)| path == other);
     for name in std::iter::once(HookName::PreReceive).chain(HookName::COMPANIONS) {
         for path in Layout::places(git_dir, name).filter(|path| !stays(path)) {
             take_out(path, name)?;
         }
     }
-    Ok(Installed { hook, shim, companions })
+    remove_if_empty(&Layout::configured(git_dir));
+    Ok(Installed { hook, shim, companions, configuration: options.configured.then_some(config) })
+}
+
+/// Where the hooks go, once it is clear that they would run there.
+fn layout(options: &InstallOptions, repository: &Repository) -> Result<Layout, InstallError> {
+    let layout = Layout::of(options.settings.forge.as_ref());
+    if !options.configured {
+        refuse_hooks_path(repository)?;
+        return Ok(layout);
+    }
+    configured::check_git()?;
+    match &options.settings.forge {
+        Some(forge) if matches!(layout, Layout::Gitaly | Layout::Gitea) => {
+            Err(InstallError::ForgeRuns(forge.name.clone()))
+        }
+        _ => Ok(Layout::Configured),
+    }
+}
+
+/// A folder of hooks that is left behind empty goes too.
+fn remove_if_empty(folder: &Path) {
+    // One that is not empty, or not there, stays as it is.
+    let _ = std::fs::remove_dir(folder);
 }
 
 /// Install one pre-receive hook in `folder`, for every repository of which `core.hooksPath` says that its hooks are
-/// there. What it notes of each it notes below the state folder, under the repository's own path.
+/// there; or for every one that goes by the `configuration` file, if one is given, which is told to have git run it.
+/// What it notes of each it notes below the state folder, under the repository's own path.
 ///
 /// # Errors
 /// As for [`install`]; a policy in a ref, or no state folder, is refused.
-pub fn install_for_all(folder: &Path, options: &InstallOptions) -> Result<Installed, InstallError> {
+pub fn install_for_all(
+    folder: &Path,
+    configuration: Option<&Path>,
+    options: &InstallOptions,
+) -> Result<Installed, InstallError> {
     let (PolicyChoice::File(policy), Some(state)) = (&options.policy, &options.state) else {
         return Err(InstallError::ForAll);
     };
+    let options = &InstallOptions { settings: settings(options)?, ..options.clone() };
+    if configuration.is_some() {
+        configured::check_git()?;
+    }
     let basis = basis_of_file(options, policy)?;
     let program = absolute(&options.program)?;
     if !program.is_file() {
@@ -313,59 +389,30 @@ pub fn install_for_all(folder: &Path, options: &InstallOptions) -> Result<Instal
     let text = shim.render()?;
     make_private(&shim.state)?;
     place.put(&text)?;
-    Ok(Installed { hook: place.hook.clone(), shim, companions: Vec::new() })
+    let configuration = configuration.map(absolute).transpose()?;
+    if let Some(file) = &configuration {
+        configured::add(file, &[(HookName::PreReceive, place.hook.clone())])?;
+    }
+    Ok(Installed { hook: place.hook.clone(), shim, companions: Vec::new(), configuration })
 }
 
 /// Take out what [`install_for_all`] has put into `folder`.
 ///
 /// # Errors
-/// A file cannot be moved.
-pub fn uninstall_for_all(folder: &Path) -> Result<Uninstalled, InstallError> {
-    take_out(folder.join(HookName::PreReceive.name()), HookName::PreReceive)
-}
-
-/// Where one hook goes, and what is there.
-struct Place {
-    name: HookName,
-    hook: PathBuf,
-    kept: PathBuf,
-    /// What is there is somebody else's, and makes room.
-    moves: bool,
-    /// What runs first.
-    before: Option<PathBuf>,
-}
-
-impl Place {
-    fn find(hook: PathBuf, name: HookName) -> Result<Self, InstallError> {
-        let kept = kept_path(&hook);
-        let moves = match read(&hook)? {
-            Some(text) if name.is_shim(&text) => false,
-            Some(_) if kept.symlink_metadata().is_ok() => return Err(InstallError::BeforeExists(kept)),
-            Some(_) => true,
-            None => hook.symlink_metadata().is_ok(),
-        };
-        let runs_before = if moves { is_executable(&hook) } else { is_executable(&kept) };
-        let before = runs_before.then(|| kept.clone());
-        Ok(Self { name, hook, kept, moves, before })
+/// A file cannot be changed or moved, or git would still run what is not there any more.
+pub fn uninstall_for_all(folder: &Path, configuration: Option<&Path>) -> Result<Uninstalled, InstallError> {
+    let hook = absolute(folder)?.join(HookName::PreReceive.name());
+    if let Some(file) = configuration {
+        configured::remove(&absolute(file)?)?;
     }
-
-    fn put(&self, text: &[u8]) -> Result<(), InstallError> {
-        let folder = self.hook.parent().expect("the hook is in a folder");
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source: std::io::Error| InstallError::Io { path: path.clone(), source }
-        };
-        std::fs::create_dir_all(folder).map_err(failed(folder))?;
-        let failed = failed(&self.hook);
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(&failed)?;
-        file.write_all(text).map_err(&failed)?;
-        system::set_mode(file.path(), 0o755).map_err(&failed)?;
-        if self.moves {
-            std::fs::rename(&self.hook, &self.kept).map_err(&failed)?;
-        }
-        file.persist(&self.hook).map_err(|error| failed(error.error))?;
-        Ok(())
+    let configured = Configured::read_anywhere(folder).ok();
+    let named = configured
+        .as_ref()
+        .filter(|configured| configured.shim(HookName::PreReceive).as_ref() == Some(&hook));
+    if let Some(file) = named.and_then(|configured| configured.file(HookName::PreReceive)) {
+        return Err(InstallError::StillNamed { hook, file: file.to_owned() });
     }
+    take_out(hook, HookName::PreReceive)
 }
 
 /// Take the shims out, and put the hooks that were there before back in their place, byte for byte.
@@ -375,11 +422,14 @@ impl Place {
 pub fn uninstall(repository: &Path) -> Result<Uninstalled, InstallError> {
     let repository = Repository::open(repository)?;
     let mut uninstalled = Uninstalled::Nothing;
+    // First: git fails where it is to run what is not there.
+    configured::remove(&repository.common_dir().join("config"))?;
     for name in std::iter::once(HookName::PreReceive).chain(HookName::COMPANIONS) {
         for path in Layout::places(repository.common_dir(), name) {
             uninstalled = uninstalled.max(take_out(path, name)?);
         }
     }
+    remove_if_empty(&Layout::configured(repository.common_dir()));
     let path = repository.common_dir().join("config");
     hiding::show(repository.common_dir()).map_err(|source| InstallError::Io { path, source })?;
     Ok(uninstalled)
@@ -400,6 +450,13 @@ fn take_out(hook: PathBuf, name: HookName) -> Result<Uninstalled, InstallError> 
     }
 }
 
+/// The settings for the hook, which may run anywhere.
+fn settings(options: &InstallOptions) -> Result<Settings, InstallError> {
+    let audit = options.settings.audit.clone().absolute();
+    let audit = audit.map_err(|source| InstallError::Io { path: options.repository.clone(), source })?;
+    Ok(Settings { audit, ..options.settings.clone() })
+}
+
 /// Read the policy with all that it needs, as the hook will.
 fn basis(options: &InstallOptions, repository: &Repository) -> Result<Basis, InstallError> {
     match &options.policy {
@@ -418,7 +475,8 @@ fn basis(options: &InstallOptions, repository: &Repository) -> Result<Basis, Ins
                 None => PolicyMemory::new(&default_state(repository)).recall(&pin),
             };
             let seen = seen.map_err(|failure| InstallError::Policy(Box::new(failure)))?;
-            let source = PolicyRef { pin: &pin, trusted_roots: &trusted_roots, now: options.now };
+            let source =
+                PolicyRef { pin: &pin, trusted_roots: &trusted_roots, now: options.now, go_on: &|_, _| true };
             let followed = source.read(&reader, &repository.references(), seen)?;
             let found = Some(followed.commit());
             let instances = source.take_instances(&mut followed.into_trust());
@@ -470,9 +528,17 @@ fn pinned(
     Ok(pinned)
 }
 
-/// The setting that would make git look elsewhere for hooks, wherever it stands.
+/// The setting that would make git look elsewhere for hooks, wherever it stands: the folder, as git comes to it in
+/// a push, which it takes in in the repository itself (git-config, `core.hooksPath` and "pathname").
 pub(super) fn hooks_path(repository: &Repository) -> Result<Option<String>, ConfigurationError> {
-    Ok(configuration(repository)?.get("core.hooksPath", Scopes::Any).map(ToString::to_string))
+    let configuration = configuration(repository)?;
+    let Some(said) = configuration.get("core.hooksPath", Scopes::Any).map(ToString::to_string) else {
+        return Ok(None);
+    };
+    // What is relative to some home depends on whose: nobody here knows as whom the pushes come.
+    let is_somebodys = said.starts_with('~') || said.starts_with("%(");
+    let path = (!is_somebodys).then(|| repository.git_dir().join(&said));
+    Ok(Some(path.as_deref().and_then(Path::to_str).map_or(said.clone(), str::to_owned)))
 }
 
 pub(super) fn configuration(repository: &Repository) -> Result<Configuration, ConfigurationError> {
@@ -500,16 +566,15 @@ fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
     let own = git_dir.canonicalize().map_err(failed)?;
     if let Some(text) = read(&owner_file)? {
         let owner = PathBuf::from(std::ffi::OsString::from_vec(text));
-        if owner != own && owner.is_dir() {
+        // What lies in the repository itself has come along with it when it was moved, whoever is in its place now.
+        let is_inside = state.canonicalize().is_ok_and(|state| state.starts_with(&own));
+        if owner != own && owner.is_dir() && !is_inside {
             return Err(InstallError::StateOfAnother { state: state.to_owned(), owner });
         }
     }
     make_private(state)?;
     // Put in its place as a new file: a symbolic link that lies there is not written through.
-    let mut file = tempfile::NamedTempFile::new_in(state).map_err(failed)?;
-    file.write_all(own.as_os_str().as_encoded_bytes()).map_err(failed)?;
-    file.persist(&owner_file).map_err(|error| failed(error.error))?;
-    Ok(())
+    write_whole(&owner_file, own.as_os_str().as_encoded_bytes(), Durability::System).map_err(failed)
 }
 
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
@@ -543,10 +608,12 @@ mod tests {
             state: None,
             program: "/bin/sh".into(),
             hooks: HookName::COMPANIONS.into(),
+            configured: false,
             trusted_roots: vec![],
             openpgp_certificates: vec![],
             certificate_authorities: vec![],
             settings: Settings { ledger: true, ..Settings::default() },
+            guard: false,
             now: 0,
         }
     }
@@ -669,6 +736,31 @@ mod tests {
     }
 
     #[test]
+    fn a_hooks_path_is_where_git_comes_to_it_in_a_push() {
+        let scratch = Scratch::new(&["--bare"]);
+        let path = |said: &str| {
+            scratch.git(&["config", "core.hooksPath", said]);
+            PathBuf::from(hooks_path(&scratch.open()).unwrap().unwrap())
+        };
+        assert_eq!(path("hooks of all"), scratch.open().git_dir().join("hooks of all"));
+        assert_eq!(path("/elsewhere"), Path::new("/elsewhere"));
+        assert_eq!(path("~/hooks"), Path::new("~/hooks"));
+    }
+
+    #[test]
+    fn where_decisions_are_written_down_does_not_depend_on_where_the_hook_runs() {
+        let scratch = Scratch::new(&["--bare"]);
+        let mut options = options(&scratch);
+        options.settings.audit = super::super::AuditSink::File("audit.jsonl".into());
+        options.state = Some(scratch.path().join("state"));
+        let folder = scratch.path().join("hooks-of-all");
+        let for_all = install_for_all(&folder, None, &options).unwrap().shim.settings.audit;
+        let here = absolute(Path::new("audit.jsonl")).unwrap();
+        assert_eq!(for_all, super::super::AuditSink::File(here));
+        assert_eq!(install(&options).unwrap().shim.settings.audit, for_all);
+    }
+
+    #[test]
     fn nothing_is_installed_without_a_policy_that_can_be_used() {
         let scratch = Scratch::new(&["--bare"]);
         let mut options = options(&scratch);
@@ -678,6 +770,23 @@ mod tests {
         let failure = Failure::from(install(&options).unwrap_err());
         assert!(failure.hints[0].contains("countersign policy init /nowhere"));
         assert!(!hook(&scratch).exists() && !scratch.path().join("countersign").exists());
+    }
+
+    #[test]
+    fn a_repository_that_has_moved_keeps_its_state_whoever_takes_its_place() {
+        let scratch = Scratch::new(&["--bare"]);
+        install(&options(&scratch)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (here, moved) = (scratch.path(), folder.path().join("moved.git"));
+        std::process::Command::new("cp").arg("-a").arg(here).arg(&moved).status().unwrap();
+        let moved_options = InstallOptions { repository: moved.clone(), ..options(&scratch) };
+        install(&moved_options).unwrap();
+        let owner = std::fs::read(moved.join("countersign/repository")).unwrap();
+        assert_eq!(owner, moved.canonicalize().unwrap().as_os_str().as_encoded_bytes());
+        // A folder of the other one's is another matter.
+        let state = Some(here.join("countersign"));
+        let shared = InstallOptions { state, ..moved_options };
+        assert!(matches!(install(&shared), Err(InstallError::StateOfAnother { .. })));
     }
 
     #[test]

@@ -19,10 +19,12 @@ pub(super) enum Layout {
     Gitea,
     /// git itself, and its update hook is gitolite's.
     Gitolite,
+    /// git itself, by its configuration: `hooks/countersign/<name>`.
+    Configured,
 }
 
 impl Layout {
-    const ALL: [Self; 3] = [Self::Git, Self::Gitaly, Self::Gitea];
+    const ALL: [Self; 4] = [Self::Git, Self::Gitaly, Self::Gitea, Self::Configured];
 
     /// That of a forge; git's own where there is none.
     pub(super) fn of(forge: Option<&Forge>) -> Self {
@@ -46,7 +48,13 @@ impl Layout {
             (Self::Gitaly, HookName::ReferenceTransaction) | (Self::Gitolite, HookName::Update) => None,
             (Self::Gitaly, _) => Some(folder("custom_hooks")),
             (Self::Gitolite, _) => Some(own()),
+            (Self::Configured, _) => Some(Self::configured(git_dir).join(name.name())),
         }
+    }
+
+    /// The folder of those that git runs by its configuration.
+    pub(super) fn configured(git_dir: &Path) -> PathBuf {
+        git_dir.join("hooks").join(OURS)
     }
 
     /// Every place where a hook of ours may lie.

@@ -8,7 +8,7 @@ use gix::objs::Kind;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::{
-    Update,
+    Pace, Update,
     added::{added, tips},
     gate::Gate,
 };
@@ -33,19 +33,22 @@ pub fn kept(objects: &Objects, references: &References, updates: &[Update]) -> P
 /// What is wrong with an update of the ref, at most a few causes.
 pub(super) fn faults(gate: &Gate<'_>, reader: &ObjectReader, update: &Update) -> Vec<Cause> {
     let too_many = Cause::Proof(ProofFault::TooMany);
-    let (added, mut faults) = match added(reader, update, too_many, ProofFault::Removed, ProofFault::Strange)
-    {
-        Ok(changes) => changes,
-        Err(cause) => return vec![cause],
-    };
+    let (added, mut faults) =
+        match added(gate.pace.is_over, reader, update, too_many, ProofFault::Removed, ProofFault::Strange) {
+            Ok(changes) => changes,
+            Err(cause) => return vec![cause],
+        };
     // More than that of one object are never read, and each would have the object read and judged again.
     let mut of_each = added.chunk_by(|one, other| one.object == other.object);
     if of_each.any(|of_one| of_one.len() > MAXIMUM_PROOFS_OF_AN_OBJECT) {
         faults.push(ProofFault::TooMany);
     }
     if faults.is_empty() {
-        let &Gate { verifier, objects, now, .. } = gate;
-        let judge = |reader: &mut ObjectReader, name: &ProofName| check(reader, verifier, now, *name).err();
+        let &Gate { verifier, objects, now, pace: Pace { is_over, .. }, .. } = gate;
+        // Where the time is over, the whole push is refused for that.
+        let judge = |reader: &mut ObjectReader, name: &ProofName| {
+            if is_over() { None } else { check(reader, verifier, now, *name).err() }
+        };
         faults = added.par_iter().map_init(|| objects.reader(), judge).flatten().collect();
     }
     faults.truncate(MAXIMUM_TOLD);

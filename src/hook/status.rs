@@ -8,15 +8,19 @@ use std::{
 use crate::repository::system::PermissionsExt;
 
 use super::{
-    Admissions, Companion, HookName, InstallError, PolicyMemory, PolicyPlace, Shim, hiding,
-    install::{configuration, default_state, hook_path, hooks_path, is_executable, kept_path},
+    Admissions, Companion, HookName, InstallError, PolicyMemory, PolicyPlace, Shim,
+    configured::{Configured, Fault},
+    for_all::Standing,
+    hiding,
+    install::{configuration, hook_path, hooks_path, is_executable, kept_path},
+    layout::Layout,
     policy_ref::PolicyRef,
     pre_receive::{foreign_anchor, same_place},
     writers,
 };
 use crate::{
-    policy::{self, Policy},
-    repository::{Configuration, Repository},
+    policy::{self, ForgeKind, Policy},
+    repository::{Configuration, ConfigurationError, Repository},
     trust::{Beside, ChainError, Followed, Pin, Pinned, Trust, read_policy},
     words::Failure,
 };
@@ -26,6 +30,8 @@ use crate::{
 pub struct Status {
     /// Where the hook is looked for.
     pub hook: PathBuf,
+    /// The file of git's configuration by which git runs it, if it does by one.
+    pub configuration: Option<PathBuf>,
     /// The shim, if the hook is one.
     pub shim: Option<Shim>,
     /// The hooks beside it, and where they are.
@@ -76,6 +82,8 @@ pub enum StatusFinding {
     Open(String),
     /// The ledger is not as it has to be to be of use.
     Ledger(String),
+    /// The forge moves refs by its own pages in ways that pre-receive does not see, and nothing else looks.
+    Unguarded,
     /// It, or a folder above it, belongs to another user than the repository.
     OwnedByAnother {
         /// What.
@@ -84,6 +92,13 @@ pub enum StatusFinding {
         owner: String,
         /// Whose the repository is.
         repository: String,
+    },
+    /// Two hooks of ours judge every push.
+    Twice {
+        /// The one that git's configuration names.
+        configured: PathBuf,
+        /// The one that lies where git or a forge looks for hooks.
+        found: PathBuf,
     },
     /// Others than its owner can write the repository itself.
     Shared {
@@ -99,10 +114,18 @@ pub enum StatusFinding {
 }
 
 impl StatusFinding {
+    /// Whether it is about git not running the hook as it is installed.
+    #[must_use]
+    pub fn is_about_running(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::Twice { .. })
+    }
+
     /// Whether it is about who can write what decides.
     #[must_use]
     pub fn is_about_writers(&self) -> bool {
-        matches!(self, Self::OwnedByAnother { .. } | Self::Shared { .. } | Self::Writable(_))
+        let is_writable =
+            matches!(self, Self::OwnedByAnother { .. } | Self::Shared { .. } | Self::Writable(_));
+        is_writable || *self == Self::Unguarded
     }
 }
 
@@ -133,6 +156,9 @@ impl fmt::Display for StatusFinding {
             Self::Policy(finding) => write!(formatter, "{finding}"),
             Self::Open(what) => write!(formatter, "pushes are not judged: {what}"),
             Self::Ledger(what) => write!(formatter, "{what}"),
+            Self::Unguarded => formatter.write_str(
+                "the forge makes tags, and deletes tags and branches, on its pages without asking the pre-receive hook; install with '--guard' to have that judged",
+            ),
             Self::OwnedByAnother { path, owner, repository } => write!(
                 formatter,
                 "'{}' belongs to '{owner}', the repository to '{repository}': whoever is '{owner}' decides what is accepted",
@@ -148,6 +174,12 @@ impl fmt::Display for StatusFinding {
                     ", who can move refs and change hooks without a push: the gate binds none of them; let all pushes come in as one user whom nobody else can be"
                 )
             }
+            Self::Twice { configured, found } => write!(
+                formatter,
+                "pushes are judged twice, by '{}' and by '{}', and a push certificate counts only once: uninstall one of them",
+                configured.display(),
+                found.display()
+            ),
             Self::Writable(path) => write!(
                 formatter,
                 "'{}' can be changed by others than its owner, and with it what is accepted: the gate does not bind them",
@@ -157,35 +189,20 @@ impl fmt::Display for StatusFinding {
     }
 }
 
-/// The state folder of `repository`'s hook: where its shim says, or where one would be.
-#[must_use]
-pub fn state_folder(repository: &Repository) -> PathBuf {
-    let text = std::fs::read(hook_path(repository, HookName::PreReceive));
-    let shim = text.ok().and_then(|text| Shim::parse(&text).ok());
-    shim.map_or_else(|| default_state(repository), |shim| shim.state)
-}
-
 /// Look at the installation in `repository`.
 ///
 /// # Errors
 /// The repository cannot be opened.
 pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
     let repository = Repository::open(repository)?;
-    let mut hook = hook_path(&repository, HookName::PreReceive);
     let mut findings = Vec::new();
     let (mut followed, mut companions) = (None, Vec::new());
-    if let Some(path) = hooks_path(&repository)? {
-        // One for every repository may be there.
-        let shared = Path::new(&path).join(HookName::PreReceive.name());
-        let shim = std::fs::read(&shared).ok().and_then(|text| Shim::parse(&text).ok());
-        match shim.filter(|shim| shim.repository.as_os_str().is_empty()) {
-            Some(_) => hook = shared,
-            None => findings.push(StatusFinding::Open(format!("'core.hooksPath' is set to '{path}'"))),
-        }
-    }
+    let configured = Configured::read(repository.git_dir()).map_err(ConfigurationError::Git)?;
+    let (hook, is_configured) = find(&repository, &configured, &mut findings)?;
+    let standing = Standing::at(&repository, hook.clone());
     let shim = match std::fs::read(&hook) {
         Ok(text) if Shim::is_shim(&text) => match Shim::parse(&text) {
-            Ok(shim) => Some(shim),
+            Ok(_) => standing.shim.clone(),
             Err(error) => {
                 findings.push(StatusFinding::Open(error.to_string()));
                 None
@@ -229,17 +246,72 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
             findings.extend(foreign_anchor(&policy, repository.hash()).map(StatusFinding::Broken));
         }
         let configuration = configuration(&repository)?;
-        look_at(shim, &hook, &repository, &configuration, &mut findings);
-        companions = look_at_ledger(shim, &repository, &configuration, &mut findings);
+        let settings = if is_configured { configured.files() } else { Vec::new() };
+        look_at(shim, &hook, &settings, &repository, &configuration, &mut findings);
+        companions = look_at_ledger(shim, &repository, &configuration, &configured, &mut findings);
         let holding = Admissions::new(&shim.state).holding(now);
         findings.extend(holding.into_iter().map(|admission| StatusFinding::Admitted(admission.words())));
-        let is_for_all = shim.repository.as_os_str().is_empty();
-        if !is_for_all && !same_place(&shim.repository, repository.common_dir()) {
+        if standing.for_all.is_none() && !same_place(&shim.repository, repository.common_dir()) {
             let what = format!("the hook was installed for the repository '{}'", shim.repository.display());
             findings.push(StatusFinding::Broken(what));
         }
     }
-    Ok(Status { hook, shim, companions, followed, findings })
+    let configuration = configured.file(HookName::PreReceive).filter(|_| is_configured).map(Path::to_owned);
+    Ok(Status { hook, configuration, shim, companions, followed, findings })
+}
+
+/// Which hook stands before a push: what git's configuration names, or what lies where hooks are looked for. And
+/// whether it is the former.
+pub(super) fn find(
+    repository: &Repository,
+    configured: &Configured,
+    findings: &mut Vec<StatusFinding>,
+) -> Result<(PathBuf, bool), InstallError> {
+    const NAME: HookName = HookName::PreReceive;
+    let is_shim = |path: &Path| std::fs::read(path).is_ok_and(|text| Shim::is_shim(&text));
+    let own = hook_path(repository, NAME);
+    let meant = match own.starts_with(Layout::configured(repository.common_dir())) {
+        true => Some(own.clone()),
+        false => configured.shim(NAME).filter(|path| is_shim(path)),
+    };
+    let mut elsewhere = None;
+    let found = match hooks_path(repository)? {
+        None => Some(own.clone()).filter(|own| meant.as_ref() != Some(own) && is_shim(own)),
+        // One for every repository may be there.
+        Some(path) => {
+            let shared = Path::new(&path).join(NAME.name());
+            let shim = std::fs::read(&shared).ok().and_then(|text| Shim::parse(&text).ok());
+            let found = shim.filter(|shim| shim.repository.as_os_str().is_empty()).map(|_| shared);
+            elsewhere = found.is_none().then_some(path);
+            found
+        }
+    };
+    let fault = meant.as_ref().and_then(|meant| configured.fault(NAME, meant));
+    match (meant, fault, found) {
+        (Some(meant), None, found) => {
+            let twice = found.map(|found| StatusFinding::Twice { configured: meant.clone(), found });
+            findings.extend(twice);
+            Ok((meant, true))
+        }
+        (Some(_), Some(Fault::Broken(what)), Some(found)) => {
+            findings.push(StatusFinding::Broken(what));
+            Ok((found, false))
+        }
+        (_, _, Some(found)) => Ok((found, false)),
+        (Some(meant), Some(fault), None) => {
+            findings.push(match fault {
+                Fault::Broken(what) => StatusFinding::Broken(what),
+                Fault::Idle(what) => StatusFinding::Open(what),
+            });
+            Ok((meant, true))
+        }
+        (None, _, None) => {
+            let elsewhere =
+                elsewhere.map(|path| StatusFinding::Open(format!("'core.hooksPath' is set to '{path}'")));
+            findings.extend(elsewhere);
+            Ok((own, false))
+        }
+    }
 }
 
 /// The policy in its file, and what the shim has of what it names.
@@ -284,7 +356,7 @@ fn look_at_file(shim: &Shim, path: &Path, findings: &mut Vec<StatusFinding>) -> 
 fn follow(shim: &Shim, pin: &Pin, repository: &Repository, now: i64) -> Result<(Policy, String), Failure> {
     let seen = PolicyMemory::new(&shim.state).recall(pin)?;
     let objects = repository.objects().map_err(ChainError::from)?;
-    let source = PolicyRef { pin, trusted_roots: &shim.trusted_roots, now };
+    let source = PolicyRef { pin, trusted_roots: &shim.trusted_roots, now, go_on: &|_, _| true };
     let followed: Followed = source.read(&objects.reader(), &repository.references(), seen)?;
     let who = match followed.signers() {
         [] => "nobody".to_owned(),
@@ -301,6 +373,7 @@ fn follow(shim: &Shim, pin: &Pin, repository: &Repository, now: i64) -> Result<(
 fn look_at(
     shim: &Shim,
     hook: &Path,
+    settings: &[&Path],
     repository: &Repository,
     configuration: &Configuration,
     findings: &mut Vec<StatusFinding>,
@@ -324,6 +397,7 @@ fn look_at(
         .into_iter()
         .chain(kept.iter().map(PathBuf::as_path))
         .chain(companions.iter().chain(&befores).map(PathBuf::as_path).filter(|path| path.exists()))
+        .chain(settings.iter().copied())
         .chain(shim.policy.file())
         .chain(roots)
         .chain(shim.before.as_deref())
@@ -336,9 +410,10 @@ fn look_at_ledger(
     shim: &Shim,
     repository: &Repository,
     configuration: &Configuration,
+    configured: &Configured,
     findings: &mut Vec<StatusFinding>,
 ) -> Vec<(HookName, PathBuf)> {
-    let mut installed = Vec::new();
+    let (mut installed, mut is_guarded) = (Vec::new(), false);
     for name in HookName::COMPANIONS {
         let path = hook_path(repository, name);
         let Some(text) = std::fs::read(&path).ok().filter(|text| name.is_shim(text)) else { continue };
@@ -349,14 +424,28 @@ fn look_at_ledger(
             Ok(companion) if companion.state != shim.state || companion.program != shim.program => {
                 Some("it goes by another state folder or program than pre-receive".to_owned())
             }
+            Ok(Companion { gate: Some(gate), .. }) if gate != hook_path(repository, HookName::PreReceive) => {
+                Some("it asks another hook than the one that is installed".to_owned())
+            }
             Ok(Companion { before: Some(before), .. }) if !is_executable(&before) => {
                 Some(format!("the hook that runs first, '{}', may not be executed", before.display()))
             }
-            Ok(_) => None,
+            Ok(companion) => {
+                is_guarded |= companion.gate.is_some();
+                let is_configured = path.starts_with(Layout::configured(repository.common_dir()));
+                let fault = is_configured.then(|| configured.fault(name, &path)).flatten();
+                fault.map(|fault| match fault {
+                    Fault::Broken(what) | Fault::Idle(what) => what,
+                })
+            }
         };
         let words = |fault| StatusFinding::Ledger(format!("the hook '{hook}' does not do its work: {fault}"));
         findings.extend(fault.map(words));
         installed.push((name, path));
+    }
+    let is_gitea = shim.settings.forge.as_ref().is_some_and(|forge| forge.kind == ForgeKind::Gitea);
+    if is_gitea && !is_guarded {
+        findings.push(StatusFinding::Unguarded);
     }
     if shim.settings.ledger {
         if !hiding::is_hidden(configuration, "receive") {
@@ -393,10 +482,12 @@ mod tests {
             state: None,
             program: "/bin/sh".into(),
             hooks: HookName::COMPANIONS.into(),
+            configured: false,
             trusted_roots: vec![],
             openpgp_certificates: vec![],
             certificate_authorities: vec![],
             settings: Settings { ledger: true, ..Settings::default() },
+            guard: false,
             now: 0,
         };
         install(&options).unwrap();

@@ -10,11 +10,14 @@ use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::Memory;
 use crate::{
-    hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update},
+    hook::{
+        AcceptedTips, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update, kept_approvals, kept_proofs,
+    },
     object::ObjectId,
     policy::{Cause, Event, Policy, Pushing, Refusal, Subject},
     repository::{
-        Approvals, ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits,
+        Approvals, ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, References, Shallow,
+        new_commits,
     },
     verify::Verifier,
     words::{Failure, escape_bytes},
@@ -66,6 +69,9 @@ pub type ReadPolicy<'a> = Box<dyn Fn(&ObjectReader, ObjectId) -> Result<Basis, F
 pub(super) struct RefusedRef {
     pub(super) update: Update,
     pub(super) refusals: Vec<Refusal>,
+    /// Only how it stands to the value before speaks against it, and that is not here, where histories are cut
+    /// off: a whole clone can tell.
+    pub(super) is_unseen: bool,
 }
 
 /// What became of a number of updates.
@@ -85,14 +91,14 @@ pub(super) struct Judged {
 
 /// Everything that the judgement looks at.
 pub(super) struct Judge<'a> {
-    pub(super) basis: &'a Basis,
-    pub(super) objects: &'a Objects,
-    pub(super) standing: &'a dyn Standing,
-    pub(super) shallow: Shallow,
-    pub(super) proofs: Proofs,
-    pub(super) pushing: Pushing,
-    pub(super) approvals: Approvals,
-    pub(super) now: i64,
+    basis: &'a Basis,
+    objects: &'a Objects,
+    standing: &'a dyn Standing,
+    shallow: Shallow,
+    proofs: Proofs,
+    pushing: Pushing,
+    approvals: Approvals,
+    now: i64,
 }
 
 /// What was accepted of a remote.
@@ -119,13 +125,29 @@ impl Standing for Remembered<'_> {
     }
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    /// One for `updates`, with the log entries and approvals that `references` keep of them. Histories are
+    /// cut off where `shallow` says.
+    pub(super) fn new(
+        (basis, now): (&'a Basis, i64),
+        (objects, references): (&'a Objects, &References),
+        standing: &'a dyn Standing,
+        shallow: Shallow,
+        pushing: Pushing,
+        updates: &[Update],
+    ) -> Self {
+        let proofs = kept_proofs(objects, references, updates);
+        let approvals = kept_approvals(objects, references, updates);
+        Self { basis, objects, standing, shallow, proofs, pushing, approvals, now }
+    }
+
     /// Part `updates` into those that may be taken and those that may not. What is shared by several refs
     /// is refused for one of them only, so whatever is left is judged again until nothing more is refused.
     pub(super) fn part(&self, updates: Vec<Update>, progress: &mut dyn Write) -> Judged {
         let mut judged = Judged { accepted: updates, ..Judged::default() };
         for _ in 0..MAXIMUM_ROUNDS {
             if judged.accepted.is_empty() {
+                self.mark_unseen(&mut judged.refused);
                 return judged;
             }
             let gate = Gate {
@@ -144,6 +166,7 @@ impl Judge<'_> {
             let finding = gate.judge(&judged.accepted, progress);
             judged.seen.extend(finding.judged.iter().copied());
             if finding.refusals.is_empty() {
+                self.mark_unseen(&mut judged.refused);
                 judged.warnings = finding.warnings;
                 judged.tips = finding.tips;
                 return judged;
@@ -152,7 +175,7 @@ impl Judge<'_> {
                 let at = judged.accepted.iter().position(|update| update.reference == refusal.reference);
                 if let Some(at) = at {
                     let update = judged.accepted.remove(at);
-                    let refused = RefusedRef { update, refusals: Vec::new() };
+                    let refused = RefusedRef { update, refusals: Vec::new(), is_unseen: false };
                     judged.refused.insert(refusal.reference.clone().into(), refused);
                 }
                 if let Some(refused) = judged.refused.get_mut(refusal.reference.as_bstr()) {
@@ -167,9 +190,23 @@ impl Judge<'_> {
                 rule: None,
                 cause: Cause::Unexpected("too many other refs are refused".to_owned()),
             }];
-            judged.refused.insert(update.reference.clone().into(), RefusedRef { update, refusals });
+            judged
+                .refused
+                .insert(update.reference.clone().into(), RefusedRef { update, refusals, is_unseen: false });
         }
         judged
+    }
+
+    fn mark_unseen(&self, refused: &mut BTreeMap<BString, RefusedRef>) {
+        if self.shallow.is_empty() {
+            return;
+        }
+        let reader = self.objects.reader();
+        for refused in refused.values_mut() {
+            let is_missing = refused.update.claimed.is_some_and(|before| reader.kind(before).is_err());
+            let is_of_ref = |refusal: &Refusal| refusal.subject == Subject::Reference;
+            refused.is_unseen = is_missing && refused.refusals.iter().all(is_of_ref);
+        }
     }
 
     /// Both values of a ref that would not simply go on, and in which way it does not.
@@ -187,6 +224,9 @@ impl Judge<'_> {
         let walked = new_commits(&reader, &[before], &[after], None, &self.shallow);
         let way = match walked {
             _ if refused.update.reference.starts_with(b"refs/tags/") => "the tag was moved",
+            _ if refused.is_unseen => {
+                "whether it goes on from there cannot be seen in a history that is cut off; a whole clone can tell"
+            }
             Ok(history) if history.reached.contains(&after) => "it goes back in its own history",
             Ok(_) => "its history was replaced",
             Err(_) => "its history does not go on from there",
@@ -199,7 +239,8 @@ impl Judge<'_> {
         let all: Vec<&Refusal> = refused.values().flat_map(|refused| &refused.refusals).collect();
         let updates: Vec<Update> = refused.values().map(|refused| refused.update.clone()).collect();
         let reader = self.objects.reader();
-        let telling = Telling { reader: &reader, shallow: &self.shallow, updates: &updates, is_own };
+        let telling =
+            Telling { reader: &reader, shallow: &self.shallow, updates: &updates, is_own, go_on: &|| true };
         let mut text = telling.words("error", &all);
         for moved in refused.values().take(MAXIMUM_TOLD).filter_map(|refused| self.move_of(refused)) {
             text += &format!("error: {moved}\n");

@@ -24,6 +24,12 @@ use crate::{
 /// each time.
 const BY_LEDGER: [u8; 32] = [0; 32];
 
+/// The same, where it is held only because a history is cut off: a whole clone judges it itself.
+pub(super) const BY_CUT: [u8; 32] = [1; 32];
+
+/// How many refs are named in a line about several.
+const MAXIMUM_NAMED: usize = 3;
+
 /// Refs by what git may hear of them.
 #[derive(Default)]
 struct Sorted {
@@ -35,6 +41,8 @@ struct Sorted {
     gone: Vec<BString>,
     /// What git could take without asking.
     to_judge: Vec<Update>,
+    /// What no rule governs, so that it is taken, and is not as the remote's ledger says.
+    free: Vec<BString>,
     /// How many refs git does not hear of.
     left_out: usize,
 }
@@ -53,17 +61,25 @@ impl Session<'_> {
         advertised: &Advertisement,
     ) -> Result<HashMap<BString, ObjectId>, Failure> {
         self.see(advertised)?;
-        let strange = self.hold_against_ledger(advertised)?;
+        let strange = self.hold_against_ledger(basis, advertised)?;
         let is_same_hash =
             |repository: &Repository| advertised.hash().is_none_or(|hash| hash == repository.hash());
         let repository = self.repository()?.filter(is_same_hash);
         let objects = repository.as_ref().map(|repository| self.objects(repository, None)).transpose()?;
         let reader = objects.as_ref().map(Objects::reader);
         let has = |id: ObjectId| reader.as_ref().is_some_and(|reader| reader.kind(id).is_ok());
+        let mut judged_by = vec![basis.digest];
+        let is_whole = match &repository {
+            Some(repository) => reach(repository)?.is_whole,
+            None => true,
+        };
+        if !is_whole || !self.options.deepening.arguments().is_empty() {
+            judged_by.push(BY_CUT);
+        }
 
         // Judging takes its time, and what was not here may have come meanwhile.
         loop {
-            let sorted = self.sort(basis, advertised, &strange, &has);
+            let sorted = self.sort((basis, &judged_by), advertised, &strange, &has);
             let Some((repository, objects)) =
                 repository.as_ref().zip(objects.as_ref()).filter(|_| !sorted.to_judge.is_empty())
             else {
@@ -71,6 +87,7 @@ impl Session<'_> {
                     let left_out = sorted.left_out;
                     let _ = writeln!(self.words, "note: {left_out} refs that no rule allows are left out");
                 }
+                self.tell_free(&sorted.free);
                 self.tidy(&sorted, advertised, &strange)?;
                 self.tell_held(&sorted.held, advertised)?;
                 if sorted.listed.is_empty() && !sorted.held.is_empty() {
@@ -86,10 +103,10 @@ impl Session<'_> {
         }
     }
 
-    /// Sort refs by what git may hear of them.
+    /// Sort refs by what git may hear of them. What was refused before by one of `judged_by` is held.
     fn sort(
         &self,
-        basis: &Basis,
+        (basis, judged_by): (&Basis, &[[u8; 32]]),
         advertised: &Advertisement,
         strange: &BTreeMap<BString, String>,
         has: &dyn Fn(ObjectId) -> bool,
@@ -102,6 +119,7 @@ impl Session<'_> {
             match basis.policy.governing(name) {
                 Governing::Accepted => {
                     sorted.list(name, value);
+                    sorted.free.extend(strange.contains_key(name).then(|| name.clone()));
                     continue;
                 }
                 Governing::Refused | Governing::Reserved => {
@@ -129,7 +147,7 @@ impl Session<'_> {
                 sorted.held.push(name.clone());
             } else if value == accepted || self.vouched.get(name) == Some(&value) {
                 sorted.list(name, value);
-            } else if held.is_some_and(|held| held.value == value && held.digest == basis.digest) {
+            } else if held.is_some_and(|held| held.value == value && judged_by.contains(&held.digest)) {
                 sorted.list(name, accepted);
                 sorted.held.push(name.clone());
             } else if value.is_none_or(has) {
@@ -201,6 +219,24 @@ impl Session<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// One line for all refs that are taken by no rule although the remote's ledger contradicts them.
+    fn tell_free(&mut self, free: &[BString]) {
+        if free.is_empty() {
+            return;
+        }
+        let names: Vec<String> =
+            free.iter().take(MAXIMUM_NAMED).map(|name| format!("'{}'", escape_bytes(name))).collect();
+        let more = match free.len() - names.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let _ = writeln!(
+            self.words,
+            "warning: not what the remote's ledger says, and taken because no rule governs it: {}{more}",
+            names.join(", ")
+        );
     }
 
     /// At first sight of a remote its refs are merely there; those that come later were created.

@@ -10,10 +10,11 @@ use gix::bstr::{BString, ByteSlice as _};
 use super::{
     Basis, Held, Memory, MemoryError,
     judge::{self, Judge, Judged, RefusedRef, Remembered, progress},
+    listing::BY_CUT,
     session::{Session, forgettable},
 };
 use crate::{
-    hook::{Update, kept_approvals, kept_proofs},
+    hook::Update,
     object::ObjectId,
     policy::{Cause, Event, Pushing, Refusal},
     repository::{Objects, Repository, Shallow},
@@ -43,10 +44,14 @@ impl Session<'_> {
     ) -> Result<HashSet<ObjectId>, Failure> {
         let tips = self.context.store.tips(&self.memory);
         let standing = &Remembered { memory: &self.memory, tips: &tips };
-        let proofs = kept_proofs(objects, &repository.references(), &updates);
-        let approvals = kept_approvals(objects, &repository.references(), &updates);
-        let (pushing, now) = (Pushing::Nobody, self.context.now);
-        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
+        let judge = Judge::new(
+            (basis, self.context.now),
+            (objects, &repository.references()),
+            standing,
+            shallow,
+            Pushing::Nobody,
+            &updates,
+        );
         let mut judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
         if !judged.refused.is_empty() {
             judge.tell(&judged.refused, false, self.words);
@@ -79,7 +84,8 @@ impl Session<'_> {
             }
             for (name, refused) in &judged.refused {
                 let words = refused.refusals.first().map(ToString::to_string).unwrap_or_default();
-                let held = Held { value: refused.update.wanted, digest: basis.digest, words };
+                let digest = if refused.is_unseen { BY_CUT } else { basis.digest };
+                let held = Held { value: refused.update.wanted, digest, words };
                 memory.held.insert(name.clone(), held);
             }
             Ok(())
@@ -113,10 +119,14 @@ impl Session<'_> {
         let standing = &Remembered { memory: &self.memory, tips: &tips };
         let claimed = self.memory.accepted.get(branch).copied();
         let updates = vec![Update { claimed, wanted: Some(id), reference: branch.to_vec() }];
-        let proofs = kept_proofs(objects, &repository.references(), &updates);
-        let approvals = kept_approvals(objects, &repository.references(), &updates);
-        let (pushing, now) = (Pushing::Nobody, self.context.now);
-        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
+        let judge = Judge::new(
+            (basis, self.context.now),
+            (objects, &repository.references()),
+            standing,
+            shallow,
+            Pushing::Nobody,
+            &updates,
+        );
         let mut judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
         for refused in judged.refused.values_mut() {
             let is_move =

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::object::HashKind;
 
 /// Extensions that change nothing which is read here.
-const HARMLESS: [&str; 7] = [
+const HARMLESS: [&str; 8] = [
     "noop",
     "noop-v1",
     "preciousobjects",
@@ -16,6 +16,8 @@ const HARMLESS: [&str; 7] = [
     "worktreeconfig",
     "compatobjectformat",
     "relativeworktrees",
+    // Where the git directories of submodules lie.
+    "submodulepathconfig",
 ];
 
 /// Why a repository's format is refused. One cause, one variant.

@@ -24,6 +24,7 @@ mod references;
 mod revision;
 pub mod system;
 mod tree;
+mod version;
 mod writing;
 
 use std::path::{Path, PathBuf};
@@ -46,7 +47,8 @@ pub use reachable::{Found, Reachable, tagged};
 pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};
 pub use tree::TreeError;
-pub use writing::{WriteError, sync_folder};
+pub use version::GitVersion;
+pub use writing::{Durability, DurableObjects, WriteError, sync_folder, write_whole, write_whole_through};
 
 use gix::bstr::BString;
 

@@ -3,7 +3,9 @@
 #![cfg(all(feature = "sandbox", unix))]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod configured;
 mod enterprise;
+mod gitea;
 mod gitolite;
 mod layouts;
 

@@ -62,6 +62,42 @@ fn a_second_clone_a_single_branch_a_mirror_and_a_pull() {
 }
 
 #[test]
+fn git_need_not_look_again_at_what_a_clone_has_brought() {
+    let world = stage(RULES);
+    let packs = |repository: &Repository<'_>| {
+        let listed = std::fs::read_dir(repository.path.join(".git/objects/pack")).unwrap();
+        let names = listed.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut kinds: Vec<String> = names.map(|name| name.rsplit('.').next().unwrap().to_owned()).collect();
+        kinds.retain(|kind| kind != "rev");
+        kinds.sort();
+        kinds
+    };
+    let main = author(&world).id("main");
+    // As git clone speaks with the helper.
+    let empty = world.repository("empty", "sha1");
+    let plain = world.path("served.git").display().to_string();
+    let input = format!(
+        "option cloning true\noption check-connectivity true\nlist\nfetch {main} refs/heads/main\n\n\n"
+    );
+    let run =
+        world.run(super::HELPER, &["origin", &plain]).env("GIT_DIR", empty.path.join(".git")).input(input);
+    let text = run.any_stdout().any_stderr().check().text();
+    let lock = text.lines().find_map(|line| line.strip_prefix("lock ")).unwrap();
+    assert!(lock.starts_with(empty.path.to_str().unwrap()) && lock.ends_with(".keep"), "{text}");
+    assert!(text.ends_with(".keep\nconnectivity-ok\n\n") && std::path::Path::new(lock).exists(), "{text}");
+    assert_eq!(packs(&empty), ["idx", "keep", "pack"]);
+    // git takes it away again.
+    assert_eq!(packs(&clone(&world, "ours")), ["idx", "pack"]);
+    // Where git does not ask nothing is kept.
+    let other = world.repository("other", "sha1");
+    let input = format!("list\nfetch {main} refs/heads/main\n\n\n");
+    let run =
+        world.run(super::HELPER, &["origin", &plain]).env("GIT_DIR", other.path.join(".git")).input(input);
+    assert!(run.any_stdout().any_stderr().check().text().ends_with("\n\n\n"));
+    assert!(holds(&other, &main) && !packs(&other).contains(&"keep".to_owned()));
+}
+
+#[test]
 fn ls_remote_downloads_nothing_and_needs_no_repository() {
     let world = stage(RULES);
     let run = world.run("git", &["ls-remote", "--symref", &address(&world)]).any_stdout().check();
@@ -176,6 +212,37 @@ fn histories_that_are_cut_off_are_judged_as_far_as_they_are_here() {
     assert_eq!(count(), "3\n");
     world.countersign(&["remote", "forget", &address]).any_stdout().check();
     whole("whole").status(128).stderr_holds(&["it is not signed"]).check();
+}
+
+#[test]
+fn a_history_that_is_cut_off_has_no_say_for_whole_clones() {
+    let world = stage(RULES);
+    let author = author(&world);
+    let whole = clone(&world, "whole");
+    let first = author.id("main");
+    author.commit("second");
+    let third = author.commit("third");
+    upload(&author, &["main", "main:topic"]);
+    // Whether it goes on from what the whole clone has accepted cannot be told at this depth.
+    let depth = |name: &str| world.run("git", &["clone", "-q", "--depth=1", &address(&world), name]);
+    let told = format!(
+        "error: 'refs/heads/main' was accepted at {first}, and the remote says {third}: whether it goes on from \
+         there cannot be seen in a history that is cut off; a whole clone can tell\n"
+    );
+    depth("ours").status(128).stderr_holds(&[&told]).check();
+    // From then on it is held there, at what was accepted.
+    depth("ours").stderr_holds(&["'refs/heads/main' is held at"]).check();
+    assert_eq!(Repository::at(&world, &world.path("ours")).id("origin/main"), first);
+    // The whole clone judges by itself, and what it accepts counts for all.
+    fetch(&whole, &[]).check();
+    assert_eq!(whole.id("origin/main"), third);
+    let ours = Repository::at(&world, &world.path("ours"));
+    fetch(&ours, &[]).check();
+    assert_eq!(ours.id("origin/main"), third);
+    // So is a remote noticed that goes back.
+    upload(&author, &[&format!("{first}:main")]);
+    depth("again").status(128).stderr_holds(&["a whole clone can tell"]).check();
+    fetch(&whole, &[]).status(128).stderr_holds(&["it goes back in its own history"]).check();
 }
 
 #[test]

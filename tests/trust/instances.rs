@@ -17,7 +17,7 @@ fn add(world: &World, name: &str) {
 }
 
 /// Writes the authority's certificates and keys as PEM files; their paths.
-fn files(world: &World) -> [String; 5] {
+pub(crate) fn files(world: &World) -> [String; 5] {
     let authority = world.authority().authority();
     let pem = |chain: &[&[u8]]| {
         let certificate = |der: &&[u8]| {

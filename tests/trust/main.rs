@@ -3,6 +3,7 @@
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod gitsign;
 mod instances;
 mod repository;
 mod updates;

@@ -1,6 +1,6 @@
 //! What `doctor` looks at: gathered from git, the configuration, the environment and the servers.
 
-use std::{process::Command, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use crate::{
     agent::protocol::ForwardStatus,
@@ -14,7 +14,7 @@ use crate::{
         unheard::{self, Unheard},
     },
     identity::{self, Login, Source, Token},
-    repository::{Configuration, Scopes},
+    repository::{Configuration, GitVersion, Scopes},
     service::{
         http::{Bounds, join},
         tls::TlsFiles,
@@ -123,7 +123,7 @@ pub(super) fn gather(world: &World<'_>, offline: bool) -> Facts {
         setting("committer.email").or_else(|| setting("user.email")).map(str::to_owned)
     });
     Facts {
-        git: git_version(),
+        git: GitVersion::ask().map(|version| version.to_string()),
         program: world.program.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
         unheard: unheard::unheard(known),
         gitsign: gitsign::found(&world.environment, known),
@@ -144,12 +144,6 @@ pub(super) fn gather(world: &World<'_>, offline: bool) -> Facts {
         now: world.now,
         configuration,
     }
-}
-
-fn git_version() -> Option<String> {
-    let output = Command::new("git").arg("version").output().ok().filter(|output| output.status.success())?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    Some(text.trim().trim_start_matches("git version ").to_owned())
 }
 
 /// Where an identity would come from. Nobody is asked for one.

@@ -193,7 +193,7 @@ pub(in crate::cli) fn here(
     let pins = pins(configuration)?;
     let opened = match repository {
         Some(repository) => Ok(repository.clone()),
-        None => Repository::discover(&world.directory, world.environment.get("GIT_DIR").map(Path::new)),
+        None => settings::discover(world),
     };
     let repository = match opened {
         Ok(repository) => repository,
@@ -256,6 +256,22 @@ fn refuse_another(
         format!("this repository was judged by the policy of '{before}', and {now}"),
         format!("fetch the right policy; if another repository has taken this place, run '{next}'"),
     ))
+}
+
+/// The pin of protected configuration that is meant for `repository`, if a policy in a ref is what counts in it.
+pub(in crate::cli) fn pin_of(
+    world: &World<'_>,
+    configuration: &Configuration,
+    repository: &Repository,
+) -> Result<Option<(Scope, Pin)>, Failure> {
+    let pins = pins(configuration)?;
+    if pins.is_empty() || settings::path(world, configuration, POLICY)?.is_some() {
+        return Ok(None);
+    }
+    let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
+    let plain: Vec<Pin> = pins.iter().map(|(_, pin)| pin.clone()).collect();
+    let found = find_pin(&objects.reader(), &repository.references(), &plain)?.cloned();
+    Ok(found.and_then(|found| pins.into_iter().find(|(_, pin)| *pin == found)))
 }
 
 /// The policy that follows from `pin` where its ref is at `tip`, in whatever repository that is.
@@ -330,7 +346,13 @@ pub(in crate::cli) fn with_reading<T>(
     let believes = |identity: &Identity| {
         limits.iter().all(|(name, limits)| *name != identity.instance || limits.believe(identity))
     };
-    run(&Reading { now: world.now, instance: &instance, believes: &believes, ssh_revocations: &revocations })
+    run(&Reading {
+        now: world.now,
+        instance: &instance,
+        believes: &believes,
+        ssh_revocations: &revocations,
+        go_on: &|_, _| true,
+    })
 }
 
 /// What a repository's own configuration says of the policy, which is not heard.
