@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How many changes the policy has gone through.
-const STEPS: usize = 5;
+const STEPS: usize = 10;
 
 /// A stage whose policy has changed that often since the hook was installed, without the hook having seen it; the
 /// commits, and how the hook goes by them.
@@ -62,7 +62,7 @@ fn a_long_history_of_the_policy_is_followed_as_long_as_there_is_time_and_what_wa
     anew();
     let mut tries = Vec::new();
     loop {
-        let judged = judge(&context, &created(&one), 2 * STEPS + 2);
+        let judged = judge(&context, &created(&one), STEPS + 2);
         tries.push(memory.recall(&pin).unwrap().unwrap());
         if judged.outcome == Outcome::Accepted {
             break;
@@ -90,7 +90,7 @@ fn a_push_that_changes_the_policy_often_is_refused_wherever_its_time_ends() {
     let looks = wherever_it_ends(&context, &lines, &|| {}, &|_| {
         assert_eq!(memory.recall(&pin).unwrap(), Some(commits[0]), "what a push proposes is not noted");
     });
-    assert!(looks > 3 * STEPS, "its history is read twice, and each step judged: {looks}");
+    assert!(looks > 2 * STEPS, "its history is read, and each step judged: {looks}");
 }
 
 #[test]
