@@ -18,6 +18,7 @@ use crate::{
     encoding::sha256,
     identity::{Claims, Demands},
     key::SigningKey,
+    repository::{Durability, write_whole},
     service::fulcio::IssuedCertificate,
     sign::Session,
     sigstore::certificate::{SigningCertificate, SubjectKind},
@@ -89,10 +90,8 @@ impl Shelf {
     pub(super) fn put(&self, session: &Session) {
         let Claims { issuer, subject, email, .. } = session.claims().clone();
         let kept = Kept { issuer, subject, email, leaf: STANDARD.encode(&session.certificate().leaf) };
-        let (Some(folder), Ok(json)) = (self.file.parent(), serde_json::to_vec(&kept)) else { return };
-        let Ok(mut file) = tempfile::NamedTempFile::new_in(folder) else { return };
-        if std::io::Write::write_all(&mut file, &json).is_ok() {
-            let _ = file.persist(&self.file);
+        if let Ok(json) = serde_json::to_vec(&kept) {
+            let _ = write_whole(&self.file, &json, Durability::System);
         }
     }
 }

@@ -114,7 +114,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PrePushArguments) -> Outcom
         .partition(|refusal| matches!(refusal.cause, Cause::Threshold(_) | Cause::ForgeUnapproved { .. }));
 
     world.complain(&kept::warning(&trouble));
-    let telling = Telling { reader: &reader, shallow: &shallow, updates: &planned, is_own: true };
+    let telling =
+        Telling { reader: &reader, shallow: &shallow, updates: &planned, is_own: true, go_on: &|| true };
     let mut text = telling.all("warning", &finding.warnings) + &telling.all("error", &refusals);
     if !refusals.is_empty() {
         text += &format!(

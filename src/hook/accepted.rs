@@ -7,12 +7,13 @@
 //! accepted only if the one before it was: what an administrator put there since, or what a rule let in that
 //! was relaxed for a while, does not become accepted by what is pushed on top of it.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use crate::{encoding::sha256, object::ObjectId};
+use crate::{
+    encoding::sha256,
+    object::ObjectId,
+    repository::{Durability, write_whole},
+};
 
 /// The accepted tips of one repository. The folder must be this repository's alone, and writable by
 /// none but the user as whom the hook runs.
@@ -46,10 +47,7 @@ impl AcceptedTips {
         let path = self.path(digest, commit);
         let folder = path.parent().expect("the path ends in a file name");
         std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&content(digest, commit))?;
-        file.persist(path)?;
-        Ok(())
+        write_whole(&path, &content(digest, commit), Durability::System)
     }
 
     /// Whether a value of the ref `reference` was accepted under the rule with this digest already. Where that

@@ -10,11 +10,11 @@ use crate::{
 };
 
 /// The commits of the ref `name` whose entries count for a push: what it holds, and what the push would have it
-/// hold.
+/// hold by the first of its updates. git carries out no other one, and each would be looked through for each object.
 pub(super) fn tips(references: &References, name: &str, updates: &[Update]) -> Vec<ObjectId> {
     let own = references.read(BStr::new(name)).ok().and_then(|value| value.id);
-    let pushed = updates.iter().filter(|update| update.reference == name.as_bytes());
-    own.into_iter().chain(pushed.filter_map(|update| update.wanted)).collect()
+    let pushed = updates.iter().find(|update| update.reference == name.as_bytes());
+    own.into_iter().chain(pushed.and_then(|update| update.wanted)).collect()
 }
 
 /// The entries that `update` adds, and what else it does: what it takes away or changes by `removed`, and what it

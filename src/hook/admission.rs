@@ -4,9 +4,8 @@
 //! gets through with it; it is used up by the push that needs it, and what it was used for stays written down.
 
 use std::{
-    fs,
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    fs, io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -16,7 +15,7 @@ use super::{InstallError, PolicyPlace, Shim, Update, install::hook_path};
 use crate::{
     encoding::sha256,
     object::ObjectId,
-    repository::Repository,
+    repository::{Durability, Repository, write_whole},
     trust::ChainError,
     words::{Failure, escape},
 };
@@ -168,12 +167,8 @@ impl Admissions {
     fn put(&self, admission: &Admission) -> io::Result<()> {
         let owner = fs::metadata(self.folder.parent().expect("it lies in the state folder"))?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        file.write_all(&serde_json::to_vec(admission)?)?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o600))?;
-        file.as_file().sync_all()?;
         let path = self.folder.join(admission.name());
-        file.persist(&path).map_err(|error| error.error)?;
+        write_whole(&path, &serde_json::to_vec(admission)?, Durability::Disk)?;
         // The hook runs as the owner of the state folder, and has to move it away.
         for path in [&self.folder, &path] {
             if fs::metadata(path)?.uid() != owner.uid() {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::{
-    Update,
+    Pace, Update,
     added::{added, tips},
     gate::Gate,
 };
@@ -41,9 +41,12 @@ pub(super) fn faults(gate: &Gate<'_>, reader: &ObjectReader, update: &Update) ->
             Err(cause) => return vec![cause],
         };
     if faults.is_empty() {
-        let &Gate { policy, verifier, objects, approvals, now, .. } = gate;
+        let &Gate { policy, verifier, objects, approvals, now, pace: Pace { is_over, .. }, .. } = gate;
         let by = Judging { policy, verifier, approvals, now };
-        let judge = |reader: &mut ObjectReader, name: &ProofName| by.check(reader, *name).err();
+        // Where the time is over, the whole push is refused for that.
+        let judge = |reader: &mut ObjectReader, name: &ProofName| {
+            if is_over() { None } else { by.check(reader, *name).err() }
+        };
         faults = added.par_iter().map_init(|| objects.reader(), judge).flatten().collect();
     }
     faults.truncate(MAXIMUM_TOLD);
@@ -118,7 +121,8 @@ fn judge_approval(
     policy.approver(rule, verdict, &Receipt::without_anchors(now))
 }
 
-/// Who has approved exactly `statement` under `rule`, and why other approvals of it do not count.
+/// Who has approved exactly `statement` under `rule`, and why other approvals of it do not count; of those for
+/// which there is time.
 pub(super) fn approvers(
     gate: &Gate<'_>,
     reader: &ObjectReader,
@@ -127,6 +131,9 @@ pub(super) fn approvers(
 ) -> (BTreeSet<String>, Vec<ApprovalFault>) {
     let (mut persons, mut faults) = (BTreeSet::new(), Vec::new());
     for approval in gate.approvals.of(reader, statement) {
+        if gate.is_over() {
+            break;
+        }
         let judged = approval.map_err(ApprovalFault::Unreadable).and_then(|approval| {
             judge_approval(gate.policy, gate.verifier, rule, &approval, gate.now)
                 .map_err(|cause| ApprovalFault::NotCounted(Box::new(cause)))
@@ -146,7 +153,7 @@ pub(super) fn approvers(
 /// Only words depend on that, so nobody looks at their signatures.
 pub(super) fn others(gate: &Gate<'_>, reader: &ObjectReader, statement: &Statement) -> Vec<ApprovalFault> {
     let mut faults = Vec::new();
-    for (_, Approval { statement: other, .. }) in gate.approvals.all(reader) {
+    for (_, Approval { statement: other, .. }) in gate.approvals.all(reader).take_while(|_| !gate.is_over()) {
         let same = [
             other.repository == statement.repository,
             other.reference == statement.reference,

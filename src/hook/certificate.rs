@@ -8,7 +8,9 @@
 
 use gix::objs::Kind;
 
-use super::{CertificateEnvironment, ClaimError, MAXIMUM_AGE, Update, UsedCertificates, pushee_key};
+use super::{
+    CertificateEnvironment, ClaimError, MAXIMUM_AGE, Update, UsedCertificates, pace::TimeIsOver, pushee_key,
+};
 use crate::{
     object::{HashKind, ObjectId, Payload, PushCertificate, object_id},
     policy::{CertificateFault, Evidence},
@@ -51,33 +53,57 @@ pub(super) struct Surrounding<'a> {
     pub(super) verifier: &'a Verifier,
     /// The time of receipt, in seconds since 1970.
     pub(super) now: i64,
+    /// Whether the time for judging is over.
+    pub(super) is_over: &'a dyn Fn() -> bool,
 }
 
 /// Read and judge the certificate that git names, if it names one. A good one is used up by that.
+///
+/// # Errors
+/// The time was over before that; then it is not used up.
 pub(super) fn receive(
     surrounding: &Surrounding<'_>,
     reader: &ObjectReader,
-) -> Option<Result<ReceivedCertificate, CertificateFault>> {
-    let name = surrounding.environment.id.as_ref()?;
+) -> Result<Option<Result<ReceivedCertificate, CertificateFault>>, TimeIsOver> {
+    let Some(name) = surrounding.environment.id.as_ref() else { return Ok(None) };
+    if (surrounding.is_over)() {
+        return Err(TimeIsOver);
+    }
+    let unreadable = |reason: String| Ok(Some(Err(CertificateFault::Unreadable(reason))));
     let id =
         ObjectId::from_hex(name.as_bytes()).ok().filter(|id| id.kind() == reader.hash() && !id.is_null());
-    let Some(id) = id else {
-        return Some(Err(CertificateFault::Unreadable(format!("'{name}' is no object id"))));
-    };
+    let Some(id) = id else { return unreadable(format!("'{name}' is no object id")) };
     let object = match reader.read(id) {
         Ok(object) if object.kind == Kind::Blob => object,
-        Ok(object) => {
-            return Some(Err(CertificateFault::Unreadable(format!("'{id}' is a {}", object.kind))));
-        }
-        Err(error) => return Some(Err(CertificateFault::Unreadable(error.to_string()))),
+        Ok(object) => return unreadable(format!("'{id}' is a {}", object.kind)),
+        Err(error) => return unreadable(error.to_string()),
     };
-    let judged = judge(surrounding, reader.hash(), &object.bytes);
-    Some(Ok(ReceivedCertificate { id, bytes: object.bytes, judged }))
+    let judged = match judge(surrounding, reader.hash(), &object.bytes) {
+        Ok(evidence) => Ok(evidence),
+        Err(Stop::Fault(fault)) => Err(fault),
+        Err(Stop::OutOfTime) => return Err(TimeIsOver),
+    };
+    Ok(Some(Ok(ReceivedCertificate { id, bytes: object.bytes, judged })))
 }
 
-fn judge(surrounding: &Surrounding<'_>, hash: HashKind, bytes: &[u8]) -> Result<Evidence, CertificateFault> {
+/// Why a certificate counts for nothing.
+enum Stop {
+    Fault(CertificateFault),
+    OutOfTime,
+}
+
+impl From<CertificateFault> for Stop {
+    fn from(fault: CertificateFault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+fn judge(surrounding: &Surrounding<'_>, hash: HashKind, bytes: &[u8]) -> Result<Evidence, Stop> {
+    let goes_on = || if (surrounding.is_over)() { Err(Stop::OutOfTime) } else { Ok(()) };
     let certificate = PushCertificate::parse(hash, bytes).map_err(CertificateFault::Malformed)?;
     is_this_push(&certificate, surrounding)?;
+    // It may hold as many commands as a push does.
+    goes_on()?;
     let Some(signature) = &certificate.signed.signature else { return Ok(Evidence::Unsigned) };
     let payload = certificate.signed.payload;
     let verdict = surrounding.verifier.verify(&payload, signature, surrounding.now);
@@ -88,6 +114,8 @@ fn judge(surrounding: &Surrounding<'_>, hash: HashKind, bytes: &[u8]) -> Result<
     is_for_this_server(&certificate, surrounding.addresses)?;
     let issued = check_nonce(&certificate, surrounding.environment, surrounding.now)?;
     let digest = digest(&payload).ok_or(CertificateFault::Replayed)?;
+    // A push that is refused all the same uses nothing up.
+    goes_on()?;
     surrounding.used.claim(&digest, issued, surrounding.now).map_err(|error| match error {
         ClaimError::Used => CertificateFault::Replayed,
         error @ ClaimError::Io { .. } => CertificateFault::Unnoted(error.to_string()),
@@ -247,6 +275,7 @@ mod tests {
                 used: &UsedCertificates::new(state.path()),
                 verifier: &Verifier::new(Vec::new()),
                 now: self.now,
+                is_over: &|| false,
             };
             let bytes = self.certificate.as_bytes();
             let certificate =

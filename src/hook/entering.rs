@@ -3,13 +3,13 @@
 use std::{
     collections::HashSet,
     io::{Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Instant,
 };
 
 use gix::bstr::{BString, ByteSlice as _};
 
-use super::{Context, Update, parse_updates, pre_receive::MAXIMUM_INPUT};
+use super::{Context, PolicyMemory, Update, parse_updates, policy_ref, pre_receive::MAXIMUM_INPUT};
 use crate::{
     ledger::{
         Acceptance, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId, Scope, Settled,
@@ -78,6 +78,12 @@ pub(super) fn prepare(
     let deadline = context.settings.time_limit.map(|limit| begun + limit / 2);
     let folder = Folder::new(&context.state, repository.hash()).until(deadline);
     let settler = Settler { repository, folder: &folder, now: context.now };
+    // Where no other hook has come to it. A ref that is set back has a past that the gate knows.
+    let is_there = |entry: &Entry| {
+        let value = repository.references().read(entry.reference.as_bstr());
+        entry.new.is_some() && value.is_ok_and(|value| value.id == entry.new)
+    };
+    let _ = note_policy(&context.state, &folder, &is_there);
     match settler.settle(Scope::All, &[], None) {
         // Others are at it: what they don't settle, the next push does.
         Ok(_) | Err(LedgerError::Busy) => {}
@@ -128,30 +134,59 @@ fn entries(repository: &Repository, updates: &[Update]) -> Result<Vec<Entry>, Le
 /// git's reference-transaction hook in the state `committed`: enter what was accepted. The exit status says
 /// whether that could be done; git does not look at it.
 pub fn reference_transaction(context: &LedgerContext, input: &mut dyn Read, output: &mut dyn Write) -> u8 {
+    let mut words = String::new();
     let mut settle = || {
         let (repository, folder) = open(context)?;
         let happened = happened(repository.hash(), &read(input)?);
         if happened.is_empty() {
             return Ok(Settled::default());
         }
+        let noted = note_policy(&context.state, &folder, &|entry| happened.contains(entry));
+        words = noted.err().unwrap_or_default();
         let settler = Settler { repository: &repository, folder: &folder, now: context.now };
         settler.settle_transaction(&happened, Process::receiving().as_ref()).map_err(|error| failure(&error))
     };
-    tell(settle(), output)
+    let settled = settle();
+    tell(settled, &words, output)
 }
 
 /// git's post-receive hook: the push is done, and whatever of it has not happened will not.
 pub fn post_receive(context: &LedgerContext, input: &mut dyn Read, output: &mut dyn Write) -> u8 {
+    let mut words = String::new();
     let mut settle = || {
         let (repository, folder) = open(context)?;
         let updates = parse_updates(repository.hash(), &read(input)?)
             .map_err(|error| Failure::new(error, "this command is for git's post-receive hook"))?;
         let happened = entries(&repository, &updates).map_err(|error| failure(&error))?;
+        let noted = note_policy(&context.state, &folder, &|entry| happened.contains(entry));
+        words = noted.err().unwrap_or_default();
         let settler = Settler { repository: &repository, folder: &folder, now: context.now };
         let process = Process::receiving();
         settler.settle_last(&happened, process.as_ref()).map_err(|error| failure(&error))
     };
-    tell(settle(), output)
+    let settled = settle();
+    tell(settled, &words, output)
+}
+
+/// Note the policy that an accepted update has put in force, if by `has_happened` one has: from then on it is
+/// noticed if the ref is set back, though no hook has run in between.
+///
+/// # Errors
+/// In words: it cannot be noted.
+fn note_policy(state: &Path, folder: &Folder, has_happened: &dyn Fn(&Entry) -> bool) -> Result<(), String> {
+    let memory = PolicyMemory::new(state);
+    // Before the first push nothing is noted, and that push notes what it finds.
+    let Some((pin, before)) = memory.noted() else { return Ok(()) };
+    // What is noted is believed as it is, so it has to be what the gate has accepted, whoever has moved the ref.
+    let intents = folder.intents_left().unwrap_or_default();
+    let mut accepted = intents
+        .iter()
+        .flat_map(|intent| &intent.entries)
+        .filter(|entry| entry.reference == pin.reference && entry.old == Some(before) && has_happened(entry));
+    let Some(next) = accepted.next().and_then(|entry| entry.new) else { return Ok(()) };
+    let mut words = String::new();
+    policy_ref::remember(&memory, &pin, Some(before), next, &mut words);
+    if words.is_empty() { Ok(()) } else { Err(words) }
 }
 
 /// git's update hook: the last look at one ref. It may be moved only as pre-receive has accepted it.
@@ -230,9 +265,10 @@ fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
     lines.split(|byte| *byte == b'\n').filter_map(entry).collect()
 }
 
-fn tell(settled: Result<Settled, Failure>, output: &mut dyn Write) -> u8 {
+/// Say what is to be said of it, behind `noted`.
+fn tell(settled: Result<Settled, Failure>, noted: &str, output: &mut dyn Write) -> u8 {
     let (words, status) = match settled {
-        Ok(Settled { recovered: 0, .. }) => return 0,
+        Ok(Settled { recovered: 0, .. }) => (String::new(), 0),
         Ok(Settled { recovered, .. }) => (
             format!(
                 "warning: of {recovered} earlier updates it cannot be told any more whether they happened\n\
@@ -244,7 +280,7 @@ fn tell(settled: Result<Settled, Failure>, output: &mut dyn Write) -> u8 {
             (format!("warning: the push is accepted, and not entered into the ledger yet\n{failure}"), 3)
         }
     };
-    let _ = output.write_all(words.as_bytes()).and_then(|()| output.flush());
+    let _ = output.write_all(format!("{noted}{words}").as_bytes()).and_then(|()| output.flush());
     status
 }
 

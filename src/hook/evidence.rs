@@ -3,11 +3,7 @@
 use std::{
     collections::HashMap,
     io::Write,
-    sync::{
-        atomic::{AtomicUsize, Ordering},
-        mpsc::{RecvTimeoutError, channel},
-    },
-    time::Duration,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use gix::objs::Kind;
@@ -20,9 +16,6 @@ use crate::{
     repository::{ObjectReader, Proofs},
     verify::Verifier,
 };
-
-/// How long work goes on before the pusher hears of it, and how often then.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is known of each object; or why nothing can be.
 pub(super) type Known = HashMap<ObjectId, Result<Evidence, Cause>>;
@@ -50,20 +43,8 @@ pub(super) fn gather(gate: &Gate<'_>, ids: &[ObjectId], progress: &mut dyn Write
         );
         known.flatten().collect()
     };
-    let judged = std::thread::scope(|scope| {
-        let (working, finished) = channel::<()>();
-        let worker = scope.spawn(move || {
-            let _working = working;
-            work()
-        });
-        while let Err(RecvTimeoutError::Timeout) = finished.recv_timeout(PATIENCE) {
-            // A pusher who has gone does not change what is judged.
-            let done = done.load(Ordering::Relaxed);
-            let _ = writeln!(progress, "countersign: judged {done} of {} objects", ids.len());
-            let _ = progress.flush();
-        }
-        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    });
+    let words = || format!("judged {} of {} objects", done.load(Ordering::Relaxed), ids.len());
+    let judged = gate.pace.told(progress, &words, work);
     if let Some(verdicts) = verdicts {
         verdicts.learn(&judged);
     }

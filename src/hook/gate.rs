@@ -110,6 +110,9 @@ pub struct Gate<'a> {
     pub pace: Pace<'a>,
 }
 
+/// After how many commits whose evidence is known it is asked again whether the time is over.
+const ASKED_EVERY: usize = 64;
+
 /// The most commits that are listed for the refs that a push updates, each ref by itself: many refs that
 /// all take in one long history would have it walked and kept once for each.
 pub const MAXIMUM_LISTED: usize = 8_000_000;
@@ -162,6 +165,9 @@ impl<'a> Gate<'a> {
         let mut bases = HashMap::new();
         let mut names = Vec::new();
         for update in updates {
+            if self.is_over() {
+                return finding.out_of_time(updates, 0, 0);
+            }
             match self.names_of(update) {
                 Ok(found) => names.push((update, found)),
                 Err(cause) => finding.refuse(&update.reference, Subject::Reference, None, cause),
@@ -212,7 +218,7 @@ impl<'a> Gate<'a> {
                         if listed > self.maximum_listed || finding.broken >= MAXIMUM_BROKEN {
                             return finding;
                         }
-                        if (self.pace.is_over)() {
+                        if self.is_over() {
                             return finding.out_of_time(updates, 0, 0);
                         }
                     }
@@ -274,14 +280,14 @@ impl<'a> Gate<'a> {
         bases: &HashMap<&'a str, Vec<ObjectId>>,
         progress: &mut dyn Write,
     ) -> Result<(), (usize, usize)> {
-        let allowance = Allowance::new(paths::MAXIMUM_READ);
-        let touched = paths::touched(self, tasks, &allowance);
+        let allowance = Allowance::until(paths::MAXIMUM_READ, self.pace.is_over);
+        let touched = paths::touched(self, tasks, &allowance, progress);
         for task in tasks {
-            if let Err(cause) = paths::judge_replaced(self, task, &allowance) {
+            if let Err(cause) = paths::judge_replaced(self, task, &allowance, progress) {
                 finding.refuse(&task.reference, Subject::Reference, Some(task.rule), cause);
             }
         }
-        if (self.pace.is_over)() {
+        if self.is_over() {
             return Err((0, 0));
         }
         let (known, of) = self.gather(tasks, &touched, progress);
@@ -292,13 +298,22 @@ impl<'a> Gate<'a> {
         let names = Names { gate: self, reader, tasks, bases, histories: RefCell::default() };
         let coverage = OnceCell::new();
         for task in tasks {
+            if self.is_over() {
+                return Err((known.len(), of));
+            }
             self.judge_task(finding, task, (&known, &touched, &people), &names, &coverage);
             finding.judged.extend(task.commits.iter().chain(&task.tags));
         }
-        if (self.pace.is_over)() {
+        if self.is_over() {
             return Err((known.len(), of));
         }
         Ok(())
+    }
+
+    /// Whether the time for judging is over. Whoever leaves something out for that reason is asked last by
+    /// [`Self::judge_tasks`], which then has everything refused.
+    pub(super) fn is_over(&self) -> bool {
+        (self.pace.is_over)()
     }
 
     /// The name that was pushed to and those that symbolic refs behind it stand for, once the
@@ -572,7 +587,7 @@ impl<'a> Gate<'a> {
     fn coverage(&self) -> Coverage {
         let anchors: Vec<(ObjectId, i64)> =
             self.policy.anchors().iter().map(|anchor| (anchor.object, anchor.received)).collect();
-        let go_on = || !(self.pace.is_over)();
+        let go_on = || !self.is_over();
         Coverage::new_while(self.objects.reader(), self.shallow.clone(), &anchors, &go_on)
     }
 
@@ -609,7 +624,10 @@ impl<'a> Gate<'a> {
             }
         }
         let (mut forge, mut merges) = (Forge::new(self, names.reader, task), HashSet::new());
-        for commit in task.commits.iter().rev() {
+        for (number, commit) in task.commits.iter().rev().enumerate() {
+            if number % ASKED_EVERY == ASKED_EVERY - 1 && self.is_over() {
+                return;
+            }
             let by_paths = || match touched.get(&(task.rule.name.as_str(), *commit)) {
                 None => Ok(()),
                 Some(Err(cause)) => Err(cause.clone()),
@@ -729,8 +747,10 @@ impl<'a> Names<'a> {
 
 impl Finding {
     /// Refuse everything because only `judged` of so many objects were judged in time.
-    fn out_of_time(mut self, updates: &[Update], judged: usize, of: usize) -> Self {
+    pub(super) fn out_of_time(mut self, updates: &[Update], judged: usize, of: usize) -> Self {
         self.is_out_of_time = true;
+        // It is said once for each ref.
+        self.refusals.retain(|refusal| !refusal.cause.is_out_of_time());
         for update in updates {
             self.refuse(&update.reference, Subject::Reference, None, Cause::OutOfTime { judged, of });
         }

@@ -1,7 +1,7 @@
 //! Putting the shim into a repository and taking it out again.
 
 use std::{
-    io::Write,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -12,12 +12,13 @@ use super::{
     configured::{self, Configured},
     entering, hiding,
     layout::Layout,
+    place::Place,
     policy_ref::PolicyRef,
 };
 use crate::{
     ledger::{Folder, LedgerError, Settler},
     object::ObjectId,
-    repository::{Configuration, ConfigurationError, OpenError, Repository, Scopes},
+    repository::{Configuration, ConfigurationError, Durability, OpenError, Repository, Scopes, write_whole},
     trust::{
         Beside, ChainError, InCommit, Pin, PinError, Pinned, Trust, TrustError, check_reference, read_policy,
     },
@@ -243,15 +244,7 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let repository = Repository::open(&options.repository)?;
     let layout = layout(options, &repository)?;
     let basis = basis(options, &repository)?;
-    let settings = Settings {
-        audit: options
-            .settings
-            .audit
-            .clone()
-            .absolute()
-            .map_err(|source| InstallError::Io { path: options.repository.clone(), source })?,
-        ..options.settings.clone()
-    };
+    let settings = settings(options)?;
     let program = absolute(&options.program)?;
     if !program.is_file() {
         return Err(InstallError::NoProgram(program));
@@ -363,6 +356,7 @@ pub fn install_for_all(
     let (PolicyChoice::File(policy), Some(state)) = (&options.policy, &options.state) else {
         return Err(InstallError::ForAll);
     };
+    let options = &InstallOptions { settings: settings(options)?, ..options.clone() };
     if configuration.is_some() {
         configured::check_git()?;
     }
@@ -412,50 +406,6 @@ pub fn uninstall_for_all(folder: &Path, configuration: Option<&Path>) -> Result<
     take_out(hook, HookName::PreReceive)
 }
 
-/// Where one hook goes, and what is there.
-struct Place {
-    name: HookName,
-    hook: PathBuf,
-    kept: PathBuf,
-    /// What is there is somebody else's, and makes room.
-    moves: bool,
-    /// What runs first.
-    before: Option<PathBuf>,
-}
-
-impl Place {
-    fn find(hook: PathBuf, name: HookName) -> Result<Self, InstallError> {
-        let kept = kept_path(&hook);
-        let moves = match read(&hook)? {
-            Some(text) if name.is_shim(&text) => false,
-            Some(_) if kept.symlink_metadata().is_ok() => return Err(InstallError::BeforeExists(kept)),
-            Some(_) => true,
-            None => hook.symlink_metadata().is_ok(),
-        };
-        let runs_before = if moves { is_executable(&hook) } else { is_executable(&kept) };
-        let before = runs_before.then(|| kept.clone());
-        Ok(Self { name, hook, kept, moves, before })
-    }
-
-    fn put(&self, text: &[u8]) -> Result<(), InstallError> {
-        let folder = self.hook.parent().expect("the hook is in a folder");
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source: std::io::Error| InstallError::Io { path: path.clone(), source }
-        };
-        std::fs::create_dir_all(folder).map_err(failed(folder))?;
-        let failed = failed(&self.hook);
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(&failed)?;
-        file.write_all(text).map_err(&failed)?;
-        system::set_mode(file.path(), 0o755).map_err(&failed)?;
-        if self.moves {
-            std::fs::rename(&self.hook, &self.kept).map_err(&failed)?;
-        }
-        file.persist(&self.hook).map_err(|error| failed(error.error))?;
-        Ok(())
-    }
-}
-
 /// Take the shims out, and put the hooks that were there before back in their place, byte for byte.
 ///
 /// # Errors
@@ -491,6 +441,13 @@ fn take_out(hook: PathBuf, name: HookName) -> Result<Uninstalled, InstallError> 
     }
 }
 
+/// The settings for the hook, which may run anywhere.
+fn settings(options: &InstallOptions) -> Result<Settings, InstallError> {
+    let audit = options.settings.audit.clone().absolute();
+    let audit = audit.map_err(|source| InstallError::Io { path: options.repository.clone(), source })?;
+    Ok(Settings { audit, ..options.settings.clone() })
+}
+
 /// Read the policy with all that it needs, as the hook will.
 fn basis(options: &InstallOptions, repository: &Repository) -> Result<Basis, InstallError> {
     match &options.policy {
@@ -509,7 +466,8 @@ fn basis(options: &InstallOptions, repository: &Repository) -> Result<Basis, Ins
                 None => PolicyMemory::new(&default_state(repository)).recall(&pin),
             };
             let seen = seen.map_err(|failure| InstallError::Policy(Box::new(failure)))?;
-            let source = PolicyRef { pin: &pin, trusted_roots: &trusted_roots, now: options.now };
+            let source =
+                PolicyRef { pin: &pin, trusted_roots: &trusted_roots, now: options.now, go_on: &|_, _| true };
             let followed = source.read(&reader, &repository.references(), seen)?;
             let found = Some(followed.commit());
             let instances = source.take_instances(&mut followed.into_trust());
@@ -561,9 +519,17 @@ fn pinned(
     Ok(pinned)
 }
 
-/// The setting that would make git look elsewhere for hooks, wherever it stands.
+/// The setting that would make git look elsewhere for hooks, wherever it stands: the folder, as git comes to it in
+/// a push, which it takes in in the repository itself (git-config, `core.hooksPath` and "pathname").
 pub(super) fn hooks_path(repository: &Repository) -> Result<Option<String>, ConfigurationError> {
-    Ok(configuration(repository)?.get("core.hooksPath", Scopes::Any).map(ToString::to_string))
+    let configuration = configuration(repository)?;
+    let Some(said) = configuration.get("core.hooksPath", Scopes::Any).map(ToString::to_string) else {
+        return Ok(None);
+    };
+    // What is relative to some home depends on whose: nobody here knows as whom the pushes come.
+    let is_somebodys = said.starts_with('~') || said.starts_with("%(");
+    let path = (!is_somebodys).then(|| repository.git_dir().join(&said));
+    Ok(Some(path.as_deref().and_then(Path::to_str).map_or(said.clone(), str::to_owned)))
 }
 
 pub(super) fn configuration(repository: &Repository) -> Result<Configuration, ConfigurationError> {
@@ -597,10 +563,7 @@ fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
     }
     make_private(state)?;
     // Put in its place as a new file: a symbolic link that lies there is not written through.
-    let mut file = tempfile::NamedTempFile::new_in(state).map_err(failed)?;
-    file.write_all(own.as_os_str().as_encoded_bytes()).map_err(failed)?;
-    file.persist(&owner_file).map_err(|error| failed(error.error))?;
-    Ok(())
+    write_whole(&owner_file, own.as_os_str().as_encoded_bytes(), Durability::System).map_err(failed)
 }
 
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
@@ -758,6 +721,31 @@ mod tests {
         let error = install(&options(&scratch)).unwrap_err();
         assert!(matches!(&error, InstallError::HooksPath(path) if path == "/elsewhere"));
         assert!(!hook(&scratch).exists());
+    }
+
+    #[test]
+    fn a_hooks_path_is_where_git_comes_to_it_in_a_push() {
+        let scratch = Scratch::new(&["--bare"]);
+        let path = |said: &str| {
+            scratch.git(&["config", "core.hooksPath", said]);
+            PathBuf::from(hooks_path(&scratch.open()).unwrap().unwrap())
+        };
+        assert_eq!(path("hooks of all"), scratch.open().git_dir().join("hooks of all"));
+        assert_eq!(path("/elsewhere"), Path::new("/elsewhere"));
+        assert_eq!(path("~/hooks"), Path::new("~/hooks"));
+    }
+
+    #[test]
+    fn where_decisions_are_written_down_does_not_depend_on_where_the_hook_runs() {
+        let scratch = Scratch::new(&["--bare"]);
+        let mut options = options(&scratch);
+        options.settings.audit = super::super::AuditSink::File("audit.jsonl".into());
+        options.state = Some(scratch.path().join("state"));
+        let folder = scratch.path().join("hooks-of-all");
+        let for_all = install_for_all(&folder, None, &options).unwrap().shim.settings.audit;
+        let here = absolute(Path::new("audit.jsonl")).unwrap();
+        assert_eq!(for_all, super::super::AuditSink::File(here));
+        assert_eq!(install(&options).unwrap().shim.settings.audit, for_all);
     }
 
     #[test]

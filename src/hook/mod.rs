@@ -28,6 +28,7 @@ mod layout;
 mod pace;
 mod paths;
 mod persons;
+mod place;
 mod plan;
 mod policy_ref;
 mod pre_push;
@@ -61,10 +62,10 @@ pub use install::{
     InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
     uninstall_for_all,
 };
-pub use pace::Pace;
+pub use pace::{PATIENCE, Pace};
 pub use policy_ref::PolicyMemory;
 pub use pre_push::{install_pre_push, parse_planned, uninstall_pre_push};
-pub use pre_receive::{Context, Outcome, foreign_anchor, pre_receive};
+pub use pre_receive::{Context, Outcome, Watch, foreign_anchor, pre_receive, pre_receive_by};
 pub use proofs::kept as kept_proofs;
 pub use pushee::{PusheeError, pushee_key};
 pub use settings::{AuditSink, PolicyPlace, Settings, parse_forge};

@@ -7,7 +7,9 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    io::Write,
     ops::ControlFlow,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
@@ -16,7 +18,7 @@ use super::gate::{Gate, Task};
 use crate::{
     object::ObjectId,
     policy::{Cause, PathPlace, Rule},
-    repository::{Allowance, Changes, ChangesError, Interest},
+    repository::{Allowance, Changes, ChangesError, HistoryError, Interest},
 };
 
 /// The most that is read of trees and commits for one push, in bytes.
@@ -32,34 +34,52 @@ const MAXIMUM_PATH: usize = 200;
 /// why that cannot be told. Commits that fall under none are not among them.
 pub(super) type Touched<'a> = HashMap<(&'a str, ObjectId), Result<Vec<(usize, Vec<u8>)>, Cause>>;
 
-/// What the new commits of `tasks` change.
-pub(super) fn touched<'a>(gate: &Gate<'_>, tasks: &[Task<'a>], allowance: &Allowance) -> Touched<'a> {
+/// There was no time left for it; that is said once, for the whole push.
+const OUT_OF_TIME: Cause = Cause::OutOfTime { judged: 0, of: 0 };
+
+/// What the new commits of `tasks` change, telling `progress` when it takes long.
+pub(super) fn touched<'a>(
+    gate: &Gate<'_>,
+    tasks: &[Task<'a>],
+    allowance: &Allowance<'_>,
+    progress: &mut dyn Write,
+) -> Touched<'a> {
     let mut seen = HashSet::new();
     let mut asked: Vec<(&'a Rule, ObjectId)> = Vec::new();
     for task in tasks.iter().filter(|task| !task.rule.paths.is_empty()) {
         let commits = task.commits.iter().filter(|id| seen.insert((task.rule.name.as_str(), **id)));
         asked.extend(commits.map(|id| (task.rule, *id)));
     }
-    let answers = asked.par_iter().map_init(
-        || gate.objects.reader(),
-        |reader, (rule, id)| {
-            if (gate.pace.is_over)() {
-                return ((rule.name.as_str(), *id), Err(Cause::OutOfTime { judged: 0, of: 0 }));
-            }
-            let mut first = First { rule, found: vec![None; rule.paths.len()] };
-            let answer = match Changes::new(reader, gate.shallow, allowance).of_commit(*id, &mut first) {
-                Ok(()) => Ok(first
-                    .found
-                    .into_iter()
-                    .enumerate()
-                    .filter_map(|(place, path)| Some((place, path?)))
-                    .collect()),
-                Err(error) => Err(cause(error)),
-            };
-            ((rule.name.as_str(), *id), answer)
-        },
-    );
-    let answers: Vec<(_, Result<Vec<_>, _>)> = answers.collect();
+    if asked.is_empty() {
+        return Touched::new();
+    }
+    let done = AtomicUsize::new(0);
+    let &Gate { objects, shallow, .. } = gate;
+    let compare = || -> Vec<(_, Result<Vec<_>, _>)> {
+        let answers = asked.par_iter().map_init(
+            || objects.reader(),
+            |reader, (rule, id)| {
+                let mut first = First { rule, found: vec![None; rule.paths.len()] };
+                let answer = match Changes::new(reader, shallow, allowance).of_commit(*id, &mut first) {
+                    Ok(()) => Ok(first
+                        .found
+                        .into_iter()
+                        .enumerate()
+                        .filter_map(|(place, path)| Some((place, path?)))
+                        .collect()),
+                    Err(error) => Err(cause(error)),
+                };
+                done.fetch_add(1, Ordering::Relaxed);
+                ((rule.name.as_str(), *id), answer)
+            },
+        );
+        answers.collect()
+    };
+    let words = || {
+        let done = done.load(Ordering::Relaxed);
+        format!("compared the paths of {done} of {} commits", asked.len())
+    };
+    let answers = gate.pace.told(progress, &words, compare);
     answers
         .into_iter()
         .filter(|(_, answer)| answer.as_ref().map_or(true, |found| !found.is_empty()))
@@ -67,29 +87,47 @@ pub(super) fn touched<'a>(gate: &Gate<'_>, tasks: &[Task<'a>], allowance: &Allow
 }
 
 /// Why the ref of `task` may not take the place of its old value, if it does not go on from there.
-pub(super) fn judge_replaced(gate: &Gate<'_>, task: &Task<'_>, allowance: &Allowance) -> Result<(), Cause> {
+pub(super) fn judge_replaced(
+    gate: &Gate<'_>,
+    task: &Task<'_>,
+    allowance: &Allowance<'_>,
+    progress: &mut dyn Write,
+) -> Result<(), Cause> {
     let (Some(old), Some(tip)) = (task.replaced, task.tip) else { return Ok(()) };
     if task.rule.paths.is_empty() || old == tip {
         return Ok(());
     }
-    let reader = gate.objects.reader();
-    let changes = Changes::new(&reader, gate.shallow, allowance);
-    let mut difference = Difference { rule: task.rule, paths: BTreeSet::new(), bytes: 0, is_whole: true };
-    changes.between(old, tip, &mut difference).map_err(cause)?;
-    if !difference.is_whole {
-        return Err(cause(ChangesError::TooMuch));
-    }
-    let mut left = Left(difference.paths);
+    let &Gate { objects, shallow, .. } = gate;
+    let words = || format!("compared the paths of two values of a ref: {} objects read", allowance.looks());
+    let rule = task.rule;
+    let compare = || {
+        let mut difference = Difference { rule, paths: BTreeSet::new(), bytes: 0, is_whole: true };
+        Changes::new(&objects.reader(), shallow, allowance).between(old, tip, &mut difference)?;
+        if difference.is_whole { Ok(Left(difference.paths)) } else { Err(ChangesError::TooMuch) }
+    };
+    let mut left = gate.pace.told(progress, &words, compare).map_err(cause)?;
     if left.0.is_empty() {
         return Ok(());
     }
     // Those that come from a base or from before an anchor are accepted; the others are judged anyway.
-    let added = gate.walk(&reader, &[tip], &[old], None);
-    for id in added.map_err(|error| Cause::Unexpected(error.to_string()))?.commits {
-        changes.of_commit(id, &mut left).map_err(cause)?;
-        if left.0.is_empty() {
-            return Ok(());
+    let added = gate.walk(&objects.reader(), &[tip], &[old], None).map_err(|error| match error {
+        HistoryError::Stopped => OUT_OF_TIME,
+        other => Cause::Unexpected(other.to_string()),
+    })?;
+    let search = || {
+        let reader = objects.reader();
+        let changes = Changes::new(&reader, shallow, allowance);
+        for id in added.commits {
+            changes.of_commit(id, &mut left)?;
+            if left.0.is_empty() {
+                break;
+            }
         }
+        Ok(left)
+    };
+    let left = gate.pace.told(progress, &words, search).map_err(cause)?;
+    if left.0.is_empty() {
+        return Ok(());
     }
     let more = left.0.len() - 1;
     let path = left.0.first().map(|path| told(path)).unwrap_or_default();
@@ -99,6 +137,7 @@ pub(super) fn judge_replaced(gate: &Gate<'_>, task: &Task<'_>, allowance: &Allow
 fn cause(error: ChangesError) -> Cause {
     match error {
         ChangesError::Malformed { cause, .. } => Cause::Malformed(cause),
+        ChangesError::Stopped => OUT_OF_TIME,
         other => Cause::Unexpected(format!("what it changes cannot be told: {other}")),
     }
 }

@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::gate::{Gate, Task};
+use super::{
+    Pace,
+    gate::{Gate, Task},
+};
 use crate::{
     object::{Commit, ObjectId},
     policy::{Cause, Persons},
@@ -16,11 +19,17 @@ pub(super) type People = HashMap<ObjectId, Result<Persons, Cause>>;
 
 /// The people of the new commits of `tasks`.
 pub(super) fn people(gate: &Gate<'_>, tasks: &[Task<'_>]) -> People {
+    let &Gate { objects, pace: Pace { is_over, .. }, .. } = gate;
     let mut seen = HashSet::new();
     let asked = tasks.iter().filter(|task| !task.rule.own_headers().is_empty());
     let ids: Vec<ObjectId> =
         asked.flat_map(|task| &task.commits).copied().filter(|id| seen.insert(*id)).collect();
-    ids.par_iter().map_init(|| gate.objects.reader(), |reader, id| (*id, persons(reader, *id))).collect()
+    let look = |reader: &mut ObjectReader, id: &ObjectId| {
+        let persons =
+            if is_over() { Err(Cause::OutOfTime { judged: 0, of: 0 }) } else { persons(reader, *id) };
+        (*id, persons)
+    };
+    ids.par_iter().map_init(|| objects.reader(), look).collect()
 }
 
 fn persons(reader: &ObjectReader, id: ObjectId) -> Result<Persons, Cause> {

@@ -6,8 +6,8 @@
 //! good for ever. A pin of its own begins anew.
 
 use std::{
-    fs,
-    io::{self, Read as _, Write as _},
+    fs::File,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -15,9 +15,9 @@ use super::foreign_anchor;
 use crate::{
     object::ObjectId,
     policy::{Cause, PolicyFault},
-    repository::{ObjectReader, References},
+    repository::{Durability, ObjectReader, References, write_whole},
     sigstore::trusted_root::{Instance, MAXIMUM_ROOT_BYTES},
-    trust::{ChainError, Followed, Pin, Reading, Trust, TrustError, commits, tip},
+    trust::{ChainError, Followed, Pin, Reading, Trust, TrustError, commits_while, tip},
     words::{Failure, escape},
 };
 
@@ -42,6 +42,11 @@ impl PolicyMemory {
     /// # Errors
     /// The note is there and cannot be read.
     pub fn recall(&self, pin: &Pin) -> Result<Option<ObjectId>, Failure> {
+        // What another pin began says nothing about this one.
+        Ok(self.read()?.and_then(|(known, commit)| (known == *pin).then_some(commit)))
+    }
+
+    fn read(&self) -> Result<Option<(Pin, ObjectId)>, Failure> {
         let failed = |reason: String| {
             let path = self.path.display();
             Failure::new(
@@ -50,7 +55,7 @@ impl PolicyMemory {
             )
         };
         let mut text = String::new();
-        match fs::File::open(&self.path) {
+        match File::open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file
                 .and_then(|file| file.take(MAXIMUM_BYTES).read_to_string(&mut text))
@@ -62,9 +67,12 @@ impl PolicyMemory {
             let commit = ObjectId::from_hex(commit.as_bytes()).ok()?;
             (commit.kind() == known.root.kind()).then_some((known, commit))
         };
-        let (known, commit) = parse().ok_or_else(|| failed("is damaged".to_owned()))?;
-        // What another pin began says nothing about this one.
-        Ok((known == *pin).then_some(commit))
+        parse().map(Some).ok_or_else(|| failed("is damaged".to_owned()))
+    }
+
+    /// The pin for which something is noted, and the commit; `None` if nothing is, or it cannot be read.
+    pub(super) fn noted(&self) -> Option<(Pin, ObjectId)> {
+        self.read().ok().flatten()
     }
 
     /// Note that the ref of `pin` was found at `commit`, which follows from what was noted before.
@@ -72,11 +80,33 @@ impl PolicyMemory {
     /// # Errors
     /// It cannot be written; what was noted before still is.
     pub fn note(&self, pin: &Pin, commit: ObjectId) -> io::Result<()> {
-        let folder = self.path.parent().expect("the path ends in a file name");
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        writeln!(file, "{pin} {commit}")?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map(drop).map_err(|error| error.error)
+        let _lock = self.lock()?;
+        self.write(pin, commit)
+    }
+
+    /// [`Self::note`], where nothing else than `before` is noted: of several who find the ref at different places
+    /// the one who looked first says the least.
+    ///
+    /// # Errors
+    /// It cannot be written; what was noted before still is.
+    pub(super) fn note_after(&self, pin: &Pin, before: Option<ObjectId>, commit: ObjectId) -> io::Result<()> {
+        let _lock = self.lock()?;
+        // What cannot be read is not written over.
+        let noted = self.recall(pin).map_err(|failure| io::Error::other(failure.error))?;
+        if noted == before { self.write(pin, commit) } else { Ok(()) }
+    }
+
+    /// Held while it is looked at what is noted, and that is changed: a lock of the folder, for a file of root's
+    /// would keep the hook out.
+    fn lock(&self) -> io::Result<File> {
+        let folder = File::open(self.path.parent().expect("the path ends in a file name"))?;
+        // Where folders cannot be locked, two that come at the very same time may say less than they could.
+        let _ = rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive);
+        Ok(folder)
+    }
+
+    fn write(&self, pin: &Pin, commit: ObjectId) -> io::Result<()> {
+        write_whole(&self.path, format!("{pin} {commit}\n").as_bytes(), Durability::Disk)
     }
 }
 
@@ -97,7 +127,7 @@ pub(super) fn server_instance(
         )
     };
     let mut text = String::new();
-    let file = fs::File::open(path).map_err(|error| failed(&error))?;
+    let file = File::open(path).map_err(|error| failed(&error))?;
     file.take(MAXIMUM_ROOT_BYTES as u64 + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
     Instance::from_json(name, &text).map(Some).map_err(|error| failed(&error))
 }
@@ -107,6 +137,8 @@ pub(super) struct PolicyRef<'a> {
     pub(super) pin: &'a Pin,
     pub(super) trusted_roots: &'a [(String, PathBuf)],
     pub(super) now: i64,
+    /// Whether to go on along the policy's history; see [`Reading::go_on`].
+    pub(super) go_on: &'a dyn Fn(usize, usize) -> bool,
 }
 
 impl PolicyRef<'_> {
@@ -117,6 +149,7 @@ impl PolicyRef<'_> {
             // What an instance is believed for, the policy says itself; a server has no wishes of its own.
             believes: &|_| true,
             ssh_revocations: &Default::default(),
+            go_on: self.go_on,
         })
     }
 
@@ -133,7 +166,7 @@ impl PolicyRef<'_> {
     ) -> Result<Followed, ChainError> {
         let tip = tip(references, &self.pin.reference)?;
         let from = seen.unwrap_or(self.pin.root);
-        match commits(reader, tip, Some(from)) {
+        match self.commits(reader, tip, from) {
             Err(ChainError::OtherRoot { .. }) if let Some(seen) = seen => {
                 return Err(ChainError::Rewound { reference: self.pin.reference.clone(), seen });
             }
@@ -141,6 +174,15 @@ impl PolicyRef<'_> {
         };
         let begun = Followed::begin(reader, &Pin { root: from, ..self.pin.clone() })?;
         self.reading(|reading| begun.advance_to(reader, tip, reading))
+    }
+
+    fn commits(
+        &self,
+        reader: &ObjectReader,
+        tip: ObjectId,
+        root: ObjectId,
+    ) -> Result<Vec<ObjectId>, ChainError> {
+        commits_while(reader, tip, Some(root), &|read| (self.go_on)(read, 0))
     }
 
     /// Whether a push may give the ref the value `wanted`, where `present` is the commit that decides now.
@@ -156,8 +198,10 @@ impl PolicyRef<'_> {
         let refused =
             |error: &dyn std::fmt::Display| Cause::PolicyChange(PolicyFault::Refused(error.to_string()));
         let Some(wanted) = wanted else { return Err(Cause::PolicyChange(PolicyFault::Deleted)) };
-        match commits(reader, wanted, Some(present)) {
+        const OUT_OF_TIME: Cause = Cause::OutOfTime { judged: 0, of: 0 };
+        match self.commits(reader, wanted, present) {
             Err(ChainError::OtherRoot { .. }) => return Err(Cause::PolicyChange(PolicyFault::Rewound)),
+            Err(ChainError::Stopped { .. }) => return Err(OUT_OF_TIME),
             chain => chain.map_err(|error| refused(&error))?,
         };
         let begun = Followed::begin(reader, &Pin { root: present, ..self.pin.clone() });
@@ -167,6 +211,7 @@ impl PolicyRef<'_> {
             Err(ChainError::Refused(refusal)) if matches!(refusal.cause, Cause::Threshold(_)) => {
                 return Err(refusal.cause);
             }
+            Err(ChainError::Stopped { .. }) => return Err(OUT_OF_TIME),
             next => next.map_err(|error| refused(&error))?.into_trust(),
         };
         // A policy that this server cannot use would have it refuse every push from then on.
@@ -188,9 +233,16 @@ impl PolicyRef<'_> {
     }
 }
 
-/// Note where the policy was found; if that fails, a rewind may not be noticed, and no push is refused for it.
-pub(super) fn remember(memory: &PolicyMemory, pin: &Pin, found: ObjectId, words: &mut String) {
-    if let Err(error) = memory.note(pin, found) {
+/// Note where the policy was found, after `before`; if that fails, a rewind may not be noticed, and no push is
+/// refused for it.
+pub(super) fn remember(
+    memory: &PolicyMemory,
+    pin: &Pin,
+    before: Option<ObjectId>,
+    found: ObjectId,
+    words: &mut String,
+) {
+    if let Err(error) = memory.note_after(pin, before, found) {
         *words += &format!(
             "warning: '{}' cannot be written: {error}\n\
              hint: if the policy's ref is set back, that is not noticed\n",
@@ -201,6 +253,8 @@ pub(super) fn remember(memory: &PolicyMemory, pin: &Pin, found: ObjectId, words:
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -217,6 +271,14 @@ mod tests {
         memory.note(&pin, id(b'2')).unwrap();
         assert_eq!(memory.recall(&pin), Ok(Some(id(b'2'))));
         assert_eq!(memory.recall(&Pin { root: id(b'3'), ..pin.clone() }), Ok(None));
+        assert_eq!(memory.noted(), Some((pin.clone(), id(b'2'))));
+        // Somebody who has looked before another one came further takes nothing back.
+        memory.note_after(&pin, Some(id(b'1')), id(b'4')).unwrap();
+        memory.note_after(&pin, None, id(b'4')).unwrap();
+        assert_eq!(memory.recall(&pin), Ok(Some(id(b'2'))));
+        memory.note_after(&pin, Some(id(b'2')), id(b'4')).unwrap();
+        assert_eq!(memory.recall(&pin), Ok(Some(id(b'4'))));
+        memory.note(&pin, id(b'2')).unwrap();
         let text = fs::read_to_string(state.path().join("policy")).unwrap();
         for damaged in ["", "x", text.trim_end(), &text[..text.len() - 2], &format!("{text}{text}")] {
             fs::write(state.path().join("policy"), damaged).unwrap();

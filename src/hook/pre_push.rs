@@ -3,15 +3,12 @@
 //! It binds nobody: whoever pushes may leave it out. It says before anything is sent what the server would
 //! say of it.
 
-use std::{
-    io::Write as _,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{
     InstallError, Uninstalled, Update, UpdateError,
     install::{absolute, is_executable, read, refuse_hooks_path},
+    place::{moves, put},
     shim::quote,
 };
 use crate::{
@@ -69,12 +66,7 @@ pub fn install_pre_push(
     }
     let hook = hook_path(&repository);
     let kept = hook.with_file_name(BEFORE);
-    let moves = match read(&hook)? {
-        Some(text) if is_shim(&text) => false,
-        Some(_) if kept.symlink_metadata().is_ok() => return Err(InstallError::BeforeExists(kept)),
-        Some(_) => true,
-        None => hook.symlink_metadata().is_ok(),
-    };
+    let moves = moves(&hook, &kept, is_shim)?;
     let runs_before = if moves { is_executable(&hook) } else { is_executable(&kept) };
     let before = runs_before.then_some(kept.clone());
     let before_word = quote(before.as_deref().unwrap_or(Path::new("")).as_os_str())?;
@@ -83,16 +75,7 @@ pub fn install_pre_push(
     let program_word = quote(program.as_os_str())?;
     let text = [head.as_bytes(), &program_word, middle.as_bytes(), &before_word, tail.as_bytes()].concat();
 
-    let folder = hook.parent().expect("the hook is in a folder");
-    let failed = |source: std::io::Error| InstallError::Io { path: hook.clone(), source };
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(&text).map_err(failed)?;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
-    if moves {
-        std::fs::rename(&hook, &kept).map_err(failed)?;
-    }
-    file.persist(&hook).map_err(|error| failed(error.error))?;
+    put(&hook, moves.then_some(&kept), &text)?;
     Ok((hook, before))
 }
 

@@ -17,20 +17,19 @@ use super::{
     entering::{self, Pushed},
     folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
-    kept_approvals, parse_updates, proofs,
-    snapshot::Snapshot,
+    kept_approvals,
+    pace::{PATIENCE, TimeIsOver},
+    parse_updates, proofs,
+    snapshot::{Snapshot, SnapshotError},
 };
 use crate::{
     ledger::PolicyVersion,
     object::{APPROVALS, HashKind, ObjectId},
     policy::{ForgeContext, Policy, Pushing, ReceivedPush},
-    repository::{FormatError, PROOFS, Repository},
+    repository::{FormatError, PROOFS, Repository, Shallow},
     verify::Verifier,
     words::{Failure, escape},
 };
-
-/// After how long the pusher hears of a history that is being read, and how often then.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The most that is read from standard input, in bytes.
 pub(super) const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
@@ -84,6 +83,15 @@ impl Outcome {
     }
 }
 
+/// The time that a push has, and after how long the pusher hears of what is being done.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    /// Whether the time is over. Once it is, it stays so.
+    pub is_over: &'a (dyn Fn() -> bool + Sync),
+    /// How long work goes on before the pusher hears of it, and how often then.
+    pub patience: Duration,
+}
+
 /// What is known of a push as far as the gate has come with it.
 #[derive(Default)]
 struct Course {
@@ -107,8 +115,22 @@ pub fn pre_receive(
     output: &mut dyn Write,
     log_line: LogLine<'_>,
 ) -> Outcome {
+    let begun = Instant::now();
+    let is_over = || context.settings.time_limit.is_some_and(|limit| begun.elapsed() >= limit);
+    let watch = Watch { is_over: &is_over, patience: PATIENCE };
+    pre_receive_by(context, watch, input, output, log_line)
+}
+
+/// [`pre_receive`], by another clock than the system's.
+pub fn pre_receive_by(
+    context: &Context,
+    watch: Watch<'_>,
+    input: &mut dyn Read,
+    output: &mut dyn Write,
+    log_line: LogLine<'_>,
+) -> Outcome {
     let mut course = Course::default();
-    let judged = judge(context, input, output, &mut course);
+    let judged = judge(context, watch, input, output, &mut course);
     let mut words = std::mem::take(&mut course.words);
     let (mut outcome, error) = match judged {
         Ok(()) if course.finding.refusals.is_empty() => (Outcome::Accepted, None),
@@ -160,12 +182,31 @@ fn as_warning(failure: &Failure) -> String {
 
 fn judge(
     context: &Context,
+    watch: Watch<'_>,
     input: &mut dyn Read,
     output: &mut dyn Write,
     course: &mut Course,
 ) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(error, ADMINISTRATOR);
+    let output = Shared(RefCell::new(output));
     let begun = Instant::now();
+    let told = Cell::new(begun);
+    let tell = |words: &dyn Fn() -> String| {
+        if told.get().elapsed() >= watch.patience {
+            told.set(Instant::now());
+            // A pusher who has gone does not change what is judged.
+            let _ = writeln!(&output, "countersign: {}", words());
+        }
+    };
+    let reads = |met: usize| tell(&|| format!("read {met} commits of a history"));
+    let changes = |judged: usize, of: usize| {
+        tell(&|| match of {
+            0 => format!("read {judged} changes of the policy"),
+            of => format!("judged {judged} of {of} changes of the policy"),
+        });
+    };
+    let Watch { is_over, patience } = watch;
+    let pace = Pace { is_over, reads: &reads, changes: &changes, patience, verdicts: None };
 
     let mut lines = Vec::new();
     let read = input.take(MAXIMUM_INPUT + 1).read_to_end(&mut lines);
@@ -190,7 +231,12 @@ fn judge(
     }
 
     let references = repository.references();
-    let mut snapshot = Snapshot::read(context, &repository, &references)?;
+    let read = Snapshot::read(context, &repository, &references, &pace, &mut course.words);
+    let mut snapshot = match read {
+        Ok(snapshot) => snapshot,
+        Err(SnapshotError::Failed(failure)) => return Err(failure),
+        Err(SnapshotError::OutOfTime { judged, of }) => return refuse_late(&repository, course, judged, of),
+    };
     (course.policy, course.policy_commit) = (Some(snapshot.trust.digest), snapshot.commit);
     if let Some(git_dir) = &context.environment.git_dir
         && !same_place(git_dir, repository.git_dir())
@@ -227,8 +273,12 @@ fn judge(
         used: &UsedCertificates::new(&context.state),
         verifier: &verifier,
         now: context.now,
+        is_over,
     };
-    let certificate = certificate::receive(&surrounding, &objects.reader());
+    let Ok(certificate) = certificate::receive(&surrounding, &objects.reader()) else {
+        snapshot.remember(context, &mut course.words);
+        return refuse_late(&repository, course, 0, 0);
+    };
     let verified = certificate.as_ref().and_then(|received| received.as_ref().ok()?.verified());
     let pushing = Pushing::Received(ReceivedPush {
         certificate: certificate.map(|received| received.and_then(|certificate| certificate.judged)),
@@ -246,15 +296,6 @@ fn judge(
             course.words += &format!("warning: what is found good is not remembered: {error}\n");
         })
         .ok();
-    let output = Shared(RefCell::new(output));
-    let told = Cell::new(begun);
-    let reads = |met: usize| {
-        if told.get().elapsed() >= PATIENCE {
-            told.set(Instant::now());
-            let _ = writeln!(&output, "countersign: read {met} commits of a history");
-        }
-    };
-    let is_over = || context.settings.time_limit.is_some_and(|limit| begun.elapsed() >= limit);
     let gate = Gate {
         policy: &snapshot.trust.policy,
         verifier: &verifier,
@@ -266,7 +307,7 @@ fn judge(
         approvals: &approvals,
         now: context.now,
         maximum_listed: MAXIMUM_LISTED,
-        pace: Pace { is_over: &is_over, reads: &reads, verdicts: verdicts.as_ref() },
+        pace: Pace { verdicts: verdicts.as_ref(), ..pace },
     };
     let admissions = Admissions::new(&context.state);
     let holding = admissions.holding(context.now);
@@ -276,7 +317,13 @@ fn judge(
     let reader = objects.reader();
     let mut finding = gate.judge(&others, &mut &output);
     finding.refusals.extend(folding::refusals(&repository, &snapshot.trust.policy, &course.updates));
-    snapshot.judge_changes(context, &reader, &references, &course.updates, &mut finding);
+    let changed = snapshot.judge_changes(context, &reader, &references, &course.updates, &pace, &mut finding);
+    if changed == Err(TimeIsOver) {
+        finding = finding.out_of_time(&course.updates, 0, 0);
+    } else if finding.refusals.is_empty() && is_over() {
+        let judged = finding.judged.len();
+        finding = finding.out_of_time(&course.updates, judged, judged);
+    }
     if finding.refusals.is_empty() && !admitted.is_empty() {
         let admitted: Vec<Update> = admitted.into_iter().cloned().collect();
         course.admitted = admitting::judge(&gate, &holding, &admitted, &mut finding, &mut &output);
@@ -302,7 +349,13 @@ fn judge(
         let error = escape(&error.to_string());
         course.words += &format!("warning: what was found good cannot be remembered: {error}\n");
     }
-    let telling = Telling { reader: &reader, shallow: &shallow, updates: &course.updates, is_own: true };
+    let telling = Telling {
+        reader: &reader,
+        shallow: &shallow,
+        updates: &course.updates,
+        is_own: true,
+        go_on: &|| !is_over(),
+    };
     let mut words = telling.all("warning", &finding.warnings);
     for Admitted { admission, waived, .. } in course.admitted.iter().filter(|_| is_accepted) {
         words += &telling.all("warning", waived);
@@ -312,6 +365,27 @@ fn judge(
     course.words += &words;
     course.finding = finding;
     entered
+}
+
+/// Refuse the push because the time was over before its refs were looked at, when so many steps of so many were
+/// judged.
+fn refuse_late(
+    repository: &Repository,
+    course: &mut Course,
+    judged: usize,
+    of: usize,
+) -> Result<(), Failure> {
+    let objects = repository.objects().map_err(|error| Failure::new(error, ADMINISTRATOR))?;
+    course.finding = Finding::default().out_of_time(&course.updates, judged, of);
+    let telling = Telling {
+        reader: &objects.reader(),
+        shallow: &Shallow::default(),
+        updates: &course.updates,
+        is_own: true,
+        go_on: &|| false,
+    };
+    course.words += &telling.all("error", &course.finding.refusals);
+    Ok(())
 }
 
 /// What several may write to in turn.

@@ -8,7 +8,7 @@ use gix::objs::Kind;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::{
-    Update,
+    Pace, Update,
     added::{added, tips},
     gate::Gate,
 };
@@ -44,8 +44,11 @@ pub(super) fn faults(gate: &Gate<'_>, reader: &ObjectReader, update: &Update) ->
         faults.push(ProofFault::TooMany);
     }
     if faults.is_empty() {
-        let &Gate { verifier, objects, now, .. } = gate;
-        let judge = |reader: &mut ObjectReader, name: &ProofName| check(reader, verifier, now, *name).err();
+        let &Gate { verifier, objects, now, pace: Pace { is_over, .. }, .. } = gate;
+        // Where the time is over, the whole push is refused for that.
+        let judge = |reader: &mut ObjectReader, name: &ProofName| {
+            if is_over() { None } else { check(reader, verifier, now, *name).err() }
+        };
         faults = added.par_iter().map_init(|| objects.reader(), judge).flatten().collect();
     }
     faults.truncate(MAXIMUM_TOLD);

@@ -3,8 +3,9 @@
 use gix::bstr::ByteSlice as _;
 
 use super::{
-    Context, PolicyMemory, PolicyPlace, Update,
+    Context, Pace, PolicyMemory, PolicyPlace, Update,
     gate::Finding,
+    pace::TimeIsOver,
     policy_ref::{self, PolicyRef},
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     policy::{Cause, Refusal, Subject},
     repository::{ObjectReader, References, Repository},
     sigstore::trusted_root::Instance,
-    trust::{Pin, Pinned, Trust},
+    trust::{ChainError, Pin, Pinned, Trust},
     words::Failure,
 };
 
@@ -22,24 +23,41 @@ pub(super) struct Snapshot {
     pub(super) instances: Vec<Instance>,
     /// The commit of a policy that is kept in a ref.
     pub(super) commit: Option<ObjectId>,
-    /// Whether that commit was noted already.
-    is_noted: bool,
+    /// Where the policy was found the time before.
+    seen: Option<ObjectId>,
 }
 
-fn source<'a>(context: &'a Context, pin: &'a Pin) -> PolicyRef<'a> {
-    PolicyRef { pin, trusted_roots: &context.trusted_roots, now: context.now }
+/// Why there is none.
+pub(super) enum SnapshotError {
+    /// Something of it is missing or cannot be used.
+    Failed(Failure),
+    /// The time was over when so many steps of the policy's history were judged, of so many.
+    OutOfTime { judged: usize, of: usize },
+}
+
+impl<F: Into<Failure>> From<F> for SnapshotError {
+    fn from(failure: F) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+fn source<'a>(context: &'a Context, pin: &'a Pin, go_on: &'a dyn Fn(usize, usize) -> bool) -> PolicyRef<'a> {
+    PolicyRef { pin, trusted_roots: &context.trusted_roots, now: context.now, go_on }
 }
 
 impl Snapshot {
-    /// Read what decides now.
+    /// Read what decides now, for as long as `pace` lets. How far it came until then along the policy's history is
+    /// noted: what follows need not be judged another time.
     ///
     /// # Errors
-    /// Something of it is missing or cannot be used.
+    /// See [`SnapshotError`].
     pub(super) fn read(
         context: &Context,
         repository: &Repository,
         references: &References,
-    ) -> Result<Self, Failure> {
+        pace: &Pace<'_>,
+        words: &mut String,
+    ) -> Result<Self, SnapshotError> {
         match &context.policy {
             PolicyPlace::File(policy) => {
                 let mut trust = Trust::load(&Pinned {
@@ -49,36 +67,57 @@ impl Snapshot {
                     certificate_authorities: &context.certificate_authorities,
                 })?;
                 let instances = trust.take_instances()?;
-                Ok(Self { trust, instances, commit: None, is_noted: true })
+                Ok(Self { trust, instances, commit: None, seen: None })
             }
             PolicyPlace::Reference(pin) => {
-                let source = source(context, pin);
-                let seen = PolicyMemory::new(&context.state).recall(pin)?;
+                let go_on = |judged, of| pace.follows(judged, of);
+                let source = source(context, pin, &go_on);
+                let memory = PolicyMemory::new(&context.state);
+                let seen = memory.recall(pin)?;
                 // What the push brings has no part in it: only the repository's own objects are looked at.
                 let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
-                let followed = source.read(&objects.reader(), references, seen)?;
+                let followed = match source.read(&objects.reader(), references, seen) {
+                    Err(ChainError::Stopped { reached, judged, of }) => {
+                        if let Some(reached) = reached.filter(|_| judged > 0) {
+                            policy_ref::remember(&memory, pin, seen, reached, words);
+                        }
+                        let of = if judged > 0 { of } else { 0 };
+                        return Err(SnapshotError::OutOfTime { judged, of });
+                    }
+                    followed => followed?,
+                };
                 let commit = followed.commit();
                 let mut trust = followed.into_trust();
                 let instances = source.take_instances(&mut trust)?;
-                Ok(Self { trust, instances, commit: Some(commit), is_noted: seen == Some(commit) })
+                Ok(Self { trust, instances, commit: Some(commit), seen })
             }
         }
     }
 
     /// Judge what the updates would do to the ref of the policy, under whatever name they speak of it: besides
     /// what the rule for that ref says, and whatever it says.
+    ///
+    /// # Errors
+    /// There was not enough time for it.
     pub(super) fn judge_changes(
         &self,
         context: &Context,
         reader: &ObjectReader,
         references: &References,
         updates: &[Update],
+        pace: &Pace<'_>,
         finding: &mut Finding,
-    ) {
-        let (PolicyPlace::Reference(pin), Some(present)) = (&context.policy, self.commit) else { return };
-        let source = source(context, pin);
+    ) -> Result<(), TimeIsOver> {
+        let (PolicyPlace::Reference(pin), Some(present)) = (&context.policy, self.commit) else {
+            return Ok(());
+        };
+        let go_on = |judged, of| pace.follows(judged, of);
+        let source = source(context, pin, &go_on);
         let name = pin.reference.as_bytes();
         for update in updates {
+            if (pace.is_over)() {
+                return Err(TimeIsOver);
+            }
             let names = references.read(update.reference.as_bstr()).map(|value| value.names);
             // A name that cannot be read has been refused already.
             if !names.is_ok_and(|names| names.iter().any(|found| *found == name)) {
@@ -90,19 +129,24 @@ impl Snapshot {
             };
             finding.refusals.retain(is_other);
             finding.warnings.retain(is_other);
-            if let Err(cause) = source.judge_change(reader, present, update.wanted) {
-                let subject = Subject::Reference;
-                finding.refusals.push(Refusal { reference: name.to_vec(), subject, rule: None, cause });
+            match source.judge_change(reader, present, update.wanted) {
+                Ok(()) => {}
+                Err(Cause::OutOfTime { .. }) => return Err(TimeIsOver),
+                Err(cause) => {
+                    let subject = Subject::Reference;
+                    finding.refusals.push(Refusal { reference: name.to_vec(), subject, rule: None, cause });
+                }
             }
         }
+        Ok(())
     }
 
     /// Note where the policy was found, if that is news.
     pub(super) fn remember(&self, context: &Context, words: &mut String) {
-        if let (PolicyPlace::Reference(pin), Some(commit), false) =
-            (&context.policy, self.commit, self.is_noted)
+        if let (PolicyPlace::Reference(pin), Some(commit)) = (&context.policy, self.commit)
+            && self.seen != Some(commit)
         {
-            policy_ref::remember(&PolicyMemory::new(&context.state), pin, commit, words);
+            policy_ref::remember(&PolicyMemory::new(&context.state), pin, self.seen, commit, words);
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct Telling<'a> {
     pub updates: &'a [Update],
     /// Whether it is the reader's own work that was refused, and not somebody else's.
     pub is_own: bool,
+    /// Whether there is time to find out which command mends it.
+    pub go_on: &'a dyn Fn() -> bool,
 }
 
 /// Refusals for the same reason.
@@ -247,7 +249,10 @@ impl<'a> Commands<'a> {
     }
 
     fn rebase(&self, reference: &[u8]) -> Option<String> {
-        let Telling { reader, shallow, updates, .. } = self.telling;
+        let Telling { reader, shallow, updates, go_on: has_time, .. } = self.telling;
+        if !has_time() {
+            return None;
+        }
         let update = updates.iter().find(|update| update.reference == reference)?;
         if !reference.starts_with(b"refs/heads/") {
             return None;
@@ -278,7 +283,7 @@ impl<'a> Commands<'a> {
         // The oldest comes first. Whatever is rewritten has to stand on one that was refused.
         let base = parents(*refused.first()?)?.first().copied();
         let hidden: Vec<ObjectId> = base.into_iter().collect();
-        let go_on = |walked| walked <= MAXIMUM_MENDED;
+        let go_on = |walked| walked <= MAXIMUM_MENDED && has_time();
         let history = new_commits_while(reader, &[tip], &hidden, None, shallow, &go_on).ok()?;
         let mut rewritten: HashSet<ObjectId> = refused.iter().copied().collect();
         let mut merges = "";

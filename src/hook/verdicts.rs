@@ -25,6 +25,7 @@ use crate::{
     encoding::sha256,
     object::ObjectId,
     policy::Evidence,
+    repository::{Durability, write_whole},
     sigstore::trusted_root::Instance,
     trust::Trust,
     verify::{Material, RECORD_VERSION, Verdict},
@@ -235,9 +236,7 @@ impl Verdicts {
             kept.push(whole);
         }
         kept.reverse();
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        file.write_all(&kept.concat())?;
-        file.persist(self.path(shard)).map(drop).map_err(|error| error.error)
+        write_whole(&self.path(shard), &kept.concat(), Durability::System)
     }
 }
 

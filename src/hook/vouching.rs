@@ -20,6 +20,17 @@ use crate::{
 /// How many merges of forges are made anew for one ref.
 const MAXIMUM_MERGES: usize = 500;
 
+/// There was no time left for it; that is said once, for the whole push.
+const OUT_OF_TIME: Cause = Cause::OutOfTime { judged: 0, of: 0 };
+
+/// Why a commit is not taken for the merge of its parents.
+enum NotMerged {
+    /// There was no time left to make it anew.
+    OutOfTime,
+    /// It is none, in words.
+    For(String),
+}
+
 /// What an update makes of a ref, as an approval names it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
@@ -115,6 +126,9 @@ impl<'a> Vouched<'a> {
         }
         let mut is_judged = false;
         for commit in task.commits.iter().rev().filter(|commit| !merges.contains(*commit)) {
+            if self.gate.is_over() {
+                return Err((Subject::Reference, OUT_OF_TIME));
+            }
             is_judged = true;
             self.judge(person(commit)).map_err(|cause| (Subject::Commit(*commit), cause))?;
         }
@@ -182,7 +196,8 @@ impl<'a> Forge<'a> {
         let refused = match commit.parents.as_slice() {
             [ours, theirs] if merges => match self.merged(id, *ours, *theirs, commit.tree) {
                 Ok(()) => return Ok(Passed::Merge),
-                Err(reason) => Cause::ForgeMerge { forge: forge.clone(), reason },
+                Err(NotMerged::OutOfTime) => return Err(OUT_OF_TIME),
+                Err(NotMerged::For(reason)) => Cause::ForgeMerge { forge: forge.clone(), reason },
             },
             _ => cause,
         };
@@ -215,22 +230,29 @@ impl<'a> Forge<'a> {
         ours: ObjectId,
         theirs: ObjectId,
         tree: ObjectId,
-    ) -> Result<(), String> {
+    ) -> Result<(), NotMerged> {
+        let refused = |reason: &str| Err(NotMerged::For(reason.to_owned()));
         if self.line.is_none() {
             self.line = Some(self.walk_line());
         }
+        if self.gate.is_over() {
+            return Err(NotMerged::OutOfTime);
+        }
         if !self.line.iter().any(|line| line.contains(&id)) {
-            return Err("and its first parent is not on the ref's own line".to_owned());
+            return refused("and its first parent is not on the ref's own line");
         }
         self.merges += 1;
         if self.merges > MAXIMUM_MERGES {
-            return Err(format!("and only {MAXIMUM_MERGES} such merges are made anew at once"));
+            return refused(&format!("and only {MAXIMUM_MERGES} such merges are made anew at once"));
         }
-        match merges_to(self.gate.objects, ours, theirs, tree) {
+        match merges_to(self.gate.objects, ours, theirs, tree, &|| !self.gate.is_over()) {
             Ok(true) => Ok(()),
-            Ok(false) => Err("and its tree is not what merging its parents yields".to_owned()),
-            Err(error @ MergeTreeError::Conflict) => Err(format!("and its parents need a decision: {error}")),
-            Err(error) => Err(format!("and what merging its parents yields is not known: {error}")),
+            Ok(false) => refused("and its tree is not what merging its parents yields"),
+            Err(MergeTreeError::Stopped) => Err(NotMerged::OutOfTime),
+            Err(error @ MergeTreeError::Conflict) => {
+                refused(&format!("and its parents need a decision: {error}"))
+            }
+            Err(error) => refused(&format!("and what merging its parents yields is not known: {error}")),
         }
     }
 
@@ -241,6 +263,9 @@ impl<'a> Forge<'a> {
         let mut line = HashSet::new();
         let mut current = self.task.tip;
         while let Some(id) = current.filter(|id| new.contains(id)) {
+            if self.gate.is_over() {
+                return HashSet::new();
+            }
             if !line.insert(id) {
                 break;
             }

@@ -9,7 +9,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -17,7 +17,7 @@ use std::{
 use super::{Entry, Intent, LedgerError, Process};
 use crate::{
     object::{HashKind, ObjectId},
-    repository::sync_folder,
+    repository::{Durability, sync_folder, write_whole_through},
 };
 
 /// How long somebody else's settling is waited for.
@@ -81,7 +81,7 @@ impl Folder {
     /// It may not have reached the disk.
     pub fn leave(&self, intent: &Intent) -> Result<(), LedgerError> {
         let stem = format!("{:020}-{}", intent.acceptance.received, hex::encode(intent.acceptance.push.0));
-        self.write(&self.intents().join(format!("{stem}.{INTENT}")), &intent.bytes(self.hash), true)
+        self.write(&self.intents().join(format!("{stem}.{INTENT}")), &intent.bytes(self.hash))
     }
 
     /// Every intent, the oldest first.
@@ -139,7 +139,7 @@ impl Folder {
         let kind = if held.is_dropped { DROPPED } else { INTENT };
         let path = self.intents().join(format!("{}.{kind}", held.stem));
         if !held.intent.entries.is_empty() {
-            return self.write(&path, &held.intent.bytes(self.hash), true);
+            return self.write(&path, &held.intent.bytes(self.hash));
         }
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LedgerError::unusable(&path)(error)),
@@ -194,7 +194,7 @@ impl Folder {
     }
 
     pub(super) fn remember(&self, head: ObjectId) -> Result<(), LedgerError> {
-        self.write(&self.head_file(), format!("{head}\n").as_bytes(), true)
+        self.write(&self.head_file(), format!("{head}\n").as_bytes())
     }
 
     fn head_file(&self) -> PathBuf {
@@ -205,26 +205,17 @@ impl Folder {
         self.state.join("intents")
     }
 
-    /// Write a file whole or not at all.
-    fn write(&self, path: &Path, bytes: &[u8], is_durable: bool) -> Result<(), LedgerError> {
+    /// Write a file that is there whatever happens next.
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
         let folder = path.parent().expect("a file lies in a folder");
-        let unusable = LedgerError::unusable(path);
         let is_new = !folder.exists();
-        fs::create_dir_all(folder).map_err(&unusable)?;
-        // Not beside the others: whoever lists them never sees half of one.
-        let mut file = tempfile::NamedTempFile::new_in(&self.state).map_err(&unusable)?;
-        file.write_all(bytes).map_err(&unusable)?;
-        if is_durable {
-            file.as_file().sync_all().map_err(&unusable)?;
-        }
-        file.persist(path).map_err(|error| unusable(error.error))?;
-        if is_durable {
-            sync_folder(folder).map_err(&unusable)?;
-            if is_new {
-                sync_folder(&self.state).map_err(&unusable)?;
-            }
-        }
-        Ok(())
+        let write = || {
+            fs::create_dir_all(folder)?;
+            // Not beside the others: whoever lists them never sees half of one.
+            write_whole_through(&self.state, path, bytes, Durability::Disk)?;
+            if is_new { sync_folder(&self.state) } else { Ok(()) }
+        };
+        write().map_err(LedgerError::unusable(path))
     }
 }
 

@@ -198,6 +198,15 @@ impl Cause {
         }
     }
 
+    /// Whether there was only no time left for it.
+    #[must_use]
+    pub fn is_out_of_time(&self) -> bool {
+        match self {
+            Self::Path { cause, .. } => cause.is_out_of_time(),
+            other => matches!(other, Self::OutOfTime { .. }),
+        }
+    }
+
     /// Whether a rule in warning mode may let it pass: only what the rule itself decides.
     #[must_use]
     pub fn is_for_the_rule_to_decide(&self) -> bool {

@@ -1,10 +1,16 @@
 //! The refs that a remote says it has, as `git ls-remote --symref` prints them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use gix::bstr::{BStr, BString, ByteSlice as _};
 
-use crate::object::{HashKind, ObjectId};
+use crate::{
+    encoding::sha256,
+    object::{HashKind, ObjectId},
+};
+
+/// How many symbolic refs may stand behind each other (refs.c, `SYMREF_MAXDEPTH`).
+const MAXIMUM_HOPS: usize = 5;
 
 /// What a remote says of its refs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,8 +21,8 @@ pub struct Advertisement {
     pub peeled: HashMap<BString, ObjectId>,
     /// What `HEAD` is, if there is one.
     pub head: Option<Head>,
-    /// Refs that are other names for refs.
-    pub symbolic: HashSet<BString>,
+    /// Refs that are said to be other names for refs, and for which: see [`Self::target`].
+    pub symbolic: HashMap<BString, BString>,
     /// Names that no ref may have.
     pub invalid: Vec<BString>,
 }
@@ -37,6 +43,9 @@ pub enum AdvertisementError {
     /// A line of another form.
     #[error("line {0} of the remote's refs is not '<id> <ref>'")]
     Line(usize),
+    /// The last line has no end.
+    #[error("the list of the remote's refs is cut off")]
+    CutOff,
     /// Object ids of two hashes.
     #[error("the remote names objects by two kinds of hash")]
     Hash,
@@ -50,6 +59,9 @@ impl Advertisement {
     pub fn parse(text: &[u8]) -> Result<Self, AdvertisementError> {
         let mut found = Self::default();
         let mut hash = None;
+        if !text.is_empty() && !text.ends_with(b"\n") {
+            return Err(AdvertisementError::CutOff);
+        }
         for (index, line) in text.lines().enumerate() {
             let malformed = || AdvertisementError::Line(index + 1);
             let (value, name) = line.split_once_str("\t").ok_or_else(malformed)?;
@@ -57,7 +69,7 @@ impl Advertisement {
                 if name == b"HEAD" && is_name(target.as_bstr()) {
                     found.head = Some(Head::Symbolic(target.into()));
                 } else if name != b"HEAD" {
-                    found.symbolic.insert(name.into());
+                    found.symbolic.insert(name.into(), target.into());
                 }
                 continue;
             }
@@ -73,6 +85,44 @@ impl Advertisement {
             }
         }
         Ok(found)
+    }
+
+    /// The ref itself for which `name` is another name. The remote says which refs are symbolic: it is believed only
+    /// as far as both have the same value, for a name that has one of its own is a ref of its own.
+    #[must_use]
+    pub fn target(&self, name: &BString) -> Option<&BString> {
+        let value = self.refs.get(name)?;
+        let mut target = self.symbolic.get(name)?;
+        for _ in 0..MAXIMUM_HOPS {
+            if self.refs.get(target) != Some(value) {
+                return None;
+            }
+            let Some(next) = self.symbolic.get(target) else { return Some(target) };
+            target = next;
+        }
+        None
+    }
+
+    /// The refs that have values of their own.
+    #[must_use]
+    pub fn direct(&self) -> BTreeMap<BString, ObjectId> {
+        let direct = self.refs.iter().filter(|(name, _)| self.target(name).is_none());
+        direct.map(|(name, id)| (name.clone(), *id)).collect()
+    }
+
+    /// SHA-256 over every ref, its value, and for which ref it is said to be another name.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut text = Vec::with_capacity(self.refs.len() * 96);
+        for (name, id) in &self.refs {
+            text.extend_from_slice(id.as_bytes());
+            text.extend_from_slice(name);
+            // No name holds a NUL.
+            text.push(0);
+            text.extend_from_slice(self.symbolic.get(name).map_or(b"", |target| target.as_slice()));
+            text.push(0);
+        }
+        sha256(&[&text])
     }
 
     /// The hash by which the remote names objects, where it names any.
@@ -103,7 +153,7 @@ mod tests {
         assert_eq!(names, ["refs/heads/alias", "refs/heads/main", "refs/tags/v1"]);
         assert_eq!(found.head, Some(Head::Symbolic("refs/heads/main".into())));
         assert_eq!(found.peeled[BStr::new("refs/tags/v1")].to_string(), one);
-        assert!(found.symbolic.contains(BStr::new("refs/heads/alias")) && found.symbolic.len() == 1);
+        assert_eq!(found.symbolic, HashMap::from([("refs/heads/alias".into(), "refs/heads/main".into())]));
         assert_eq!(found.invalid, ["refs/heads/a b"]);
         assert_eq!(found.hash(), Some(HashKind::Sha1));
         let detached = Advertisement::parse(format!("{one}\tHEAD\n").as_bytes()).unwrap();
@@ -119,5 +169,42 @@ mod tests {
         }
         let mixed = format!("{one}\trefs/heads/a\n{long}\trefs/heads/b\n");
         assert_eq!(Advertisement::parse(mixed.as_bytes()), Err(AdvertisementError::Hash));
+        for text in [format!("{one}\trefs/heads/a\n{one}\trefs/heads/ma"), format!("{one}\trefs/heads/a")] {
+            assert_eq!(Advertisement::parse(text.as_bytes()), Err(AdvertisementError::CutOff));
+        }
+        assert_eq!(Advertisement::parse(b""), Ok(Advertisement::default()));
+    }
+
+    #[test]
+    fn a_ref_is_another_name_only_with_the_value_of_what_it_names() {
+        let line = |name: &str, digit: &str, target: Option<&str>| {
+            let symbolic = target.map_or_else(String::new, |target| format!("ref: {target}\t{name}\n"));
+            format!("{symbolic}{}\t{name}\n", digit.repeat(40))
+        };
+        let text = [
+            line("refs/heads/main", "1", None),
+            line("refs/heads/alias", "1", Some("refs/heads/main")),
+            line("refs/heads/second", "1", Some("refs/heads/alias")),
+            line("refs/heads/release", "2", Some("refs/heads/main")),
+            line("refs/heads/hidden", "1", Some("refs/hidden/main")),
+            line("refs/heads/itself", "1", Some("refs/heads/itself")),
+        ]
+        .concat();
+        let found = Advertisement::parse(text.as_bytes()).unwrap();
+        for name in ["refs/heads/alias", "refs/heads/second"] {
+            assert_eq!(found.target(&name.into()), Some(&"refs/heads/main".into()), "{name}");
+        }
+        let direct: Vec<BString> = found.direct().into_keys().collect();
+        assert_eq!(
+            direct,
+            ["refs/heads/hidden", "refs/heads/itself", "refs/heads/main", "refs/heads/release"]
+        );
+        // Each part of it counts.
+        for (before, after) in
+            [("1\trefs/heads/main", "2\trefs/heads/main"), ("ref: refs/heads/alias", "ref: refs/heads/main")]
+        {
+            let other = Advertisement::parse(text.replace(before, after).as_bytes()).unwrap();
+            assert_ne!(other.digest(), found.digest(), "{before}");
+        }
     }
 }

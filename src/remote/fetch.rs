@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     ffi::OsString,
+    path::PathBuf,
 };
 
 use gix::{
@@ -56,8 +57,9 @@ impl Deepening {
 }
 
 impl Session<'_> {
-    /// Download what is wanted, judge it, and carry it over if all of it is accepted.
-    pub(super) fn fetch(&mut self, wanted: &[(ObjectId, BString)]) -> Result<(), Failure> {
+    /// Download what is wanted, judge it, and carry it over if all of it is accepted; the `.keep` of the pack, where
+    /// git asks how things hang together and it is one.
+    pub(super) fn fetch(&mut self, wanted: &[(ObjectId, BString)]) -> Result<Option<PathBuf>, Failure> {
         if self.context.is_diverted {
             return Err(Failure::new(
                 "'GIT_OBJECT_DIRECTORY' is set, and nothing can be kept apart there",
@@ -105,7 +107,12 @@ impl Session<'_> {
             })?);
             self.refuse_unasked(&repository, &quarantine, &objects, &ids, &judged)?;
         }
-        quarantine.migrate().map_err(|error| {
+        let stored = match self.options.check_connectivity {
+            // The child has looked at all of it: git need not do that again for what is in this pack.
+            true => quarantine.migrate_and_keep(),
+            false => quarantine.migrate().map(|()| None),
+        };
+        stored.map_err(|error| {
             Failure::new(
                 format!("what was fetched cannot be stored: {error}"),
                 "see to the repository, and fetch again",
@@ -122,7 +129,7 @@ impl Session<'_> {
             let mut name = self.head.as_ref().filter(|_| name == "HEAD").unwrap_or(name);
             if *name == id.to_string() {
                 // By the name of a ref it counts for that one.
-                match self.listed.iter().filter(|(_, value)| *value == id).map(|(name, _)| name).min() {
+                match self.name_of(*id, basis.as_deref()) {
                     Some(listed) => name = listed,
                     None => {
                         by_id.push(*id);
@@ -150,6 +157,14 @@ impl Session<'_> {
         Ok((updates.into_values().collect(), by_id))
     }
 
+    /// A ref that was listed with this value. The remote can have it be the value of many: one that a rule
+    /// governs goes before one that is taken by no rule.
+    pub(super) fn name_of(&self, id: ObjectId, basis: Option<&Basis>) -> Option<&BString> {
+        let is_free = |name: &BString| basis.is_some_and(|basis| !is_governed(basis, name));
+        let named = self.listed.iter().filter(|(_, value)| **value == id).map(|(name, _)| name);
+        named.min_by_key(|name| (is_free(name), *name))
+    }
+
     /// Judge an object that is asked for by its id alone, which git does for what is missing in a partial
     /// clone. Trees and blobs are what accepted commits name by their hashes, and stand for nothing else.
     fn by_id(
@@ -164,9 +179,15 @@ impl Session<'_> {
         match objects.reader().kind(id).map_err(missing)? {
             Kind::Tree | Kind::Blob => Ok(HashSet::new()),
             Kind::Commit => {
-                let branch = self.branch.clone().or_else(|| self.head.clone()).ok_or_else(|| {
+                let branch = self.branch.clone().or_else(|| self.head.clone());
+                // What no rule governs would let anything in.
+                let is_branch = |name: &BString| name.starts_with(b"refs/heads/") && is_governed(basis, name);
+                let branch = branch.filter(is_branch).ok_or_else(|| {
                     Failure::new(
-                        format!("the object {id} is asked for by no ref, and the remote has no branch in 'HEAD' to judge it by"),
+                        format!(
+                            "the object {id} is asked for by no ref, and 'HEAD' of the remote is no branch that a \
+                             rule governs, to judge it by"
+                        ),
                         "fetch a branch or tag by its name",
                     )
                 })?;
@@ -200,7 +221,11 @@ impl Session<'_> {
                 format!(
                     "nothing was taken: the remote has sent '{id}', to which nothing leads that was asked for"
                 ),
-                "tell whoever keeps the remote; a server that hands out whole packs without being asked cannot be used",
+                "tell whoever keeps the remote",
+            )
+            .hint(
+                "a web server that hands out files ('dumb' http) sends whole packs: have it speak git's own protocol \
+                 ('git http-backend'), or use another address of the repository",
             )),
         }
     }
@@ -245,6 +270,11 @@ impl Session<'_> {
         answer.good("fetch from").map_err(unreachable)?;
         Ok(())
     }
+}
+
+/// Whether a rule decides about the ref.
+fn is_governed(basis: &Basis, name: &BString) -> bool {
+    matches!(basis.policy.governing(name), Governing::Rule(_))
 }
 
 pub(super) fn cut_off_over_there() -> Failure {

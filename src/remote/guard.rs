@@ -17,7 +17,7 @@ use super::{
     judge::{Judge, warn},
 };
 use crate::{
-    hook::{Standing, Update, kept_approvals, kept_proofs},
+    hook::{Standing, Update},
     object::{Commit, ObjectId},
     policy::{Cause, Governing, Pushing, Subject},
     repository::{
@@ -248,12 +248,16 @@ impl Guard<'_> {
             let claimed = claimed.map_err(|error| Failure::new(error, "run 'git fsck'"))?.id;
             updates.push(Update { claimed, wanted: Some(moved.wanted), reference: name.to_vec() });
         }
-        let proofs = kept_proofs(objects, references, &updates);
         let shallow = self.repository.shallow(None);
         let shallow = shallow.map_err(|error| Failure::new(error, "see to the file 'shallow'"))?.as_end();
-        let approvals = kept_approvals(objects, references, &updates);
-        let (basis, pushing, now) = (&basis, Pushing::Nobody, self.now);
-        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
+        let judge = Judge::new(
+            (&basis, self.now),
+            (objects, references),
+            standing,
+            shallow,
+            Pushing::Nobody,
+            &updates,
+        );
         let mut judged = judge.part(updates, words);
         warn(&judged.warnings, words);
         if let Some(foreign) = foreign {

@@ -10,11 +10,14 @@ use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::Memory;
 use crate::{
-    hook::{AcceptedTips, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update},
+    hook::{
+        AcceptedTips, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update, kept_approvals, kept_proofs,
+    },
     object::ObjectId,
     policy::{Cause, Event, Policy, Pushing, Refusal, Subject},
     repository::{
-        Approvals, ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, Shallow, new_commits,
+        Approvals, ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, References, Shallow,
+        new_commits,
     },
     verify::Verifier,
     words::{Failure, escape_bytes},
@@ -85,14 +88,14 @@ pub(super) struct Judged {
 
 /// Everything that the judgement looks at.
 pub(super) struct Judge<'a> {
-    pub(super) basis: &'a Basis,
-    pub(super) objects: &'a Objects,
-    pub(super) standing: &'a dyn Standing,
-    pub(super) shallow: Shallow,
-    pub(super) proofs: Proofs,
-    pub(super) pushing: Pushing,
-    pub(super) approvals: Approvals,
-    pub(super) now: i64,
+    basis: &'a Basis,
+    objects: &'a Objects,
+    standing: &'a dyn Standing,
+    shallow: Shallow,
+    proofs: Proofs,
+    pushing: Pushing,
+    approvals: Approvals,
+    now: i64,
 }
 
 /// What was accepted of a remote.
@@ -119,7 +122,22 @@ impl Standing for Remembered<'_> {
     }
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    /// One for `updates`, with the log entries and approvals that `references` keep of them. Histories are
+    /// cut off where `shallow` says.
+    pub(super) fn new(
+        (basis, now): (&'a Basis, i64),
+        (objects, references): (&'a Objects, &References),
+        standing: &'a dyn Standing,
+        shallow: Shallow,
+        pushing: Pushing,
+        updates: &[Update],
+    ) -> Self {
+        let proofs = kept_proofs(objects, references, updates);
+        let approvals = kept_approvals(objects, references, updates);
+        Self { basis, objects, standing, shallow, proofs, pushing, approvals, now }
+    }
+
     /// Part `updates` into those that may be taken and those that may not. What is shared by several refs
     /// is refused for one of them only, so whatever is left is judged again until nothing more is refused.
     pub(super) fn part(&self, updates: Vec<Update>, progress: &mut dyn Write) -> Judged {
@@ -199,7 +217,8 @@ impl Judge<'_> {
         let all: Vec<&Refusal> = refused.values().flat_map(|refused| &refused.refusals).collect();
         let updates: Vec<Update> = refused.values().map(|refused| refused.update.clone()).collect();
         let reader = self.objects.reader();
-        let telling = Telling { reader: &reader, shallow: &self.shallow, updates: &updates, is_own };
+        let telling =
+            Telling { reader: &reader, shallow: &self.shallow, updates: &updates, is_own, go_on: &|| true };
         let mut text = telling.words("error", &all);
         for moved in refused.values().take(MAXIMUM_TOLD).filter_map(|refused| self.move_of(refused)) {
             text += &format!("error: {moved}\n");

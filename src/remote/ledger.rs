@@ -12,22 +12,26 @@ use std::collections::BTreeMap;
 use gix::bstr::BString;
 
 use super::{
-    Advertisement, Memory, MemoryError,
+    Advertisement, Basis, Memory, MemoryError,
     session::{Session, forgettable},
 };
 use crate::{
+    encoding::sha256,
     ledger::{Check, Elsewhere, Finding, LEDGER, UnderWay, check, walk},
     object::ObjectId,
+    policy::Governing,
     words::{Failure, escape_bytes},
 };
 
 impl Session<'_> {
-    /// Which refs are not what the remote's ledger says, and in which way; none where it keeps no ledger.
+    /// Which of the refs that git may hear of are not what the remote's ledger says, and in which way; none
+    /// where it keeps no ledger.
     ///
     /// # Errors
     /// The ledger is gone, goes back, was replaced or does not hold, or hardly a ref is as it says.
     pub(super) fn hold_against_ledger(
         &mut self,
+        basis: &Basis,
         advertised: &Advertisement,
     ) -> Result<BTreeMap<BString, String>, Failure> {
         let remembered = self.memory.ledger;
@@ -46,19 +50,14 @@ impl Session<'_> {
             let Some(remembered) = remembered else { return Ok(BTreeMap::new()) };
             return Err(refused(format!("the ledger of the remote is gone: its head was '{remembered}'")));
         };
-        let is_known =
-            |(name, id): (&BString, &ObjectId)| *name == LEDGER || self.memory.accepted.get(name) == Some(id);
-        let is_gone = |name| !advertised.refs.contains_key(name);
-        if remembered == Some(head)
-            && self.memory.held.is_empty()
-            && advertised.refs.iter().all(is_known)
-            && !self.memory.accepted.keys().any(is_gone)
-        {
+        // What the ledger says of these refs follows from them and from its head.
+        let digest = sha256(&[&advertised.digest(), &basis.digest]);
+        if remembered == Some(head) && self.memory.agreed == Some(digest) {
             return Ok(BTreeMap::new());
         }
-        let reader = self.kept_in(head)?;
-        let mut refs = advertised.refs.clone();
-        refs.retain(|name, _| *name != LEDGER && !advertised.symbolic.contains(name));
+        let reader = self.kept_in(head, "ledger")?;
+        let mut refs = advertised.direct();
+        refs.remove(&BString::from(LEDGER));
         let under_way = UnderWay::new();
         let held_against =
             Check { refs: &refs, head: Some(head), remembered, under_way: &under_way, left_over: None };
@@ -111,13 +110,29 @@ impl Session<'_> {
                 _ => {}
             }
         }
-        if remembered != Some(head) {
+        // Another name for a ref is no better than that one.
+        for name in advertised.symbolic.keys() {
+            if let Some(target) = advertised.target(name)
+                && let Some(words) = strange.get(target)
+            {
+                let words = format!("it is another name for '{}': {words}", escape_bytes(target));
+                strange.insert(name.clone(), words);
+            }
+        }
+        // What git never hears of needs no agreement.
+        let is_heard = |name: &BString| {
+            !matches!(basis.policy.governing(name), Governing::Refused | Governing::Reserved)
+        };
+        strange.retain(|name, _| is_heard(name));
+        let agreed = strange.is_empty().then_some(digest);
+        if remembered != Some(head) || self.memory.agreed != agreed {
             let key = self.key().to_owned();
             let note = |memory: &mut Memory| {
                 if memory.ledger != remembered && memory.ledger != Some(head) {
                     return Err(MemoryError::Changed(key));
                 }
                 memory.ledger = Some(head);
+                memory.agreed = agreed;
                 Ok(())
             };
             self.memory = self.context.store.update(self.key(), note).map_err(forgettable)?;

@@ -24,6 +24,9 @@ use crate::{
 /// each time.
 const BY_LEDGER: [u8; 32] = [0; 32];
 
+/// How many refs are named in a line about several.
+const MAXIMUM_NAMED: usize = 3;
+
 /// Refs by what git may hear of them.
 #[derive(Default)]
 struct Sorted {
@@ -35,6 +38,8 @@ struct Sorted {
     gone: Vec<BString>,
     /// What git could take without asking.
     to_judge: Vec<Update>,
+    /// What no rule governs, so that it is taken, and is not as the remote's ledger says.
+    free: Vec<BString>,
     /// How many refs git does not hear of.
     left_out: usize,
 }
@@ -53,7 +58,7 @@ impl Session<'_> {
         advertised: &Advertisement,
     ) -> Result<HashMap<BString, ObjectId>, Failure> {
         self.see(advertised)?;
-        let strange = self.hold_against_ledger(advertised)?;
+        let strange = self.hold_against_ledger(basis, advertised)?;
         let is_same_hash =
             |repository: &Repository| advertised.hash().is_none_or(|hash| hash == repository.hash());
         let repository = self.repository()?.filter(is_same_hash);
@@ -71,6 +76,7 @@ impl Session<'_> {
                     let left_out = sorted.left_out;
                     let _ = writeln!(self.words, "note: {left_out} refs that no rule allows are left out");
                 }
+                self.tell_free(&sorted.free);
                 self.tidy(&sorted, advertised, &strange)?;
                 self.tell_held(&sorted.held, advertised)?;
                 if sorted.listed.is_empty() && !sorted.held.is_empty() {
@@ -102,6 +108,7 @@ impl Session<'_> {
             match basis.policy.governing(name) {
                 Governing::Accepted => {
                     sorted.list(name, value);
+                    sorted.free.extend(strange.contains_key(name).then(|| name.clone()));
                     continue;
                 }
                 Governing::Refused | Governing::Reserved => {
@@ -201,6 +208,24 @@ impl Session<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// One line for all refs that are taken by no rule although the remote's ledger contradicts them.
+    fn tell_free(&mut self, free: &[BString]) {
+        if free.is_empty() {
+            return;
+        }
+        let names: Vec<String> =
+            free.iter().take(MAXIMUM_NAMED).map(|name| format!("'{}'", escape_bytes(name))).collect();
+        let more = match free.len() - names.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let _ = writeln!(
+            self.words,
+            "warning: not what the remote's ledger says, and taken because no rule governs it: {}{more}",
+            names.join(", ")
+        );
     }
 
     /// At first sight of a remote its refs are merely there; those that come later were created.

@@ -54,6 +54,8 @@ pub struct Memory {
     pub serial: Option<u64>,
     /// The last value of the ref that the repository keeps its ledger in.
     pub ledger: Option<ObjectId>,
+    /// SHA-256 over the refs that were as that ledger says, and over what they were judged by.
+    pub agreed: Option<[u8; 32]>,
     /// Its refs were seen once: those that come later were created since.
     pub is_known: bool,
     /// Refs that were there and of which nothing was accepted so far.
@@ -181,7 +183,10 @@ impl Memory {
     fn with(mut self, repository: Self) -> Self {
         self.is_known |= repository.is_known;
         self.serial = self.serial.max(repository.serial);
-        self.ledger = repository.ledger.or(self.ledger);
+        // The two belong together.
+        if repository.ledger.is_some() {
+            (self.ledger, self.agreed) = (repository.ledger, repository.agreed);
+        }
         self.accepted.extend(repository.accepted);
         self.held.extend(repository.held);
         self.seen.extend(repository.seen);
@@ -226,6 +231,7 @@ impl Memory {
             b"repository" => self.repository = Some(rest.to_str().ok()?.to_owned()),
             b"serial" => self.serial = Some(rest.to_str().ok()?.parse().ok()?),
             b"ledger" => self.ledger = Some(ObjectId::from_hex(rest).ok()?),
+            b"agreed" => self.agreed = Some(hex::decode(rest).ok()?.try_into().ok()?),
             b"known" => self.is_known = true,
             b"seen" => drop(self.seen.insert(rest.into())),
             b"accepted" => {
@@ -261,6 +267,9 @@ impl Memory {
         }
         if let Some(ledger) = self.ledger {
             text.extend(format!("ledger {ledger}\n").into_bytes());
+        }
+        if let Some(agreed) = self.agreed {
+            text.extend(format!("agreed {}\n", hex::encode(agreed)).into_bytes());
         }
         if self.is_known {
             text.extend(b"known\n");
@@ -483,7 +492,10 @@ fn read(path: &Path) -> Result<Option<Memory>, MemoryError> {
         file => file.map_err(unreadable)?,
     };
     let mut text = Vec::new();
-    file.take(MAXIMUM_BYTES).read_to_end(&mut text).map_err(unreadable)?;
+    file.take(MAXIMUM_BYTES + 1).read_to_end(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAXIMUM_BYTES {
+        return Err(unreadable(io::Error::other("it is too large")));
+    }
     Memory::parse(&text).map(Some).map_err(|line| MemoryError::Line { path: path.to_owned(), line })
 }
 
@@ -509,6 +521,7 @@ mod tests {
             repository: Some("example.com/a".to_owned()),
             serial: Some(7),
             ledger: Some(id('c')),
+            agreed: Some([8; 32]),
             is_known: true,
             seen: ["refs/heads/s".into()].into(),
             accepted: [("refs/heads/a".into(), id('a'))].into(),
@@ -523,7 +536,7 @@ mod tests {
             assert!(Memory::parse(damage.as_bytes()).is_err(), "{damage:?}");
         }
         let text = String::from_utf8(memory().text()).unwrap();
-        assert_eq!(Memory::parse(text.replace("accepted a", "accepted x").as_bytes()), Err(9));
+        assert_eq!(Memory::parse(text.replace("accepted a", "accepted x").as_bytes()), Err(10));
     }
 
     #[test]

@@ -31,5 +31,5 @@ pub use judge::{Basis, Origin, PolicyInRef, ReadPolicy};
 pub use memory::{Held, Memory, MemoryError, Store};
 pub use protocol::{Command, ProtocolError, PushLine};
 pub use quarantine::Quarantine;
-pub use session::{Context, fetch_policy, run};
+pub use session::{Context, Told, fetch_ledger, fetch_policy, run};
 pub use transport::{Answer, DEPTH, Transport, TransportError, Work};

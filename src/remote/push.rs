@@ -17,7 +17,7 @@ use super::{
     session::{Session, unreachable},
 };
 use crate::{
-    hook::{Standing, Update, kept_approvals, kept_proofs},
+    hook::{Standing, Update},
     object::ObjectId,
     policy::Pushing,
     repository::{Objects, ReferenceError, ReferenceValue, Repository},
@@ -120,12 +120,15 @@ impl Session<'_> {
             let shallow = repository.shallow(None);
             let shallow =
                 shallow.map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
-            let references = repository.references();
-            let proofs = kept_proofs(&objects, &references, &updates);
-            let approvals = kept_approvals(&objects, &references, &updates);
             let pushing = Pushing::Planned { is_signed: self.options.push.is_signed() };
-            let (objects, standing, now) = (&objects, &there, context.now);
-            let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
+            let judge = Judge::new(
+                (basis, context.now),
+                (&objects, &repository.references()),
+                &there,
+                shallow,
+                pushing,
+                &updates,
+            );
             judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
             judge::warn(&judged.warnings, self.words);
             if !judged.refused.is_empty() {
@@ -267,10 +270,14 @@ impl Session<'_> {
         let Ok(shallow) = repository.shallow(None) else { return };
         let tips = self.context.store.tips(&self.memory);
         let standing = &Remembered { memory: &self.memory, tips: &tips };
-        let proofs = kept_proofs(objects, &repository.references(), &updates);
-        let approvals = kept_approvals(objects, &repository.references(), &updates);
-        let (pushing, now) = (Pushing::Nobody, self.context.now);
-        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
+        let judge = Judge::new(
+            (basis, self.context.now),
+            (objects, &repository.references()),
+            standing,
+            shallow,
+            Pushing::Nobody,
+            &updates,
+        );
         let mut judged = judge.part(updates, &mut std::io::sink());
         // Nobody has fetched it, so it is no refusal: whoever does has it judged again.
         judged.refused.clear();

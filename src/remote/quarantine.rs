@@ -82,6 +82,35 @@ impl Quarantine {
             .sum()
     }
 
+    /// [`Self::migrate`], for a quarantine in which everything hangs together: if all of it came as one pack that
+    /// is new here, a `.keep` stands beside that from the first moment on. It is for git to remove.
+    ///
+    /// # Errors
+    /// See [`Self::migrate`].
+    pub fn migrate_and_keep(self) -> io::Result<Option<PathBuf>> {
+        let packs = match fs::read_dir(self.objects().join("pack")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.migrate().map(|()| None),
+            listed => listed?.map(|entry| entry.map(|entry| PathBuf::from(entry.file_name()))),
+        };
+        let packs = packs.collect::<io::Result<Vec<PathBuf>>>()?;
+        let mut packs =
+            packs.iter().filter(|path| path.extension().is_some_and(|extension| extension == "pack"));
+        let (Some(pack), None) = (packs.next(), packs.next()) else { return self.migrate().map(|()| None) };
+        let folder = self.into.join("pack");
+        let keep = folder.join(pack).with_extension("keep");
+        let is_new = !folder.join(pack).exists();
+        if !is_new || fs::OpenOptions::new().write(true).create_new(true).open(&keep).is_err() {
+            return self.migrate().map(|()| None);
+        }
+        match self.migrate() {
+            Ok(()) => Ok(Some(keep)),
+            Err(error) => {
+                let _ = fs::remove_file(&keep);
+                Err(error)
+            }
+        }
+    }
+
     /// Carry every object over to the repository, as git's own quarantine does (tmp-objdir.c): packs
     /// before their indexes, and nothing that is there already is replaced.
     ///

@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    io::{BufRead, Write},
+    fs,
+    io::{self, BufRead, Write},
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -16,8 +17,9 @@ use super::{
     protocol::{self, Command},
 };
 use crate::{
+    ledger::LEDGER,
     object::ObjectId,
-    repository::{ObjectReader, Objects, Repository},
+    repository::{Durability, ObjectReader, Objects, Repository, write_whole_through},
     words::{Failure, escape_bytes},
 };
 
@@ -111,6 +113,32 @@ pub fn fetch_policy(
     session.policy_in(reference, &advertised)
 }
 
+/// What a remote says of its refs, and of the ledger that it keeps.
+#[derive(Debug)]
+pub struct Told {
+    /// The refs.
+    pub advertised: Advertisement,
+    /// The ledger's head, and the object directory that has its records: nothing of it is checked.
+    pub ledger: Option<(ObjectId, PathBuf)>,
+}
+
+/// Ask the remote for its refs, and get the ledger that it keeps, which is not judged, into the state folder.
+///
+/// # Errors
+/// The remote cannot be had.
+pub fn fetch_ledger(context: &Context<'_>, words: &mut dyn Write) -> Result<Told, Failure> {
+    let mut session = Session::new(context, words);
+    let advertised = session.advertisement()?;
+    let ledger = match advertised.refs.get(&BString::from(LEDGER)).copied() {
+        None => None,
+        Some(head) => {
+            session.kept_in(head, "ledger")?;
+            Some((head, session.kept(head)?.join("objects")))
+        }
+    };
+    Ok(Told { advertised, ledger })
+}
+
 impl<'a> Session<'a> {
     fn new(context: &'a Context<'a>, words: &'a mut dyn Write) -> Self {
         Self {
@@ -139,10 +167,9 @@ impl Session<'_> {
                 Some(Command::Option { name, value }) => self.option(&name, &value)?.as_bytes().to_vec(),
                 Some(Command::List(for_push)) => self.list(for_push)?,
                 Some(Command::Fetch(wanted)) => {
-                    self.fetch(&wanted)?;
-                    // The child has looked whether everything hangs together.
+                    let keep = self.fetch(&wanted)?;
                     let is_asked = std::mem::take(&mut self.options.check_connectivity);
-                    if is_asked { b"connectivity-ok\n\n".to_vec() } else { b"\n".to_vec() }
+                    fetched(keep.as_deref(), is_asked)
                 }
                 Some(Command::Push(lines)) => self.push(&lines)?,
             };
@@ -236,8 +263,8 @@ impl Session<'_> {
             }
             Some(Head::Detached(id)) => {
                 // No rule can name it; it is what a ref is, or nothing.
-                if let Some((name, _)) = listed.iter().find(|(_, value)| *value == id) {
-                    self.head = Some((*name).clone());
+                if let Some(name) = self.name_of(*id, self.basis.as_deref()).cloned() {
+                    self.head = Some(name);
                     answer.extend(format!("{id} HEAD\n").into_bytes());
                 }
             }
@@ -299,17 +326,13 @@ impl Session<'_> {
                 "ask whoever keeps the remote; nothing is taken without its policy",
             )
         })?;
-        self.kept_in(tip).map(|reader| (reader, tip))
+        self.kept_in(tip, "policy").map(|reader| (reader, tip))
     }
 
-    /// A reader that has the commit `tip` of what the remote itself keeps, got from there if it is new.
-    pub(super) fn kept_in(&mut self, tip: ObjectId) -> Result<ObjectReader, Failure> {
-        let unusable = |error: &dyn std::fmt::Display| {
-            let hint = "see to the state folder and its permissions";
-            Failure::new(format!("what the remote keeps for itself cannot be kept here: {error}"), hint)
-        };
-        let made = self.context.store.policy_repository(self.key(), tip.kind());
-        let git_dir = made.map_err(|error| unusable(&error))?;
+    /// A reader that has the commit `tip` of what the remote itself keeps, got from there if it is new. The next
+    /// download under the same name begins where this one ended.
+    pub(super) fn kept_in(&mut self, tip: ObjectId, name: &str) -> Result<ObjectReader, Failure> {
+        let git_dir = self.kept(tip)?;
         let objects = git_dir.join("objects");
         let open =
             || Objects::open(tip.kind(), std::slice::from_ref(&objects)).map_err(|error| unusable(&error));
@@ -322,9 +345,44 @@ impl Session<'_> {
                 return Err(cut_off_over_there());
             }
             quarantine.migrate().map_err(|error| unusable(&error))?;
+            write_ref(&git_dir, name, tip).map_err(|error| unusable(&error))?;
         }
         Ok(open()?.reader())
     }
+
+    /// The repository for what the remote itself keeps.
+    fn kept(&self, tip: ObjectId) -> Result<PathBuf, Failure> {
+        let made = self.context.store.policy_repository(self.key(), tip.kind());
+        made.map_err(|error| unusable(&error))
+    }
+}
+
+/// The answer to a fetch that was done (gitremote-helpers, `fetch`). Where git asks, the child has looked whether
+/// everything hangs together.
+fn fetched(keep: Option<&Path>, is_asked: bool) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let keep = keep.and_then(|keep| gix::path::into_bstr(keep).ok());
+    if let Some(keep) = keep.filter(|keep| !keep.contains(&b'\n')) {
+        answer.extend([b"lock ", keep.as_bytes(), b"\n"].concat());
+    }
+    if is_asked {
+        answer.extend(b"connectivity-ok\n");
+    }
+    answer.push(b'\n');
+    answer
+}
+
+fn unusable(error: &dyn std::fmt::Display) -> Failure {
+    let hint = "see to the state folder and its permissions";
+    Failure::new(format!("what the remote keeps for itself cannot be kept here: {error}"), hint)
+}
+
+/// Have the branch `name` of a repository that is nobody else's be `tip`: git offers its value to the remote, so
+/// that only what is new is sent.
+fn write_ref(git_dir: &Path, name: &str, tip: ObjectId) -> io::Result<()> {
+    let folder = git_dir.join("refs/heads");
+    fs::create_dir_all(&folder)?;
+    write_whole_through(git_dir, &folder.join(name), format!("{tip}\n").as_bytes(), Durability::System)
 }
 
 /// What to do where the remote cannot be had.

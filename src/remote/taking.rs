@@ -13,7 +13,7 @@ use super::{
     session::{Session, forgettable},
 };
 use crate::{
-    hook::{Update, kept_approvals, kept_proofs},
+    hook::Update,
     object::ObjectId,
     policy::{Cause, Event, Pushing, Refusal},
     repository::{Objects, Repository, Shallow},
@@ -43,10 +43,14 @@ impl Session<'_> {
     ) -> Result<HashSet<ObjectId>, Failure> {
         let tips = self.context.store.tips(&self.memory);
         let standing = &Remembered { memory: &self.memory, tips: &tips };
-        let proofs = kept_proofs(objects, &repository.references(), &updates);
-        let approvals = kept_approvals(objects, &repository.references(), &updates);
-        let (pushing, now) = (Pushing::Nobody, self.context.now);
-        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
+        let judge = Judge::new(
+            (basis, self.context.now),
+            (objects, &repository.references()),
+            standing,
+            shallow,
+            Pushing::Nobody,
+            &updates,
+        );
         let mut judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
         if !judged.refused.is_empty() {
             judge.tell(&judged.refused, false, self.words);
@@ -113,10 +117,14 @@ impl Session<'_> {
         let standing = &Remembered { memory: &self.memory, tips: &tips };
         let claimed = self.memory.accepted.get(branch).copied();
         let updates = vec![Update { claimed, wanted: Some(id), reference: branch.to_vec() }];
-        let proofs = kept_proofs(objects, &repository.references(), &updates);
-        let approvals = kept_approvals(objects, &repository.references(), &updates);
-        let (pushing, now) = (Pushing::Nobody, self.context.now);
-        let judge = Judge { basis, objects, standing, shallow, proofs, approvals, pushing, now };
+        let judge = Judge::new(
+            (basis, self.context.now),
+            (objects, &repository.references()),
+            standing,
+            shallow,
+            Pushing::Nobody,
+            &updates,
+        );
         let mut judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
         for refused in judged.refused.values_mut() {
             let is_move =

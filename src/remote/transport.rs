@@ -35,6 +35,9 @@ const PATIENCE_WITH_WORDS: u32 = 4;
 /// How often a silent child is looked at.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How long the output of a child that has ended is waited for where somebody else holds it open.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// Variables that would lead the child into another repository, or that describe this one's.
 const FOREIGN: [&str; 10] = [
     "GIT_COMMON_DIR",
@@ -149,6 +152,8 @@ impl Answer {
 
 enum Heard {
     Answer(Vec<u8>),
+    /// The answer is whole: nobody can write to it any more.
+    AnswerEnd,
     Said(Vec<u8>),
 }
 
@@ -187,8 +192,8 @@ impl Transport {
         let (send, heard) = sync_channel(64);
         let stdout = child.stdout.take().expect("the pipe was asked for");
         let stderr = child.stderr.take().expect("the pipe was asked for");
-        listen(stdout, send.clone(), Heard::Answer);
-        listen(stderr, send, Heard::Said);
+        listen(stdout, send.clone(), Heard::Answer, Some(Heard::AnswerEnd));
+        listen(stderr, send, Heard::Said, None);
         let mut relay = Relay {
             words,
             unsaid: work.unsaid,
@@ -218,8 +223,9 @@ impl Transport {
         // When anything was heard last, and when anything came that counts.
         let (mut since, mut grown, mut size) = (Instant::now(), Instant::now(), 0);
         let patience = self.timeout.saturating_mul(PATIENCE_WITH_WORDS);
-        let mut looked = Instant::now();
-        let mut ended = None;
+        // When the folder was looked at, and when the child was seen alive last.
+        let (mut looked, mut left) = (Instant::now(), Instant::now());
+        let (mut ended, mut is_whole) = (None, false);
         loop {
             match heard.recv_timeout(TICK) {
                 Ok(Heard::Answer(bytes)) => {
@@ -233,11 +239,20 @@ impl Transport {
                         grown = since;
                     }
                 }
-                // It has closed both ends, or has ended and left them to a child that stays.
-                Err(RecvTimeoutError::Disconnected) | Err(RecvTimeoutError::Timeout) if ended.is_some() => {
+                Ok(Heard::AnswerEnd) => is_whole = true,
+                // It has closed both ends, or has ended and left its words to a child that stays.
+                Err(RecvTimeoutError::Disconnected) | Err(RecvTimeoutError::Timeout)
+                    if ended.is_some() && is_whole =>
+                {
                     return Ok((text, ended.expect("it was just looked at")));
                 }
                 Err(RecvTimeoutError::Disconnected) => thread::sleep(Duration::from_millis(1)),
+                // Whether more of the answer is on its way is not known; whoever reads it sees where it ends.
+                Err(RecvTimeoutError::Timeout) if since.elapsed() > LINGER && left.elapsed() > LINGER => {
+                    if let Some(status) = ended {
+                        return Ok((text, status));
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if looked.elapsed() > TICK {
@@ -252,6 +267,7 @@ impl Transport {
             }
             if ended.is_none() {
                 ended = child.try_wait().map_err(TransportError::Wait)?;
+                left = Instant::now();
             }
             if since.elapsed() > self.timeout {
                 let seconds = self.timeout.as_secs();
@@ -281,8 +297,13 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// Hand over what is read from `from` until it ends.
-fn listen(mut from: impl Read + Send + 'static, to: SyncSender<Heard>, heard: fn(Vec<u8>) -> Heard) {
+/// Hand over what is read from `from` until it ends, and then `end`, if anybody waits for that.
+fn listen(
+    mut from: impl Read + Send + 'static,
+    to: SyncSender<Heard>,
+    heard: fn(Vec<u8>) -> Heard,
+    end: Option<Heard>,
+) {
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
@@ -290,6 +311,8 @@ fn listen(mut from: impl Read + Send + 'static, to: SyncSender<Heard>, heard: fn
                 return;
             }
         }
+        // Whoever does not listen any more has got what it wanted.
+        let _ = end.map(|end| to.send(end));
     });
 }
 
@@ -382,6 +405,14 @@ mod tests {
             transport(20_000).run(|_| aliased("sleep 8 & echo done"), Work::default(), &mut Vec::new());
         assert_eq!(answer.unwrap().good("read").unwrap(), b"done\n");
         assert!(started.elapsed() < Duration::from_secs(6));
+    }
+
+    #[test]
+    fn what_comes_late_is_part_of_the_answer() {
+        // The child has ended, and somebody else says the rest of what it was to say.
+        let late = "(sleep 1; echo rest; sleep 1; echo end) & echo begin";
+        let answer = transport(20_000).run(|_| aliased(late), Work::default(), &mut Vec::new());
+        assert_eq!(answer.unwrap().good("read").unwrap(), b"begin\nrest\nend\n");
     }
 
     #[test]

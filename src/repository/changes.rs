@@ -5,7 +5,7 @@
 
 use std::{
     ops::ControlFlow,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use gix::objs::Kind;
@@ -22,6 +22,9 @@ const MAXIMUM_DEPTH: usize = 2048;
 
 /// What a look at an object costs besides its bytes.
 const COST_OF_A_LOOK: u64 = 512;
+
+/// After how many entries of trees that are compared it is asked again whether to go on.
+const ASKED_EVERY: usize = 4096;
 
 /// What somebody asks about paths.
 pub trait Interest {
@@ -41,9 +44,12 @@ pub trait Interest {
     fn change(&mut self, place: &Self::Place, name: &[u8], path: &[u8]) -> ControlFlow<()>;
 }
 
-/// How much may be read, in bytes; shared by all who read for one push.
-#[derive(Debug)]
-pub struct Allowance(AtomicU64);
+/// How much may be read, in bytes, and for how long; shared by all who read for one push.
+pub struct Allowance<'a> {
+    left: AtomicU64,
+    looks: AtomicUsize,
+    is_over: &'a (dyn Fn() -> bool + Sync),
+}
 
 /// Why changes cannot be told. One cause, one variant.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +77,9 @@ pub enum ChangesError {
     /// An object cannot be had.
     #[error(transparent)]
     Object(#[from] ObjectReadError),
+    /// The time for comparing is over.
+    #[error("the time for comparing trees is over")]
+    Stopped,
     /// Folders stand deeper in one another than git allows.
     #[error("its folders are more than {MAXIMUM_DEPTH} deep")]
     TooDeep,
@@ -91,7 +100,7 @@ pub enum ChangesError {
 pub struct Changes<'a> {
     pub(super) reader: &'a ObjectReader,
     shallow: &'a Shallow,
-    allowance: &'a Allowance,
+    allowance: &'a Allowance<'a>,
 }
 
 /// Trees that are compared, or folders of one path in them; `None` where there is no folder.
@@ -117,17 +126,37 @@ struct Pending<P> {
     trees: Trees,
 }
 
-impl Allowance {
-    /// So many bytes.
+impl<'a> Allowance<'a> {
+    /// So many bytes, for as long as it takes.
     #[must_use]
     pub fn new(bytes: u64) -> Self {
-        Self(AtomicU64::new(bytes))
+        Self::until(bytes, &|| false)
+    }
+
+    /// So many bytes, until `is_over` says so, which is asked at every object.
+    #[must_use]
+    pub fn until(bytes: u64, is_over: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        Self { left: AtomicU64::new(bytes), looks: AtomicUsize::new(0), is_over }
+    }
+
+    /// How many objects were looked at.
+    #[must_use]
+    pub fn looks(&self) -> usize {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is time left.
+    fn goes_on(&self) -> Result<(), ChangesError> {
+        if (self.is_over)() { Err(ChangesError::Stopped) } else { Ok(()) }
     }
 
     /// Take the cost of looking at an object of `bytes`.
     pub(super) fn spend(&self, bytes: usize) -> Result<(), ChangesError> {
+        self.goes_on()?;
+        self.looks.fetch_add(1, Ordering::Relaxed);
         let cost = (bytes as u64).saturating_add(COST_OF_A_LOOK);
-        let spent = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(cost));
+        let take = |left: u64| left.checked_sub(cost);
+        let spent = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
         spent.map(|_| ()).map_err(|_| ChangesError::TooMuch)
     }
 }
@@ -135,7 +164,7 @@ impl Allowance {
 impl<'a> Changes<'a> {
     /// Read through `reader`, no more than `allowance` lets.
     #[must_use]
-    pub fn new(reader: &'a ObjectReader, shallow: &'a Shallow, allowance: &'a Allowance) -> Self {
+    pub fn new(reader: &'a ObjectReader, shallow: &'a Shallow, allowance: &'a Allowance<'a>) -> Self {
         Self { reader, shallow, allowance }
     }
 
@@ -206,8 +235,10 @@ impl<'a> Changes<'a> {
         one: ObjectId,
         two: ObjectId,
     ) -> Result<Vec<Option<ObjectId>>, ChangesError> {
-        let failed = |reason| ChangesError::MergeBase { id: merge, reason };
-        let bases = merge_bases(self.reader, self.allowance, one, two).map_err(failed)?;
+        let bases = merge_bases(self.reader, self.allowance, one, two);
+        // Why it was ended is not in the words of who was ended.
+        self.allowance.goes_on()?;
+        let bases = bases.map_err(|reason| ChangesError::MergeBase { id: merge, reason })?;
         if bases.is_empty() {
             return Ok(vec![None]);
         }
@@ -293,7 +324,13 @@ impl<'a> Changes<'a> {
             aside.iter().zip(&bytes).map(|(id, bytes)| parse(*id, bytes)).collect::<Result<Vec<_>, _>>()?;
 
         let mut pending = Vec::new();
+        let mut entries = 0;
         for (name, new, old) in new.join(&old) {
+            entries += 1 + aside.len();
+            if entries >= ASKED_EVERY {
+                self.allowance.goes_on()?;
+                entries = 0;
+            }
             if new == old {
                 continue;
             }

@@ -21,6 +21,9 @@ const SLOP: usize = 64;
 /// After how many commits a walk asks again whether to go on.
 const ASKED_EVERY: usize = 256;
 
+/// After how many bytes of commits besides.
+const ASKED_EVERY_BYTES: usize = 256 * 1024;
+
 /// The commits at which a repository's history is cut off (gitformat-shallow).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shallow {
@@ -185,14 +188,14 @@ fn survey_while(
     shallow: &Shallow,
     go_on: &dyn Fn(usize) -> bool,
 ) -> Option<Survey> {
-    let mut walk = Walk::new(objects, shallow);
+    let mut walk = Walk::new(objects, shallow, go_on);
     for id in hidden.iter().copied().chain(anchor) {
         walk.note(id, true);
     }
     for id in tips {
         walk.note(*id, false);
     }
-    let visited = walk.run(go_on)?;
+    let visited = walk.run()?;
 
     let hidden: HashSet<ObjectId> = hidden.iter().copied().collect();
     let mut survey = Survey::default();
@@ -238,11 +241,22 @@ struct Walk<'a> {
     noted: u64,
     /// How many entries of the queue are not known to be hidden.
     waiting: usize,
+    /// Asked with the number of commits met.
+    go_on: &'a dyn Fn(usize) -> bool,
+    met: usize,
+    /// How many commits and bytes were read since it was asked.
+    read: (usize, usize),
+    is_stopped: bool,
 }
 
 impl<'a> Walk<'a> {
-    fn new(objects: &'a ObjectReader, shallow: &'a Shallow) -> Self {
+    fn new(objects: &'a ObjectReader, shallow: &'a Shallow, go_on: &'a dyn Fn(usize) -> bool) -> Self {
         Self {
+            go_on,
+            met: 0,
+            // Asked at the first.
+            read: (ASKED_EVERY, 0),
+            is_stopped: false,
             objects,
             shallow,
             visits: HashMap::new(),
@@ -255,16 +269,15 @@ impl<'a> Walk<'a> {
 
     /// Walk until nothing is left that could be new; what was met that way, some of it hidden later. `None`
     /// where it was stopped.
-    fn run(&mut self, go_on: &dyn Fn(usize) -> bool) -> Option<Vec<ObjectId>> {
+    fn run(&mut self) -> Option<Vec<ObjectId>> {
         let mut visited = Vec::new();
         let mut oldest = i64::MAX;
         let mut slop = SLOP;
-        let mut met = 0_usize;
         while let Some((date, _, id)) = self.queue.pop() {
-            if met.is_multiple_of(ASKED_EVERY) && !go_on(met) {
+            if self.is_stopped {
                 return None;
             }
-            met += 1;
+            self.met += 1;
             let visit = self.visits.get_mut(&id).expect("everything in the queue was noted");
             visit.queued = false;
             let (hidden, parents) = (visit.hidden, visit.parents.clone());
@@ -287,15 +300,24 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        Some(visited)
+        (!self.is_stopped).then_some(visited)
     }
 
-    /// Take note of `id` and put it into the queue if it is new.
+    /// Take note of `id` and put it into the queue if it is new; nothing more once it was stopped, for a single
+    /// commit may have very many parents.
     fn note(&mut self, id: ObjectId, hidden: bool) {
         if let Some(visit) = self.visits.get(&id) {
             if hidden && !visit.hidden {
                 self.hide(id);
             }
+            return;
+        }
+        let (commits, bytes) = self.read;
+        if commits >= ASKED_EVERY || bytes >= ASKED_EVERY_BYTES {
+            self.read = (0, 0);
+            self.is_stopped = self.is_stopped || !(self.go_on)(self.met);
+        }
+        if self.is_stopped {
             return;
         }
         let read = match self.read(id) {
@@ -336,8 +358,10 @@ impl<'a> Walk<'a> {
 
     /// Date and parents of a commit. A commit that is malformed still tells its parents, so that old
     /// history which holds what is refused today can hide its ancestors.
-    fn read(&self, id: ObjectId) -> Result<Link, HistoryError> {
+    fn read(&mut self, id: ObjectId) -> Result<Link, HistoryError> {
+        self.read.0 += 1;
         let object = self.objects.read(id)?;
+        self.read.1 += object.bytes.len();
         if object.kind != Kind::Commit {
             return Err(HistoryError::NotACommit(id));
         }
@@ -394,6 +418,38 @@ mod tests {
         assert_eq!(walk(&scratch, &[merge], &[left]).unwrap().commits, [merge, right]);
         assert_eq!(walk(&scratch, &[merge], &[]).unwrap().commits, [merge, right, left, base]);
         assert!(walk(&scratch, &[base], &[merge]).unwrap().commits.is_empty());
+    }
+
+    #[test]
+    fn it_is_asked_whether_to_go_on_by_bytes_and_parents_too() {
+        let scratch = Scratch::new(&[]);
+        let large = format!("large {}\n", "x".repeat(ASKED_EVERY_BYTES));
+        let mut tip = commit(&scratch, &[], 100, "");
+        for date in 0..5 {
+            tip = commit(&scratch, &[tip], 101 + date, &large);
+        }
+        let roots: Vec<ObjectId> = (0..600).map(|date| commit(&scratch, &[], 1000 + date, "")).collect();
+        let octopus = commit(&scratch, &roots, 5000, "");
+        let repository = scratch.open();
+        let (reader, shallow) = (repository.objects().unwrap().reader(), Shallow::default());
+        let asked = |tip: ObjectId, until: usize| {
+            let asked = std::cell::Cell::new(0);
+            let go_on = |_| {
+                asked.set(asked.get() + 1);
+                asked.get() < until
+            };
+            let walked = new_commits_while(&reader, &[tip], &[], None, &shallow, &go_on);
+            assert_eq!(matches!(walked, Err(HistoryError::Stopped)), until <= 5, "{walked:?}");
+            asked.get()
+        };
+        // At the first, and behind each commit that is large.
+        assert_eq!(asked(tip, usize::MAX), 6);
+        for until in 1..5 {
+            assert_eq!(asked(tip, until), until);
+        }
+        // The parents of a single commit are many.
+        assert!(asked(octopus, usize::MAX) >= 3);
+        assert_eq!(asked(octopus, 2), 2);
     }
 
     #[test]

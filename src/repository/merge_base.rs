@@ -17,7 +17,7 @@ use crate::object::ObjectId;
 /// In words, if a commit is damaged or more would be read than `allowance` lets.
 pub(super) fn merge_bases(
     reader: &ObjectReader,
-    allowance: &Allowance,
+    allowance: &Allowance<'_>,
     one: ObjectId,
     two: ObjectId,
 ) -> Result<Vec<ObjectId>, String> {
@@ -29,7 +29,7 @@ pub(super) fn merge_bases(
 /// Commits as [`ObjectReader`] proves them.
 struct Proven<'a> {
     reader: &'a ObjectReader,
-    allowance: &'a Allowance,
+    allowance: &'a Allowance<'a>,
 }
 
 impl Find for Proven<'_> {

@@ -27,6 +27,20 @@ pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
+/// Makes the symbolic link `link`, which leads to `target`.
+///
+/// # Errors
+/// The system's; or it is one where not everybody may make them.
+pub fn symlink(target: &Path, link: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::symlink(target, link);
+    #[cfg(not(unix))]
+    {
+        let (_, _) = (target, link);
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+}
+
 #[cfg(not(unix))]
 mod elsewhere {
     use std::{

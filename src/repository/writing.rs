@@ -1,6 +1,10 @@
-//! Objects that are on the disk before anything names them.
+//! Objects that are on the disk before anything names them, and files that are there whole or not at all.
 
-use std::{fs::File, io, path::Path};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use gix::objs::{Kind, Write as _};
 
@@ -40,4 +44,91 @@ impl Repository {
 /// It is none, or the disk fails.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// What is there after the power has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// What was written: it has reached the disk.
+    Disk,
+    /// That or what was there before, or a file that was cut short; for what can be had again.
+    System,
+}
+
+/// Let the file at `path` hold `bytes`, for its owner alone. Whoever reads it finds all of them or what was there
+/// before, and a symbolic link is replaced and not written through.
+///
+/// # Errors
+/// There is no folder for it, or it cannot be written; what was there before still is.
+pub fn write_whole(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
+    write_whole_through(folder_of(path)?, path, bytes, durability)
+}
+
+/// [`write_whole`], where half a file must not even be seen under another name beside: it grows in the folder
+/// `through`, on the same file system.
+///
+/// # Errors
+/// As for [`write_whole`].
+pub fn write_whole_through(
+    through: &Path,
+    path: &Path,
+    bytes: &[u8],
+    durability: Durability,
+) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(through)?;
+    file.write_all(bytes)?;
+    if durability == Durability::Disk {
+        file.as_file().sync_all()?;
+    }
+    file.persist(path).map_err(|error| error.error)?;
+    // Elsewhere folders cannot be opened.
+    if cfg!(unix) && durability == Durability::Disk {
+        sync_folder(folder_of(path)?)?;
+    }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> io::Result<&Path> {
+    path.parent().ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_there_whole_or_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, aside) = (folder.path().join("file"), folder.path().join("aside"));
+        fs::create_dir(&aside).unwrap();
+        for durability in [Durability::Disk, Durability::System] {
+            write_whole(&path, b"one", durability).unwrap();
+            write_whole_through(&aside, &path, b"two", durability).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"two");
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o077, 0);
+            // A link that somebody has put there leads nowhere.
+            let other = folder.path().join("other");
+            fs::write(&other, "theirs").unwrap();
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink(&other, &path).unwrap();
+            write_whole(&path, b"ours", durability).unwrap();
+            assert_eq!(
+                (fs::read(&path).unwrap(), fs::read(&other).unwrap()),
+                (b"ours".into(), b"theirs".into())
+            );
+            // What cannot take its place leaves nothing behind.
+            let taken = folder.path().join("taken");
+            fs::create_dir_all(taken.join("full")).unwrap();
+            assert!(write_whole(&taken, b"x", durability).is_err());
+            assert!(write_whole_through(&folder.path().join("none"), &path, b"x", durability).is_err());
+            assert_eq!(fs::read(&path).unwrap(), b"ours");
+        }
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["aside", "file", "other", "taken"]);
+        assert_eq!(fs::read_dir(&aside).unwrap().count(), 0);
+    }
 }

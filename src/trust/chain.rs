@@ -43,6 +43,9 @@ pub struct Reading<'a> {
     pub believes: &'a dyn Fn(&Identity) -> bool,
     /// SSH keys that never count.
     pub ssh_revocations: &'a Revocations,
+    /// Whether to go on: asked at each step with how many steps were judged, of how many; and while the history
+    /// is read, with how many of its commits were, of a number that is not known yet: 0.
+    pub go_on: &'a dyn Fn(usize, usize) -> bool,
 }
 
 /// A policy that follows from a commit that is believed. Only the check can make one.
@@ -168,7 +171,8 @@ impl Followed {
         tip: ObjectId,
         reading: &Reading<'_>,
     ) -> Result<Self, ChainError> {
-        let chain = commits(reader, tip, Some(self.commit()))?;
+        let go_on = |read| (reading.go_on)(read, 0);
+        let chain = commits_while(reader, tip, Some(self.commit()), &go_on)?;
         self.advance_along(reader, &chain, reading)
     }
 
@@ -179,7 +183,11 @@ impl Followed {
         chain: &[ObjectId],
         reading: &Reading<'_>,
     ) -> Result<Self, ChainError> {
-        for commit in chain.iter().rev().skip(1) {
+        let of = chain.len().saturating_sub(1);
+        for (judged, commit) in chain.iter().rev().skip(1).enumerate() {
+            if !(reading.go_on)(judged, of) {
+                return Err(ChainError::Stopped { reached: Some(self.commit()), judged, of });
+            }
             self = self.advance(reader, *commit, reading)?;
         }
         Ok(self)
@@ -213,7 +221,7 @@ pub fn follow(
     reading: &Reading<'_>,
 ) -> Result<Followed, ChainError> {
     let tip = tip(references, &pin.reference)?;
-    let chain = commits(reader, tip, Some(pin.root))?;
+    let chain = commits_while(reader, tip, Some(pin.root), &|read| (reading.go_on)(read, 0))?;
     if let Some(seen) = seen.filter(|seen| !chain.contains(seen)) {
         return Err(ChainError::Rewound { reference: pin.reference.clone(), seen });
     }
@@ -305,11 +313,27 @@ pub fn commits(
     tip: ObjectId,
     root: Option<ObjectId>,
 ) -> Result<Vec<ObjectId>, ChainError> {
+    commits_while(reader, tip, root, &|_| true)
+}
+
+/// [`commits`] for as long as `go_on` says so, which is asked with how many were read.
+///
+/// # Errors
+/// [`ChainError::Stopped`] besides.
+pub fn commits_while(
+    reader: &ObjectReader,
+    tip: ObjectId,
+    root: Option<ObjectId>,
+    go_on: &dyn Fn(usize) -> bool,
+) -> Result<Vec<ObjectId>, ChainError> {
     let mut chain = vec![tip];
     loop {
         let current = *chain.last().expect("it never becomes empty");
         if Some(current) == root {
             return Ok(chain);
+        }
+        if !go_on(chain.len() - 1) {
+            return Err(ChainError::Stopped { reached: None, judged: 0, of: 0 });
         }
         let parents = match parents(reader, current) {
             // What is cut off lies behind the one that is there.

@@ -11,7 +11,7 @@ mod find;
 mod pin;
 mod source;
 
-pub use chain::{ChainError, Followed, MAXIMUM_COMMITS, Reading, commits, follow, tip};
+pub use chain::{ChainError, Followed, MAXIMUM_COMMITS, Reading, commits, commits_while, follow, tip};
 pub use commit::{InCommit, POLICY_FILE, path_in_tree};
 pub use error::TrustError;
 pub use find::find_pin;

@@ -8,8 +8,8 @@ use crate::{
 };
 
 /// A world whose policy knows a forge by an SSH key.
-struct Forge<'w> {
-    stage: Stage<'w>,
+pub struct Forge<'w> {
+    pub stage: Stage<'w>,
 }
 
 fn rules(more: &str) -> String {
@@ -34,7 +34,7 @@ impl<'w> Forge<'w> {
     }
 
     /// git, signing with the forge's key.
-    fn git(&self, arguments: &[&str]) -> String {
+    pub fn git(&self, arguments: &[&str]) -> String {
         let key = format!("user.signingKey={}", self.stage.world.path("forge").display());
         let settings = ["-c", "gpg.format=ssh", "-c", &key];
         self.stage
@@ -48,7 +48,7 @@ impl<'w> Forge<'w> {
     }
 
     /// A topic of Alice's beside the branch, on which Bob has gone on.
-    fn fork(&self) {
+    pub fn fork(&self) {
         let stage = &self.stage;
         stage.work.git(&["checkout", "-q", "-b", "topic"]).check();
         stage.commit(ALICE, "a", "a\n");
@@ -68,14 +68,14 @@ impl<'w> Forge<'w> {
 }
 
 /// Run `test` if there is what it needs.
-fn staged(name: &str, more: &str, test: impl FnOnce(&Forge<'_>)) {
+pub fn staged(name: &str, more: &str, test: impl FnOnce(&Forge<'_>)) {
     if !skipped(name, "ssh-keygen") {
         let world = World::new();
         test(&Forge::new(&world, more));
     }
 }
 
-const MERGES: &str = "forge_merges = \"allow\"\n";
+pub const MERGES: &str = "forge_merges = \"allow\"\n";
 const MADE: &str = "made by the forge 'home' for whoever was logged in there";
 
 #[test]

@@ -10,7 +10,10 @@ mod policy_changes;
 mod refusals;
 mod signed_pushes;
 mod thresholds;
+mod time;
 
+#[path = "../support/clock.rs"]
+mod clock;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -7,11 +7,14 @@
 mod admission;
 mod audit;
 mod policy_ref;
+mod policy_time;
 mod rotation;
 mod time;
 mod verdicts;
 mod words;
 
+#[path = "../support/clock.rs"]
+mod clock;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -75,6 +75,48 @@ fn rollback_fork_and_teleport_are_told() {
 }
 
 #[test]
+fn an_earlier_head_takes_nothing_back_of_what_is_remembered() {
+    let (world, [_, two, three]) = seen();
+    let old = world.at(LEDGER);
+    look(&world).good();
+    world.git(&["-C", "clone", "fetch", "-q", "origin", &format!("{LEDGER}:refs/seen")]).good();
+    world.push(&[&format!("{three}:refs/heads/main")]).good();
+    look(&world).good();
+    let new = world.at(LEDGER);
+    let since = ["ledger", "verify", "--repository", "clone", "--remote", "origin", "--since", "refs/seen"];
+    world.countersign(&since).ended(0, &["every ref is as the ledger says"]);
+    // Rolled back to what '--since' names: that is not all that was seen.
+    world.on_server(&["update-ref", "refs/heads/main", &two]).good();
+    world.on_server(&["update-ref", LEDGER, &old]).good();
+    let told = format!("the ledger ends before '{new}', which was seen earlier");
+    world.countersign(&since).ended(1, &[&told]);
+    look(&world).ended(1, &[&told]);
+    world.on_server(&["update-ref", "-d", LEDGER]).good();
+    world.countersign(&since).ended(1, &["the ledger is gone"]);
+    // An earlier head that is no part of it is told, whatever is remembered.
+    world.on_server(&["update-ref", "refs/heads/main", &three]).good();
+    world.on_server(&["update-ref", LEDGER, &new]).good();
+    let other = ["ledger", "verify", "--repository", "clone", "--remote", "origin", "--since", "main"];
+    world.countersign(&other).ended(1, &["is no part of this one"]);
+    look(&world).good();
+}
+
+#[test]
+fn what_is_remembered_of_a_remote_holds_no_secret() {
+    let (world, _) = seen();
+    let url = "https://alice:secret@127.0.0.1:1/r.git";
+    world.git(&["-C", "clone", "remote", "add", "other", url]).good();
+    let verify = ["ledger", "verify", "--repository", "clone", "--remote", "other"];
+    let said = world.countersign(&verify).ended(3, &["'https://127.0.0.1:1/r.git'"]);
+    assert!(!said.stderr.contains("secret"), "{said:?}");
+    look(&world).good();
+    let state = world.path(".local/state/countersign");
+    let found = run(world.command("grep", &["-rl", "secret", state.to_str().unwrap()]), b"");
+    assert_eq!(found.stdout, "");
+    assert!(!state.join("ledgers").exists());
+}
+
+#[test]
 fn a_remote_without_a_ledger_can_be_told_nothing_of() {
     let world = World::with(&[], &["--no-ledger"]);
     let one = world.commit(&[], "one");

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "tests stand in the world")]
 
+#[path = "../support/clock.rs"]
+mod clock;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -13,6 +15,7 @@ mod hostile;
 mod keys;
 mod reading;
 mod stories;
+mod time;
 mod web;
 
 use support::{ALICE, BOB, Outcome, PROGRAM, Repository, World};

@@ -62,6 +62,42 @@ fn a_second_clone_a_single_branch_a_mirror_and_a_pull() {
 }
 
 #[test]
+fn git_need_not_look_again_at_what_a_clone_has_brought() {
+    let world = stage(RULES);
+    let packs = |repository: &Repository<'_>| {
+        let listed = std::fs::read_dir(repository.path.join(".git/objects/pack")).unwrap();
+        let names = listed.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut kinds: Vec<String> = names.map(|name| name.rsplit('.').next().unwrap().to_owned()).collect();
+        kinds.retain(|kind| kind != "rev");
+        kinds.sort();
+        kinds
+    };
+    let main = author(&world).id("main");
+    // As git clone speaks with the helper.
+    let empty = world.repository("empty", "sha1");
+    let plain = world.path("served.git").display().to_string();
+    let input = format!(
+        "option cloning true\noption check-connectivity true\nlist\nfetch {main} refs/heads/main\n\n\n"
+    );
+    let run =
+        world.run(super::HELPER, &["origin", &plain]).env("GIT_DIR", empty.path.join(".git")).input(input);
+    let text = run.any_stdout().any_stderr().check().text();
+    let lock = text.lines().find_map(|line| line.strip_prefix("lock ")).unwrap();
+    assert!(lock.starts_with(empty.path.to_str().unwrap()) && lock.ends_with(".keep"), "{text}");
+    assert!(text.ends_with(".keep\nconnectivity-ok\n\n") && std::path::Path::new(lock).exists(), "{text}");
+    assert_eq!(packs(&empty), ["idx", "keep", "pack"]);
+    // git takes it away again.
+    assert_eq!(packs(&clone(&world, "ours")), ["idx", "pack"]);
+    // Where git does not ask nothing is kept.
+    let other = world.repository("other", "sha1");
+    let input = format!("list\nfetch {main} refs/heads/main\n\n\n");
+    let run =
+        world.run(super::HELPER, &["origin", &plain]).env("GIT_DIR", other.path.join(".git")).input(input);
+    assert!(run.any_stdout().any_stderr().check().text().ends_with("\n\n\n"));
+    assert!(holds(&other, &main) && !packs(&other).contains(&"keep".to_owned()));
+}
+
+#[test]
 fn ls_remote_downloads_nothing_and_needs_no_repository() {
     let world = stage(RULES);
     let run = world.run("git", &["ls-remote", "--symref", &address(&world)]).any_stdout().check();

@@ -124,6 +124,21 @@ fn what_was_made_elsewhere_comes_into_no_branch_and_own_work_is_left_alone() {
 }
 
 #[test]
+fn a_fetch_head_that_cannot_be_read_lets_nothing_in() {
+    let world = stage(RULES);
+    let (author, ours) = (author(&world), guarded(&world, "ours"));
+    // Alice's own, as far as its committer says.
+    let evil = unsigned(&author, "unsigned");
+    ours.git(&["fetch", "-q", "../author", "main"]).check();
+    let path = ours.path.join(".git/FETCH_HEAD");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let run = ours.git(&["branch", "other", &evil]).any_status();
+    run.stderr_holds(&["[DIR]/ours/.git/FETCH_HEAD' cannot be read", "hint: see to it"]).check();
+    assert!(!ours.has("other"));
+}
+
+#[test]
 fn a_hook_that_is_there_is_kept_and_put_back() {
     let world = stage(RULES);
     world.run("git", &["clone", "-q", "served.git", "ours"]).check();

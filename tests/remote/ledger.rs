@@ -8,11 +8,11 @@ use super::{
     upload,
 };
 
-const LEDGER: &str = "refs/countersign/ledger";
+pub(super) const LEDGER: &str = "refs/countersign/ledger";
 const DELETABLE: &str = "create = \"allow\"\ndelete = \"allow\"\nrewind = \"allow\"";
 
 /// A remote with a ledger in which `main` went from a first commit to a second; both of them.
-fn kept(rules: &str) -> (World, [String; 2]) {
+pub(super) fn kept(rules: &str) -> (World, [String; 2]) {
     let world = stage(rules);
     enter(&world);
     let author = author(&world);
@@ -24,7 +24,7 @@ fn kept(rules: &str) -> (World, [String; 2]) {
 }
 
 /// Has the ledger say what the refs of the remote are, whatever the remote itself remembers of it.
-fn enter(world: &World) {
+pub(super) fn enter(world: &World) {
     let state = world.path("served.git/countersign");
     let _ = fs::remove_dir_all(&state);
     fs::create_dir(&state).unwrap();
@@ -33,7 +33,7 @@ fn enter(world: &World) {
 }
 
 /// Moves a ref of the remote behind the back of its gate.
-fn set(world: &World, name: &str, value: &str) {
+pub(super) fn set(world: &World, name: &str, value: &str) {
     served(world).git(&["update-ref", name, value]).check();
 }
 

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod commands;
+mod contradicted;
 mod fetching;
 mod guarding;
 mod hostile;

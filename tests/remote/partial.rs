@@ -125,6 +125,32 @@ fn an_object_is_asked_for_by_its_id() {
 }
 
 #[test]
+fn an_object_that_is_asked_for_by_its_id_is_judged_by_a_rule_or_not_taken() {
+    let world = stage(RULES);
+    let author = author(&world);
+    let policy = fs::read_to_string(world.path("policy.toml")).unwrap();
+    let policy = policy.replace("other_refs = \"refuse\"", "other_refs = \"accept\"");
+    world.write("policy.toml", policy.replace("refs/heads/**", "refs/heads/main"));
+    let ours = clone(&world, "ours");
+    let first = author.id("main");
+    let evil = unsigned(&author, "unsigned");
+    unsigned(&author, "on top");
+    // The remote chooses a branch that no rule governs to have it judged by.
+    upload(&author, &["HEAD:refs/heads/lax"]);
+    served(&world).git(&["symbolic-ref", "HEAD", "refs/heads/lax"]).check();
+    let run = fetch(&ours, &["origin", &evil]).status(128);
+    run.stderr_holds(&["'HEAD' of the remote is no branch that a rule governs"]).check();
+    // Or has it be the value of a ref that no rule governs, besides one that a rule does.
+    upload(&author, &[&format!("{evil}:refs/aaa/x"), &format!("{evil}:refs/heads/main")]);
+    fetch(&ours, &["origin", &evil])
+        .status(128)
+        .stderr_holds(&["refs/heads/main", "it is not signed"])
+        .check();
+    assert!(!holds(&ours, &evil) && is_clean(&ours));
+    assert_eq!(ours.id("origin/main"), first);
+}
+
+#[test]
 fn tags_that_follow_a_history_that_is_cut_off() {
     let world = stage(RULES);
     let author = author(&world);

@@ -112,8 +112,40 @@ fn answer(stream: TcpStream, root: &Path, home: &Path, backend: &PathBuf) -> Opt
     stream.write_all(&output).ok()
 }
 
+/// A web server that hands out files and knows nothing of git; its address.
+fn files(world: &World) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let root = world.path("");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let root = root.clone();
+            thread::spawn(move || -> Option<()> {
+                let mut reader = BufReader::new(stream.try_clone().ok()?);
+                let mut line = String::new();
+                reader.read_line(&mut line).ok()?;
+                let mut header = String::from("x");
+                while !header.trim_end().is_empty() {
+                    header.clear();
+                    reader.read_line(&mut header).ok()?;
+                }
+                let path = line.split_whitespace().nth(1)?.split('?').next()?.trim_start_matches('/');
+                let (status, bytes) = match fs::read(root.join(path)) {
+                    Ok(bytes) => ("200 OK", bytes),
+                    Err(_) => ("404 Not Found", Vec::new()),
+                };
+                let length = bytes.len();
+                let head =
+                    format!("HTTP/1.0 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+                stream.write_all(&[head.as_bytes(), &bytes].concat()).ok()
+            });
+        }
+    });
+    address
+}
+
 /// A stand-in for ssh that runs the command here; what it was called with stands in `ssh.log`.
-fn ssh(world: &World) {
+pub(super) fn ssh(world: &World) {
     let path = world.path("ssh");
     let log = world.path("ssh.log");
     let text =
@@ -196,6 +228,34 @@ fn over_http() {
     let world = stage(RULES);
     let address = web(&world);
     work_over(&world, &format!("{address}/served.git"));
+}
+
+#[test]
+fn a_server_of_files_can_be_used_as_long_as_its_packs_hold_nothing_else() {
+    let world = stage(RULES);
+    let author = author(&world);
+    let second = author.commit("second");
+    upload(&author, &["main"]);
+    served(&world).git(&["repack", "-q", "-a", "-d"]).check();
+    served(&world).git(&["update-server-info"]).check();
+    let address = format!("verified::{}/served.git", files(&world));
+    world.run("git", &["clone", "-q", &address, "ours"]).check();
+    let ours = Repository::at(&world, &world.path("ours"));
+    assert_eq!(ours.id("origin/main"), second);
+    // What stands under a ref that nobody may have is in the same pack.
+    let evil = unsigned(&author, "unsigned");
+    upload(&author, &["HEAD:refs/elsewhere/x"]);
+    author.git(&["reset", "-q", "--hard", &second]).check();
+    author.commit("third");
+    upload(&author, &["main"]);
+    served(&world).git(&["repack", "-q", "-a", "-d"]).check();
+    served(&world).git(&["update-server-info"]).check();
+    let words = [
+        &*format!("the remote has sent '{evil}', to which nothing leads that was asked for"),
+        "hint: a web server that hands out files ('dumb' http) sends whole packs",
+    ];
+    fetch(&ours, &[]).status(128).stderr_holds(&words).check();
+    assert!(!holds(&ours, &evil) && ours.id("origin/main") == second && super::is_clean(&ours));
 }
 
 #[test]

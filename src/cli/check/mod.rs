@@ -182,8 +182,13 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
         finding.refusals.retain(is_of_the_change);
         finding.warnings.retain(is_of_the_change);
     }
-    let telling =
-        Telling { reader: &reader, shallow: &shallow, updates: std::slice::from_ref(&update), is_own: true };
+    let telling = Telling {
+        reader: &reader,
+        shallow: &shallow,
+        updates: std::slice::from_ref(&update),
+        is_own: true,
+        go_on: &|| true,
+    };
     let told = telling.all("warning", &finding.warnings) + &telling.all("error", &finding.refusals);
     Ok(Judged { update, finding, told, behind })
 }

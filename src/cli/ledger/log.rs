@@ -1,23 +1,29 @@
 //! `countersign ledger log` and `show`.
 
-use super::{LogArguments, ShowArguments, at_hand, failure, tracking_ref, words};
+use super::{Common, LogArguments, ShowArguments, at_hand, failure, remote::seen, words};
 use crate::{
     cli::{Outcome, World, exit, verify::tasks::unreadable},
     ledger::{self, LEDGER},
     object::ObjectId,
-    repository::Repository,
+    repository::{ObjectReader, Repository},
     words::Failure,
 };
 
-/// The head of the repository's own ledger, or of a remote's as it was seen last.
-fn head(repository: &Repository, remote: Option<&str>) -> Result<Option<ObjectId>, Failure> {
-    match remote {
-        None => ledger::head(repository).map_err(|error| failure(&error)),
-        Some(remote) => {
-            let value = repository.references().read(tracking_ref(remote).as_str().into());
-            value.map(|value| value.id).map_err(|error| unreadable(&error))
+/// The head of the repository's own ledger, or of a remote's as it was seen last, and a reader of its records.
+fn head(
+    world: &World<'_>,
+    repository: &Repository,
+    common: &Common,
+    remote: Option<&str>,
+) -> Result<(ObjectId, ObjectReader), Failure> {
+    let found = match remote {
+        None => {
+            let reader = repository.objects().map_err(|error| unreadable(&error))?.reader();
+            ledger::head(repository).map_err(|error| failure(&error))?.map(|head| (head, reader))
         }
-    }
+        Some(remote) => seen(world, repository, common.repository.as_deref(), remote)?,
+    };
+    found.ok_or_else(|| none(remote))
 }
 
 fn none(remote: Option<&str>) -> Failure {
@@ -36,8 +42,7 @@ fn none(remote: Option<&str>) -> Failure {
 pub(super) fn run(world: &mut World<'_>, arguments: &LogArguments) -> Outcome {
     let (repository, _) = at_hand(world, &arguments.common)?;
     let remote = arguments.remote.as_deref();
-    let head = head(&repository, remote)?.ok_or_else(|| none(remote))?;
-    let reader = repository.objects().map_err(|error| unreadable(&error))?.reader();
+    let (head, reader) = head(world, &repository, &arguments.common, remote)?;
     let mut left = arguments.maximum.unwrap_or(usize::MAX);
     let wanted = |name: &[u8]| {
         arguments.references.is_empty() || arguments.references.iter().any(|wanted| wanted.as_bytes() == name)
@@ -65,8 +70,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &LogArguments) -> Outcome {
 pub(super) fn show(world: &mut World<'_>, arguments: &ShowArguments) -> Outcome {
     let (repository, _) = at_hand(world, &arguments.common)?;
     let remote = arguments.remote.as_deref();
-    let head = head(&repository, remote)?.ok_or_else(|| none(remote))?;
-    let reader = repository.objects().map_err(|error| unreadable(&error))?.reader();
+    let (head, reader) = head(world, &repository, &arguments.common, remote)?;
     let wanted = arguments.sequence;
     for walked in ledger::walk(&reader, Some(head), None) {
         let walked = walked.map_err(|error| failure(&error))?;

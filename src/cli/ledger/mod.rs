@@ -1,7 +1,6 @@
 //! `countersign ledger`: what a server has accepted, and whether refs are as it says.
 
 mod log;
-mod memory;
 mod remote;
 mod settle;
 mod verify;
@@ -117,9 +116,4 @@ fn at_hand(world: &World<'_>, common: &Common) -> Result<(Repository, Folder), F
     let repository = settings::repository(world, common.repository.as_deref())?;
     let folder = Folder::new(&hook::state_folder(&repository), repository.hash());
     Ok((repository, folder))
-}
-
-/// The ref in which the ledger of a remote is kept once it was checked.
-fn tracking_ref(remote: &str) -> String {
-    format!("refs/countersign/remotes/{remote}/ledger")
 }

@@ -1,23 +1,27 @@
 //! A remote's refs against its ledger, and its ledger against what was seen of it last.
+//!
+//! What the remote serves is asked for and kept as the remote helper does it: by git's own transports within a
+//! time limit, in a quarantine, in the user's state folder, and remembered with the rest of that remote. Nothing
+//! of it comes into the repository at hand.
 
 use std::{
-    collections::{BTreeMap, HashSet},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use gix::bstr::{BString, ByteSlice as _};
+use gix::bstr::BString;
 
-use super::{memory::Heads, tracking_ref, verify::hold};
 use crate::{
     cli::{
         World,
-        policy::git::{git, git_word},
+        policy::git::git_word,
+        remote::{address as parse, asking, store, unusable},
+        verify::tasks::unreadable,
     },
-    ledger::{Check, Finding, LEDGER, Report, UnderWay},
+    ledger::{Check, Finding, LEDGER, Report, UnderWay, check, walk},
     object::ObjectId,
-    remote::PREFIX,
-    repository::Repository,
+    remote::{self, Address, MemoryError, PREFIX},
+    repository::{Configuration, ObjectReader, Repository},
     words::Failure,
 };
 
@@ -27,62 +31,55 @@ const ATTEMPTS: usize = 3;
 /// How long is waited in between.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What the remote says of its refs.
-struct Listed {
-    refs: BTreeMap<BString, ObjectId>,
-    head: Option<ObjectId>,
-}
-
 /// Look at the remote `name`, and remember its ledger if it goes on from what is remembered.
 pub(super) fn verify(
-    world: &World<'_>,
+    world: &mut World<'_>,
     repository: &Repository,
     place: Option<&Path>,
     name: &str,
     since: Option<ObjectId>,
 ) -> Result<Report, Failure> {
-    if name.starts_with('-') {
-        return Err(Failure::new(format!("'{name}' is no remote"), "name one of 'git remote'"));
+    let address = address(world, place, name)?;
+    let configuration = Configuration::read(&world.directory, Some(repository.git_dir()))
+        .map_err(|error| Failure::new(error, "run 'git config --list' there to see what is wrong with it"))?;
+    let mut context = asking(world, &configuration, address)?;
+    // What the repository says of transports counts.
+    if let Some(place) = place {
+        context.transport.directory = world.directory.join(place);
     }
-    let url = git_word(world, place, &["ls-remote", "--get-url", name], b"", false)?;
-    // Behind the helper the refs would be those that are accepted, and not those that there are.
-    let (address, key) = match url.strip_prefix(PREFIX) {
-        Some(inner) => (inner, inner),
-        None => (name, url.as_str()),
-    };
-    let heads = Heads::of_user()?;
-    let remembered = since.map_or_else(|| heads.load(key), |since| Ok(Some(since)))?;
+    let key = context.transport.address.key().to_owned();
+    let remembered = context.store.load(&key).map_err(unusable)?.ledger;
     let mut attempt = 1;
     let (report, head) = loop {
-        let listed = list(world, repository, place, address)?;
-        if let Some(head) = listed.head {
-            let reader = repository.objects().map_err(|error| unusable(&error))?.reader();
-            if reader.kind(head).is_err() {
-                let arguments = [
-                    "fetch",
-                    "-q",
-                    "--no-tags",
-                    "--no-write-fetch-head",
-                    "--no-auto-gc",
-                    "--",
-                    address,
-                    LEDGER,
-                ];
-                git(world, place, &arguments, b"", false)?;
-            }
+        let told = remote::fetch_ledger(&context, world.stderr)?;
+        if told.advertised.hash().is_some_and(|hash| hash != repository.hash()) {
+            return Err(Failure::new(
+                format!("'{}' names objects by another hash than this repository", context.transport.address),
+                "look at it from a clone of it",
+            ));
         }
+        let (head, kept): (Option<ObjectId>, Option<PathBuf>) = told.ledger.unzip();
+        let reader = reader(repository, kept.as_slice())?;
+        let mut refs = told.advertised.direct();
+        refs.remove(&BString::from(LEDGER));
         let under_way = UnderWay::new();
-        let check = Check {
-            refs: &listed.refs,
-            head: listed.head,
-            remembered,
-            under_way: &under_way,
-            left_over: None,
+        let hold = |remembered| {
+            let given = Check { refs: &refs, head, remembered, under_way: &under_way, left_over: None };
+            check(&given, |from| walk(&reader, Some(from), None))
         };
-        let report = hold(repository, &check)?;
+        let mut report = hold(since.or(remembered));
+        if remembered.is_some() && since.is_some() && since != remembered {
+            // It has to go on from both.
+            let breaks = hold(remembered).findings.into_iter().filter(|finding| {
+                matches!(finding, Finding::Forked { .. } | Finding::RolledBack { .. })
+                    && !report.findings.contains(finding)
+            });
+            let breaks: Vec<Finding> = breaks.collect();
+            report.findings.splice(0..0, breaks);
+        }
         let is_moved = report.findings.iter().any(|finding| matches!(finding, Finding::Moved { .. }));
         if !is_moved || attempt == ATTEMPTS {
-            break (report, listed.head);
+            break (report, head);
         }
         attempt += 1;
         std::thread::sleep(PAUSE);
@@ -96,45 +93,50 @@ pub(super) fn verify(
                 | Finding::NoLedger { .. }
         )
     };
-    if let Some(head) = head
-        && report.findings.iter().all(goes_on)
-    {
-        // An address is no name that a ref could have; its ledger is fetched anew each time.
-        let tracking = tracking_ref(name);
-        if gix::validate::reference::name(tracking.as_str().into()).is_ok() {
-            git(world, place, &["update-ref", &tracking, &head.to_string()], b"", false)?;
-        }
-        heads.save(key, head)?;
+    if head.is_some() && head != remembered && report.findings.iter().all(goes_on) {
+        let note = |memory: &mut remote::Memory| {
+            if memory.ledger != remembered && memory.ledger != head {
+                return Err(MemoryError::Changed(key.clone()));
+            }
+            memory.ledger = head;
+            Ok(())
+        };
+        context.store.update(&key, note).map_err(|error| match error {
+            MemoryError::Changed(_) => Failure::new(error, "run it again"),
+            error => unusable(error),
+        })?;
     }
     Ok(report)
 }
 
-fn list(
+/// The head of the ledger of the remote `name` as this user saw it last, if that was ever, and a reader that has
+/// its records. The remote is not asked.
+pub(super) fn seen(
     world: &World<'_>,
     repository: &Repository,
     place: Option<&Path>,
-    address: &str,
-) -> Result<Listed, Failure> {
-    let answer = git(world, place, &["ls-remote", "-q", "--symref", "--", address], b"", false)?;
-    let (mut refs, mut symbolic) = (BTreeMap::new(), HashSet::new());
-    for line in answer.lines() {
-        let (value, name) = line.split_once_str("\t").ok_or_else(strange)?;
-        if value.starts_with(b"ref: ") {
-            symbolic.insert(BString::from(name));
-        } else if name.starts_with(b"refs/") && !name.ends_with(b"^{}") {
-            let id = ObjectId::from_hex(value).ok().filter(|id| id.kind() == repository.hash());
-            refs.insert(BString::from(name), id.ok_or_else(strange)?);
-        }
+    name: &str,
+) -> Result<Option<(ObjectId, ObjectReader)>, Failure> {
+    let (address, store) = (address(world, place, name)?, store()?);
+    let Some(head) = store.load(address.key()).map_err(unusable)?.ledger else { return Ok(None) };
+    let kept = store.policy_repository(address.key(), head.kind()).map_err(|error| unreadable(&error))?;
+    Ok(Some((head, reader(repository, &[kept.join("objects")])?)))
+}
+
+fn reader(repository: &Repository, kept: &[PathBuf]) -> Result<ObjectReader, Failure> {
+    Ok(repository.objects_with(None, kept).map_err(|error| unreadable(&error))?.reader())
+}
+
+/// The address of the remote `name` as git goes to it, without the helper: behind that the refs would be those
+/// that are accepted, and not those that there are.
+fn address(world: &World<'_>, place: Option<&Path>, name: &str) -> Result<Address, Failure> {
+    if name.starts_with('-') {
+        return Err(Failure::new(format!("'{name}' is no remote"), "name one of 'git remote'"));
     }
-    refs.retain(|name, _| !symbolic.contains(name));
-    let head = refs.remove(&BString::from(LEDGER));
-    Ok(Listed { refs, head })
-}
-
-fn strange() -> Failure {
-    Failure::new("the remote's list of refs cannot be read", "see what 'git ls-remote' says of it")
-}
-
-fn unusable(error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(error, "see to the repository and its permissions")
+    let url = git_word(world, place, &["ls-remote", "--get-url", name], b"", false)?;
+    let inner = url.strip_prefix(PREFIX).unwrap_or(&url);
+    let is_relative = !inner.starts_with('/') && !inner.contains(':');
+    let folder = place.map_or_else(|| world.directory.clone(), |place| world.directory.join(place));
+    let whole = is_relative.then(|| folder.join(inner).canonicalize().ok()).flatten();
+    parse(whole.as_deref().and_then(Path::to_str).unwrap_or(inner))
 }

@@ -61,7 +61,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
 }
 
 /// Hold what was read against the records of `repository`.
-pub(super) fn hold(repository: &Repository, given: &Check<'_>) -> Result<Report, Failure> {
+fn hold(repository: &Repository, given: &Check<'_>) -> Result<Report, Failure> {
     let reader = repository.objects().map_err(|error| unreadable(&error))?.reader();
     Ok(check(given, |from| ledger::walk(&reader, Some(from), None)))
 }

@@ -8,12 +8,17 @@
 
 use std::{
     fs,
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
 use crate::{
-    cli::trust::store::make_folder, encoding::sha256, object::ObjectId, policy::is_repository_id, trust::Pin,
+    cli::trust::store::make_folder,
+    encoding::sha256,
+    object::ObjectId,
+    policy::is_repository_id,
+    repository::{Durability, write_whole},
+    trust::Pin,
     words::Failure,
 };
 
@@ -123,7 +128,5 @@ fn write(path: Option<PathBuf>, line: &str) -> io::Result<()> {
         return Ok(());
     };
     make_folder(folder).map_err(|failure| io::Error::other(failure.error))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    writeln!(file, "{line}")?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+    write_whole(path, format!("{line}\n").as_bytes(), Durability::Disk)
 }

@@ -330,7 +330,13 @@ pub(in crate::cli) fn with_reading<T>(
     let believes = |identity: &Identity| {
         limits.iter().all(|(name, limits)| *name != identity.instance || limits.believe(identity))
     };
-    run(&Reading { now: world.now, instance: &instance, believes: &believes, ssh_revocations: &revocations })
+    run(&Reading {
+        now: world.now,
+        instance: &instance,
+        believes: &believes,
+        ssh_revocations: &revocations,
+        go_on: &|_, _| true,
+    })
 }
 
 /// What a repository's own configuration says of the policy, which is not heard.

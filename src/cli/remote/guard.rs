@@ -6,7 +6,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    io::{self, Read as _, Write as _},
+    io::{self, Read, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -117,10 +117,7 @@ pub(super) fn uninstall(world: &mut World<'_>, repository: &Repository) -> Resul
 
 /// What the hook runs: the exit status says whether the transaction may happen.
 pub(super) fn run(world: &mut World<'_>) -> Outcome {
-    let mut input = Vec::new();
-    world.stdin.take(MAXIMUM_INPUT).read_to_end(&mut input).map_err(|error| {
-        Failure::new(format!("git cannot be heard: {error}"), "this command is for git's hook")
-    })?;
+    let input = heard(world.stdin, MAXIMUM_INPUT)?;
     let moves = moves(&input)?;
     if moves.is_empty() {
         return Ok(exit::GOOD);
@@ -159,7 +156,7 @@ fn judge(
     let own = names.iter().filter_map(|key| configuration.get(key, Scopes::Any).map(ToOwned::to_owned));
     let own: HashSet<BString> =
         own.chain(world.environment.text("GIT_COMMITTER_EMAIL").map(BString::from)).collect();
-    let fetched = fetched(repository);
+    let fetched = fetched(repository)?;
     let mut words = Vec::new();
     let basis = || judged_by(world, repository, configuration);
     let guard = Guard {
@@ -193,6 +190,18 @@ fn judged_by(
     basis::basis(world, configuration, trust, &|_| Vec::new())
 }
 
+/// All that `input` says, if it is not more than `maximum` bytes: what is passed over is not judged.
+fn heard(input: &mut dyn Read, maximum: u64) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    let taken = input.take(maximum + 1).read_to_end(&mut text).map_err(|error| {
+        Failure::new(format!("git cannot be heard: {error}"), "this command is for git's hook")
+    })?;
+    if taken as u64 > maximum {
+        return Err(Failure::new("git moves too many refs at once", "move fewer refs at a time"));
+    }
+    Ok(text)
+}
+
 /// What git says of a transaction: `<old> <new> <ref>`, a line each.
 fn moves(input: &[u8]) -> Result<Vec<Move>, Failure> {
     let mut moves = Vec::new();
@@ -222,18 +231,32 @@ fn moves(input: &[u8]) -> Result<Vec<Move>, Failure> {
     Ok(moves)
 }
 
-/// What stands in FETCH_HEAD, of every work tree.
-fn fetched(repository: &Repository) -> Vec<ObjectId> {
+/// What stands in FETCH_HEAD, of every work tree. One that cannot be read says nothing of what was made elsewhere,
+/// so nothing can be judged by it.
+fn fetched(repository: &Repository) -> Result<Vec<ObjectId>, Failure> {
     let common = repository.common_dir();
-    let others = fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten();
-    let folders = others.map(|entry| entry.path()).chain([common.to_owned()]);
-    let texts = folders.filter_map(|folder| fs::read(folder.join("FETCH_HEAD")).ok());
-    texts
-        .flat_map(|text| {
-            let ids = text.lines().filter_map(|line| ObjectId::from_hex(line.fields().next()?).ok());
-            ids.collect::<Vec<_>>()
-        })
-        .collect()
+    let unreadable = |path: &Path, error: &io::Error| {
+        Failure::new(format!("'{}' cannot be read: {error}", path.display()), "see to it, or remove it")
+    };
+    let worktrees = common.join("worktrees");
+    let mut folders = vec![common.to_owned()];
+    match fs::read_dir(&worktrees) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        listed => {
+            for entry in listed.map_err(|error| unreadable(&worktrees, &error))? {
+                folders.push(entry.map_err(|error| unreadable(&worktrees, &error))?.path());
+            }
+        }
+    }
+    let mut ids = Vec::new();
+    for path in folders.iter().map(|folder| folder.join("FETCH_HEAD")) {
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            text => text.map_err(|error| unreadable(&path, &error))?,
+        };
+        ids.extend(text.lines().filter_map(|line| ObjectId::from_hex(line.fields().next()?).ok()));
+    }
+    Ok(ids)
 }
 
 fn is_ours(text: &[u8]) -> bool {
@@ -257,4 +280,15 @@ fn quoted(path: &Path) -> Result<String, Failure> {
         Failure::new(format!("the path '{}' fits into no hook", path.display()), "choose a plain path")
     })?;
     Ok(format!("'{}'", text.replace('\'', "'\\''")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_is_heard_whole_or_refused() {
+        assert_eq!(heard(&mut &b"12345"[..], 5).unwrap(), b"12345");
+        assert!(heard(&mut &b"123456"[..], 5).is_err());
+    }
 }

@@ -150,6 +150,25 @@ fn transport(
     Ok(Transport { address, directory, settings, timeout: Duration::from_secs(timeout) })
 }
 
+/// What asks `address`, and judges nothing that it says.
+pub(in crate::cli) fn asking(
+    world: &World<'_>,
+    configuration: &Configuration,
+    address: Address,
+) -> Result<Context<'static>, Failure> {
+    Ok(Context {
+        transport: transport(world, configuration, address)?,
+        git_dir: None,
+        is_diverted: false,
+        is_partial: false,
+        alternates: Vec::new(),
+        origin: Origin::Nobody,
+        store: store()?,
+        held_fails: false,
+        now: world.now,
+    })
+}
+
 /// Whether objects are missing here on purpose (partial-clone).
 fn is_partial(configuration: &Configuration) -> bool {
     configuration.get("extensions.partialClone", Scopes::Any).is_some()
@@ -210,8 +229,8 @@ pub(super) fn look(world: &World<'_>, configuration: &Configuration) -> Option<L
     Some(Looked { is_installed, in_submodules, remotes })
 }
 
-/// Read an address, with or without `verified::`.
-fn address(text: &str) -> Result<Address, Failure> {
+/// Read an address.
+pub(in crate::cli) fn address(text: &str) -> Result<Address, Failure> {
     Address::parse(text).map_err(|error| {
         Failure::new(
             format!("'{}': {error}", without_secrets(text)),
@@ -221,7 +240,7 @@ fn address(text: &str) -> Result<Address, Failure> {
 }
 
 /// Where memories lie: in the user's state folder.
-fn store() -> Result<Store, Failure> {
+pub(in crate::cli) fn store() -> Result<Store, Failure> {
     let directories = directories::ProjectDirs::from("", "", "countersign");
     let folder = directories.map(|directories| -> PathBuf {
         directories.state_dir().unwrap_or_else(|| directories.data_local_dir()).join("remotes")
@@ -231,7 +250,7 @@ fn store() -> Result<Store, Failure> {
     Ok(Store::new(&folder))
 }
 
-fn unusable(error: MemoryError) -> Failure {
+pub(in crate::cli) fn unusable(error: MemoryError) -> Failure {
     Failure::new(error, "see to the file; 'countersign remote forget' begins anew")
 }
 

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 
-use super::{Context, Failure, Outcome, PREFIX, World, address, basis, exit, store, transport};
+use super::{Failure, Outcome, PREFIX, World, address, asking, basis, exit};
 use crate::{
     cli::{
         git_config,
@@ -12,7 +12,7 @@ use crate::{
         settings,
     },
     object::ObjectId,
-    remote::{self, Address, Origin},
+    remote::{self, Address},
     repository::{Configuration, ObjectReader},
     trust::{ChainError, Followed, InCommit, Pin, check_reference, commits, read_policy},
     words::escape,
@@ -63,17 +63,7 @@ fn get(
     address: &Address,
     reference: &str,
 ) -> Result<(ObjectReader, ObjectId), Failure> {
-    let context = Context {
-        transport: transport(world, configuration, address.clone())?,
-        git_dir: None,
-        is_diverted: false,
-        is_partial: false,
-        alternates: Vec::new(),
-        origin: Origin::Nobody,
-        store: store()?,
-        held_fails: false,
-        now: world.now,
-    };
+    let context = asking(world, configuration, address.clone())?;
     remote::fetch_policy(&context, &reference.into(), world.stderr)
 }
 

@@ -13,7 +13,7 @@
 
 use std::{
     fs::{self, DirBuilder},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     encoding::sha256,
+    repository::{Durability, write_whole},
     service::tuf::{self, MAXIMUM_PINNED_BYTES},
     sigstore::trusted_root::MAXIMUM_ROOT_BYTES,
     words::Failure,
@@ -347,13 +348,7 @@ impl Entry {
         let path = self.folder.join(name);
         let folder = path.parent().unwrap_or(&self.folder);
         make_folder(folder)?;
-        let written = (|| {
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)
-        })();
-        written.map(drop).map_err(|error| unwritable(&path, &error))
+        write_whole(&path, bytes, Durability::Disk).map_err(|error| unwritable(&path, &error))
     }
 }
 

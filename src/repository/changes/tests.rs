@@ -264,3 +264,33 @@ proptest::proptest! {
 fn files() -> impl proptest::strategy::Strategy<Value = Vec<(String, bool)>> {
     proptest::collection::vec(("[ab](\\.x)?(/[ab]){0,2}", proptest::bool::ANY), 0..6)
 }
+
+#[test]
+fn it_is_asked_at_every_folder_whether_to_go_on() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let scratch = Scratch::new(&[]);
+    let names: Vec<String> = (0..20).map(|number| format!("{number}/a/b")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
+    let base = scratch.plain(&[], &[]);
+    let (one, two) = (scratch.plain(&files, &[base]), scratch.plain(&[("c", "c")], &[base]));
+    let merge = scratch.plain(&[("d", "d")], &[one, two]);
+    let reader = scratch.open().objects().unwrap().reader();
+    let shallow = Shallow::default();
+    for id in [one, merge] {
+        let changed = |looks: usize| {
+            let looked = AtomicUsize::new(0);
+            let is_over = || looked.fetch_add(1, Ordering::Relaxed) >= looks;
+            let allowance = Allowance::until(1 << 30, &is_over);
+            let mut all = All::default();
+            let changed = Changes::new(&reader, &shallow, &allowance).of_commit(id, &mut all);
+            (changed.map(|()| all.0), looked.load(Ordering::Relaxed))
+        };
+        let (whole, asked) = changed(usize::MAX);
+        assert!(!whole.unwrap().is_empty() && asked >= 2 * files.len(), "{asked}");
+        // Wherever it ends, that is why: in a folder, or on the way to what two parents have in common.
+        for looks in 0..asked {
+            assert!(matches!(changed(looks).0, Err(ChangesError::Stopped)), "{looks}");
+        }
+    }
+}

@@ -172,6 +172,16 @@ pub enum ChainError {
         /// Its own.
         serial: u64,
     },
+    /// The time for following it was over.
+    #[error("the policy's history is long, and the time for following it is over")]
+    Stopped {
+        /// The last commit whose policy follows from the one that is believed, if any was judged.
+        reached: Option<ObjectId>,
+        /// How many steps were judged.
+        judged: usize,
+        /// How many there are; 0 where not even that was found out.
+        of: usize,
+    },
     /// The ref is a symbolic one.
     #[error("'{}' is a symbolic ref, and a policy is kept in none", escape(.0))]
     Symbolic(String),
