@@ -137,7 +137,20 @@ pub fn reference_transaction(context: &LedgerContext, input: &mut dyn Read, outp
     let mut words = String::new();
     let mut settle = || {
         let (repository, folder) = open(context)?;
-        let happened = happened(repository.hash(), &read(input)?);
+        let mut happened = happened(repository.hash(), &read(input)?);
+        // git 2.50 and later move the refs of a push in one transaction, of which some may be rejected, and tell this
+        // hook of those too. What a ref does not hold is left to post-receive, which hears only of what was done.
+        let references = repository.references();
+        let holds = |entry: &Entry| Ok(references.read(entry.reference.as_bstr())?.id == entry.new);
+        let mut unreadable: Result<(), LedgerError> = Ok(());
+        happened.retain(|entry| match holds(entry) {
+            Ok(holds) => holds,
+            Err(error) => {
+                unreadable = Err(LedgerError::Reference(error));
+                false
+            }
+        });
+        unreadable.map_err(|error| failure(&error))?;
         if happened.is_empty() {
             return Ok(Settled::default());
         }

@@ -1,9 +1,6 @@
 //! Putting the shim into a repository and taking it out again.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use crate::repository::system::{self, OsStringExt as _, PermissionsExt};
 

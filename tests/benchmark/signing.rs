@@ -74,6 +74,11 @@ impl World {
 
     /// Run hermetically; the program must succeed.
     fn run(&self, command: &mut Command) {
+        self.run_with(command, &[]);
+    }
+
+    /// [`World::run`] with more in the environment.
+    fn run_with(&self, command: &mut Command, environment: &[(&str, String)]) {
         let output = command
             .current_dir(self.directory.path())
             .env_clear()
@@ -81,6 +86,7 @@ impl World {
             .env("HOME", self.path("home"))
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -214,8 +220,7 @@ fn gitsign(world: &World) {
         let mut command = Command::new("git");
         command.arg("-C").arg(world.path("one")).args(["-c", "gpg.x509.program=gitsign"]);
         command.args(["commit", "-q", "--allow-empty", "-m", "message"]);
-        command.envs(environment.iter().chain(more).map(|(name, value)| (name, value)));
-        world.run(&mut command);
+        world.run_with(&mut command, &[&environment[..], more].concat());
     };
     let token = || ("SIGSTORE_ID_TOKEN", authority.issue_id_token(MAIL).unwrap());
     let times = world.median(|| commit(&[token()]));
