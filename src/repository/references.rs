@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use gix::{
@@ -22,10 +22,7 @@ use crate::object::{HashKind, ObjectId};
 const MAXIMUM_DEPTH: usize = 5;
 
 /// How long a ref is waited for that somebody else is writing.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long one attempt waits.
-const ATTEMPT: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The refs of one repository. Clones share what was read of `packed-refs`.
 #[derive(Clone, Debug)]
@@ -175,25 +172,16 @@ impl References {
             email: author.email.as_str().into(),
             time: &time,
         };
-        // Asked for often: whoever packs refs again and again lets go of them for a moment only.
-        let begun = Instant::now();
-        loop {
-            let wait = Fail::AfterDurationWithBackoff(self.patience.min(ATTEMPT));
-            let edit = RefEdit::new(full.clone(), change.clone());
-            let error = match self.store.transaction().prepare([edit], wait, wait) {
-                Ok(prepared) => {
-                    prepared.commit(committer).map_err(|error| unwritable(error.to_string()))?;
-                    return Ok(true);
-                }
-                Err(error) => error.to_string(),
-            };
-            if self.read(name.into())?.id != old {
-                // Somebody else was first.
-                return Ok(false);
+        let wait = Fail::AfterDurationWithBackoff(self.patience);
+        let prepared = self.store.transaction().prepare([RefEdit::new(full, change)], wait, wait);
+        match prepared {
+            Ok(prepared) => {
+                prepared.commit(committer).map_err(|error| unwritable(error.to_string()))?;
+                Ok(true)
             }
-            if !error.contains("lock") || begun.elapsed() >= self.patience {
-                return Err(unwritable(error));
-            }
+            Err(error) if self.read(name.into())?.id == old => Err(unwritable(error.to_string())),
+            // Somebody else was first.
+            Err(_) => Ok(false),
         }
     }
 

@@ -56,6 +56,23 @@ fn two_hundred_pushes_at_once_are_entered_once_each() {
 }
 
 #[test]
+fn packing_refs_while_a_push_is_under_way_waits_for_nobody() {
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    // Between the gate's answer and the end of the push somebody packs refs.
+    let hook = world.server.join("hooks/post-receive");
+    fs::rename(&hook, world.server.join("hooks/real")).unwrap();
+    write_hook(&hook, "#!/bin/sh\ngit pack-refs --all || exit 1\nexec hooks/real\n");
+    let two = world.commit(&[&one], "two");
+    let begun = std::time::Instant::now();
+    world.push(&[&format!("{two}:refs/heads/main"), &format!("{two}:refs/heads/x")]).good();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert_eq!(world.entries().len(), 3);
+    world.is_in_order();
+}
+
+#[test]
 fn what_git_rejects_among_what_it_moves_is_not_entered() {
     for same in [false, true] {
         let world = World::with(&[], &["--hooks", "reference-transaction"]);
