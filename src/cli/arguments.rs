@@ -18,6 +18,20 @@ pub struct Arguments {
     pub(super) command: Command,
 }
 
+/// The server's hooks alone: git starts one for every ref that moves, and describing all other commands takes
+/// longer than what many of them have to do.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version)]
+pub(super) struct HookOnly {
+    #[command(subcommand)]
+    pub(super) command: HookCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HookCommand {
+    Hook(crate::hook::HookArguments),
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Say who vouches for commits and tags, and how that is proven

@@ -40,14 +40,14 @@ mod world;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, Parser};
 
 pub use arguments::Arguments;
 pub use remote::run_helper;
 pub use world::{Environment, Terminals, World};
 
 use crate::{gpg, hook, words::Failure};
-use arguments::Command;
+use arguments::{Command, HookCommand, HookOnly};
 
 /// Exit statuses, the same for every command.
 pub mod exit {
@@ -71,21 +71,20 @@ pub fn run(world: &mut World<'_>) -> u8 {
     if gpg::is_dialect(&world.arguments) {
         return git_program::run(world);
     }
-    let typed = std::iter::once("countersign".into()).chain(world.arguments.iter().cloned());
-    let arguments = match Arguments::try_parse_from(typed) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            let text = error.render();
-            return if error.use_stderr() {
-                world.complain(&text.to_string());
-                exit::USAGE
-            } else {
-                world.say(&text.to_string());
-                exit::GOOD
-            };
+    let is_hook = world.arguments.first().is_some_and(|first| first == "hook");
+    let command = if is_hook {
+        let HookOnly { command: HookCommand::Hook(arguments) } = match typed(world) {
+            Ok(only) => only,
+            Err(code) => return code,
+        };
+        Command::Hook(arguments)
+    } else {
+        match typed::<Arguments>(world) {
+            Ok(arguments) => arguments.command,
+            Err(code) => return code,
         }
     };
-    let outcome = match arguments.command {
+    let outcome = match command {
         Command::Verify(arguments) => verify::run(world, &arguments),
         Command::Check(arguments) => check::run(world, &arguments),
         Command::Inspect(arguments) => inspect::run(world, &arguments),
@@ -123,6 +122,21 @@ pub fn run(world: &mut World<'_>) -> u8 {
     outcome.unwrap_or_else(|failure| {
         world.complain(&failure.to_string());
         exit::COULD_NOT_RUN
+    })
+}
+
+/// What was typed; else what was wrong with it, or asked for instead, has been said: the exit code.
+fn typed<A: Parser>(world: &mut World<'_>) -> Result<A, u8> {
+    let typed = std::iter::once("countersign".into()).chain(world.arguments.iter().cloned());
+    A::try_parse_from(typed).map_err(|error| {
+        let text = error.render().to_string();
+        if error.use_stderr() {
+            world.complain(&text);
+            exit::USAGE
+        } else {
+            world.say(&text);
+            exit::GOOD
+        }
     })
 }
 

@@ -20,7 +20,7 @@ use super::{
     forge_context, install, install_for_all, install_pre_push, post_receive, pre_receive,
     reference_transaction,
     settings::{parse_address, parse_forge, parse_seconds},
-    status, uninstall, uninstall_for_all, uninstall_pre_push, update,
+    status, uninstall, uninstall_for_all, uninstall_pre_push, unjudged, update,
 };
 use crate::{
     object::ObjectId,
@@ -125,7 +125,13 @@ enum HookCommand {
     /// Enter into the ledger what was accepted and has happened; git's post-receive hook runs this
     PostReceive(LedgerPlace),
     /// The same as soon as refs have moved; git's reference-transaction hook runs this
-    ReferenceTransaction(LedgerPlace),
+    ReferenceTransaction {
+        #[command(flatten)]
+        place: LedgerPlace,
+        /// Refs are about to move: print the updates that no push has had accepted
+        #[arg(long)]
+        prepared: bool,
+    },
     /// Install the server's hooks, keeping and chaining those that are there
     Install {
         /// The repository
@@ -170,6 +176,9 @@ enum HookCommand {
         /// Keep no ledger of what is accepted
         #[arg(long, conflicts_with = "hooks")]
         no_ledger: bool,
+        /// Judge what moves a ref without a push, too, in the reference-transaction hook
+        #[arg(long, conflicts_with_all = ["no_ledger", "hooks_path", "pre_push"])]
+        guard: bool,
         /// The trusted root of an instance, instead of the one that the policy names
         #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
         trusted_roots: Vec<(String, PathBuf)>,
@@ -317,7 +326,11 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             let context = place.context(directory, surroundings.now);
             return post_receive(&context, surroundings.stdin, surroundings.stderr);
         }
-        HookCommand::ReferenceTransaction(place) => {
+        HookCommand::ReferenceTransaction { place, prepared: true } => {
+            let context = place.context(directory, surroundings.now);
+            return unjudged(&context, surroundings.stdin, surroundings.stdout, surroundings.stderr);
+        }
+        HookCommand::ReferenceTransaction { place, prepared: false } => {
             let context = place.context(directory, surroundings.now);
             return reference_transaction(&context, surroundings.stdin, surroundings.stderr);
         }
@@ -342,6 +355,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             program,
             hooks,
             no_ledger,
+            guard,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
@@ -361,6 +375,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
                 settings: Settings { ledger: !no_ledger, ..settings.into() },
+                guard,
                 now: surroundings.now,
             };
             let (installed, is_for_all) = match hooks_path {

@@ -5,6 +5,7 @@
 //! message a line. Nothing here waits: a decision is not delayed for its record, nor is a refusal taken back.
 
 use std::{
+    collections::{HashMap, HashSet},
     fs::OpenOptions,
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -18,7 +19,7 @@ use super::{AuditSink, Context, Outcome, Update, admitting::Admitted};
 use crate::{
     encoding::sha256,
     object::ObjectId,
-    policy::{Refusal, Subject},
+    policy::{ForgeContext, Refusal, Subject},
     words::{escape, escape_bytes},
 };
 
@@ -78,6 +79,23 @@ fn causes<'a>(refusals: impl Iterator<Item = &'a Refusal>) -> (Vec<Value>, usize
     (causes, count)
 }
 
+/// Refusals by what they are about: a push may name many refs.
+fn by_reference(refusals: &[Refusal]) -> HashMap<&[u8], Vec<&Refusal>> {
+    let mut found: HashMap<&[u8], Vec<&Refusal>> = HashMap::new();
+    for refusal in refusals {
+        found.entry(refusal.reference.as_slice()).or_default().push(refusal);
+    }
+    found
+}
+
+/// Those among `refusals` that are about the ref of `update`.
+fn its<'a>(
+    refusals: &HashMap<&[u8], Vec<&'a Refusal>>,
+    update: &Update,
+) -> impl Iterator<Item = &'a Refusal> {
+    refusals.get(update.reference.as_slice()).cloned().unwrap_or_default().into_iter()
+}
+
 impl Decision<'_> {
     /// The lines, without their line feeds.
     fn lines(&self, context: &Context) -> Vec<String> {
@@ -88,7 +106,8 @@ impl Decision<'_> {
             seed += &format!(" {:?} {:?}", update.reference, update.wanted);
         }
         let push = hex::encode(&sha256(&[seed.as_bytes()])[..8]);
-        let forge_user = context.forge.as_ref().and_then(|forge| forge.user.as_deref());
+        let forge = context.forge.as_ref();
+        let told = |text: Option<&String>| text.map(|text| cut(&escape(text)));
         let base = json!({
             "time": time,
             "push": push,
@@ -99,7 +118,10 @@ impl Decision<'_> {
                 [] => None,
                 names => Some(cut(&escape(&names.join(", ")))),
             },
-            "forgeUser": forge_user.map(|user| cut(&escape(user))),
+            "forgeUser": told(forge.and_then(|forge| forge.user.as_ref())),
+            "forgeUserId": told(forge.and_then(|forge| forge.id.as_ref())),
+            "forgeRepository": told(forge.and_then(|forge| forge.repository.as_ref())),
+            "forgeWay": forge.map(ForgeContext::way_words),
             "user": rustix::process::geteuid().as_raw(),
         });
         let with = |more: Value| {
@@ -113,13 +135,13 @@ impl Decision<'_> {
             let error = self.error.map(|error| cut(&escape(error)));
             return vec![with(json!({ "decision": self.outcome.name(), "error": error }))];
         }
+        let (refusals, warnings) = (by_reference(self.refusals), by_reference(self.warnings));
         let line = |update: &Update| {
-            let is_its = |refusal: &&Refusal| refusal.reference == update.reference;
             let admitted = self.admitted.iter().find(|one| one.admission.admits(update));
             let accepted = self.outcome == Outcome::Accepted;
             let waived = admitted.map(|one| one.waived.as_slice()).unwrap_or_default();
-            let (causes, count) = causes(self.refusals.iter().filter(is_its).chain(waived));
-            let (warnings, _) = self::causes(self.warnings.iter().filter(is_its));
+            let (causes, count) = causes(its(&refusals, update).chain(waived));
+            let (warnings, _) = self::causes(its(&warnings, update));
             let mut more = json!({
                 "ref": cut(&escape_bytes(&update.reference)),
                 "old": id(update.claimed),
@@ -145,9 +167,9 @@ impl Decision<'_> {
         };
         // What an alias stands for is judged under its own name, which no update may name.
         let mut lines: Vec<String> = self.updates.iter().map(line).collect();
-        let named =
-            |refusal: &&Refusal| self.updates.iter().any(|update| update.reference == refusal.reference);
-        let (others, count) = causes(self.refusals.iter().filter(|refusal| !named(refusal)));
+        let named: HashSet<&[u8]> = self.updates.iter().map(|update| update.reference.as_slice()).collect();
+        let is_other = |refusal: &&Refusal| !named.contains(refusal.reference.as_slice());
+        let (others, count) = causes(self.refusals.iter().filter(is_other));
         if count > 0 {
             let decision = self.outcome.name();
             lines.push(with(json!({ "decision": decision, "causes": others, "causeCount": count })));

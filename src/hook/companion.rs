@@ -65,6 +65,8 @@ pub struct Companion {
     pub state: PathBuf,
     /// The hook that was there before and runs first.
     pub before: Option<PathBuf>,
+    /// Of reference-transaction: the pre-receive hook that judges what moves refs without a push, if anything does.
+    pub gate: Option<PathBuf>,
 }
 
 impl Companion {
@@ -74,6 +76,7 @@ impl Companion {
     /// A path cannot be written into it.
     pub fn render(&self) -> Result<Vec<u8>, ShimError> {
         let before = self.before.as_deref().unwrap_or(Path::new(""));
+        let gate = self.gate.as_deref().unwrap_or(Path::new(""));
         let mut text = Vec::new();
         for line in self.hook.template().split_inclusive('\n') {
             let value = match line.trim_end() {
@@ -81,6 +84,7 @@ impl Companion {
                 "repository=@REPOSITORY@" => &self.repository,
                 "state=@STATE@" => &self.state,
                 "before=@BEFORE@" => before,
+                "gate=@GATE@" => gate,
                 _ => {
                     text.extend(line.as_bytes());
                     continue;
@@ -102,13 +106,15 @@ impl Companion {
             let value = lines.find_map(|line| line.strip_prefix(name.as_bytes()));
             value.and_then(unquote).map(PathBuf::from).ok_or(ShimError::Edited)
         };
-        let before = value("before=")?;
+        let set = |path: PathBuf| (!path.as_os_str().is_empty()).then_some(path);
+        let gate = if hook == HookName::ReferenceTransaction { set(value("gate=")?) } else { None };
         let shim = Self {
             hook,
             program: value("program=")?,
             repository: value("repository=")?,
             state: value("state=")?,
-            before: (!before.as_os_str().is_empty()).then_some(before),
+            before: set(value("before=")?),
+            gate,
         };
         if shim.render().as_deref() == Ok(text) { Ok(shim) } else { Err(ShimError::Edited) }
     }
@@ -121,12 +127,13 @@ mod tests {
     #[test]
     fn what_is_rendered_reads_back_and_an_edited_shim_is_noticed() {
         for hook in HookName::COMPANIONS {
-            for before in [None, Some("/r/hooks/it's before".into())] {
+            for before in [None, Some(PathBuf::from("/r/hooks/it's before"))] {
                 let shim = Companion {
                     hook,
                     program: "/p '\\''".into(),
                     repository: "/r/before=@BEFORE@.git".into(),
                     state: "/s $(x) \"y\"".into(),
+                    gate: before.clone().filter(|_| hook == HookName::ReferenceTransaction),
                     before,
                 };
                 let text = shim.render().unwrap();

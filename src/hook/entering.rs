@@ -111,7 +111,7 @@ pub(super) fn leave(
     let pusher = pushed.pusher.map(|pusher| escape(&pusher).chars().take(MAXIMUM_PUSHER).collect::<String>());
     let acceptance =
         Acceptance { push, received: context.now.max(0), policy, pusher, certificate: pushed.certificate };
-    let intent = Intent { acceptance, ledger, process: Process::receiving(), entries };
+    let intent = Intent { acceptance, ledger, process: Process::moving(), entries };
     Folder::new(&context.state, repository.hash()).leave(&intent).map_err(|error| failure(&error))
 }
 
@@ -142,14 +142,19 @@ pub fn reference_transaction(context: &LedgerContext, input: &mut dyn Read, outp
         if repository.common_dir().join("packed-refs.lock").exists() {
             return Ok(Settled::default());
         }
+        let process = Process::moving();
         let mut happened = happened(repository.hash(), &read(input)?);
+        if happened.iter().any(|entry| entry.old.is_none()) {
+            let intents = folder.intents_left().map_err(|error| failure(&error))?;
+            fill_in(&mut happened, &intents, process.as_ref());
+        }
+        happened.retain(|entry| entry.old != entry.new);
         // git 2.50 and later move the refs of a push in one transaction, of which some may be rejected, and tell this
         // hook of those too. What a ref does not hold is left to post-receive, which hears only of what was done.
         let references = repository.references();
-        let holds = |entry: &Entry| Ok(references.read(entry.reference.as_bstr())?.id == entry.new);
         let mut unreadable: Result<(), LedgerError> = Ok(());
-        happened.retain(|entry| match holds(entry) {
-            Ok(holds) => holds,
+        happened.retain(|entry| match references.read(entry.reference.as_bstr()) {
+            Ok(value) => value.id == entry.new,
             Err(error) => {
                 unreadable = Err(LedgerError::Reference(error));
                 false
@@ -162,7 +167,7 @@ pub fn reference_transaction(context: &LedgerContext, input: &mut dyn Read, outp
         let noted = note_policy(&context.state, &folder, &|entry| happened.contains(entry));
         words = noted.err().unwrap_or_default();
         let settler = Settler { repository: &repository, folder: &folder, now: context.now };
-        settler.settle_transaction(&happened, Process::receiving().as_ref()).map_err(|error| failure(&error))
+        settler.settle_transaction(&happened, process.as_ref()).map_err(|error| failure(&error))
     };
     let settled = settle();
     tell(settled, &words, output)
@@ -179,7 +184,7 @@ pub fn post_receive(context: &LedgerContext, input: &mut dyn Read, output: &mut 
         let noted = note_policy(&context.state, &folder, &|entry| happened.contains(entry));
         words = noted.err().unwrap_or_default();
         let settler = Settler { repository: &repository, folder: &folder, now: context.now };
-        let process = Process::receiving();
+        let process = Process::moving();
         settler.settle_last(&happened, process.as_ref()).map_err(|error| failure(&error))
     };
     let settled = settle();
@@ -246,14 +251,14 @@ pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, o
     }
 }
 
-fn open(context: &LedgerContext) -> Result<(Repository, Folder), Failure> {
+pub(super) fn open(context: &LedgerContext) -> Result<(Repository, Folder), Failure> {
     let repository = Repository::at(&context.repository)
         .map_err(|error| Failure::new(error, "run 'countersign hook install' for this repository"))?;
     let folder = Folder::new(&context.state, repository.hash());
     Ok((repository, folder))
 }
 
-fn read(input: &mut dyn Read) -> Result<Vec<u8>, Failure> {
+pub(super) fn read(input: &mut dyn Read) -> Result<Vec<u8>, Failure> {
     let mut lines = Vec::new();
     let taken = input.take(MAXIMUM_INPUT + 1).read_to_end(&mut lines);
     match taken {
@@ -265,8 +270,19 @@ fn read(input: &mut dyn Read) -> Result<Vec<u8>, Failure> {
     }
 }
 
+/// Where a transaction does not say what a ref held, what `process` had accepted says it.
+fn fill_in(happened: &mut [Entry], intents: &[Intent], process: Option<&Process>) {
+    let own = || intents.iter().filter(|intent| process.is_some() && intent.process.as_ref() == process);
+    for entry in happened.iter_mut().filter(|entry| entry.old.is_none()) {
+        let is_it = |other: &&Entry| other.reference == entry.reference && other.new == entry.new;
+        if let Some(accepted) = own().flat_map(|intent| &intent.entries).find(is_it) {
+            entry.old = accepted.old;
+        }
+    }
+}
+
 /// The updates in the lines of a transaction (githooks, `reference-transaction`). Lines about symbolic refs
-/// and about what is no ref are of no push.
+/// and about what is no ref are of no push. What is deleted whatever it held has neither value.
 fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
     let id = |text: &[u8]| ObjectId::from_hex(text).ok().filter(|id| id.kind() == hash);
     let entry = |line: &[u8]| {
@@ -274,7 +290,8 @@ fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
         let (old, new) = (id(fields.next()?)?, id(fields.next()?)?);
         let reference = BString::from(fields.next()?);
         let value = |id: ObjectId| (!id.is_null()).then_some(id);
-        (reference.starts_with(b"refs/") && old != new).then(|| Entry {
+        let says_nothing = old == new && !old.is_null();
+        (reference.starts_with(b"refs/") && !says_nothing).then(|| Entry {
             old: value(old),
             new: value(new),
             reference,

@@ -1,74 +1,81 @@
-//! The evidence about every object that a push adds, gathered once each and on all cores.
+//! The evidence about objects that a push adds, gathered on all cores.
 
 use std::{
     collections::HashMap,
-    io::Write,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
 use gix::objs::Kind;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::{Gate, Pace};
+use super::{Gate, Verdicts, answers::FEW};
 use crate::{
     object::{Commit, ObjectId, Tag},
     policy::{Cause, Evidence},
-    repository::{ObjectReader, Proofs},
+    repository::{ObjectReader, Objects, Proofs},
     verify::Verifier,
 };
 
 /// What is known of each object; or why nothing can be.
 pub(super) type Known = HashMap<ObjectId, Result<Evidence, Cause>>;
 
-/// Gather the evidence about `ids` for `gate`, telling `progress` when it takes long. What there was no time for
-/// is not there.
-pub(super) fn gather(gate: &Gate<'_>, ids: &[ObjectId], progress: &mut dyn Write) -> Known {
-    let &Gate { objects, verifier, proofs, now, .. } = gate;
-    let Pace { is_over, verdicts, .. } = gate.pace;
-    let mut known = verdicts.map(|verdicts| verdicts.recall(ids, now)).unwrap_or_default();
-    let recalled = known.len();
-    let left: Vec<ObjectId> = ids.iter().copied().filter(|id| !known.contains_key(id)).collect();
-    let done = AtomicUsize::new(recalled);
-    let work = || -> Known {
-        let known = left.par_iter().map_init(
-            || objects.reader(),
-            |reader, id| {
-                if is_over() {
-                    return None;
-                }
-                let evidence = evidence(reader, verifier, proofs, now, *id);
-                done.fetch_add(1, Ordering::Relaxed);
-                Some((*id, evidence))
-            },
-        );
-        known.flatten().collect()
-    };
-    let words = || format!("judged {} of {} objects", done.load(Ordering::Relaxed), ids.len());
-    let judged = gate.pace.told(progress, &words, work);
-    if let Some(verdicts) = verdicts {
-        verdicts.learn(&judged);
-    }
-    known.extend(judged);
-    known
+/// What is looked at when evidence is gathered.
+pub(super) struct Gathering<'g> {
+    pub(super) objects: &'g Objects,
+    pub(super) now: i64,
+    pub(super) is_over: &'g (dyn Fn() -> bool + Sync),
+    verifier: &'g Verifier,
+    proofs: &'g Proofs,
+    verdicts: Option<&'g Verdicts>,
+    done: &'g AtomicUsize,
 }
 
-fn evidence(
-    reader: &ObjectReader,
-    verifier: &Verifier,
-    proofs: &Proofs,
-    now: i64,
-    id: ObjectId,
-) -> Result<Evidence, Cause> {
-    let object = reader.read(id).map_err(|error| Cause::Unexpected(error.to_string()))?;
-    let signed = match object.kind {
-        Kind::Commit => Commit::parse(reader.hash(), &object.bytes).map(|commit| commit.signed),
-        Kind::Tag => Tag::parse(reader.hash(), &object.bytes).map(|tag| tag.signed),
-        kind => return Err(Cause::Unexpected(format!("the object '{id}' is a {kind}"))),
-    };
-    Ok(match signed {
-        Err(cause) => Evidence::Malformed(cause),
-        Ok(signed) => verifier
-            .verify_signed(&signed, now, &|id| proofs.of(reader, id))
-            .map_or(Evidence::Unsigned, Evidence::Signed),
-    })
+impl<'g> Gathering<'g> {
+    /// For `gate`, counting in `done` what is known.
+    pub(super) fn new(gate: &Gate<'g>, done: &'g AtomicUsize) -> Self {
+        let &Gate { objects, verifier, proofs, now, pace, .. } = gate;
+        Self { objects, verifier, proofs, now, is_over: pace.is_over, verdicts: pace.verdicts, done }
+    }
+
+    /// Gather the evidence about `ids`, each of them once. What there was no time for is not there.
+    pub(super) fn gather(&self, ids: &[ObjectId]) -> Known {
+        let mut known = self.verdicts.map(|verdicts| verdicts.recall(ids, self.now)).unwrap_or_default();
+        self.done.fetch_add(known.len(), Ordering::Relaxed);
+        let left: Vec<ObjectId> = ids.iter().copied().filter(|id| !known.contains_key(id)).collect();
+        let one = |reader: &mut ObjectReader, id: &ObjectId| {
+            if (self.is_over)() {
+                return None;
+            }
+            let evidence = self.evidence(reader, *id);
+            self.done.fetch_add(1, Ordering::Relaxed);
+            Some((*id, evidence))
+        };
+        let judged: Known = if left.len() <= FEW {
+            let mut reader = self.objects.reader();
+            left.iter().filter_map(|id| one(&mut reader, id)).collect()
+        } else {
+            left.par_iter().map_init(|| self.objects.reader(), one).flatten().collect()
+        };
+        if let Some(verdicts) = self.verdicts {
+            verdicts.learn(&judged);
+        }
+        known.extend(judged);
+        known
+    }
+
+    fn evidence(&self, reader: &ObjectReader, id: ObjectId) -> Result<Evidence, Cause> {
+        let object = reader.read(id).map_err(|error| Cause::Unexpected(error.to_string()))?;
+        let signed = match object.kind {
+            Kind::Commit => Commit::parse(reader.hash(), &object.bytes).map(|commit| commit.signed),
+            Kind::Tag => Tag::parse(reader.hash(), &object.bytes).map(|tag| tag.signed),
+            kind => return Err(Cause::Unexpected(format!("the object '{id}' is a {kind}"))),
+        };
+        Ok(match signed {
+            Err(cause) => Evidence::Malformed(cause),
+            Ok(signed) => self
+                .verifier
+                .verify_signed(&signed, self.now, &|id| self.proofs.of(reader, id))
+                .map_or(Evidence::Unsigned, Evidence::Signed),
+        })
+    }
 }

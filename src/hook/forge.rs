@@ -42,9 +42,11 @@ pub fn forge_context(forge: &Forge, variable: impl Fn(&str) -> Option<OsString>)
             }
         }
         ForgeKind::Gitea => {
-            // A deploy key goes by the name of the repository's owner, who need not have pushed.
+            // A deploy key goes by the name of the repository's owner, who need not have pushed; -1 is whoever had an
+            // account once.
             match get("GITEA_DEPLOY_KEY_ID").filter(|id| id != "0") {
                 Some(id) => context.id = Some(format!("deploy-key-{id}")),
+                None if get("GITEA_PUSHER_ID").is_some_and(|id| id == "-1") => {}
                 None => {
                     context.user = get("GITEA_PUSHER_NAME");
                     context.id = get("GITEA_PUSHER_ID").filter(|id| id != "0");
@@ -54,12 +56,16 @@ pub fn forge_context(forge: &Forge, variable: impl Fn(&str) -> Option<OsString>)
                 .zip(get("GITEA_REPO_NAME"))
                 .map(|(owner, name)| format!("{owner}/{name}"));
             let trigger = get("GITEA_PUSH_TRIGGER");
-            (context.way, context.merge) = match (trigger.as_deref(), get("SSH_ORIGINAL_COMMAND")) {
+            (context.way, context.merge) = match (trigger.as_deref(), get("SSH_ORIGINAL_COMMAND").as_deref())
+            {
                 (Some("pr-merge-to-base" | "pr-update-with-base"), _) => (Way::Web, WebMerge::Yes),
                 (Some(_), _) => (Way::Web, WebMerge::Unknown),
-                (None, Some(command)) if command == "gitea-internal" => (Way::Web, WebMerge::Unknown),
+                // It fills the variable in, whatever the way: its own pushes and those over HTTP have a word alone,
+                // which it takes from nobody over ssh.
+                (None, Some("gitea-internal")) => (Way::Web, WebMerge::Unknown),
+                (None, Some("receive-pack")) => (Way::Http, WebMerge::No),
                 (None, Some(_)) => (Way::Ssh, WebMerge::No),
-                (None, None) => (Way::Http, WebMerge::No),
+                (None, None) => (Way::Unknown, WebMerge::Unknown),
             };
         }
         ForgeKind::GitHub => {
@@ -148,13 +154,32 @@ mod tests {
             ),
             (
                 "forgejo",
-                &[("GITEA_PUSHER_NAME", "alice"), ("GITEA_PUSHER_ID", "3"), ("GITEA_DEPLOY_KEY_ID", "0")],
+                &[
+                    ("GITEA_PUSHER_NAME", "alice"),
+                    ("GITEA_PUSHER_ID", "3"),
+                    ("GITEA_DEPLOY_KEY_ID", "0"),
+                    ("SSH_ORIGINAL_COMMAND", "receive-pack"),
+                ],
                 (some("alice"), some("3"), Way::Http, WebMerge::No),
             ),
             (
                 "gitea",
+                &[("GITEA_PUSHER_NAME", "Ghost"), ("GITEA_PUSHER_ID", "-1")],
+                (None, None, Way::Unknown, WebMerge::Unknown),
+            ),
+            (
+                "gitea",
+                &[
+                    ("GITEA_PUSHER_NAME", "alice"),
+                    ("GITEA_PUSHER_ID", "3"),
+                    ("SSH_ORIGINAL_COMMAND", "gitea-internal"),
+                ],
+                (some("alice"), some("3"), Way::Web, WebMerge::Unknown),
+            ),
+            (
+                "gitea",
                 &[("GITEA_PUSHER_NAME", "owner"), ("GITEA_PUSHER_ID", "1"), ("GITEA_DEPLOY_KEY_ID", "12")],
-                (None, some("deploy-key-12"), Way::Http, WebMerge::No),
+                (None, some("deploy-key-12"), Way::Unknown, WebMerge::Unknown),
             ),
             (
                 "gitea",

@@ -6,7 +6,7 @@
 //! under that digest. That a commit stands in the repository under some other name counts for nothing.
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::RefCell,
     collections::{HashMap, HashSet},
     io::Write,
 };
@@ -14,22 +14,17 @@ use std::{
 use gix::bstr::{BStr, ByteSlice};
 
 use super::{
-    AcceptedTips, Pace, Update, approvals,
-    evidence::{Known, gather},
-    paths::{self, Touched},
-    persons::{self, People},
-    plan, proofs,
+    AcceptedTips, Pace, Update,
+    answers::{Answers, answers},
+    approvals, paths, plan, proofs,
     vouching::{End, Forge, Passed, Vouched, end},
 };
 use crate::{
     object::{APPROVALS, ObjectId},
-    policy::{
-        Cause, Covered, Event, Governing, Persons, Policy, Pushing, Receipt, Refusal, Rule, Signers, Subject,
-        is_ledger,
-    },
+    policy::{Cause, Event, Governing, Policy, Pushing, Refusal, Rule, Subject, is_ledger},
     repository::{
-        Allowance, Approvals, Coverage, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs,
-        ReferenceError, ReferenceValue, References, Shallow, new_commits_while,
+        Allowance, Approvals, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError,
+        ReferenceValue, References, Shallow, new_commits_while,
     },
     verify::Verifier,
 };
@@ -290,22 +285,17 @@ impl<'a> Gate<'a> {
         if self.is_over() {
             return Err((0, 0));
         }
-        let (known, of) = self.gather(tasks, &touched, progress);
-        if known.len() < of {
-            return Err((known.len(), of));
-        }
-        let people = persons::people(self, tasks);
+        let (answers, of) = answers(self, tasks, &touched, progress)?;
         let names = Names { gate: self, reader, tasks, bases, histories: RefCell::default() };
-        let coverage = OnceCell::new();
-        for task in tasks {
+        for (task, answers) in tasks.iter().zip(&answers) {
             if self.is_over() {
-                return Err((known.len(), of));
+                return Err((of, of));
             }
-            self.judge_task(finding, task, (&known, &touched, &people), &names, &coverage);
+            self.judge_task(finding, task, answers, &names);
             finding.judged.extend(task.commits.iter().chain(&task.tags));
         }
         if self.is_over() {
-            return Err((known.len(), of));
+            return Err((of, of));
         }
         Ok(())
     }
@@ -564,89 +554,24 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// The evidence about every object whose signature matters, each once, as far as there was time for it; and
-    /// of how many.
-    fn gather(&self, tasks: &[Task<'a>], touched: &Touched<'a>, progress: &mut dyn Write) -> (Known, usize) {
-        let mut ids = Vec::new();
-        let mut seen = HashSet::new();
-        for task in tasks {
-            let is_asked = |id: &&ObjectId| {
-                task.rule.commits != Signers::Unsigned
-                    || touched.contains_key(&(task.rule.name.as_str(), **id))
-            };
-            ids.extend(task.commits.iter().filter(is_asked).filter(|id| seen.insert(**id)));
-            // Whoever has signed what the ref leads to is counted, new or not.
-            let counts = task.rule.vouching.threshold.is_some() && task.rule.commits != Signers::Unsigned;
-            ids.extend(task.tip.iter().filter(|id| counts && seen.insert(**id)));
-            ids.extend(task.tags.iter().filter(|id| seen.insert(**id)));
-        }
-        (gather(self, &ids, progress), ids.len())
-    }
-
-    /// What the policy's anchors cover.
-    fn coverage(&self) -> Coverage {
-        let anchors: Vec<(ObjectId, i64)> =
-            self.policy.anchors().iter().map(|anchor| (anchor.object, anchor.received)).collect();
-        let go_on = || !self.is_over();
-        Coverage::new_while(self.objects.reader(), self.shallow.clone(), &anchors, &go_on)
-    }
-
-    fn judge_task(
-        &self,
-        finding: &mut Finding,
-        task: &Task<'a>,
-        (known, touched, people): (&Known, &Touched<'a>, &People),
-        names: &Names<'_>,
-        coverage: &OnceCell<Coverage>,
-    ) {
-        let judge = |signers: &Signers, id: &ObjectId, persons: Option<&Persons>| match known.get(id) {
-            Some(Ok(evidence)) => {
-                // The walk is made only for whom a window asks for it.
-                let coverage = || coverage.get_or_init(|| self.coverage());
-                let covered = |moment| Covered::from(coverage().covers(*id, moment));
-                let receipt = Receipt { now: self.now, covered: &covered };
-                self.policy.judge(signers, &task.rule.demands, evidence, &receipt)?;
-                let policy = self.policy;
-                persons.map_or(Ok(()), |persons| policy.judge_persons(task.rule, evidence, &receipt, persons))
-            }
-            Some(Err(cause)) => Err(cause.clone()),
-            // The walk has parsed it strictly already.
-            None if *signers == Signers::Unsigned => Ok(()),
-            None => Err(Cause::Unexpected(format!("the object '{id}' was not judged"))),
-        };
-        for tag in &task.tags {
-            let judged = match &task.rule.tags {
-                None => Err(Cause::TagsNotNamed),
-                Some(signers) => judge(signers, tag, None),
-            };
-            if let Err(cause) = judged {
+    fn judge_task(&self, finding: &mut Finding, task: &Task<'a>, answers: &Answers, names: &Names<'_>) {
+        for (tag, answer) in task.tags.iter().zip(&answers.tags) {
+            if let Err(cause) = answer.by_rule(*tag) {
                 finding.refuse(&task.reference, Subject::Tag(*tag), Some(task.rule), cause);
             }
         }
         let (mut forge, mut merges) = (Forge::new(self, names.reader, task), HashSet::new());
-        for (number, commit) in task.commits.iter().rev().enumerate() {
+        let commits = task.commits.iter().zip(&answers.commits).rev();
+        for (number, (commit, answer)) in commits.enumerate() {
             if number % ASKED_EVERY == ASKED_EVERY - 1 && self.is_over() {
                 return;
             }
-            let by_paths = || match touched.get(&(task.rule.name.as_str(), *commit)) {
-                None => Ok(()),
-                Some(Err(cause)) => Err(cause.clone()),
-                Some(Ok(found)) => found.iter().try_for_each(|(place, path)| {
-                    let signers = Signers::Named(task.rule.paths[*place].commits.clone());
-                    judge(&signers, commit, None)
-                        .map_err(|cause| Cause::Path { path: path.clone(), cause: Box::new(cause) })
-                }),
-            };
-            let persons = people.get(commit).filter(|_| !task.rule.own_headers().is_empty());
-            let judged = match persons.cloned().transpose() {
-                Ok(persons) => judge(&task.rule.commits, commit, persons.as_ref()),
-                Err(cause) => Err(cause),
-            };
+            let judged = answer.by_rule(*commit);
             let judged = judged.map(|()| Passed::Otherwise).or_else(|cause| forge.pass(*commit, cause));
             if judged == Ok(Passed::Merge) {
                 merges.insert(*commit);
             }
-            if let Err(cause) = judged.and_then(|_| by_paths()) {
+            if let Err(cause) = judged.and_then(|_| answer.by_paths(*commit)) {
                 // Nobody reads the name of the thousandth.
                 let is_read = finding.refusals.len() + finding.warnings.len() < MAXIMUM_NAMED;
                 let reference = if is_read { names.of(task, *commit) } else { &task.reference };
@@ -654,10 +579,7 @@ impl<'a> Gate<'a> {
             }
         }
         self.judge_vouching(finding, task, &merges, names.reader, &|id| {
-            let coverage = || coverage.get_or_init(|| self.coverage());
-            let covered = |moment| Covered::from(coverage().covers(*id, moment));
-            let evidence = known.get(id).and_then(|evidence| evidence.as_ref().ok())?;
-            self.policy.person(task.rule, evidence, &Receipt { now: self.now, covered: &covered })
+            answers.persons.get(id).map(|person| person.to_string())
         });
         // A ref that stays or goes back says nothing about what it already held.
         let is_judged = |tip: ObjectId| task.created || task.commits.contains(&tip);
@@ -787,6 +709,28 @@ mod tests {
     use super::*;
     use crate::repository::tests::Scratch;
 
+    fn judge(scratch: &Scratch, policy: &Policy, updates: &[Update], maximum_listed: usize) -> Finding {
+        let repository = scratch.open();
+        let state = tempfile::tempdir().unwrap();
+        let gate = Gate {
+            policy,
+            verifier: &Verifier::new(Vec::new()),
+            objects: &repository.objects().unwrap(),
+            standing: &Server {
+                references: &repository.references(),
+                accepted: &AcceptedTips::new(state.path()),
+            },
+            shallow: &repository.shallow(None).unwrap(),
+            proofs: &Proofs::default(),
+            pushing: &Pushing::Nobody,
+            approvals: &Approvals::default(),
+            now: 0,
+            maximum_listed,
+            pace: Pace::default(),
+        };
+        gate.judge(updates, &mut Vec::new())
+    }
+
     #[test]
     fn many_refs_that_take_in_one_long_history_are_bounded() {
         let scratch = Scratch::new(&[]);
@@ -799,8 +743,6 @@ mod tests {
         }
         let rules = "[[rule]]\nname = \"all\"\nrefs = [\"refs/heads/*\"]\ncommits = \"unsigned\"\n";
         let policy = Policy::parse(&format!("version = 1\nother_refs = \"refuse\"\n{rules}")).unwrap();
-        let repository = scratch.open();
-        let state = tempfile::tempdir().unwrap();
         let updates: Vec<Update> = ["a", "b", "c"]
             .map(|name| Update {
                 claimed: Some(root),
@@ -808,26 +750,38 @@ mod tests {
                 reference: format!("refs/heads/{name}").into_bytes(),
             })
             .into();
-        let judge = |maximum_listed| {
-            let gate = Gate {
-                policy: &policy,
-                verifier: &Verifier::new(Vec::new()),
-                objects: &repository.objects().unwrap(),
-                standing: &Server {
-                    references: &repository.references(),
-                    accepted: &AcceptedTips::new(state.path()),
-                },
-                shallow: &repository.shallow(None).unwrap(),
-                proofs: &Proofs::default(),
-                pushing: &Pushing::Nobody,
-                approvals: &Approvals::default(),
-                now: 0,
-                maximum_listed,
-                pace: Pace::default(),
-            };
-            gate.judge(&updates, &mut Vec::new()).refusals
-        };
+        let judge = |maximum| judge(&scratch, &policy, &updates, maximum).refusals;
         assert_eq!(judge(15), []);
         assert!(matches!(&judge(14)[..], [Refusal { cause: Cause::TooManyCommits, .. }]));
+    }
+
+    #[test]
+    fn every_object_of_a_long_history_is_judged() {
+        let scratch = Scratch::new(&[]);
+        let count = 9_000;
+        let commit = |number| {
+            format!(
+                "commit refs/heads/long\ncommitter C <c@example.com> {} +0000\ndata 1\n.\n",
+                1_000 + number
+            )
+        };
+        scratch.git_with(&["fast-import", "--quiet"], (0..count).map(commit).collect::<String>().as_bytes());
+        let rules = "[identity.alice]\nssh = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g\"]\n\
+                     [[rule]]\nname = \"all\"\nrefs = [\"refs/heads/*\"]\ncommits = [\"alice\"]\ncreate = \"allow\"\n";
+        let policy = Policy::parse(&format!("version = 1\nother_refs = \"refuse\"\n{rules}")).unwrap();
+        let wanted = Some(scratch.id("refs/heads/long"));
+        let updates = ["x", "y"].map(|name| Update {
+            claimed: None,
+            wanted,
+            reference: format!("refs/heads/{name}").into_bytes(),
+        });
+        let finding = judge(&scratch, &policy, &updates, MAXIMUM_LISTED);
+        let refused: HashSet<ObjectId> = (finding.refusals.iter())
+            .map(|refusal| match (&refusal.subject, &refusal.cause) {
+                (Subject::Commit(id), Cause::Unsigned { .. }) => *id,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!((refused.len(), finding.refusals.len()), (count, count));
     }
 }

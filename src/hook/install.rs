@@ -48,6 +48,8 @@ pub struct InstallOptions {
     pub certificate_authorities: Vec<(String, PathBuf)>,
     /// How the gate goes about its work.
     pub settings: Settings,
+    /// Whether what moves refs without a push is judged too, in the reference-transaction hook.
+    pub guard: bool,
     /// The time, in seconds since 1970.
     pub now: i64,
 }
@@ -114,6 +116,10 @@ pub enum InstallError {
     /// One hook for every repository goes by a policy file, and keeps its state in a folder of its own.
     #[error("a hook for every repository needs a policy file and a state folder")]
     ForAll,
+    /// What moves refs without a push cannot be judged where nobody runs the hook that sees it, or nothing is noted of
+    /// what a push has had accepted.
+    #[error("nothing would run the reference-transaction hook, or tell it what a push has had accepted")]
+    Guard,
     /// git looks for hooks elsewhere.
     #[error("'core.hooksPath' is set to '{0}', so that git would not run a hook of the repository")]
     HooksPath(String),
@@ -178,6 +184,9 @@ impl From<InstallError> for Failure {
             }
             InstallError::ForAll => "name them with '--policy' and '--state'",
             InstallError::BeforeExists(_) => "move one of the two hooks away by hand",
+            InstallError::Guard => {
+                "leave '--guard' out, or name 'reference-transaction' among the hooks and keep a ledger"
+            }
             InstallError::HooksPath(_) => {
                 "unset it for this repository, or install one hook for all with '--hooks-path'"
             }
@@ -252,12 +261,19 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
         None => default_state(&repository),
     };
 
+    let path = layout.path(git_dir, HookName::PreReceive).expect("every forge runs pre-receive");
+    let transaction = HookName::ReferenceTransaction;
+    let sees_all = options.hooks.contains(&transaction) && layout.path(git_dir, transaction).is_some();
+    if options.guard && !(sees_all && settings.ledger) {
+        return Err(InstallError::Guard);
+    }
     let companion = |hook: HookName, before: Option<PathBuf>| Companion {
         hook,
         program: program.clone(),
         repository: git_dir.to_owned(),
         state: state.clone(),
         before,
+        gate: (options.guard && hook == transaction).then(|| path.clone()),
     };
     // Every text first: what cannot be written stops everything before anything has changed.
     let mut places = Vec::new();
@@ -267,8 +283,7 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
         let shim = companion(name, place.before.clone());
         places.push((shim.render()?, place));
     }
-    let path = layout.path(git_dir, HookName::PreReceive).expect("every forge runs pre-receive");
-    let place = Place::find(path, HookName::PreReceive)?;
+    let place = Place::find(path.clone(), HookName::PreReceive)?;
     let shim = Shim {
         program: program.clone(),
         repository: git_dir.to_owned(),
@@ -554,7 +569,9 @@ fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
     let own = git_dir.canonicalize().map_err(failed)?;
     if let Some(text) = read(&owner_file)? {
         let owner = PathBuf::from(std::ffi::OsString::from_vec(text));
-        if owner != own && owner.is_dir() {
+        // What lies in the repository itself has come along with it when it was moved, whoever is in its place now.
+        let is_inside = state.canonicalize().is_ok_and(|state| state.starts_with(&own));
+        if owner != own && owner.is_dir() && !is_inside {
             return Err(InstallError::StateOfAnother { state: state.to_owned(), owner });
         }
     }
@@ -599,6 +616,7 @@ mod tests {
             openpgp_certificates: vec![],
             certificate_authorities: vec![],
             settings: Settings { ledger: true, ..Settings::default() },
+            guard: false,
             now: 0,
         }
     }
@@ -755,6 +773,23 @@ mod tests {
         let failure = Failure::from(install(&options).unwrap_err());
         assert!(failure.hints[0].contains("countersign policy init /nowhere"));
         assert!(!hook(&scratch).exists() && !scratch.path().join("countersign").exists());
+    }
+
+    #[test]
+    fn a_repository_that_has_moved_keeps_its_state_whoever_takes_its_place() {
+        let scratch = Scratch::new(&["--bare"]);
+        install(&options(&scratch)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (here, moved) = (scratch.path(), folder.path().join("moved.git"));
+        std::process::Command::new("cp").arg("-a").arg(here).arg(&moved).status().unwrap();
+        let moved_options = InstallOptions { repository: moved.clone(), ..options(&scratch) };
+        install(&moved_options).unwrap();
+        let owner = std::fs::read(moved.join("countersign/repository")).unwrap();
+        assert_eq!(owner, moved.canonicalize().unwrap().as_os_str().as_encoded_bytes());
+        // A folder of the other one's is another matter.
+        let state = Some(here.join("countersign"));
+        let shared = InstallOptions { state, ..moved_options };
+        assert!(matches!(install(&shared), Err(InstallError::StateOfAnother { .. })));
     }
 
     #[test]

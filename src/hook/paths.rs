@@ -55,7 +55,9 @@ pub(super) fn touched<'a>(
     }
     let done = AtomicUsize::new(0);
     let &Gate { objects, shallow, .. } = gate;
-    let compare = || -> Vec<(_, Result<Vec<_>, _>)> {
+    let falls_under_one =
+        |answer: &Result<Vec<_>, _>| answer.as_ref().map_or(true, |found| !found.is_empty());
+    let compare = || -> Touched<'a> {
         let answers = asked.par_iter().map_init(
             || objects.reader(),
             |reader, (rule, id)| {
@@ -73,17 +75,13 @@ pub(super) fn touched<'a>(
                 ((rule.name.as_str(), *id), answer)
             },
         );
-        answers.collect()
+        answers.filter(|(_, answer)| falls_under_one(answer)).collect()
     };
     let words = || {
         let done = done.load(Ordering::Relaxed);
         format!("compared the paths of {done} of {} commits", asked.len())
     };
-    let answers = gate.pace.told(progress, &words, compare);
-    answers
-        .into_iter()
-        .filter(|(_, answer)| answer.as_ref().map_or(true, |found| !found.is_empty()))
-        .collect()
+    gate.pace.told(progress, &words, compare)
 }
 
 /// Why the ref of `task` may not take the place of its old value, if it does not go on from there.

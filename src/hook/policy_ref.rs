@@ -11,10 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::foreign_anchor;
+use super::judge_policy_change;
 use crate::{
     object::ObjectId,
-    policy::{Cause, PolicyFault},
+    policy::Cause,
     repository::{Durability, ObjectReader, References, write_whole},
     sigstore::trusted_root::{Instance, MAXIMUM_ROOT_BYTES},
     trust::{ChainError, Followed, Pin, Reading, Trust, TrustError, commits_while, tip},
@@ -166,23 +166,14 @@ impl PolicyRef<'_> {
     ) -> Result<Followed, ChainError> {
         let tip = tip(references, &self.pin.reference)?;
         let from = seen.unwrap_or(self.pin.root);
-        match self.commits(reader, tip, from) {
+        let chain = match commits_while(reader, tip, Some(from), &|read| (self.go_on)(read, 0)) {
             Err(ChainError::OtherRoot { .. }) if let Some(seen) = seen => {
                 return Err(ChainError::Rewound { reference: self.pin.reference.clone(), seen });
             }
             chain => chain?,
         };
         let begun = Followed::begin(reader, &Pin { root: from, ..self.pin.clone() })?;
-        self.reading(|reading| begun.advance_to(reader, tip, reading))
-    }
-
-    fn commits(
-        &self,
-        reader: &ObjectReader,
-        tip: ObjectId,
-        root: ObjectId,
-    ) -> Result<Vec<ObjectId>, ChainError> {
-        commits_while(reader, tip, Some(root), &|read| (self.go_on)(read, 0))
+        self.reading(|reading| begun.advance_along(reader, &chain, reading))
     }
 
     /// Whether a push may give the ref the value `wanted`, where `present` is the commit that decides now.
@@ -195,28 +186,7 @@ impl PolicyRef<'_> {
         present: ObjectId,
         wanted: Option<ObjectId>,
     ) -> Result<(), Cause> {
-        let refused =
-            |error: &dyn std::fmt::Display| Cause::PolicyChange(PolicyFault::Refused(error.to_string()));
-        let Some(wanted) = wanted else { return Err(Cause::PolicyChange(PolicyFault::Deleted)) };
-        const OUT_OF_TIME: Cause = Cause::OutOfTime { judged: 0, of: 0 };
-        match self.commits(reader, wanted, present) {
-            Err(ChainError::OtherRoot { .. }) => return Err(Cause::PolicyChange(PolicyFault::Rewound)),
-            Err(ChainError::Stopped { .. }) => return Err(OUT_OF_TIME),
-            chain => chain.map_err(|error| refused(&error))?,
-        };
-        let begun = Followed::begin(reader, &Pin { root: present, ..self.pin.clone() });
-        let begun = begun.map_err(|error| refused(&error))?;
-        let next = self.reading(|reading| begun.advance_to(reader, wanted, reading));
-        let mut trust = match next {
-            Err(ChainError::Refused(refusal)) if matches!(refusal.cause, Cause::Threshold(_)) => {
-                return Err(refusal.cause);
-            }
-            Err(ChainError::Stopped { .. }) => return Err(OUT_OF_TIME),
-            next => next.map_err(|error| refused(&error))?.into_trust(),
-        };
-        // A policy that this server cannot use would have it refuse every push from then on.
-        self.take_instances(&mut trust).map(drop).map_err(|failure| refused(&failure.error))?;
-        foreign_anchor(&trust.policy, reader.hash()).map_or(Ok(()), |what| Err(refused(&what)))
+        self.reading(|reading| judge_policy_change(reader, self.pin, present, wanted, reading))
     }
 
     /// Take out the instances by which a push is judged.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    policy::{Cause, Refusal, Subject},
+    policy::Cause,
     repository::{ObjectReader, References, Repository},
     sigstore::trusted_root::Instance,
     trust::{ChainError, Pin, Pinned, Trust},
@@ -123,19 +123,9 @@ impl Snapshot {
             if !names.is_ok_and(|names| names.iter().any(|found| *found == name)) {
                 continue;
             }
-            // Step by step, and by what each commit carries, is how persons are counted here.
-            let is_other = |refusal: &Refusal| {
-                refusal.reference != name || !matches!(refusal.cause, Cause::Threshold(_))
-            };
-            finding.refusals.retain(is_other);
-            finding.warnings.retain(is_other);
             match source.judge_change(reader, present, update.wanted) {
-                Ok(()) => {}
                 Err(Cause::OutOfTime { .. }) => return Err(TimeIsOver),
-                Err(cause) => {
-                    let subject = Subject::Reference;
-                    finding.refusals.push(Refusal { reference: name.to_vec(), subject, rule: None, cause });
-                }
+                judged => finding.take_policy_change(name, judged),
             }
         }
         Ok(())

@@ -10,15 +10,16 @@ use crate::repository::system::PermissionsExt;
 use super::{
     Admissions, Companion, HookName, InstallError, PolicyMemory, PolicyPlace, Shim,
     configured::{Configured, Fault},
+    for_all::Standing,
     hiding,
-    install::{configuration, default_state, hook_path, hooks_path, is_executable, kept_path},
+    install::{configuration, hook_path, hooks_path, is_executable, kept_path},
     layout::Layout,
     policy_ref::PolicyRef,
     pre_receive::{foreign_anchor, same_place},
     writers,
 };
 use crate::{
-    policy::{self, Policy},
+    policy::{self, ForgeKind, Policy},
     repository::{Configuration, ConfigurationError, Repository},
     trust::{Beside, ChainError, Followed, Pin, Pinned, Trust, read_policy},
     words::Failure,
@@ -81,6 +82,8 @@ pub enum StatusFinding {
     Open(String),
     /// The ledger is not as it has to be to be of use.
     Ledger(String),
+    /// The forge moves refs by its own pages in ways that pre-receive does not see, and nothing else looks.
+    Unguarded,
     /// It, or a folder above it, belongs to another user than the repository.
     OwnedByAnother {
         /// What.
@@ -120,7 +123,9 @@ impl StatusFinding {
     /// Whether it is about who can write what decides.
     #[must_use]
     pub fn is_about_writers(&self) -> bool {
-        matches!(self, Self::OwnedByAnother { .. } | Self::Shared { .. } | Self::Writable(_))
+        let is_writable =
+            matches!(self, Self::OwnedByAnother { .. } | Self::Shared { .. } | Self::Writable(_));
+        is_writable || *self == Self::Unguarded
     }
 }
 
@@ -151,6 +156,9 @@ impl fmt::Display for StatusFinding {
             Self::Policy(finding) => write!(formatter, "{finding}"),
             Self::Open(what) => write!(formatter, "pushes are not judged: {what}"),
             Self::Ledger(what) => write!(formatter, "{what}"),
+            Self::Unguarded => formatter.write_str(
+                "the forge makes tags, and deletes tags and branches, on its pages without asking the pre-receive hook; install with '--guard' to have that judged",
+            ),
             Self::OwnedByAnother { path, owner, repository } => write!(
                 formatter,
                 "'{}' belongs to '{owner}', the repository to '{repository}': whoever is '{owner}' decides what is accepted",
@@ -181,14 +189,6 @@ impl fmt::Display for StatusFinding {
     }
 }
 
-/// The state folder of `repository`'s hook: where its shim says, or where one would be.
-#[must_use]
-pub fn state_folder(repository: &Repository) -> PathBuf {
-    let text = std::fs::read(hook_path(repository, HookName::PreReceive));
-    let shim = text.ok().and_then(|text| Shim::parse(&text).ok());
-    shim.map_or_else(|| default_state(repository), |shim| shim.state)
-}
-
 /// Look at the installation in `repository`.
 ///
 /// # Errors
@@ -199,9 +199,10 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
     let (mut followed, mut companions) = (None, Vec::new());
     let configured = Configured::read(repository.git_dir()).map_err(ConfigurationError::Git)?;
     let (hook, is_configured) = find(&repository, &configured, &mut findings)?;
+    let standing = Standing::at(&repository, hook.clone());
     let shim = match std::fs::read(&hook) {
         Ok(text) if Shim::is_shim(&text) => match Shim::parse(&text) {
-            Ok(shim) => Some(shim),
+            Ok(_) => standing.shim.clone(),
             Err(error) => {
                 findings.push(StatusFinding::Open(error.to_string()));
                 None
@@ -250,8 +251,7 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
         companions = look_at_ledger(shim, &repository, &configuration, &configured, &mut findings);
         let holding = Admissions::new(&shim.state).holding(now);
         findings.extend(holding.into_iter().map(|admission| StatusFinding::Admitted(admission.words())));
-        let is_for_all = shim.repository.as_os_str().is_empty();
-        if !is_for_all && !same_place(&shim.repository, repository.common_dir()) {
+        if standing.for_all.is_none() && !same_place(&shim.repository, repository.common_dir()) {
             let what = format!("the hook was installed for the repository '{}'", shim.repository.display());
             findings.push(StatusFinding::Broken(what));
         }
@@ -262,7 +262,7 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
 
 /// Which hook stands before a push: what git's configuration names, or what lies where hooks are looked for. And
 /// whether it is the former.
-fn find(
+pub(super) fn find(
     repository: &Repository,
     configured: &Configured,
     findings: &mut Vec<StatusFinding>,
@@ -413,7 +413,7 @@ fn look_at_ledger(
     configured: &Configured,
     findings: &mut Vec<StatusFinding>,
 ) -> Vec<(HookName, PathBuf)> {
-    let mut installed = Vec::new();
+    let (mut installed, mut is_guarded) = (Vec::new(), false);
     for name in HookName::COMPANIONS {
         let path = hook_path(repository, name);
         let Some(text) = std::fs::read(&path).ok().filter(|text| name.is_shim(text)) else { continue };
@@ -424,19 +424,28 @@ fn look_at_ledger(
             Ok(companion) if companion.state != shim.state || companion.program != shim.program => {
                 Some("it goes by another state folder or program than pre-receive".to_owned())
             }
+            Ok(Companion { gate: Some(gate), .. }) if gate != hook_path(repository, HookName::PreReceive) => {
+                Some("it asks another hook than the one that is installed".to_owned())
+            }
             Ok(Companion { before: Some(before), .. }) if !is_executable(&before) => {
                 Some(format!("the hook that runs first, '{}', may not be executed", before.display()))
             }
-            Ok(_) if path.starts_with(Layout::configured(repository.common_dir())) => {
-                configured.fault(name, &path).map(|fault| match fault {
+            Ok(companion) => {
+                is_guarded |= companion.gate.is_some();
+                let is_configured = path.starts_with(Layout::configured(repository.common_dir()));
+                let fault = is_configured.then(|| configured.fault(name, &path)).flatten();
+                fault.map(|fault| match fault {
                     Fault::Broken(what) | Fault::Idle(what) => what,
                 })
             }
-            Ok(_) => None,
         };
         let words = |fault| StatusFinding::Ledger(format!("the hook '{hook}' does not do its work: {fault}"));
         findings.extend(fault.map(words));
         installed.push((name, path));
+    }
+    let is_gitea = shim.settings.forge.as_ref().is_some_and(|forge| forge.kind == ForgeKind::Gitea);
+    if is_gitea && !is_guarded {
+        findings.push(StatusFinding::Unguarded);
     }
     if shim.settings.ledger {
         if !hiding::is_hidden(configuration, "receive") {
@@ -478,6 +487,7 @@ mod tests {
             openpgp_certificates: vec![],
             certificate_authorities: vec![],
             settings: Settings { ledger: true, ..Settings::default() },
+            guard: false,
             now: 0,
         };
         install(&options).unwrap();

@@ -12,6 +12,7 @@ use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
+    mem,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -20,7 +21,7 @@ use std::{
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use rustix::fs::{FlockOperation, OFlags};
 
-use super::evidence::Known;
+use super::{answers::FEW, evidence::Known};
 use crate::{
     encoding::sha256,
     object::ObjectId,
@@ -54,7 +55,7 @@ pub struct Verdicts {
     folder: PathBuf,
     bases: HashMap<Material, Basis>,
     now: i64,
-    found: Mutex<Vec<Found>>,
+    found: Mutex<Findings>,
 }
 
 /// What was found good.
@@ -64,6 +65,17 @@ struct Found {
     /// It rests on what the object itself does not hold, and the push may have brought.
     is_apart: bool,
 }
+
+/// What was found good and is not written down yet.
+#[derive(Default)]
+struct Findings {
+    found: Vec<Found>,
+    /// What came of writing some of it.
+    written: Option<io::Error>,
+}
+
+/// How many records are held before they are written down.
+const MAXIMUM_HELD: usize = 16 * 1024;
 
 /// Why nothing is remembered. One cause, one variant.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +131,7 @@ impl Verdicts {
             basis(Material::Files, b"files", &trust.files_digest),
             basis(Material::None, b"none", b""),
         ]);
-        Ok(Self { folder, bases, now, found: Mutex::new(Vec::new()) })
+        Ok(Self { folder, bases, now, found: Mutex::default() })
     }
 
     /// What is remembered of `ids`, good verdicts all of them.
@@ -128,7 +140,7 @@ impl Verdicts {
         for id in ids {
             shards.entry(id.as_slice()[0]).or_default().push(*id);
         }
-        let found = shards.into_par_iter().flat_map_iter(|(shard, mut ids)| {
+        let of_shard = |(shard, mut ids): (u8, Vec<ObjectId>)| {
             ids.sort_unstable();
             let bytes = self.read(shard).unwrap_or_default();
             let mut found: HashMap<ObjectId, Verdict> = HashMap::new();
@@ -138,8 +150,11 @@ impl Verdicts {
                 }
             }
             found.into_iter().map(|(id, verdict)| (id, Ok(Evidence::Signed(verdict))))
-        });
-        found.collect()
+        };
+        if shards.len() <= FEW {
+            return shards.into_iter().flat_map(of_shard).collect();
+        }
+        shards.into_par_iter().flat_map_iter(of_shard).collect()
     }
 
     /// The verdict in a record that is about one of `ids` (sorted), counts here and is undamaged.
@@ -155,17 +170,24 @@ impl Verdicts {
         (self.bases.get(&material) == Some(record.basis)).then_some((id, verdict))
     }
 
-    /// Take note of what was found good.
+    /// Take note of what was found good. Of a long history some is written down on the way: what was found good
+    /// is good, whatever becomes of the push.
     pub(super) fn learn(&self, known: &Known) {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut findings = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, evidence) in known {
             let Ok(Evidence::Signed(verdict)) = evidence else { continue };
             let until = verdict.until().unwrap_or(FOR_EVER);
             if let Some((material, bytes)) = verdict.record().filter(|_| until > self.now) {
                 let record = record(&self.bases[&material], self.now, until, *id, &bytes);
                 let is_apart = matches!(verdict, Verdict::Good(proven) if !proven.is_embedded());
-                found.push(Found { id: *id, record, is_apart });
+                findings.found.push(Found { id: *id, record, is_apart });
             }
+        }
+        if findings.found.len() >= MAXIMUM_HELD {
+            let all = mem::take(&mut findings.found).into_iter();
+            let (apart, own): (Vec<Found>, Vec<Found>) = all.partition(|found| found.is_apart);
+            findings.found = apart;
+            findings.written = self.write(own.into_iter()).err().or(findings.written.take());
         }
     }
 
@@ -175,9 +197,14 @@ impl Verdicts {
     /// # Errors
     /// Something cannot be written; what is there is still whole.
     pub fn keep(&self, is_accepted: bool) -> io::Result<()> {
-        let found = std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
+        let findings = mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
+        self.write(findings.found.into_iter().filter(|found| is_accepted || !found.is_apart))?;
+        findings.written.map_or(Ok(()), Err)
+    }
+
+    fn write(&self, found: impl Iterator<Item = Found>) -> io::Result<()> {
         let mut shards: HashMap<u8, Vec<u8>> = HashMap::new();
-        for Found { id, record, .. } in found.into_iter().filter(|found| is_accepted || !found.is_apart) {
+        for Found { id, record, .. } in found {
             shards.entry(id.as_slice()[0]).or_default().extend(record);
         }
         shards.into_iter().try_for_each(|(shard, records)| self.append(shard, &records))
@@ -366,6 +393,38 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert!(verdicts.read(7).unwrap_or_default().is_empty());
+    }
+
+    #[test]
+    fn what_is_found_in_a_long_history_is_not_held_until_its_end() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = state.path().join("verdicts");
+        fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        let found = |number: usize| Found {
+            id: id(1),
+            record: record(&[1; 16], 5, FOR_EVER, id(1), &[9]),
+            is_apart: number == 0,
+        };
+        let verdicts = |count: usize| Verdicts {
+            folder: folder.clone(),
+            bases: HashMap::new(),
+            now: 0,
+            found: Mutex::new(Findings { found: (0..count).map(found).collect(), written: None }),
+        };
+        let few = verdicts(MAXIMUM_HELD - 1);
+        few.learn(&Known::new());
+        assert_eq!(few.found.lock().unwrap().found.len(), MAXIMUM_HELD - 1);
+        assert!(few.read(7).is_err());
+        let many = verdicts(MAXIMUM_HELD);
+        many.learn(&Known::new());
+        // What may rest on what the push has brought waits for its end.
+        assert_eq!(many.found.lock().unwrap().found.len(), 1);
+        assert_eq!(Records(&many.read(7).unwrap()).count(), MAXIMUM_HELD - 1);
+        // What went wrong on the way is told in the end.
+        fs::set_permissions(many.path(7), std::os::unix::fs::PermissionsExt::from_mode(0o620)).unwrap();
+        let failing = verdicts(MAXIMUM_HELD);
+        failing.learn(&Known::new());
+        assert!(failing.keep(true).is_err());
     }
 
     proptest::proptest! {

@@ -421,7 +421,7 @@ mod tests {
                 under_way: &[(name.clone(), under_way)].into(),
                 left_over: None,
             };
-            assert_eq!(check(&given, |from| chain.walk(from)).findings, [expected.clone()]);
+            assert_eq!(check(&given, |from| chain.walk(from)).findings, std::slice::from_ref(&expected));
             let left_over = LeftOver { updates: 2, since: 7 };
             let given = Check { left_over: Some(left_over), ..given };
             let findings = check(&given, |from| chain.walk(from)).findings;

@@ -8,6 +8,7 @@
 //! ```
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -104,6 +105,19 @@ impl Folder {
             (Some(its), Some(process)) => its == process,
             _ => !held.is_dropped,
         }))
+    }
+
+    /// Every entry of which [`Self::accepts`] says so.
+    ///
+    /// # Errors
+    /// As for [`Self::intents_left`].
+    pub fn accepted(&self, process: Option<&Process>) -> Result<HashSet<Entry>, LedgerError> {
+        let counts = |held: &Held| match (&held.intent.process, process) {
+            (Some(its), Some(process)) => its == process,
+            _ => !held.is_dropped,
+        };
+        let those = self.list()?.into_iter().filter(counts);
+        Ok(those.flat_map(|held| held.intent.entries).collect())
     }
 
     pub(super) fn list(&self) -> Result<Vec<Held>, LedgerError> {

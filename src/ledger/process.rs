@@ -32,6 +32,16 @@ impl Process {
         Self::of(nearest_receiver(own.parent, Ancestor::of)?)
     }
 
+    /// Who moves the refs: [`Self::receiving`], or where nobody has pushed the git that runs the hook.
+    #[must_use]
+    pub fn moving() -> Option<Self> {
+        let by_git = || {
+            let parent = Ancestor::of(std::process::id())?.parent;
+            Ancestor::of(parent)?.is_git().then(|| Self::of(parent))?
+        };
+        Self::receiving().or_else(by_git)
+    }
+
     fn of(number: u32) -> Option<Self> {
         Some(Self { number, start: start(number)?, namespace: namespace()? })
     }
@@ -66,6 +76,13 @@ impl Ancestor {
         // The state comes first, then the parent.
         let parent = stat.split(' ').nth(1)?.parse().ok()?;
         Some(Self { parent, words: std::fs::read(format!("/proc/{number}/cmdline")).ok()? })
+    }
+
+    /// Whether it is git at all.
+    fn is_git(&self) -> bool {
+        let program = self.words.split(|byte| *byte == 0).next().unwrap_or_default();
+        let name = program.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        name == b"git" || name.starts_with(b"git-")
     }
 
     /// Whether it is git's receive-pack: `git-receive-pack …` or `git … receive-pack …`.

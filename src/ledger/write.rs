@@ -196,20 +196,22 @@ pub(super) fn append(
         previous = Some(Record::previous_for_next(commit, &bytes));
     }
     let mut new = None;
+    let mut objects = repository.durable_objects();
     for (occasion, entries) in added {
         for entries in portions(repository.hash(), entries) {
             let record = Record { sequence, previous, occasion: occasion.clone(), entries: entries.to_vec() };
-            repository.store_durably(Kind::Tree, &record.tree())?;
+            objects.store(Kind::Tree, &record.tree())?;
             let bytes = record.commit(repository.hash());
             Record::parse(repository.hash(), &bytes)
                 .map_err(|cause| LedgerError::Record { commit: ObjectId::null(repository.hash()), cause })?;
-            let commit = repository.store_durably(Kind::Commit, &bytes)?;
+            let commit = objects.store(Kind::Commit, &bytes)?;
             sequence = record.next_sequence().unwrap_or(u64::MAX);
             previous = Some(Record::previous_for_next(commit, &bytes));
             new = Some(commit);
         }
     }
     let Some(new) = new else { return Ok(head) };
+    objects.finish()?;
     let author = Author {
         name: "countersign".to_owned(),
         email: "countersign@localhost".to_owned(),

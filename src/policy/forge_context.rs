@@ -168,6 +168,18 @@ impl fmt::Display for ForgeContext {
 }
 
 impl ForgeContext {
+    /// By which way the change came, in words.
+    #[must_use]
+    pub fn way_words(&self) -> &'static str {
+        match (self.way, self.merge) {
+            (Way::Http, _) => "http",
+            (Way::Ssh, _) => "ssh",
+            (Way::Web, WebMerge::Yes) => "web merge",
+            (Way::Web, WebMerge::No | WebMerge::Unknown) => "web",
+            (Way::Unknown, _) => "unknown",
+        }
+    }
+
     /// The account that pushes, under each of its names.
     pub fn accounts(&self) -> impl Iterator<Item = Account> {
         let id = self.id.clone().map(Account::Id);

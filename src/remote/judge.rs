@@ -69,6 +69,9 @@ pub type ReadPolicy<'a> = Box<dyn Fn(&ObjectReader, ObjectId) -> Result<Basis, F
 pub(super) struct RefusedRef {
     pub(super) update: Update,
     pub(super) refusals: Vec<Refusal>,
+    /// Only how it stands to the value before speaks against it, and that is not here, where histories are cut
+    /// off: a whole clone can tell.
+    pub(super) is_unseen: bool,
 }
 
 /// What became of a number of updates.
@@ -144,6 +147,7 @@ impl<'a> Judge<'a> {
         let mut judged = Judged { accepted: updates, ..Judged::default() };
         for _ in 0..MAXIMUM_ROUNDS {
             if judged.accepted.is_empty() {
+                self.mark_unseen(&mut judged.refused);
                 return judged;
             }
             let gate = Gate {
@@ -162,6 +166,7 @@ impl<'a> Judge<'a> {
             let finding = gate.judge(&judged.accepted, progress);
             judged.seen.extend(finding.judged.iter().copied());
             if finding.refusals.is_empty() {
+                self.mark_unseen(&mut judged.refused);
                 judged.warnings = finding.warnings;
                 judged.tips = finding.tips;
                 return judged;
@@ -170,7 +175,7 @@ impl<'a> Judge<'a> {
                 let at = judged.accepted.iter().position(|update| update.reference == refusal.reference);
                 if let Some(at) = at {
                     let update = judged.accepted.remove(at);
-                    let refused = RefusedRef { update, refusals: Vec::new() };
+                    let refused = RefusedRef { update, refusals: Vec::new(), is_unseen: false };
                     judged.refused.insert(refusal.reference.clone().into(), refused);
                 }
                 if let Some(refused) = judged.refused.get_mut(refusal.reference.as_bstr()) {
@@ -185,9 +190,23 @@ impl<'a> Judge<'a> {
                 rule: None,
                 cause: Cause::Unexpected("too many other refs are refused".to_owned()),
             }];
-            judged.refused.insert(update.reference.clone().into(), RefusedRef { update, refusals });
+            judged
+                .refused
+                .insert(update.reference.clone().into(), RefusedRef { update, refusals, is_unseen: false });
         }
         judged
+    }
+
+    fn mark_unseen(&self, refused: &mut BTreeMap<BString, RefusedRef>) {
+        if self.shallow.is_empty() {
+            return;
+        }
+        let reader = self.objects.reader();
+        for refused in refused.values_mut() {
+            let is_missing = refused.update.claimed.is_some_and(|before| reader.kind(before).is_err());
+            let is_of_ref = |refusal: &Refusal| refusal.subject == Subject::Reference;
+            refused.is_unseen = is_missing && refused.refusals.iter().all(is_of_ref);
+        }
     }
 
     /// Both values of a ref that would not simply go on, and in which way it does not.
@@ -205,6 +224,9 @@ impl<'a> Judge<'a> {
         let walked = new_commits(&reader, &[before], &[after], None, &self.shallow);
         let way = match walked {
             _ if refused.update.reference.starts_with(b"refs/tags/") => "the tag was moved",
+            _ if refused.is_unseen => {
+                "whether it goes on from there cannot be seen in a history that is cut off; a whole clone can tell"
+            }
             Ok(history) if history.reached.contains(&after) => "it goes back in its own history",
             Ok(_) => "its history was replaced",
             Err(_) => "its history does not go on from there",

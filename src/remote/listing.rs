@@ -24,6 +24,9 @@ use crate::{
 /// each time.
 const BY_LEDGER: [u8; 32] = [0; 32];
 
+/// The same, where it is held only because a history is cut off: a whole clone judges it itself.
+pub(super) const BY_CUT: [u8; 32] = [1; 32];
+
 /// How many refs are named in a line about several.
 const MAXIMUM_NAMED: usize = 3;
 
@@ -65,10 +68,18 @@ impl Session<'_> {
         let objects = repository.as_ref().map(|repository| self.objects(repository, None)).transpose()?;
         let reader = objects.as_ref().map(Objects::reader);
         let has = |id: ObjectId| reader.as_ref().is_some_and(|reader| reader.kind(id).is_ok());
+        let mut judged_by = vec![basis.digest];
+        let is_whole = match &repository {
+            Some(repository) => reach(repository)?.is_whole,
+            None => true,
+        };
+        if !is_whole || !self.options.deepening.arguments().is_empty() {
+            judged_by.push(BY_CUT);
+        }
 
         // Judging takes its time, and what was not here may have come meanwhile.
         loop {
-            let sorted = self.sort(basis, advertised, &strange, &has);
+            let sorted = self.sort((basis, &judged_by), advertised, &strange, &has);
             let Some((repository, objects)) =
                 repository.as_ref().zip(objects.as_ref()).filter(|_| !sorted.to_judge.is_empty())
             else {
@@ -92,10 +103,10 @@ impl Session<'_> {
         }
     }
 
-    /// Sort refs by what git may hear of them.
+    /// Sort refs by what git may hear of them. What was refused before by one of `judged_by` is held.
     fn sort(
         &self,
-        basis: &Basis,
+        (basis, judged_by): (&Basis, &[[u8; 32]]),
         advertised: &Advertisement,
         strange: &BTreeMap<BString, String>,
         has: &dyn Fn(ObjectId) -> bool,
@@ -136,7 +147,7 @@ impl Session<'_> {
                 sorted.held.push(name.clone());
             } else if value == accepted || self.vouched.get(name) == Some(&value) {
                 sorted.list(name, value);
-            } else if held.is_some_and(|held| held.value == value && held.digest == basis.digest) {
+            } else if held.is_some_and(|held| held.value == value && judged_by.contains(&held.digest)) {
                 sorted.list(name, accepted);
                 sorted.held.push(name.clone());
             } else if value.is_none_or(has) {

@@ -10,6 +10,7 @@ use gix::bstr::{BString, ByteSlice as _};
 use super::{
     Basis, Held, Memory, MemoryError,
     judge::{self, Judge, Judged, RefusedRef, Remembered, progress},
+    listing::BY_CUT,
     session::{Session, forgettable},
 };
 use crate::{
@@ -83,7 +84,8 @@ impl Session<'_> {
             }
             for (name, refused) in &judged.refused {
                 let words = refused.refusals.first().map(ToString::to_string).unwrap_or_default();
-                let held = Held { value: refused.update.wanted, digest: basis.digest, words };
+                let digest = if refused.is_unseen { BY_CUT } else { basis.digest };
+                let held = Held { value: refused.update.wanted, digest, words };
                 memory.held.insert(name.clone(), held);
             }
             Ok(())

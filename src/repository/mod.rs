@@ -48,7 +48,7 @@ pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};
 pub use tree::TreeError;
 pub use version::GitVersion;
-pub use writing::{Durability, WriteError, sync_folder, write_whole, write_whole_through};
+pub use writing::{Durability, DurableObjects, WriteError, sync_folder, write_whole, write_whole_through};
 
 use gix::bstr::BString;
 

@@ -1,9 +1,10 @@
 //! Objects that are on the disk before anything names them, and files that are there whole or not at all.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use gix::objs::{Kind, Write as _};
@@ -15,26 +16,56 @@ use crate::object::ObjectId;
 #[derive(Debug, thiserror::Error)]
 #[error("an object cannot be written to '{}': {reason}", path.display())]
 pub struct WriteError {
-    path: std::path::PathBuf,
+    path: PathBuf,
     reason: String,
 }
 
+/// Objects that are stored together: none is to be named before [`DurableObjects::finish`] has returned.
+pub struct DurableObjects {
+    folder: PathBuf,
+    store: gix::odb::loose::Store,
+    paths: BTreeSet<PathBuf>,
+}
+
 impl Repository {
-    /// Store an object, and wait until it has reached the disk; its id.
+    /// Begin to store objects that are on the disk before anything names them.
+    #[must_use]
+    pub fn durable_objects(&self) -> DurableObjects {
+        let folder = self.common_dir.join("objects");
+        let store = gix::odb::loose::Store::at(folder.clone(), self.hash);
+        DurableObjects { folder, store, paths: BTreeSet::new() }
+    }
+}
+
+impl DurableObjects {
+    fn failed(&self, error: &dyn std::fmt::Display) -> WriteError {
+        WriteError { path: self.folder.clone(), reason: error.to_string() }
+    }
+
+    /// Store an object; its id.
     ///
     /// # Errors
-    /// It cannot be written, or not whole.
-    pub fn store_durably(&self, kind: Kind, bytes: &[u8]) -> Result<ObjectId, WriteError> {
-        let folder = self.common_dir.join("objects");
-        let failed =
-            |error: &dyn std::fmt::Display| WriteError { path: folder.clone(), reason: error.to_string() };
-        let store = gix::odb::loose::Store::at(folder.clone(), self.hash);
-        let id = store.write_buf(kind, bytes).map_err(|error| failed(&error))?;
-        let path = store.object_path(&id);
-        File::open(&path).and_then(|file| file.sync_all()).map_err(|error| failed(&error))?;
-        let parent = path.parent().expect("an object lies in a folder");
-        sync_folder(parent).and_then(|()| sync_folder(&folder)).map_err(|error| failed(&error))?;
+    /// It cannot be written.
+    pub fn store(&mut self, kind: Kind, bytes: &[u8]) -> Result<ObjectId, WriteError> {
+        let id = self.store.write_buf(kind, bytes).map_err(|error| self.failed(&error))?;
+        self.paths.insert(self.store.object_path(&id));
         Ok(id)
+    }
+
+    /// Wait until all of them have reached the disk: what they hold first, then their names, which costs less
+    /// than one after the other.
+    ///
+    /// # Errors
+    /// One has not, or not whole.
+    pub fn finish(self) -> Result<(), WriteError> {
+        let sync = || -> io::Result<()> {
+            for path in &self.paths {
+                File::open(path)?.sync_all()?;
+            }
+            let parents: BTreeSet<&Path> = self.paths.iter().filter_map(|path| path.parent()).collect();
+            parents.into_iter().chain([self.folder.as_path()]).try_for_each(sync_folder)
+        };
+        sync().map_err(|error| self.failed(&error))
     }
 }
 

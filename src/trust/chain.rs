@@ -176,8 +176,11 @@ impl Followed {
         self.advance_along(reader, &chain, reading)
     }
 
-    /// Go along `chain`, the newest first, which ends with [`Self::commit`].
-    fn advance_along(
+    /// Go along `chain`, the newest first, which ends with [`Self::commit`]; [`commits`] makes one.
+    ///
+    /// # Errors
+    /// As for [`Self::advance_to`].
+    pub fn advance_along(
         mut self,
         reader: &ObjectReader,
         chain: &[ObjectId],

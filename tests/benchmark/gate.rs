@@ -76,7 +76,10 @@ fn watch(arguments: &[String]) -> ! {
         }
         std::thread::sleep(Duration::from_millis(2));
     };
-    fs::write(Path::new(state).join("peak"), peak.to_string()).unwrap();
+    // The ledger's hooks come after it.
+    if arguments[1] == "pre-receive" {
+        fs::write(Path::new(state).join("peak"), peak.to_string()).unwrap();
+    }
     std::process::exit(code);
 }
 

@@ -5,6 +5,7 @@
 
 mod configured;
 mod enterprise;
+mod gitea;
 mod gitolite;
 mod layouts;
 

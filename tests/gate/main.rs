@@ -6,6 +6,7 @@
 
 mod admission;
 mod audit;
+mod guard;
 mod policy_ref;
 mod policy_time;
 mod rotation;
@@ -105,7 +106,11 @@ impl Stage {
 
     /// The same with more options for the installation.
     fn with(rules: &str, options: &[&str]) -> Self {
-        let world = World::new();
+        Self::of(World::new(), rules, options)
+    }
+
+    /// The same in a world of any kind.
+    fn of(world: World, rules: &str, options: &[&str]) -> Self {
         world.bare("server.git", "sha1");
         world.repository("author", "sha1");
         let mut stage = Self { world, root: String::new() };

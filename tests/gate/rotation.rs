@@ -1,8 +1,11 @@
 //! Keys that are lost or replaced, drilled through the hook.
 
-use countersign::sandbox::{Authority, Options, RekorOffer};
+use std::{fs, path::Path, sync::Arc};
 
-use crate::{ALICE, BOB, Draft, MAIN, REF, Stage};
+use countersign::sandbox::{Authority, ManualClock, Options, RekorOffer};
+use serde_json::Value;
+
+use crate::{ALICE, BOB, Draft, MAIN, REF, Stage, World, now};
 
 #[test]
 fn the_policys_signer_is_lost_and_the_administrator_pins_again() {
@@ -104,4 +107,140 @@ fn a_new_authority_and_a_new_log_come_with_a_policy_that_the_old_ones_still_sign
     author.git(&["-c", "countersign.instance=sandbox", "commit", "-q", "--allow-empty", "-m", "old"]).check();
     let old = author.id("HEAD");
     stage.refused(&[&format!("{old}:refs/heads/main")], &["no trusted root in use knows"]);
+}
+
+/// What is replaced in an instance that stays the same: keys and certificates of its state, and where they stand in
+/// its trusted root.
+struct Replaced {
+    offer: RekorOffer,
+    keys: &'static [&'static str],
+    certificates: &'static [&'static str],
+    place: &'static str,
+}
+
+/// An authority with a state of its own in `after`, which shares everything with the one in `before` but what is
+/// replaced.
+fn successor(
+    before: &Path,
+    after: &Path,
+    replaced: &Replaced,
+    options: &dyn Fn(&Path) -> Options,
+) -> Authority {
+    drop(Authority::new(options(after)).unwrap());
+    for (folder, own) in [("keys", replaced.keys), ("certificates", replaced.certificates)] {
+        for entry in fs::read_dir(before.join(folder)).unwrap().map(Result::unwrap) {
+            let name = entry.file_name().into_string().unwrap();
+            if !own.contains(&name.split('.').next().unwrap()) {
+                fs::copy(entry.path(), after.join(folder).join(name)).unwrap();
+            }
+        }
+    }
+    Authority::new(options(after)).unwrap()
+}
+
+/// The trusted root of both: what is replaced counts up to `moment`, and what takes its place from then on.
+fn overlapped(before: &str, after: &str, place: &str, moment: i64) -> String {
+    let [mut root, after]: [Value; 2] = [before, after].map(|text| serde_json::from_str(text).unwrap());
+    let moment = jiff::Timestamp::from_second(moment).unwrap().to_string();
+    let key = |entry: &Value| [&entry["publicKey"]["rawBytes"], &entry["certChain"]].map(Value::clone);
+    let is_in = |entry: &Value, list: &[Value]| list.iter().any(|other| key(other) == key(entry));
+    let old = root[place].as_array_mut().unwrap();
+    let mut new: Vec<Value> = after[place].as_array().unwrap().clone();
+    new.retain(|entry| !is_in(entry, old));
+    let after = after[place].as_array().unwrap();
+    let gone: Vec<&mut Value> = old.iter_mut().filter(|entry| !is_in(entry, after)).collect();
+    assert_eq!((gone.len(), new.len()), (1, 1), "one is replaced by one");
+    fn window(entry: &mut Value) -> &mut Value {
+        let is_log = entry["publicKey"].is_object();
+        if is_log { &mut entry["publicKey"]["validFor"] } else { &mut entry["validFor"] }
+    }
+    for entry in gone {
+        window(entry)["end"] = moment.clone().into();
+    }
+    for entry in &mut new {
+        window(entry)["start"] = moment.clone().into();
+    }
+    old.extend(new);
+    root.to_string()
+}
+
+/// What was signed by the old within its time stays good at the gate, and by the new within its own; the old after
+/// its end and the new before its beginning are refused for `cause`.
+fn drill(replaced: &Replaced, cause: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let [before, after] = ["before", "after"].map(|name| folder.path().join(name));
+    let begun = now() - 300;
+    let clock = Arc::new(ManualClock::at(begun));
+    let options = |state: &Path| Options {
+        state: Some(state.to_owned()),
+        clock: clock.clone(),
+        rekor: replaced.offer,
+        ..Options::default()
+    };
+    let mut stage = Stage::of(World::with(options(&before)), MAIN, &[]);
+    // The successor's keys are made, and announced before they are used.
+    let next = successor(&before, &after, replaced, &options);
+    let moment = begun + 150;
+    let old = stage.world.authority().authority().trusted_root_json();
+    let both = overlapped(&old, &next.trusted_root_json(), replaced.place, moment);
+    stage.world.write("draft/sandbox.json", both);
+    clock.set(begun + 50);
+    Draft::new(2, MAIN).publish(&stage, ALICE);
+    stage.accepted(&[&format!("{REF}:{REF}")]);
+
+    // Each on top of the first; what is refused is never pushed twice.
+    let commit = |stage: &Stage, seconds: i64, message: &str| {
+        clock.set(begun + seconds);
+        stage.author().commit(message)
+    };
+    let in_time = commit(&stage, 100, "by the old, in its time");
+    let late = commit(&stage, 200, "by the old, after its end");
+    let port: u16 = stage.world.url().rsplit(':').next().unwrap().parse().unwrap();
+    stage.world.stop_authority();
+    let root = next.trusted_root_json();
+    let next = next.serve(port).unwrap();
+    assert_eq!(next.url(), stage.world.url());
+    stage.world.write("authority/trusted_root.json", root);
+    let reset = |stage: &Stage| stage.author().git(&["reset", "-q", "--hard", &in_time]).check();
+    reset(&stage);
+    let early = commit(&stage, 120, "by the new, before its beginning");
+    reset(&stage);
+    let after = commit(&stage, 250, "by the new, in its time");
+
+    let main = |id: &str| format!("{id}:refs/heads/main");
+    stage.accepted(&[&main(&in_time)]);
+    stage.refused(&[&main(&late)], &[&late[..12], cause]);
+    stage.refused(&[&main(&early)], &[&early[..12], cause]);
+    stage.accepted(&[&main(&after)]);
+    // Nor under any other name.
+    let release = format!("{late}:refs/heads/release/1");
+    stage.refused(&[&release], &[&late[..12], cause]);
+    drop(next);
+}
+
+#[test]
+fn a_logs_key_alone_is_replaced() {
+    const LOG: &str = "the log's key was not valid at the proven time";
+    drill(
+        &Replaced { offer: RekorOffer::V1Only, keys: &["rekor-v1"], certificates: &[], place: "tlogs" },
+        LOG,
+    );
+    drill(
+        &Replaced { offer: RekorOffer::V2Only, keys: &["rekor-v2"], certificates: &[], place: "tlogs" },
+        LOG,
+    );
+}
+
+#[test]
+fn a_certificate_authority_alone_is_replaced() {
+    let names = &["certificate-root", "certificate-intermediate"];
+    drill(
+        &Replaced {
+            offer: RekorOffer::V1Only,
+            keys: names,
+            certificates: names,
+            place: "certificateAuthorities",
+        },
+        "the certificate was not valid at the proven time",
+    );
 }

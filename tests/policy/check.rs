@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::{
-    BOB, Draft, ID, REF, published,
+    ALICE, BOB, Draft, ID, REF, published,
     support::{Repository, Run, World},
     world,
 };
@@ -147,6 +147,69 @@ fn a_change_brings_no_policy_along() {
     let pin = format!("{ID} {REF} {pinned}");
     let run = repository.countersign(&[&arguments[..], &["--pin", &pin]].concat()).status(3);
     run.any_stdout().stderr_holds(&["error: "]).check();
+}
+
+#[test]
+fn a_change_of_the_policy_itself_is_judged_by_the_one_before() {
+    let world = world();
+    let repository = published(&world, "sha1");
+    let base = repository.id(REF);
+    let check = |base: &str, head: &str, more: &[&str]| {
+        let pin = format!("{ID} {REF} {}", first(&repository));
+        let arguments = ["check", "--pin", &pin, "--ref", REF, "--base", base, "--head", head];
+        repository.countersign(&[&arguments, more].concat())
+    };
+    let good = Draft { serial: 2, ..Draft::FIRST }.publish(&repository, ALICE);
+    let accepted = format!("{REF}: accepted\n");
+    check(&base, &good, &[]).stdout(&accepted).check();
+    // Whoever the change names has no say in it, wherever the ref stands here.
+    let own = Draft { serial: 3, owners: &["alice", "bob"], signers: &["alice"], ..Draft::FIRST };
+    let third = own.publish(&repository, ALICE);
+    let fourth = Draft { serial: 4, ..own }.publish(&repository, BOB);
+    check(&good, &fourth, &[]).status(1).stdout_holds(&[BOB, "whom the policy does not name"]).check();
+    check(&third, &fourth, &[]).stdout(&accepted).check();
+    let refused = |base: &str, head: &str, words: &str| {
+        let run = check(base, head, &[]).status(1).stdout_holds(&[words]);
+        run.check();
+    };
+    refused(&third, &good, "its new value does not follow the present one");
+    // A merge, the same serial, and a policy that could not be used.
+    let tree = |text: &str| {
+        let root = world.authority().authority().trusted_root_json().to_owned();
+        let root = repository.store("blob", root.as_bytes());
+        let roots = repository.git(&["mktree"]).input(format!("100644 blob {root}\tsandbox.json\n"));
+        let roots = roots.any_stdout().check().text();
+        let policy = repository.store("blob", text.as_bytes());
+        let entries = format!("100644 blob {policy}\tpolicy.toml\n040000 tree {}\troots\n", roots.trim_end());
+        repository.git(&["mktree"]).input(entries).any_stdout().check().text().trim_end().to_owned()
+    };
+    let step = |parents: &[&str], text: &str| {
+        let tree = tree(text);
+        let mut arguments = vec!["commit-tree", "-S", "-m", "step", &tree];
+        arguments.extend(parents.iter().flat_map(|parent| ["-p", parent]));
+        repository.git(&arguments).any_stdout().check().text().trim_end().to_owned()
+    };
+    let text = own.text(&world);
+    refused(&third, &step(&[&third], &text), "has the serial 3, and the one before it has 3");
+    let next = text.replace("serial = 3", "serial = 5");
+    check(&third, &step(&[&third], &next), &[]).stdout(&accepted).check();
+    refused(&third, &step(&[&third, &good], &next), "is a merge");
+    let broken = next.replace("other_refs = \"refuse\"\n", "");
+    refused(&third, &step(&[&third], &broken), "'other_refs'");
+    let instance = "[[instance]]\nname = \"sandbox\"\ntrusted_root = \"roots/sandbox.json\"\n";
+    let rootless = next.replace(instance, "");
+    refused(&third, &step(&[&third], &rootless), "the policy may not be changed so: ");
+    // What it named before has to be said.
+    let run = check("", &good, &[]).status(3);
+    run.stderr_holds(&["holds the policy, and what it named before is not said", "--base"]).check();
+    let run = check(&good, &third, &[]).status(3);
+    run.stderr_holds(&["was rewound", &third]).check();
+    // A pin that is configured says the same.
+    let pinned = ["policy", "pin", "--yes"];
+    repository.countersign(&pinned).any_stdout().check();
+    let configured = ["check", "--ref", REF, "--base", &fourth, "--head", &third];
+    let run = repository.countersign(&configured).status(1);
+    run.stdout_holds(&["its new value does not follow the present one"]).check();
 }
 
 /// The script of the last step in a file for a forge.

@@ -20,6 +20,7 @@ const REF: &str = "refs/countersign/policy";
 const ID: &str = "example.com/project";
 
 /// A policy file with all that it names, in a folder of its own.
+#[derive(Clone, Copy)]
 struct Draft {
     serial: u64,
     repository: &'static str,

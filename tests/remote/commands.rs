@@ -1,6 +1,10 @@
 //! `countersign remote` and `countersign protect`.
 
-use super::{RULES, address, author, clone, fetch, served, stage, support::Repository, unsigned, upload};
+use super::{
+    RULES, address, author, clone, fetch, served, stage,
+    support::{PROGRAM, Repository},
+    unsigned, upload,
+};
 
 #[test]
 fn a_clone_is_protected_and_set_free_again() {
@@ -195,4 +199,32 @@ fn submodules_are_let_through_the_helper_where_that_is_asked_for() {
     let ours = clone(&world, "ours");
     let doctor = ours.countersign(&["doctor", "--offline"]).any_status().any_stderr().any_stdout().check();
     assert!(!doctor.text().contains("from submodules"), "{}", doctor.text());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn at_a_terminal_submodules_are_asked_about_until_that_is_set() {
+    let world = stage(RULES);
+    let question = "Let git take submodules through 'verified::'";
+    let init = |answer: &str| {
+        let command = format!("'{PROGRAM}' init");
+        let run = world.run("script", &["-q", "-e", "-c", &command, "/dev/null"]).input(answer).any_stdout();
+        run.check().text()
+    };
+    let set = || {
+        let run = world.run("git", &["config", "--global", "protocol.verified.allow"]);
+        run.any_status().any_stdout().check().text()
+    };
+    for refusal in ["n\n", "\n", "no way\n"] {
+        assert!(init(refusal).contains(question));
+        assert_eq!(set(), "", "{refusal:?}");
+    }
+    assert!(init("y\n").contains(question));
+    assert_eq!(set(), "always\n");
+    // Whoever has said something of it is asked no more.
+    for value in ["always", "never"] {
+        world.run("git", &["config", "--global", "protocol.verified.allow", value]).check();
+        assert!(!init("y\n").contains(question), "{value}");
+        assert_eq!(set(), format!("{value}\n"));
+    }
 }

@@ -216,6 +216,37 @@ fn histories_that_are_cut_off_are_judged_as_far_as_they_are_here() {
 }
 
 #[test]
+fn a_history_that_is_cut_off_has_no_say_for_whole_clones() {
+    let world = stage(RULES);
+    let author = author(&world);
+    let whole = clone(&world, "whole");
+    let first = author.id("main");
+    author.commit("second");
+    let third = author.commit("third");
+    upload(&author, &["main", "main:topic"]);
+    // Whether it goes on from what the whole clone has accepted cannot be told at this depth.
+    let depth = |name: &str| world.run("git", &["clone", "-q", "--depth=1", &address(&world), name]);
+    let told = format!(
+        "error: 'refs/heads/main' was accepted at {first}, and the remote says {third}: whether it goes on from \
+         there cannot be seen in a history that is cut off; a whole clone can tell\n"
+    );
+    depth("ours").status(128).stderr_holds(&[&told]).check();
+    // From then on it is held there, at what was accepted.
+    depth("ours").stderr_holds(&["'refs/heads/main' is held at"]).check();
+    assert_eq!(Repository::at(&world, &world.path("ours")).id("origin/main"), first);
+    // The whole clone judges by itself, and what it accepts counts for all.
+    fetch(&whole, &[]).check();
+    assert_eq!(whole.id("origin/main"), third);
+    let ours = Repository::at(&world, &world.path("ours"));
+    fetch(&ours, &[]).check();
+    assert_eq!(ours.id("origin/main"), third);
+    // So is a remote noticed that goes back.
+    upload(&author, &[&format!("{first}:main")]);
+    depth("again").status(128).stderr_holds(&["a whole clone can tell"]).check();
+    fetch(&whole, &[]).status(128).stderr_holds(&["it goes back in its own history"]).check();
+}
+
+#[test]
 fn a_history_that_was_cut_off_is_made_whole_and_counts_from_then_on() {
     let world = stage(RULES);
     let author = author(&world);

@@ -306,6 +306,10 @@ fn a_server_that_stalls_dies_or_answers_nonsense_ends_in_an_error() {
         drop(stream);
     });
     assert!(list(&stalling).contains("' for 2 seconds\n"), "{}", list(&stalling));
+    let look = ["ledger", "verify", "--repository", "author", "--remote", &stalling];
+    let begun = Instant::now();
+    world.countersign(&look).status(3).stderr_holds(&["' for 2 seconds\n"]).check();
+    assert!(begun.elapsed() < Duration::from_secs(15));
     for serve in [
         |stream: TcpStream| drop(stream),
         |mut stream: TcpStream| drop(stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello")),

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod approvals;
 #[path = "../support/corpus.rs"]
 mod corpus;
 mod engine;

@@ -10,9 +10,17 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use gix::bstr::{BStr, BString};
 
-use super::{Outcome, World, exit, kept, remote::basis, settings};
+use super::{
+    Outcome, World, exit, kept,
+    policy::source::{self, with_reading},
+    remote::basis,
+    settings,
+};
 use crate::{
-    hook::{Finding, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update, foreign_anchor, kept_approvals},
+    hook::{
+        Finding, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update, foreign_anchor, judge_policy_change,
+        kept_approvals,
+    },
     object::{APPROVALS, ObjectId},
     policy::{Cause, Event, Pushing, Refusal},
     remote::Basis,
@@ -123,10 +131,6 @@ pub(super) fn run(world: &mut World<'_>, arguments: &CheckArguments) -> Outcome 
 fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Failure> {
     let configuration = settings::configuration(world)?;
     let repository = settings::repository(world, arguments.repository.as_deref())?;
-    let basis = basis_of(world, &configuration, &repository, arguments)?;
-    if let Some(what) = foreign_anchor(&basis.policy, repository.hash()) {
-        return Err(Failure::new(what, "have the policy's owner mend it"));
-    }
     let is_name = gix::validate::reference::name(arguments.reference.as_str().into()).is_ok();
     if !(is_name && arguments.reference.starts_with("refs/")) {
         let words = format!("'{}' is no full name of a ref", arguments.reference);
@@ -141,6 +145,21 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
         }
         Some(base) => Some(object(&repository, base)?),
     };
+    let pinned = pin_of(world, &configuration, &repository, arguments)?;
+    // Where the policy itself changes, the one before decides: what the ref names here may be the change already.
+    let own = pinned.as_ref().filter(|(_, pin)| pin.reference == arguments.reference).map(|(_, pin)| pin);
+    let present = match (own, base) {
+        (Some(_), None) => {
+            let words =
+                format!("'{}' holds the policy, and what it named before is not said", arguments.reference);
+            return Err(Failure::new(words, "name the commit with '--base'"));
+        }
+        (own, base) => own.and(base),
+    };
+    let basis = basis_of(world, &configuration, &repository, arguments, (pinned.as_ref(), present))?;
+    if let Some(what) = foreign_anchor(&basis.policy, repository.hash()) {
+        return Err(Failure::new(what, "have the policy's owner mend it"));
+    }
     let update = Update {
         claimed: base,
         wanted: Some(object(&repository, &arguments.head)?),
@@ -169,6 +188,12 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
         pace: Pace::default(),
     };
     let mut finding = gate.judge(std::slice::from_ref(&update), world.stderr);
+    if let (Some(pin), Some(present)) = (own, present) {
+        let judged = with_reading(world, &configuration, |reading| {
+            Ok(judge_policy_change(&reader, pin, present, update.wanted, reading))
+        })?;
+        finding.take_policy_change(&update.reference, judged);
+    }
     let mut behind = false;
     if let (true, Some(base), Some(head)) = (arguments.topic, base, update.wanted) {
         behind = base != head && finding.replaced.contains(&update.reference);
@@ -193,26 +218,41 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
     Ok(Judged { update, finding, told, behind })
 }
 
-/// The policy that counts: never one that the change brings along.
+/// The pin that says which policy counts, if one does.
+fn pin_of(
+    world: &World<'_>,
+    configuration: &Configuration,
+    repository: &Repository,
+    arguments: &CheckArguments,
+) -> Result<Option<(Scope, Pin)>, Failure> {
+    match (&arguments.policy, &arguments.pin) {
+        (Some(_), _) => Ok(None),
+        (None, Some(text)) => Pin::parse(text).map(|pin| Some((Scope::Command, pin))).map_err(|error| {
+            Failure::new(
+                format!("'--pin' is '{text}', which is no pin: {error}"),
+                "write it as 'countersign policy pin --list' shows it, without the scope",
+            )
+        }),
+        (None, None) => source::pin_of(world, configuration, repository),
+    }
+}
+
+/// The policy that counts: never one that the change brings along. By a pin it is the one at `present`, or where
+/// its ref stands.
 fn basis_of(
     world: &World<'_>,
     configuration: &Configuration,
     repository: &Repository,
     arguments: &CheckArguments,
+    (pinned, present): (Option<&(Scope, Pin)>, Option<ObjectId>),
 ) -> Result<Basis, Failure> {
     if let Some(file) = &arguments.policy {
         return basis::by_file(world, configuration, &world.directory.join(file));
     }
-    if let Some(text) = &arguments.pin {
-        let pin = Pin::parse(text).map_err(|error| {
-            Failure::new(
-                format!("'--pin' is '{text}', which is no pin: {error}"),
-                "write it as 'countersign policy pin --list' shows it, without the scope",
-            )
-        })?;
+    if let Some((scope, pin)) = pinned.filter(|_| arguments.pin.is_some() || present.is_some()) {
         let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
-        let tip = tip(&repository.references(), &pin.reference)?;
-        return basis::by_pin(world, configuration, &objects.reader(), (Scope::Command, &pin), tip);
+        let at = present.map_or_else(|| tip(&repository.references(), &pin.reference), Ok)?;
+        return basis::by_pin(world, configuration, &objects.reader(), (*scope, pin), at);
     }
     let trust = settings::trust(world, configuration, Some(repository))?;
     if trust.policy.is_none() {

@@ -258,6 +258,22 @@ fn refuse_another(
     ))
 }
 
+/// The pin of protected configuration that is meant for `repository`, if a policy in a ref is what counts in it.
+pub(in crate::cli) fn pin_of(
+    world: &World<'_>,
+    configuration: &Configuration,
+    repository: &Repository,
+) -> Result<Option<(Scope, Pin)>, Failure> {
+    let pins = pins(configuration)?;
+    if pins.is_empty() || settings::path(world, configuration, POLICY)?.is_some() {
+        return Ok(None);
+    }
+    let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
+    let plain: Vec<Pin> = pins.iter().map(|(_, pin)| pin.clone()).collect();
+    let found = find_pin(&objects.reader(), &repository.references(), &plain)?.cloned();
+    Ok(found.and_then(|found| pins.into_iter().find(|(_, pin)| *pin == found)))
+}
+
 /// The policy that follows from `pin` where its ref is at `tip`, in whatever repository that is.
 pub(in crate::cli) fn followed_to(
     world: &World<'_>,

@@ -1,0 +1,266 @@
+//! What the policy says of each object that a push adds.
+//!
+//! Evidence is gathered and judged some thousands of objects at a time and then let go, so that what is held
+//! does not grow with what is judged: of an object that passes no more is kept than that, and who has signed it
+//! where persons are counted.
+
+use std::{
+    cell::OnceCell,
+    collections::HashMap,
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use super::{
+    evidence::Gathering,
+    gate::{Gate, Task},
+    paths::Touched,
+    persons,
+};
+use crate::{
+    object::ObjectId,
+    policy::{Cause, Covered, Evidence, Persons, Policy, Receipt, Rule, Signers},
+    repository::{Coverage, Shallow},
+};
+
+/// How many objects' evidence is held at once.
+const BATCH: usize = 4096;
+
+/// So few objects are judged before threads would have begun to.
+pub(super) const FEW: usize = 4;
+
+/// What is said of one object.
+#[derive(Default)]
+pub(super) enum Answer {
+    /// It was not judged.
+    #[default]
+    Missing,
+    Passes,
+    Refused(Box<Refused>),
+}
+
+/// Why an object is refused: by the rule itself, and by its path rules.
+pub(super) struct Refused {
+    rule: Result<(), Cause>,
+    paths: Result<(), Cause>,
+}
+
+impl Answer {
+    fn new(rule: Result<(), Cause>, paths: Result<(), Cause>) -> Self {
+        if rule.is_ok() && paths.is_ok() {
+            Self::Passes
+        } else {
+            Self::Refused(Box::new(Refused { rule, paths }))
+        }
+    }
+
+    /// What the rule itself says of `id`, of which this is the answer.
+    pub(super) fn by_rule(&self, id: ObjectId) -> Result<(), Cause> {
+        match self {
+            Self::Passes => Ok(()),
+            Self::Refused(refused) => refused.rule.clone(),
+            Self::Missing => Err(Cause::Unexpected(format!("the object '{id}' was not judged"))),
+        }
+    }
+
+    /// What the rule's path rules say.
+    pub(super) fn by_paths(&self, id: ObjectId) -> Result<(), Cause> {
+        match self {
+            Self::Refused(refused) => refused.paths.clone(),
+            Self::Passes | Self::Missing => self.by_rule(id),
+        }
+    }
+}
+
+/// What is said of the objects of one task.
+#[derive(Default)]
+pub(super) struct Answers {
+    /// Of its tags, as they stand there.
+    pub(super) tags: Vec<Answer>,
+    /// Of its commits, as they stand there.
+    pub(super) commits: Vec<Answer>,
+    /// Who has signed which object, as far as that counts and somebody asks.
+    pub(super) persons: HashMap<ObjectId, Arc<str>>,
+}
+
+/// Which of a task's objects is asked about.
+#[derive(Clone, Copy)]
+enum Place {
+    Tag(usize),
+    Commit(usize),
+    /// What the ref leads to: only its signer is asked for.
+    Tip,
+}
+
+struct Question {
+    id: ObjectId,
+    task: usize,
+    place: Place,
+}
+
+/// Whose signature matters in `tasks`. Nothing is asked about commits that nobody has to sign.
+fn questions(tasks: &[Task<'_>], touched: &Touched<'_>) -> (Vec<Question>, Vec<Answers>) {
+    let mut questions = Vec::new();
+    let mut answers = Vec::new();
+    for (task, asked) in tasks.iter().enumerate() {
+        let mut said = Answers::default();
+        said.tags.resize_with(asked.tags.len(), Answer::default);
+        questions.extend(asked.tags.iter().enumerate().map(|(place, id)| Question {
+            id: *id,
+            task,
+            place: Place::Tag(place),
+        }));
+        let rule = asked.rule;
+        let is_signed = rule.commits != Signers::Unsigned;
+        for (place, id) in asked.commits.iter().enumerate() {
+            if is_signed || touched.contains_key(&(rule.name.as_str(), *id)) {
+                said.commits.push(Answer::Missing);
+                questions.push(Question { id: *id, task, place: Place::Commit(place) });
+            } else {
+                // The walk has parsed it strictly already.
+                said.commits.push(Answer::Passes);
+            }
+        }
+        // Whoever has signed what the ref leads to is counted, new or not.
+        let counts = rule.vouching.threshold.is_some() && is_signed;
+        questions.extend(asked.tip.filter(|_| counts).map(|id| Question { id, task, place: Place::Tip }));
+        answers.push(said);
+    }
+    // Equal ones stand together, and what is remembered of a batch in few files.
+    questions.sort_unstable_by_key(|question| question.id);
+    (questions, answers)
+}
+
+/// What the policy says of every object of `tasks` that matters, in their order, telling `progress` when it takes
+/// long; and how many objects those are. Where time runs out: how many of how many were judged.
+pub(super) fn answers<'a>(
+    gate: &Gate<'a>,
+    tasks: &[Task<'a>],
+    touched: &Touched<'a>,
+    progress: &mut dyn Write,
+) -> Result<(Vec<Answers>, usize), (usize, usize)> {
+    let (questions, mut answers) = questions(tasks, touched);
+    let of = questions.chunk_by(|one, other| one.id == other.id).count();
+    let done = AtomicUsize::new(0);
+    let judging = Judging {
+        gathering: Gathering::new(gate, &done),
+        policy: gate.policy,
+        shallow: gate.shallow,
+        tasks,
+        touched,
+    };
+    let mut work = || judging.answer(&questions, &mut answers);
+    let words = || format!("judged {} of {of} objects", done.load(Ordering::Relaxed));
+    let is_whole = if of <= FEW { work() } else { gate.pace.told(progress, &words, work) };
+    if is_whole { Ok((answers, of)) } else { Err((done.load(Ordering::Relaxed), of)) }
+}
+
+/// What is looked at while objects are judged, as far as threads may share it.
+struct Judging<'g, 'a> {
+    gathering: Gathering<'g>,
+    policy: &'g Policy,
+    shallow: &'g Shallow,
+    tasks: &'g [Task<'a>],
+    touched: &'g Touched<'a>,
+}
+
+impl Judging<'_, '_> {
+    /// Answer all of `questions`, which stand in the order of their ids; whether there was time to.
+    fn answer(&self, questions: &[Question], answers: &mut [Answers]) -> bool {
+        let coverage = OnceCell::new();
+        let mut rest = questions.chunk_by(|one, other| one.id == other.id).peekable();
+        while rest.peek().is_some() {
+            let batch: Vec<&[Question]> = rest.by_ref().take(BATCH).collect();
+            let ids: Vec<ObjectId> = batch.iter().map(|equal| equal[0].id).collect();
+            let known = self.gathering.gather(&ids);
+            if known.len() < ids.len() {
+                return false;
+            }
+            let asks = |question: &&Question| {
+                matches!(question.place, Place::Commit(_))
+                    && !self.tasks[question.task].rule.own_headers().is_empty()
+            };
+            let headed = batch.iter().filter_map(|equal| equal.iter().find(asks));
+            let headed: Vec<ObjectId> = headed.map(|question| question.id).collect();
+            let people = persons::people(self.gathering.objects, &headed, self.gathering.is_over);
+            for question in batch.into_iter().flatten() {
+                let evidence = &known[&question.id];
+                self.put(
+                    question,
+                    evidence,
+                    people.get(&question.id),
+                    &coverage,
+                    &mut answers[question.task],
+                );
+            }
+        }
+        true
+    }
+
+    fn put(
+        &self,
+        &Question { id, task, place }: &Question,
+        evidence: &Result<Evidence, Cause>,
+        people: Option<&Result<Persons, Cause>>,
+        coverage: &OnceCell<Coverage>,
+        answers: &mut Answers,
+    ) {
+        let rule = self.tasks[task].rule;
+        // The walk is made only for whom a window asks for it.
+        let covered = |moment| Covered::from(coverage.get_or_init(|| self.coverage()).covers(id, moment));
+        let receipt = Receipt { now: self.gathering.now, covered: &covered };
+        let judge = |signers: &Signers| match evidence {
+            Ok(evidence) => self.policy.judge(signers, &rule.demands, evidence, &receipt),
+            Err(cause) => Err(cause.clone()),
+        };
+        match place {
+            Place::Tag(place) => {
+                let judged = rule.tags.as_ref().map_or(Err(Cause::TagsNotNamed), judge);
+                answers.tags[place] = Answer::new(judged, Ok(()));
+            }
+            Place::Commit(place) => {
+                let by_rule = || match people {
+                    Some(Err(cause)) if !rule.own_headers().is_empty() => Err(cause.clone()),
+                    Some(Ok(persons)) => {
+                        judge(&rule.commits)?;
+                        let evidence = evidence.as_ref().map_err(Clone::clone)?;
+                        self.policy.judge_persons(rule, evidence, &receipt, persons)
+                    }
+                    _ => judge(&rule.commits),
+                };
+                answers.commits[place] = Answer::new(by_rule(), self.by_paths(rule, id, &judge));
+            }
+            Place::Tip => {}
+        }
+        if rule.vouching.threshold.is_some()
+            && let Ok(evidence) = evidence
+            && let Some(person) = self.policy.person(rule, evidence, &receipt)
+        {
+            answers.persons.insert(id, person.into());
+        }
+    }
+
+    fn by_paths(
+        &self,
+        rule: &Rule,
+        id: ObjectId,
+        judge: &dyn Fn(&Signers) -> Result<(), Cause>,
+    ) -> Result<(), Cause> {
+        let Some(found) = self.touched.get(&(rule.name.as_str(), id)) else { return Ok(()) };
+        found.as_ref().map_err(Clone::clone)?.iter().try_for_each(|(place, path)| {
+            judge(&Signers::Named(rule.paths[*place].commits.clone()))
+                .map_err(|cause| Cause::Path { path: path.clone(), cause: Box::new(cause) })
+        })
+    }
+
+    /// What the policy's anchors cover.
+    fn coverage(&self) -> Coverage {
+        let anchors: Vec<(ObjectId, i64)> =
+            self.policy.anchors().iter().map(|anchor| (anchor.object, anchor.received)).collect();
+        let go_on = || !(self.gathering.is_over)();
+        Coverage::new_while(self.gathering.objects.reader(), self.shallow.clone(), &anchors, &go_on)
+    }
+}
