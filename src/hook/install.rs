@@ -210,6 +210,9 @@ impl From<InstallError> for Failure {
             InstallError::NoProgram(_) => "give the program's path with '--program'",
             InstallError::StateOfAnother { .. } => "give this repository a folder of its own with '--state'",
             InstallError::Shim(ShimError::Edited) => "run 'countersign hook install' again",
+            InstallError::Repository(OpenError::Format(ref format)) if format.remedy().is_some() => {
+                format.remedy().unwrap_or_default()
+            }
             InstallError::Repository(_) | InstallError::Configuration(_) => {
                 "name a repository that git can use with '--repository'"
             }

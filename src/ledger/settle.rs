@@ -211,7 +211,8 @@ impl Settler<'_> {
             let counts = |place: &&Place| {
                 let what = &held[place.0].intent.entries[place.1];
                 let is_entered = said.last.get(&what.reference) == Some(&what.new);
-                is_its_own(place) || (!is_entered && (is_over[place.0] || is_last))
+                // Its own too: of two that are to do the same git rejects one, and may tell its hook of both.
+                !is_entered && (is_its_own(place) || is_over[place.0] || is_last)
             };
             let mut seen_of: HashMap<&BString, Vec<Place>> = HashMap::new();
             for place in seen.iter().filter(counts) {
