@@ -83,7 +83,7 @@ cp -R "$policy/." "$root/etc/countersign/"
 # The script is the one that every repository of a server would have, with the paths that it sees in there.
 "$program" hook install --hooks-path "$root/hooks" --policy "$root/etc/countersign/policy.toml" \
     --state "$root/tmp/countersign" --program "$root/usr/bin/countersign" \
-    --time-limit 4 --audit off --forge "github=$host" >/dev/null
+    --time-limit 4 --audit off --no-ledger --forge "github=$host" >/dev/null
 mkdir -p "$output"
 sed "s|$root||g" "$root/hooks/pre-receive" >"$output/pre-receive.sh"
 chmod 755 "$output/pre-receive.sh"

@@ -9,7 +9,9 @@ use std::{
 
 use gix::bstr::{BString, ByteSlice as _};
 
-use super::{Context, PolicyMemory, Update, parse_updates, policy_ref, pre_receive::MAXIMUM_INPUT};
+use super::{
+    Context, PolicyMemory, Update, for_all, owner, parse_updates, policy_ref, pre_receive::MAXIMUM_INPUT,
+};
 use crate::{
     ledger::{
         Acceptance, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId, Scope, Settled,
@@ -74,6 +76,8 @@ pub(super) fn prepare(
     repository: &Repository,
     begun: Instant,
 ) -> Result<Option<ObjectId>, Failure> {
+    owner::check_push(&context.state)?;
+    for_all::prepare(repository, &context.state)?;
     // What others hold up leaves the gate half of its time.
     let deadline = context.settings.time_limit.map(|limit| begun + limit / 2);
     let folder = Folder::new(&context.state, repository.hash()).until(deadline);
