@@ -21,8 +21,9 @@ pub(super) fn tips(references: &References, name: &str, updates: &[Update]) -> V
 /// adds that is no entry under its own name by `strange`. Whether the ref may be deleted is for its rule to say.
 ///
 /// # Errors
-/// It adds more than is judged at once (`too_many`), or cannot be read.
+/// It adds more than is judged at once (`too_many`), cannot be read, or there is no time left for it.
 pub(super) fn added<F>(
+    is_over: &dyn Fn() -> bool,
     reader: &ObjectReader,
     update: &Update,
     too_many: Cause,
@@ -31,8 +32,10 @@ pub(super) fn added<F>(
 ) -> Result<(Vec<ProofName>, Vec<F>), Cause> {
     let (mut names, mut faults) = (Vec::new(), Vec::new());
     let Some(wanted) = update.wanted else { return Ok((names, faults)) };
-    let changes = proof_changes(reader, update.claimed, wanted);
-    for change in changes.map_err(|error| Cause::Unexpected(error.to_string()))?.ok_or(too_many)? {
+    let changes = proof_changes(reader, update.claimed, wanted, &|| !is_over());
+    let changes = changes.map_err(|error| Cause::Unexpected(error.to_string()))?;
+    let unread = || if is_over() { Cause::OutOfTime { judged: 0, of: 0 } } else { too_many };
+    for change in changes.ok_or_else(unread)? {
         match change {
             ProofChange::Added(name) => names.push(name),
             ProofChange::Removed(path) => faults.push(removed(path.into())),

@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{InstallError, PolicyPlace, Shim, Update, install::hook_path};
+use super::{InstallError, PolicyPlace, Shim, Update, for_all::Standing};
 use crate::{
     encoding::sha256,
     object::ObjectId,
@@ -195,8 +195,8 @@ impl Admissions {
 /// The hook is not installed, the ref is one of ours, or it cannot be written down.
 pub fn admit(request: &AdmissionRequest) -> Result<(Admission, Shim), Failure> {
     let repository = Repository::open(&request.repository).map_err(InstallError::from)?;
-    let hook = hook_path(&repository, super::HookName::PreReceive);
-    let text = fs::read(&hook).unwrap_or_default();
+    let standing = Standing::of(&repository);
+    let text = fs::read(&standing.hook).unwrap_or_default();
     if !Shim::is_shim(&text) {
         return Err(Failure::new(
             format!("no hook of countersign is installed in '{}'", repository.common_dir().display()),
@@ -204,6 +204,7 @@ pub fn admit(request: &AdmissionRequest) -> Result<(Admission, Shim), Failure> {
         ));
     }
     let shim = Shim::parse(&text).map_err(InstallError::from)?;
+    let shim = standing.shim.unwrap_or(shim);
     let is_policy = matches!(&shim.policy, PolicyPlace::Reference(pin) if pin.reference == request.reference);
     if is_policy || request.reference.starts_with("refs/countersign/") {
         return Err(Failure::new(

@@ -35,11 +35,17 @@ pub fn kept_approvals(objects: &Objects, references: &References, updates: &[Upd
 /// What is wrong with an update of the ref, at most a few causes.
 pub(super) fn faults(gate: &Gate<'_>, reader: &ObjectReader, update: &Update) -> Vec<Cause> {
     let too_many = Cause::Approval(ApprovalFault::TooMany);
-    let (added, mut faults) =
-        match added(reader, update, too_many, ApprovalFault::Removed, ApprovalFault::Strange) {
-            Ok(changes) => changes,
-            Err(cause) => return vec![cause],
-        };
+    let (added, mut faults) = match added(
+        gate.pace.is_over,
+        reader,
+        update,
+        too_many,
+        ApprovalFault::Removed,
+        ApprovalFault::Strange,
+    ) {
+        Ok(changes) => changes,
+        Err(cause) => return vec![cause],
+    };
     if faults.is_empty() {
         let &Gate { policy, verifier, objects, approvals, now, pace: Pace { is_over, .. }, .. } = gate;
         let by = Judging { policy, verifier, approvals, now };

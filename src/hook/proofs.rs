@@ -33,11 +33,11 @@ pub fn kept(objects: &Objects, references: &References, updates: &[Update]) -> P
 /// What is wrong with an update of the ref, at most a few causes.
 pub(super) fn faults(gate: &Gate<'_>, reader: &ObjectReader, update: &Update) -> Vec<Cause> {
     let too_many = Cause::Proof(ProofFault::TooMany);
-    let (added, mut faults) = match added(reader, update, too_many, ProofFault::Removed, ProofFault::Strange)
-    {
-        Ok(changes) => changes,
-        Err(cause) => return vec![cause],
-    };
+    let (added, mut faults) =
+        match added(gate.pace.is_over, reader, update, too_many, ProofFault::Removed, ProofFault::Strange) {
+            Ok(changes) => changes,
+            Err(cause) => return vec![cause],
+        };
     // More than that of one object are never read, and each would have the object read and judged again.
     let mut of_each = added.chunk_by(|one, other| one.object == other.object);
     if of_each.any(|of_one| of_one.len() > MAXIMUM_PROOFS_OF_AN_OBJECT) {

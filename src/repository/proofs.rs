@@ -184,8 +184,11 @@ pub enum ProofChange {
     Strange(BString),
 }
 
+/// How much of the name of something strange is told, in bytes: a tree may hold names of any length.
+const MAXIMUM_NAME: usize = 200;
+
 /// How the tree of `new` differs from that of `old`: what was added first, at most a fixed number of each.
-/// `None` where there is more.
+/// `None` where there is more, or `go_on` says that there is no time for it.
 ///
 /// # Errors
 /// One of them cannot be read.
@@ -193,7 +196,9 @@ pub fn proof_changes(
     reader: &ObjectReader,
     old: Option<ObjectId>,
     new: ObjectId,
+    go_on: &dyn Fn() -> bool,
 ) -> Result<Option<Vec<ProofChange>>, ObjectReadError> {
+    let told = |name: &BString| BString::from(&name[..name.len().min(MAXIMUM_NAME)]);
     type Tree = BTreeMap<BString, (EntryMode, ObjectId)>;
     let read = |tree: Option<ObjectId>| -> Result<Tree, ObjectReadError> {
         let Some(tree) = tree else { return Ok(Tree::new()) };
@@ -204,19 +209,21 @@ pub fn proof_changes(
     let mut changes: Vec<ProofChange> = old_root
         .keys()
         .filter(|name| !new_root.contains_key(*name))
-        .cloned()
-        .map(ProofChange::Removed)
+        .map(|name| ProofChange::Removed(told(name)))
         .collect();
     for (folder, (mode, id)) in &new_root {
+        if !go_on() {
+            return Ok(None);
+        }
         let before = old_root.get(folder);
         if before == Some(&(*mode, *id)) {
             continue;
         }
         if folder_number(folder.as_ref()).is_none() || !mode.is_tree() {
-            changes.push(ProofChange::Strange(folder.clone()));
+            changes.push(ProofChange::Strange(told(folder)));
             continue;
         }
-        let path = |name: &BString| BString::from([folder.as_slice(), b"/", name].concat());
+        let path = |name: &BString| BString::from([folder.as_slice(), b"/", told(name).as_slice()].concat());
         let (before, after) = match before {
             Some((mode, _)) if !mode.is_tree() => {
                 changes.push(ProofChange::Removed(folder.clone()));
@@ -339,6 +346,39 @@ mod tests {
         assert_eq!(entries(&reader, tree(&["a", "b"])).unwrap().len(), 2);
         let error = entries(&reader, tree(&["a", "a"])).unwrap_err();
         assert!(error.to_string().contains("twice"), "{error}");
+    }
+
+    #[test]
+    fn names_of_any_length_are_told_shortly_and_only_while_there_is_time() {
+        let scratch = Scratch::new(&[]);
+        let reader = scratch.open().objects().unwrap().reader();
+        let blob = scratch.commit("anything");
+        let store = |kind: &str, bytes: &[u8]| -> ObjectId {
+            let arguments = ["hash-object", "-w", "-t", kind, "--literally", "--stdin"];
+            scratch.git_with(&arguments, bytes).trim().parse().unwrap()
+        };
+        let entry = |mode: &str, name: &str, id: ObjectId| {
+            [format!("{mode} {name}\0").as_bytes(), id.as_slice()].concat()
+        };
+        let long = "x".repeat(100_000);
+        let folders: Vec<u8> = (0..10)
+            .flat_map(|number| {
+                let folder = store("tree", &entry("100644", &format!("{number}{long}"), blob));
+                entry("40000", &format!("{number:02x}"), folder)
+            })
+            .collect();
+        let tree = store("tree", &[folders, entry("100644", &long, blob)].concat());
+        let commit = format!("tree {tree}\nauthor A <a@b.c> 1 +0000\ncommitter A <a@b.c> 1 +0000\n\nm\n");
+        let commit = store("commit", commit.as_bytes());
+        let changes = proof_changes(&reader, None, commit, &|| true).unwrap().unwrap();
+        assert_eq!(changes.len(), 11);
+        for change in changes {
+            assert!(matches!(&change, ProofChange::Strange(path) if path.len() < 300), "{change:?}");
+        }
+        let left = std::cell::Cell::new(5);
+        let go_on = || left.replace(left.get() - 1) > 0;
+        assert_eq!(proof_changes(&reader, None, commit, &go_on).unwrap(), None);
+        assert_eq!(left.get(), -1, "it has ended at once");
     }
 
     #[test]

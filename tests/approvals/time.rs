@@ -147,9 +147,5 @@ fn whoever_waits_hears_how_many_paths_were_compared() {
     let outcome = pre_receive_by(&context, watch, &mut lines.as_bytes(), &mut words, &|_, _| Ok(()));
     let words = String::from_utf8(words).unwrap();
     assert_eq!(outcome, Outcome::Accepted, "{words}");
-    for told in
-        ["countersign: compared the paths of 0 of 1 commits\n", "countersign: judged 0 of 1 objects\n"]
-    {
-        assert!(words.contains(told), "no {told:?} in {words}");
-    }
+    assert!(words.contains("countersign: compared the paths of 0 of 1 commits\n"), "{words}");
 }

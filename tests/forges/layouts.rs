@@ -108,3 +108,47 @@ fn one_hook_stands_before_every_repository_of_a_server() {
     world.countersign(&["hook", "uninstall", "--hooks-path", folder]).any_stdout().check();
     assert_eq!(content(&hooks), [("pre-receive".to_owned(), own.as_bytes().to_vec())]);
 }
+
+#[test]
+fn one_hook_for_all_is_looked_at_and_let_through_for_each_repository_by_itself() {
+    let world = world();
+    std::fs::create_dir(world.path("hooks")).unwrap();
+    let folder = world.path("hooks");
+    let folder = folder.to_str().unwrap();
+    let install = ["hook", "install", "--hooks-path", folder, "--policy", "policy.toml", "--state", "state"];
+    world.countersign(&install).directory(&world.path("")).any_stdout().check();
+    let (work, good, bad) = commits(&world);
+    let server = world.bare("one", "sha1");
+    world.bare("two", "sha1").git(&["config", "core.hooksPath", "../hooks"]).check();
+    // As git takes it in a push: in the repository.
+    server.git(&["config", "core.hooksPath", "../hooks"]).check();
+    let push = |repository: &str, commit: &str| {
+        let path = world.path(repository);
+        let run = work.git(&["push", "-q", path.to_str().unwrap(), &format!("{commit}:refs/heads/main")]);
+        run.any_status().any_stdout().any_stderr().check().status
+    };
+    assert_eq!(push("one", &good), 0);
+    assert_eq!(push("two", &good), 0);
+    assert_ne!(push("one", &bad), 0);
+
+    let hook = |command: &[&str]| {
+        let run = world.countersign(&[&["hook"], command].concat()).directory(&world.path(""));
+        run.any_status().any_stdout().any_stderr().check()
+    };
+    let admit = ["admit", "--ref", "refs/heads/main", "--new", &bad, "--reason", "x", "--repository", "one"];
+    let admitted = hook(&admit);
+    assert_eq!(admitted.status, 0, "{}", admitted.words());
+    let status = |repository: &str| hook(&["status", "--repository", repository]).text();
+    assert!(status("one").contains("warning: admitted once, whatever the policy says"), "{}", status("one"));
+    assert!(!status("two").contains("admitted once"), "{}", status("two"));
+    assert_ne!(push("two", &bad), 0, "it is for the other one");
+    assert_eq!(push("one", &bad), 0);
+
+    // The folder that counts is this repository's own.
+    let state = world.path(&format!("state{}", server.path.canonicalize().unwrap().display()));
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o770);
+    std::fs::set_permissions(state.join("verdicts"), open).unwrap();
+    let words = format!("warning: '{}' can be changed by others", state.join("verdicts").display());
+    assert!(status("one").contains(&words), "{}", status("one"));
+    assert!(!status("two").contains(&words), "{}", status("two"));
+}

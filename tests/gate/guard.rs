@@ -89,8 +89,14 @@ fn what_moves_refs_without_a_push_is_judged_and_entered() {
     refused(&stage, &["update-ref", "-d", "refs/heads/main", &two], "refs/heads/main");
     done(&stage, &["update-ref", "-d", "refs/heads/topic/unsigned", &unsigned]);
     // By another name, and from elsewhere.
-    done(&stage, &["symbolic-ref", "refs/heads/topic/alias", "refs/heads/main"]);
-    refused(&stage, &["update-ref", "refs/heads/topic/alias", &unsigned], not_signed);
+    let alias =
+        git(&stage, &["symbolic-ref", "refs/heads/topic/alias", "refs/heads/main"]).any_status().check();
+    if alias.status == 0 {
+        refused(&stage, &["update-ref", "refs/heads/topic/alias", &unsigned], not_signed);
+    } else {
+        // Later ones (2.46) ask the hook of symbolic refs too.
+        assert!(alias.words().contains("would become something else than an object"), "{}", alias.words());
+    }
     let fetch = ["fetch", "-q", "../author", &format!("+{unsigned}:refs/heads/release/2")];
     refused(&stage, &fetch, not_signed);
     stage.accepted(&[&format!("{unsigned}:refs/heads/topic/b")]);

@@ -27,7 +27,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &MergeArguments) -> Outcome 
     };
     let own = repository.references().read(PROOFS.into()).map_err(|error| unreadable(&error))?.id;
     let objects = repository.objects().map_err(|error| unreadable(&error))?;
-    let changes = proof_changes(&objects.reader(), own, theirs).map_err(|error| Failure::new(error, hint))?;
+    let changes =
+        proof_changes(&objects.reader(), own, theirs, &|| true).map_err(|error| Failure::new(error, hint))?;
     let Some(changes) = changes else {
         return Err(Failure::new("it keeps too many entries for one merge", hint));
     };

@@ -167,6 +167,16 @@ impl<'w> Gitea<'w> {
         fs::read_to_string(self.world.path("gitea/log/gitea.log")).unwrap_or_default()
     }
 
+    /// Wait until it has logged this, which it does by and by.
+    #[track_caller]
+    fn wait_for_log(&self, part: &str) {
+        let begun = Instant::now();
+        while !self.log().contains(part) {
+            assert!(begun.elapsed() < PATIENCE, "no {part:?} in {}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// What its API answers when `user` asks: status and body.
     fn api(&self, user: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
         let request = ureq::http::Request::builder()
