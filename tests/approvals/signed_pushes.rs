@@ -98,7 +98,7 @@ fn a_push_counts_only_by_a_signature_that_meets_the_rules_demands() {
 }
 
 #[test]
-fn a_certificate_for_several_counts_for_the_one_of_them_who_may_approve() {
+fn a_certificate_for_several_counts_for_none_whom_the_policy_tells_apart() {
     if skipped("signed pushes with a certificate of ssh's", "ssh-keygen") {
         return;
     }
@@ -120,7 +120,12 @@ fn a_certificate_for_several_counts_for_the_one_of_them_who_may_approve() {
     // Of several who count here, nobody knows who it was.
     let (status, words) = push_with_key(&stage, "both-cert.pub");
     assert_ne!(status, 0, "{words}");
+    // Nor if only one of them does: the other one may have used it.
     crate::policy(&world, &with("\"dave\""));
+    let (status, words) = push_with_key(&stage, "both-cert.pub");
+    assert_ne!(status, 0, "{words}");
+    // A principal that is nobody's here is no other person.
+    crate::policy(&world, &(principal("dave") + &TWO.replace("\"carol\"", "\"dave\"")));
     let (status, words) = push_with_key(&stage, "both-cert.pub");
     assert_eq!(status, 0, "{words}");
 }
