@@ -1,11 +1,6 @@
 //! Signing with a key of the user's own: which one, who is asked for its passphrase, and by which certificate.
 
-use std::{
-    ffi::OsStr,
-    fs,
-    io::{self, Read as _, Write as _},
-    sync::Arc,
-};
+use std::{ffi::OsStr, io, sync::Arc};
 
 use zeroize::Zeroizing;
 
@@ -144,13 +139,15 @@ struct Terminal;
 impl Keyholder for Terminal {
     #[cfg(unix)]
     fn passphrase(&self, what: &str) -> io::Result<Zeroizing<String>> {
+        use std::io::{Read as _, Write as _};
+
         use rustix::{
             event::{PollFd, PollFlags, Timespec, poll},
             termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr},
         };
         /// How long a person may take, in seconds.
         const PATIENCE: i64 = 120;
-        let mut terminal = fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+        let mut terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
         let before = tcgetattr(&terminal)?;
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO);

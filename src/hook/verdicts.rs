@@ -13,20 +13,22 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     mem,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
-use rustix::fs::{FlockOperation, OFlags};
 
 use super::{answers::FEW, evidence::Known};
 use crate::{
     encoding::sha256,
     object::ObjectId,
     policy::Evidence,
-    repository::{Durability, write_whole},
+    repository::{
+        Durability,
+        system::{self, LastLink, is_own},
+        write_whole,
+    },
     sigstore::trusted_root::Instance,
     trust::Trust,
     verify::{Material, RECORD_VERSION, Verdict},
@@ -107,7 +109,7 @@ impl Verdicts {
     ) -> Result<Self, VerdictsError> {
         let folder = state.join("verdicts");
         if !folder.is_dir() {
-            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+            let made = system::make_own_folder(&folder);
             made.map_err(|source| VerdictsError::Io { path: folder.clone(), source })?;
         }
         for path in [state, &folder] {
@@ -216,8 +218,7 @@ impl Verdicts {
 
     /// A file as it is, if it is ours; an empty one if there is none.
     fn read(&self, shard: u8) -> io::Result<Vec<u8>> {
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
-        let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(self.path(shard))?;
+        let file = system::open_warily(OpenOptions::new().read(true), &self.path(shard), LastLink::Refused)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() || !is_own(&metadata) {
             return Ok(Vec::new());
@@ -228,15 +229,14 @@ impl Verdicts {
     }
 
     fn append(&self, shard: u8, records: &[u8]) -> io::Result<()> {
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600).custom_flags(flags);
-        let mut file = options.open(self.path(shard))?;
+        options.append(true).create(true);
+        let mut file = system::open_warily(&mut options, &self.path(shard), LastLink::Refused)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() || !is_own(&metadata) {
             return Err(io::Error::other("a file is somebody else's, or others can write it"));
         }
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !system::try_lock(&file).unwrap_or_default() {
             return Ok(());
         }
         let before = file.metadata()?.len();
@@ -265,11 +265,6 @@ impl Verdicts {
         kept.reverse();
         write_whole(&self.path(shard), &kept.concat(), Durability::System)
     }
-}
-
-/// Whether it is this user's, and nobody else may write it.
-fn is_own(metadata: &fs::Metadata) -> bool {
-    metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
 }
 
 /// One record as it stands in a file; its checksum is not compared yet.
