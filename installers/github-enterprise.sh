@@ -54,6 +54,8 @@ esac
 "$program" policy check "$policy/policy.toml" --forge "github=$host" ||
     fail "the policy cannot be used as it is, or says what cannot be met there" "mend what 'countersign policy check' names"
 
+# The hook runs in there as another user than the one who makes it.
+umask 022
 root=$(mktemp -d "${TMPDIR:-/tmp}/countersign.XXXXXX")
 trap 'rm -rf "$root"' EXIT HUP INT TERM
 
@@ -81,10 +83,12 @@ cp -R "$policy/." "$root/etc/countersign/"
 # The script is the one that every repository of a server would have, with the paths that it sees in there.
 "$program" hook install --hooks-path "$root/hooks" --policy "$root/etc/countersign/policy.toml" \
     --state "$root/tmp/countersign" --program "$root/usr/bin/countersign" \
-    --time-limit 4 --audit off --forge "github=$host" >/dev/null
+    --time-limit 4 --audit off --no-ledger --forge "github=$host" >/dev/null
 mkdir -p "$output"
 sed "s|$root||g" "$root/hooks/pre-receive" >"$output/pre-receive.sh"
 chmod 755 "$output/pre-receive.sh"
 rm -rf "$root/hooks" "$root/tmp/countersign"
+# 'mktemp' has made it for one user alone, and an archive keeps that.
+chmod 755 "$root"
 tar -C "$root" --numeric-owner --owner=0 --group=0 -czf "$output/environment.tar.gz" .
 printf "wrote '%s' and '%s'\n" "$output/environment.tar.gz" "$output/pre-receive.sh"

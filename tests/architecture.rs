@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("service", &["encoding", "key", "signature", "sigstore"]),
     ("identity", &["service"]),
     ("sign", &["encoding", "identity", "key", "service", "signature", "sigstore"]),
-    ("agent", &["identity", "object", "service", "sign"]),
+    ("agent", &["identity", "key", "object", "service", "sign"]),
     ("trust", &["encoding", "object", "policy", "repository", "signature", "sigstore", "verify", "words"]),
     ("ledger", &["encoding", "object", "policy", "repository", "words"]),
     (

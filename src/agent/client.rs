@@ -1,16 +1,7 @@
 //! The agent's client: it makes sure with whom it talks, and that no wait is without end.
 
-use std::{
-    io,
-    os::unix::net::UnixStream,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{io, os::unix::net::UnixStream, time::Duration};
 
-use rustix::{
-    io::Errno,
-    net::{AddressFamily, SocketAddrUnix, SocketType},
-};
 use zeroize::Zeroizing;
 
 use super::{
@@ -19,7 +10,7 @@ use super::{
     protocol::{Answer, MessageError, Question, Request, Secret, Terms},
     wire::Wire,
 };
-use crate::identity::Token;
+use crate::{identity::Token, key::socket};
 
 pub use super::wire::WireError;
 
@@ -225,26 +216,9 @@ impl Forwarding {
 /// Connects without waiting for long: an agent that is stopped takes up nothing.
 fn connect(place: &Place) -> Result<UnixStream, ClientError> {
     let socket = place.socket();
-    let system = |error: Errno| match error {
-        Errno::NOENT | Errno::CONNREFUSED => PlaceError::Absent,
-        other => PlaceError::System { path: socket.clone(), reason: other.into() },
-    };
-    let address = SocketAddrUnix::new(&socket).map_err(system)?;
-    let stream: UnixStream =
-        rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).map_err(system)?.into();
-    rustix::io::fcntl_setfd(&stream, rustix::io::FdFlags::CLOEXEC).map_err(system)?;
-    stream.set_nonblocking(true).map_err(WireError::Socket)?;
-    let deadline = Instant::now() + CONNECTION;
-    loop {
-        match rustix::net::connect(&stream, &address) {
-            Ok(()) => return Ok(stream),
-            Err(Errno::AGAIN | Errno::INTR) if Instant::now() < deadline => {
-                thread::sleep(Duration::from_millis(5));
-            }
-            Err(Errno::AGAIN) => {
-                return Err(WireError::Socket(io::Error::from(io::ErrorKind::TimedOut)).into());
-            }
-            Err(error) => return Err(system(error).into()),
-        }
-    }
+    socket::connect(&socket, CONNECTION).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => PlaceError::Absent.into(),
+        io::ErrorKind::TimedOut => WireError::Socket(error).into(),
+        _ => PlaceError::System { path: socket.clone(), reason: error }.into(),
+    })
 }

@@ -20,13 +20,13 @@ use super::{
         Answer, Ask, Cause, Holder, MAXIMUM_HEAD_BYTES, MessageError, Record, Request, Secret, Source,
         Status, Wanted,
     },
-    state::{ANNOUNCEMENT, Held, Outcome, State, Step, Visitor},
+    state::{Held, Outcome, State, Step, Visitor},
     wire::{Wire, WireError},
 };
 use zeroize::Zeroizing;
 
 use crate::{
-    identity::{self, Claims, Keyring, KeyringError, Purpose, Token},
+    identity::{self, Claims, Keyring, KeyringError, Purpose, Token, with_keyring},
     service::{
         http::{Bounds, Http},
         tls::Tls,
@@ -42,6 +42,10 @@ const LOGIN: Duration = Duration::from_secs(330);
 const END: Duration = Duration::from_secs(2);
 /// How often someone who waits is looked after.
 pub(super) const LOOK: Duration = Duration::from_millis(500);
+/// How long the keyring may take to say whether there is anything in it, or what: it may be locked.
+const KEYRING: Duration = Duration::from_secs(10);
+/// How long it may take when somebody logs out, who waits for less than ten seconds.
+const LOGOUT: Duration = Duration::from_secs(5);
 /// The longest name that is kept in a record, in characters.
 pub(super) const MAXIMUM_NAME: usize = 200;
 /// How many ways to servers are kept open, by the files that they go by.
@@ -102,11 +106,12 @@ impl Shared {
             }
             Request::Status {} => wire.send(&self.status(), &[]).map_err(Stop::from),
             Request::Lock { logout } => {
+                // Before anything that can be waited for.
+                let answer = self.lock();
                 if logout {
-                    let cleared = Keyring::open().and_then(|keyring| keyring.clear());
-                    self.remember(cleared.err());
+                    self.remember(with_keyring(LOGOUT, Keyring::clear).err());
                 }
-                wire.send(&self.lock(), &[]).map_err(Stop::from)
+                wire.send(&answer, &[]).map_err(Stop::from)
             }
             Request::Stop {} => wire.send(&self.stop(), &[]).map_err(Stop::from),
         };
@@ -145,8 +150,11 @@ impl Shared {
         *self.keyring.lock().unwrap_or_else(PoisonError::into_inner) = said.map(|error| error.to_string());
     }
 
+    /// Forgets every key, and ends what was opened for others and who is waited for.
     fn lock(&self) -> Answer {
         let forgotten = self.state().lock();
+        self.grants.end();
+        self.changed.notify_all();
         Answer::Done { forgotten: u32::try_from(forgotten).unwrap_or(u32::MAX) }
     }
 
@@ -247,6 +255,10 @@ impl Shared {
         let signer = self.signer(&ask.wanted)?;
         let visit = Visit { shared: self, peer, signer: &signer, ask: &ask, address: None };
         let (held, _) = visit.key(wire, true)?;
+        if self.state().look(&ask.wanted, self.now()).is_none() {
+            let reason = "the agent was locked meanwhile, and keeps no login";
+            return Err(Stop::Refused(Cause::Unavailable, reason.to_owned()));
+        }
         Ok(wire.send(&Answer::Opened(held.holder), &[])?)
     }
 }
@@ -378,11 +390,10 @@ impl Visit<'_> {
         };
         match self.certify(&token) {
             Ok(held) => {
-                flight.end(Outcome::Opened(held.clone()));
-                if let Some((purpose, _)) = self.refreshing() {
-                    let kept = Keyring::open().and_then(|keyring| keyring.keep(&purpose, &token));
-                    *self.shared.keyring.lock().unwrap_or_else(PoisonError::into_inner) =
-                        kept.err().map(|error| error.to_string());
+                let is_awaited = flight.end(Outcome::Opened(held.clone()));
+                if let Some((purpose, _)) = self.refreshing().filter(|_| is_awaited) {
+                    let kept = with_keyring(KEYRING, move |keyring| keyring.keep(&purpose, &token));
+                    self.shared.remember(kept.err());
                 }
                 Ok(held)
             }
@@ -404,30 +415,27 @@ impl Visit<'_> {
     }
 
     /// Whether a key is needed, or will be before long, and a refresh token kept that brings one: then nobody is told
-    /// of its end or asked for another login. The keyring is asked only then.
+    /// of its end or asked for another login. The keyring is asked only then, and once for each key.
     fn is_refreshable(&self) -> bool {
         let Some((purpose, _)) = self.refreshing() else { return false };
-        let now = self.shared.now();
-        let kept = self.shared.state().look(&self.ask.wanted, now);
-        let is_due = |held: Held<Session>| held.holder.not_after.saturating_sub(now) < ANNOUNCEMENT;
-        if !kept.is_none_or(is_due) {
-            return false;
+        let known = self.shared.state().refreshable(&self.ask.wanted, self.shared.now());
+        if let Some(known) = known {
+            return known;
         }
-        match Keyring::open().and_then(|keyring| keyring.has(&purpose)) {
-            Ok(has) => has,
-            Err(error) => {
-                self.shared.remember(Some(error));
-                false
-            }
-        }
+        let has = with_keyring(KEYRING, move |keyring| keyring.has(&purpose)).unwrap_or_else(|error| {
+            self.shared.remember(Some(error));
+            false
+        });
+        self.shared.state().remember_refreshable(&self.ask.wanted, has);
+        has
     }
 
     /// Gets a key by the refresh token.
     fn refresh(&self) -> Result<Held<Session>, Stop> {
         let failed = |reason: String| Stop::Refused(Cause::Login, reason);
         let (purpose, secret) = self.refreshing().ok_or_else(|| failed("nothing is refreshed".to_owned()))?;
-        let keyring = Keyring::open().map_err(|error| failed(error.to_string()))?;
-        let token = identity::renew(self.signer.http(), &keyring, &purpose, secret).map_err(failed)?;
+        let token = identity::renew(self.signer.http(), KEYRING, &purpose, secret);
+        let token = token.map_err(|error| failed(error.to_string()))?;
         let now = self.shared.now();
         token.check(&purpose.client, now).map_err(|error| failed(error.to_string()))?;
         self.certify(&token).map_err(|(cause, reason)| Stop::Refused(cause, reason))
@@ -454,9 +462,11 @@ struct Flight<'a> {
 }
 
 impl Flight<'_> {
-    fn end(&self, outcome: Outcome<Session>) {
-        self.shared.state().end_login(self.number, outcome);
+    /// Whether it was still awaited: nobody has locked the agent meanwhile.
+    fn end(&self, outcome: Outcome<Session>) -> bool {
+        let is_awaited = self.shared.state().end_login(self.number, outcome);
         self.shared.changed.notify_all();
+        is_awaited
     }
 
     fn failed(&self, cause: Cause, reason: String) -> Stop {

@@ -1,7 +1,8 @@
 //! Forwarding: a second socket for signatures that are asked for elsewhere, for whoever is at the far end of it.
 //!
 //! What can be asked there is one signature at a time, with the one key that the user has chosen when opening it,
-//! so many times and for so long, and only where the user agrees if they want to be asked. No login can be begun,
+//! so many times and for so long, and only where the user agrees if they want to be asked. Of approvals there is
+//! none: what is approved has to be looked at, and not where whoever has made it may be. No login can be begun,
 //! no server be named and nothing be managed there; what is said at the far end can only make the check of whose
 //! signature it is stricter. The socket lasts no longer than the conversation in which it was opened.
 
@@ -20,7 +21,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::{
     conversation::{LOOK, MAXIMUM_NAME, Shared, Stop, cause, receive},
-    payload::Signable,
+    payload::{Kind, Signable},
     peer,
     place::Place,
     protocol::{Answer, Cause, ForwardStatus, Question, Request, Terms},
@@ -76,6 +77,13 @@ impl Grants {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nothing more is signed by what is open, and it is closed.
+    pub(super) fn end(&self) {
+        for (_, grant) in &self.lock().grants {
+            grant.is_over.store(true, Ordering::SeqCst);
+        }
+    }
+
     /// What is open.
     pub(super) fn status(&self) -> Vec<ForwardStatus> {
         self.lock().grants.iter().map(|(_, grant)| grant.status()).collect()
@@ -111,6 +119,13 @@ impl Grant {
     fn confirm(&self, wire: &Wire, signable: &Signable<'_>, payload: &[u8]) -> Result<(), Stop> {
         if !self.terms.asks {
             return Ok(());
+        }
+        // What cannot be shown nobody can agree to.
+        if signable.unnamed > 0 {
+            return Err(Stop::Refused(
+                Cause::Restricted,
+                "it is a push of more refs than the user can be shown".to_owned(),
+            ));
         }
         let denied = |reason: &str| Stop::Refused(Cause::Denied, reason.to_owned());
         let waits = Arc::new(());
@@ -150,6 +165,22 @@ fn question(host: &str, signable: &Signable<'_>, payload: &[u8]) -> Question {
         about: signable.about.clone(),
         address: text(signable.address.unwrap_or_default()),
         title: text(title),
+    }
+}
+
+/// One connection more, until this is dropped, however that comes.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -198,14 +229,19 @@ impl Shared {
         };
         let place = self.place.restricted(number);
         let open = Open { grants: &self.grants, number, grant, place };
+        // Until it is its own a socket is for everyone who can enter the folder.
+        open.place.prepare().map_err(|error| unavailable(&error))?;
         let listener = open.place.bind().map_err(|error| unavailable(&error))?;
         listener.set_nonblocking(true).map_err(|error| unavailable(&error))?;
         let socket = open.place.socket();
         let socket = socket.to_str().ok_or_else(|| unavailable(&"its folder has no name in UTF-8"))?;
-        wire.send(&Answer::Forwarded { socket: socket.to_owned() }, &[])?;
         thread::scope(|scope| {
-            scope.spawn(|| self.admit(scope, &listener, &open.grant));
-            let reason = self.attend(wire, &open.grant, &asked);
+            let admission = thread::Builder::new().name("forwarded".to_owned());
+            let admission = admission.spawn_scoped(scope, || self.admit(scope, &listener, &open.grant));
+            let reason = admission.map_err(|error| unavailable(&error)).and_then(|_| {
+                wire.send(&Answer::Forwarded { socket: socket.to_owned() }, &[])?;
+                self.attend(wire, &open.grant, &asked)
+            });
             open.grant.is_over.store(true, Ordering::SeqCst);
             // Whoever still waits for an answer gets none.
             drop(asked);
@@ -219,6 +255,9 @@ impl Shared {
         loop {
             if self.is_stopping.load(Ordering::SeqCst) {
                 return Ok("the agent is ending".to_owned());
+            }
+            if grant.is_over.load(Ordering::SeqCst) {
+                return Ok("the agent was locked".to_owned());
             }
             if self.now() >= grant.until {
                 return Ok("the time for which it was forwarded is over".to_owned());
@@ -254,10 +293,11 @@ impl Shared {
             if grant.connections.load(Ordering::SeqCst) >= MAXIMUM_CONNECTIONS {
                 continue;
             }
-            grant.connections.fetch_add(1, Ordering::SeqCst);
-            scope.spawn(|| {
+            let counted = Counted::new(&grant.connections);
+            // Where there is no thread for it, it is closed and counts no more.
+            let _ = thread::Builder::new().name("from elsewhere".to_owned()).spawn_scoped(scope, move || {
+                let _counted = counted;
                 self.converse_afar(stream, grant);
-                grant.connections.fetch_sub(1, Ordering::SeqCst);
             });
         }
     }
@@ -288,6 +328,10 @@ impl Shared {
     ) -> Result<(), Stop> {
         let signable =
             Signable::parse(payload).map_err(|error| Stop::Refused(Cause::Payload, error.to_string()))?;
+        if signable.kind == Kind::Approval {
+            let reason = "approvals are given where the agent runs, and not from elsewhere";
+            return Err(Stop::Refused(Cause::Restricted, reason.to_owned()));
+        }
         wire.send(&Answer::Working {}, &[])?;
         let wanted = &grant.terms.wanted;
         if instance != wanted.instance {

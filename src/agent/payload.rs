@@ -8,6 +8,8 @@ use crate::object::{
 
 /// The longest name of a ref that is kept, in bytes.
 const MAXIMUM_NAME_BYTES: usize = 200;
+/// How many refs of a push are named.
+const MAXIMUM_REFS: usize = 8;
 
 /// A kind of object that git has signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -64,9 +66,11 @@ pub enum PayloadError {
 pub struct Signable<'a> {
     /// What it is.
     pub kind: Kind,
-    /// What it is about: the tree of a commit, the name of a tag, the first ref of a push, the ref of an
-    /// approval. Hostile text.
+    /// What it is about: the tree of a commit, the name of a tag, the refs of a push and where it goes, the ref
+    /// of an approval. Hostile text.
     pub about: String,
+    /// How many refs of a push are only counted in that.
+    pub unnamed: usize,
     /// The address of its committer, tagger or pusher.
     pub address: Option<&'a [u8]>,
 }
@@ -85,29 +89,33 @@ impl<'a> Signable<'a> {
                 let commit = Commit::parse(hash, payload).map_err(malformed(Kind::Commit))?;
                 unsigned(Kind::Commit, commit.signed.signature.is_some())?;
                 let address = person_address(commit.committer);
-                Ok(Self { kind: Kind::Commit, about: commit.tree.to_string(), address })
+                Ok(Self { kind: Kind::Commit, about: commit.tree.to_string(), unnamed: 0, address })
             })
         } else if payload.starts_with(b"object ") {
             either(&|hash| {
                 let tag = Tag::parse(hash, payload).map_err(malformed(Kind::Tag))?;
                 unsigned(Kind::Tag, tag.signed.signature.is_some())?;
                 let address = tag.tagger.and_then(person_address);
-                Ok(Self { kind: Kind::Tag, about: name(tag.name), address })
+                Ok(Self { kind: Kind::Tag, about: name(tag.name), unnamed: 0, address })
             })
         } else if payload.starts_with(b"certificate ") {
             either(&|hash| {
                 let kind = Kind::PushCertificate;
                 let certificate = PushCertificate::parse(hash, payload).map_err(malformed(kind))?;
                 unsigned(kind, certificate.signed.signature.is_some())?;
-                let about = certificate.commands.first().map(|command| name(command.reference));
-                let address = person_address(certificate.pusher);
-                Ok(Self { kind, about: about.unwrap_or_default(), address })
+                let unnamed = certificate.commands.len().saturating_sub(MAXIMUM_REFS);
+                Ok(Self {
+                    kind,
+                    about: push(&certificate)?,
+                    unnamed,
+                    address: person_address(certificate.pusher),
+                })
             })
         } else if payload.starts_with(b"DSSEv1 ") {
             let statement = parse_to_be_signed(HashKind::Sha1, payload)
                 .or_else(|first| parse_to_be_signed(HashKind::Sha256, payload).map_err(|_| first));
             let about = name(statement.map_err(PayloadError::Approval)?.reference.as_bytes());
-            Ok(Self { kind: Kind::Approval, about, address: None })
+            Ok(Self { kind: Kind::Approval, about, unnamed: 0, address: None })
         } else {
             Err(PayloadError::NoObject)
         }
@@ -123,7 +131,31 @@ fn unsigned(kind: Kind, is_signed: bool) -> Result<(), PayloadError> {
 }
 
 fn name(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(&bytes[..bytes.len().min(MAXIMUM_NAME_BYTES)]).into_owned()
+    let kept = &bytes[..bytes.len().min(MAXIMUM_NAME_BYTES)];
+    let cut = if kept.len() < bytes.len() { "\u{2026}" } else { "" };
+    format!("{}{cut}", String::from_utf8_lossy(kept))
+}
+
+/// Which refs a push is about, with what, and where it goes: none of it can stand for something else, because no
+/// name of a ref has a space in it, and the place, which may be anything, stands last.
+fn push(certificate: &PushCertificate<'_>) -> Result<String, PayloadError> {
+    let is_name = |reference: &[u8]| gix::validate::reference::name(reference.into()).is_ok();
+    if !certificate.commands.iter().all(|command| is_name(command.reference)) {
+        return Err(malformed(Kind::PushCertificate)(ObjectError::MalformedHeader));
+    }
+    let named: Vec<String> =
+        certificate.commands.iter().take(MAXIMUM_REFS).map(|command| name(command.reference)).collect();
+    let mut about = named.join(", ");
+    if certificate.commands.len() > MAXIMUM_REFS {
+        about += &format!(" and {} more", certificate.commands.len() - MAXIMUM_REFS);
+    }
+    if !certificate.push_options.is_empty() {
+        about += &format!(" with {} push options", certificate.push_options.len());
+    }
+    if let Some(pushee) = certificate.pushee {
+        about += &format!(" at {}", name(pushee));
+    }
+    Ok(about)
 }
 
 #[cfg(test)]
@@ -173,6 +205,36 @@ mod tests {
             assert_eq!((signable.kind, signable.about.as_str()), (Kind::Approval, "refs/heads/main"));
             let other = String::from_utf8(approval).unwrap().replace("approval:v1", "approval:v2");
             assert_eq!(error(&other), PayloadError::Approval(ApprovalError::OtherStatement));
+        }
+    }
+
+    #[test]
+    fn a_push_is_all_of_its_refs_and_where_it_goes() {
+        let id = "4".repeat(40);
+        let push = |pushee: &str, options: &str, refs: &[&str]| {
+            let commands: String = refs.iter().map(|name| format!("{id} {id} {name}\n")).collect();
+            format!(
+                "certificate version 0.1\npusher P <p@b.c> 1 +0000\n{pushee}nonce 1\n{options}\n{commands}"
+            )
+        };
+        let about = |payload: &str| {
+            let signable = Signable::parse(payload.as_bytes()).unwrap();
+            (signable.about, signable.unnamed)
+        };
+        let two = push("pushee https://a.example/r\n", "", &["refs/heads/topic", "refs/heads/main"]);
+        assert_eq!(about(&two), ("refs/heads/topic, refs/heads/main at https://a.example/r".to_owned(), 0));
+        let names: Vec<String> = (0..11).map(|number| format!("refs/heads/{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (text, unnamed) = about(&push("", "push-option o\n", &names));
+        assert!(text.ends_with("refs/heads/7 and 3 more with 1 push options"), "{text}");
+        assert_eq!(unnamed, 3);
+        let long = format!("refs/heads/{}", "x".repeat(300));
+        assert!(about(&push("", "", &[&long])).0.ends_with("xx\u{2026}"));
+        // What is no name of a ref could stand for anything.
+        for reference in ["refs/heads/a at https://b.example", "refs/heads/a\u{1b}[2J", "refs/heads/a..b"] {
+            let reason = ObjectError::MalformedHeader;
+            let malformed = PayloadError::Malformed { kind: Kind::PushCertificate, reason };
+            assert_eq!(error(&push("", "", &[reference])), malformed, "{reference}");
         }
     }
 

@@ -160,11 +160,11 @@ pub struct Question {
     pub host: String,
     /// Of what.
     pub kind: Kind,
-    /// The tree of a commit, the name of a tag, the first ref of a push.
+    /// The tree of a commit, the name of a tag, the refs of a push and where it goes.
     pub about: String,
     /// The address of its committer, tagger or pusher.
     pub address: String,
-    /// The first line of its message.
+    /// The first line of its message, or of the updates of a push.
     pub title: String,
 }
 
@@ -369,6 +369,13 @@ impl Holder {
         Self { issuer, subject, email, not_after }
     }
 
+    /// The claims that it was made of, as far as it keeps them.
+    #[must_use]
+    pub fn into_claims(self) -> Claims {
+        let Self { issuer, subject, email, not_after } = self;
+        Claims { issuer, subject, email, audience: Vec::new(), expires: not_after }
+    }
+
     /// What the subject is called: the e-mail address where there is one.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -418,7 +425,8 @@ pub struct Record {
     pub time: i64,
     /// Of what.
     pub kind: Kind,
-    /// The tree of a commit, the name of a tag, the first ref of a push. Hostile text.
+    /// The tree of a commit, the name of a tag, the refs of a push and where it goes, the ref of an approval. Hostile
+    /// text.
     pub about: String,
     /// As whom.
     pub identity: String,

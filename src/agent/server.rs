@@ -77,6 +77,8 @@ pub fn serve(place: &Place, inherited: Option<OwnedFd>, options: Options) -> Res
         Some(socket) => {
             let listener = UnixListener::from(socket);
             listener.local_addr().map_err(ServeError::Inherited)?;
+            // Whoever made the socket need not have looked whose its folder is.
+            place.prepare()?;
             (listener, None)
         }
         None => {

@@ -22,7 +22,7 @@ const RENEWAL: i64 = 180;
 /// Where a token is at hand, the next key is got when the old one has fewer seconds left than this.
 const RENEWAL_BY_TOKEN: i64 = 90;
 /// The end of a key is announced to a run of signatures when it has fewer seconds left than this.
-pub(super) const ANNOUNCEMENT: i64 = 300;
+const ANNOUNCEMENT: i64 = 300;
 /// So many signatures within [`RUN_SECONDS`] are a run, such as a rebase.
 const RUN: usize = 4;
 /// See [`RUN`].
@@ -37,6 +37,7 @@ struct Kept<S> {
     recent: VecDeque<i64>,
     is_announced: bool,
     is_renewal_asked: bool,
+    is_refreshable: Option<bool>,
 }
 
 impl<S> Kept<S> {
@@ -214,9 +215,9 @@ impl<S> State<S> {
         self.logins.iter().any(|login| login.number == number)
     }
 
-    /// The login `number` has ended.
-    pub fn end_login(&mut self, number: u64, outcome: Outcome<S>) {
-        let Some(at) = self.logins.iter().position(|login| login.number == number) else { return };
+    /// The login `number` has ended; whether it was still awaited. What it has brought is kept only then.
+    pub fn end_login(&mut self, number: u64, outcome: Outcome<S>) -> bool {
+        let Some(at) = self.logins.iter().position(|login| login.number == number) else { return false };
         let login = self.logins.swap_remove(at);
         match outcome {
             Outcome::Abandoned => {}
@@ -240,8 +241,28 @@ impl<S> State<S> {
                     recent: VecDeque::new(),
                     is_announced: false,
                     is_renewal_asked: false,
+                    is_refreshable: None,
                 });
             }
+        }
+        true
+    }
+
+    /// Whether a refresh token is kept that brings the next key for `wanted`, as far as that is needed before long and
+    /// has been asked: `None` where it has not.
+    #[must_use]
+    pub fn refreshable(&self, wanted: &Wanted, now: i64) -> Option<bool> {
+        match self.kept.iter().find(|kept| kept.wanted == *wanted && kept.remaining(now) > USELESS) {
+            Some(kept) if kept.remaining(now) >= ANNOUNCEMENT => Some(false),
+            Some(kept) => kept.is_refreshable,
+            None => None,
+        }
+    }
+
+    /// Remember what [`Self::refreshable`] is to say, as long as the key for `wanted` lasts: it is asked once.
+    pub fn remember_refreshable(&mut self, wanted: &Wanted, is_refreshable: bool) {
+        for kept in self.kept.iter_mut().filter(|kept| kept.wanted == *wanted) {
+            kept.is_refreshable = Some(is_refreshable);
         }
     }
 
@@ -261,10 +282,12 @@ impl<S> State<S> {
         self.records.push_back(record);
     }
 
-    /// Forget every key; how many there were. One in use is gone when its use has ended.
+    /// Forget every key; how many there were. One in use is gone when its use has ended, and one that a login is
+    /// about to bring is not kept.
     pub fn lock(&mut self) -> usize {
         let count = self.kept.len();
         self.kept.clear();
+        self.logins.clear();
         count
     }
 

@@ -1,7 +1,7 @@
 //! Messages over a socket, each within a time.
 
 use std::{
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
@@ -11,6 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::protocol::{self, MessageError, PREFIX_BYTES, Prefix};
+use crate::key::socket;
 
 /// How long the other side may take to take a message.
 const SENDING: Duration = Duration::from_secs(10);
@@ -74,21 +75,8 @@ impl Wire {
         Ok((protocol::decode(&head)?, body))
     }
 
-    fn fill(&mut self, mut room: &mut [u8], deadline: Instant, patience: Duration) -> Result<(), WireError> {
-        while !room.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(WireError::Timeout(patience));
-            }
-            self.stream.set_read_timeout(Some(left)).map_err(WireError::Socket)?;
-            match self.stream.read(room) {
-                Ok(0) => return Err(WireError::Closed),
-                Ok(count) => room = &mut room[count..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error, patience)),
-            }
-        }
-        Ok(())
+    fn fill(&mut self, room: &mut [u8], deadline: Instant, patience: Duration) -> Result<(), WireError> {
+        socket::fill(&self.stream, room, deadline).map_err(|error| failed(error, patience))
     }
 
     /// Whether the other side has gone; asked while it has nothing to say.
@@ -102,10 +90,10 @@ impl Wire {
 }
 
 fn failed(error: io::Error, patience: Duration) -> WireError {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, TimedOut, WouldBlock};
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, TimedOut, UnexpectedEof, WouldBlock};
     match error.kind() {
         WouldBlock | TimedOut => WireError::Timeout(patience),
-        BrokenPipe | ConnectionReset => WireError::Closed,
+        BrokenPipe | ConnectionReset | UnexpectedEof => WireError::Closed,
         _ => WireError::Socket(error),
     }
 }

@@ -4,18 +4,11 @@
 //! again. So the person is told and asked once, and the answer is kept in the user's own configuration.
 //! Private instances and identities without an address need none.
 
-use std::{
-    ffi::OsStr,
-    fs,
-    io::{self, BufRead as _, Write as _},
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+use std::{ffi::OsStr, io, time::Duration};
 
 use url::Url;
 
-use super::{World, git_config};
+use super::{World, git_config, terminal};
 use crate::{
     identity::Claims,
     repository::{Configuration, Scopes},
@@ -99,22 +92,16 @@ fn record(world: &World<'_>, address: &str) -> Result<(), Failure> {
     })
 }
 
-/// Ask the person at the terminal, whatever the streams of this program are; yes only in so many words.
+/// Ask the person at the terminal; yes only in so many words.
 ///
 /// # Errors
 /// There is no terminal, or no answer within `patience`.
 pub(super) fn ask(question: &str, patience: Duration) -> io::Result<bool> {
-    let mut terminal = fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
-    terminal.write_all(question.as_bytes())?;
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut line = String::new();
-        let read = io::BufReader::new(terminal).read_line(&mut line);
-        // Whoever asked may have given up.
-        let _ = sender.send(read.map(|_| line));
-    });
-    let line = receiver.recv_timeout(patience).map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    Ok(["y", "yes"].contains(&line.trim().to_lowercase().as_str()))
+    match terminal::ask(question, terminal::Echo::On, patience) {
+        Ok(line) => Ok(["y", "yes"].contains(&line.trim().to_lowercase().as_str())),
+        Err(error) if terminal::is_refusal(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -58,11 +58,13 @@ pub(super) fn run(world: &mut World<'_>) -> u8 {
 }
 
 fn sign(world: &mut World<'_>, key: Option<&OsStr>, status: Option<u32>, data: &Data) -> u8 {
-    if let Some(status) = pass_on(world) {
+    let configuration = settings::configuration(world);
+    if let Ok(configuration) = &configuration
+        && let Some(status) = pass_on(world, configuration)
+    {
         return status;
     }
     let payload = read_data(world, data);
-    let configuration = settings::configuration(world);
     let signed = payload.and_then(|payload| {
         let configuration = configuration.as_ref().map_err(Failure::clone)?;
         refuse_openpgp(world, configuration)?;
@@ -134,14 +136,13 @@ fn signs_openpgp(world: &World<'_>, configuration: &Configuration) -> bool {
 
 /// Hand a request for an OpenPGP signature to the program that holds the key, as it came: nothing has
 /// been read from standard input yet. `None` where the user has named no such program.
-fn pass_on(world: &mut World<'_>) -> Option<u8> {
-    let configuration = settings::configuration(world).ok()?;
-    if !signs_openpgp(world, &configuration) {
+fn pass_on(world: &mut World<'_>, configuration: &Configuration) -> Option<u8> {
+    if !signs_openpgp(world, configuration) {
         return None;
     }
     let named = configuration.text("countersign.openpgpProgram", Scopes::Protected)?;
     let program = if named.starts_with("~/") {
-        settings::path(world, &configuration, "countersign.openpgpProgram").ok()??
+        settings::path(world, configuration, "countersign.openpgpProgram").ok()??
     } else {
         named.into()
     };

@@ -32,6 +32,7 @@ mod report;
 mod settings;
 mod signing;
 mod ssh_program;
+mod terminal;
 mod transport;
 mod trust;
 mod unheard;

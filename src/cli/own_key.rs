@@ -1,18 +1,21 @@
 //! Signing with a key of the user's own: which one, who is asked for its passphrase, and by which certificate.
 
-use std::{ffi::OsStr, io, sync::Arc};
+use std::{ffi::OsStr, io, sync::Arc, time::Duration};
 
 use zeroize::Zeroizing;
 
 use super::{
     World, settings,
     signing::{Settings, Signed},
+    terminal,
 };
 use crate::{
-    encoding::sha256,
+    encoding::{sha256, x509::Slices},
+    identity::{Claims, Demands},
     key::{self, KeyError, Keyholder, Reference, SigningKey},
     repository::{Configuration, Scopes},
     sign::sign_certified,
+    verify::smime::addresses,
     words::Failure,
 };
 
@@ -72,9 +75,17 @@ pub(super) fn open(
 }
 
 impl OwnKey {
-    /// Sign by the certificate that is there already; `None` where there is none.
-    pub(super) fn sign(&self, world: &World<'_>, payload: &[u8]) -> Result<Option<Signed>, Failure> {
+    /// Sign by the certificate that is there already, if that is for whom `demands` want, for a payload of the
+    /// committer at `address`; `None` where there is none.
+    pub(super) fn sign(
+        &self,
+        world: &World<'_>,
+        payload: &[u8],
+        demands: &Demands,
+        address: Option<&[u8]>,
+    ) -> Result<Option<Signed>, Failure> {
         let Some(chain) = &self.chain else { return Ok(None) };
+        admit(&chain[0], demands, address)?;
         let armor = sign_certified(&*self.key, chain, payload, (world.clock)()).map_err(|error| {
             Failure::new(
                 error,
@@ -84,6 +95,43 @@ impl OwnKey {
         let fingerprint = hex::encode_upper(sha256(&[&chain[0]]));
         Ok(Some(Signed { armor, fingerprint, warnings: Vec::new() }))
     }
+}
+
+/// Whether the certificate `leaf` (DER) is for an e-mail address that `demands` admit.
+fn admit(leaf: &[u8], demands: &Demands, address: Option<&[u8]>) -> Result<(), Failure> {
+    if *demands == Demands::default() {
+        return Ok(());
+    }
+    // One that cannot be read is for nobody; whoever signs says more about it.
+    let addresses = Slices::parse(leaf).ok().and_then(|leaf| addresses(&leaf).ok()).unwrap_or_default();
+    let is_admitted = |name: &String| {
+        let email = Some(name.clone());
+        let subject = name.clone();
+        let claims = Claims { issuer: String::new(), subject, email, audience: Vec::new(), expires: 0 };
+        demands.admit(&claims, address).is_ok()
+    };
+    if addresses.iter().any(is_admitted) {
+        return Ok(());
+    }
+    let found = match addresses.as_slice() {
+        [] => "no e-mail address".to_owned(),
+        addresses => format!("'{}'", addresses.join("', '")),
+    };
+    let mut wanted = Vec::new();
+    if let Some(identity) = &demands.identity {
+        wanted.push(format!("'countersign.identity' is '{identity}'"));
+    }
+    if demands.committer {
+        wanted.push(format!("the committer is '{}'", String::from_utf8_lossy(address.unwrap_or_default())));
+    }
+    Err(Failure::new(
+        format!(
+            "the certificate in 'countersign.signingCertificate' is for {found}, and {}",
+            wanted.join(", ")
+        ),
+        "commit as whom the certificate is for, or name another one; \
+         'countersign.identity' and 'countersign.matchCommitter' hold for it too",
+    ))
 }
 
 fn environment(world: &World<'_>) -> key::Environment {
@@ -136,46 +184,12 @@ fn certificates(pem: &str) -> Option<Vec<Vec<u8>>> {
 /// The person's own terminal: standard input is git's.
 struct Terminal;
 
+/// How long a person may take for a passphrase.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 impl Keyholder for Terminal {
-    #[cfg(unix)]
     fn passphrase(&self, what: &str) -> io::Result<Zeroizing<String>> {
-        use std::io::{Read as _, Write as _};
-
-        use rustix::{
-            event::{PollFd, PollFlags, Timespec, poll},
-            termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr},
-        };
-        /// How long a person may take, in seconds.
-        const PATIENCE: i64 = 120;
-        let mut terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
-        let before = tcgetattr(&terminal)?;
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        let prompt = format!("countersign: passphrase or PIN for '{}': ", crate::words::escape(what));
-        terminal.write_all(prompt.as_bytes())?;
-        tcsetattr(&terminal, OptionalActions::Now, &silent)?;
-        let answer = (|| {
-            let timeout = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
-            let ready = poll(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(&timeout))?;
-            if ready == 0 {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "nobody answered in time"));
-            }
-            // The terminal hands over a line at a time.
-            let mut line = Zeroizing::new(vec![0; 1024]);
-            let length = terminal.read(&mut line)?;
-            if length == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            let text = std::str::from_utf8(&line[..length]).map_err(io::Error::other)?;
-            Ok(Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned()))
-        })();
-        tcsetattr(&terminal, OptionalActions::Now, &before)?;
-        terminal.write_all(b"\n")?;
-        answer
-    }
-
-    #[cfg(not(unix))]
-    fn passphrase(&self, _what: &str) -> io::Result<Zeroizing<String>> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "there is no terminal to ask on here"))
+        let question = format!("countersign: passphrase or PIN for '{}': ", crate::words::escape(what));
+        terminal::ask(&question, terminal::Echo::Off, PATIENCE)
     }
 }

@@ -274,7 +274,8 @@ pub(super) fn repository(world: &World<'_>, named: Option<&Path>) -> Result<Repo
         None => discover(world),
     };
     let opened = opened.map_err(|error| {
-        Failure::new(error, "run this inside a repository, or name one with '--repository'")
+        let remedy = if let OpenError::Format(error) = &error { error.remedy() } else { None };
+        Failure::new(error, remedy.unwrap_or("run this inside a repository, or name one with '--repository'"))
     })?;
     // Whoever sets GIT_DIR has chosen the repository in so many words; git asks no more then either.
     if named.is_some() || world.environment.get("GIT_DIR").is_none() {

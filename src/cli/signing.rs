@@ -13,8 +13,12 @@ use super::{
     trust::roots,
 };
 use crate::{
+    agent::{
+        payload::{Kind, Signable},
+        protocol::Holder,
+    },
     identity::{self, BrowserOptions, CHOICES, Claims, Demands, Login, Opener, Provider, Token, Variables},
-    object::{HashKind, Payload, parse_to_be_signed},
+    object::Payload,
     repository::{Configuration, Scopes},
     service::{
         http::{Bounds, Http},
@@ -28,7 +32,7 @@ use crate::{
         certificate::SubjectKind,
         trusted_root::{Instance, PUBLIC_GOOD, STAGING},
     },
-    verify::{Identity, Verdict, Verifier},
+    verify::{Certified, Identity, Verdict, Verifier},
     words::{self, Failure},
 };
 
@@ -72,34 +76,38 @@ pub(super) fn sign(
     payload: &[u8],
     key: Option<&OsStr>,
 ) -> Result<Signed, Failure> {
+    let settings = Settings { world, configuration };
+    gitsign::refuse(&world.environment, configuration)?;
+    let mut demands = settings.demands()?;
+    let signable = Signable::parse(payload).ok();
+    // Nobody commits an approval.
+    demands.committer &= !signable.as_ref().is_some_and(|signable| signable.kind == Kind::Approval);
+    // What no agent signs may still say whose it is.
+    let named = if signable.is_none() { committer_address(payload) } else { None };
+    let address = signable.as_ref().and_then(|signable| signable.address).or(named.as_deref());
     let own = match own_key::named(configuration, key)? {
         Some(reference) => Some(own_key::open(world, configuration, &reference)?),
         None => None,
     };
     if let Some(own) = &own
-        && let Some(signed) = own.sign(world, payload)?
+        && let Some(signed) = own.sign(world, payload, &demands, address)?
     {
         return Ok(signed);
     }
-    let settings = Settings { world, configuration };
     let name = instance_name(configuration);
     let instance = settings.instance(name)?;
     let mut access = settings.access(name)?;
-    let mut demands = settings.demands()?;
-    // Nobody commits an approval.
-    demands.committer &=
-        ![HashKind::Sha1, HashKind::Sha256].iter().any(|hash| parse_to_be_signed(*hash, payload).is_ok());
     let verifier = Verifier::new(vec![instance]);
     let may_be_unlogged = access.plan.logging != Logging::Required;
-    let check = |payload: &[u8], armor: &[u8], name: &str, email: Option<&str>| -> Result<_, Objection> {
+    let check = |payload: &[u8], armor: &[u8], login: Option<&Claims>| -> Result<_, Objection> {
         match verifier.verify(&Payload::whole(payload), armor, (world.clock)()) {
             Verdict::Good(proven) => {
-                is_who_logged_in(proven.identity(), name, email)?;
-                Ok(Found { fingerprint: *proven.certificate_digest(), time: proven.time(), is_logged: true })
+                is_who_logged_in(proven.identity(), login)?;
+                Ok(Found::new(&proven, proven.time(), true))
             }
             Verdict::NotLogged(signed) if may_be_unlogged => {
-                is_who_logged_in(signed.identity(), name, email)?;
-                Ok(Found { fingerprint: *signed.certificate_digest(), time: signed.time(), is_logged: false })
+                is_who_logged_in(signed.identity(), login)?;
+                Ok(Found::new(&signed, signed.time(), false))
             }
             Verdict::NotLogged(_) => Err("it is in no log".into()),
             Verdict::Stated(_) | Verdict::TimeNotProven(_) => Err("it proves no time".into()),
@@ -109,24 +117,22 @@ pub(super) fn sign(
     };
 
     let found = access.find(world.now)?;
-    let address = committer_address(payload);
     if let Some(token) = &found {
-        settings.consider(&access, &demands, token.claims(), Some(address.as_deref()))?;
+        settings.consider(&access, &demands, token.claims(), Some(address))?;
     }
     // The agent keeps fresh keys; one of the user's own has a keeper already.
     let through = match &own {
         Some(_) => Through::Without { token: None, warning: None },
-        None => agent::sign(&settings, &mut access, &demands, found.as_ref(), payload)?,
+        None => agent::sign(&settings, &mut access, &demands, found.as_ref(), payload, signable.as_ref())?,
     };
     let (token, warning) = match through {
         Through::Signed { armor, holder, warning } => {
             // Where a token is at hand, whose signature it is is not the agent's to say.
-            let (name, email) = match &found {
-                Some(token) => (token.claims().name(), token.claims().email.as_deref()),
-                None => (holder.name(), holder.email.as_deref()),
-            };
-            let found = check(payload, &armor, name, email)
+            let login = found.map(|token| token.claims().clone()).or_else(|| holder.map(Holder::into_claims));
+            let found = check(payload, &armor, login.as_ref())
                 .map_err(|objection| sign_failure(SignError::Check(objection)))?;
+            let admitted = demands.admit(&found.claims(login), address);
+            admitted.map_err(|error| sign_failure(SignError::Identity(error.into())))?;
             let warnings = warning.into_iter().chain(found.warnings(&access.plan, (world.clock)())).collect();
             return Ok(Signed { armor, fingerprint: hex::encode_upper(found.fingerprint), warnings });
         }
@@ -138,7 +144,7 @@ pub(super) fn sign(
     };
     let kept = own.as_ref().zip(shelf.as_ref()).and_then(|(own, shelf)| shelf.take(&own.key, world.now));
     if let Some(kept) = &kept {
-        settings.consider(&access, &demands, kept.claims(), Some(address.as_deref()))?;
+        settings.consider(&access, &demands, kept.claims(), Some(address))?;
     }
     let log_in = |access: &mut Access| -> Result<Token, Failure> {
         // What an agent had against it may be all that there is to mend.
@@ -146,7 +152,7 @@ pub(super) fn sign(
             Some(warning) => warning.hints.iter().fold(failure.hint(&warning.error), Failure::hint),
             None => failure,
         })?;
-        settings.consider(access, &demands, token.claims(), Some(address.as_deref()))?;
+        settings.consider(access, &demands, token.claims(), Some(address))?;
         Ok(token)
     };
     let token = match token {
@@ -154,7 +160,7 @@ pub(super) fn sign(
         token => token,
     };
     let signer = Signer::new(Arc::clone(&access.http), access.plan.clone());
-    let admit = |claims: &Claims| Ok(demands.admit(claims, address.as_deref())?);
+    let admit = |claims: &Claims| Ok(demands.admit(claims, address)?);
     let session = match (kept, &token, &own) {
         (Some(kept), ..) => kept,
         (None, Some(token), Some(own)) => {
@@ -170,7 +176,7 @@ pub(super) fn sign(
     let claims = session.claims();
     let proven = std::cell::OnceCell::new();
     let check = |payload: &[u8], armor: &[u8]| -> Result<(), Objection> {
-        let found = check(payload, armor, claims.name(), claims.email.as_deref())?;
+        let found = check(payload, armor, Some(claims))?;
         proven.set(found).map_err(|_| "it was made twice".into())
     };
     // A person may have taken minutes to log in.
@@ -185,12 +191,30 @@ pub(super) fn sign(
 struct Found {
     /// SHA-256 of the certificate.
     fingerprint: [u8; 32],
+    /// Whom the certificate is for.
+    identity: Identity,
     /// The proven time.
     time: i64,
     is_logged: bool,
 }
 
 impl Found {
+    fn new(signed: &Certified, time: i64, is_logged: bool) -> Self {
+        let (fingerprint, identity) = (*signed.certificate_digest(), signed.identity().clone());
+        Self { fingerprint, identity, time, is_logged }
+    }
+
+    /// Whose signature it is: by the certificate, and only where that has no e-mail address by the `login` that is
+    /// known to be behind it, for how authorities name workflows and machines is not known here.
+    fn claims(&self, login: Option<Claims>) -> Claims {
+        let Identity { issuer, subject, kind, .. } = self.identity.clone();
+        let email = (kind == SubjectKind::Email).then(|| subject.clone());
+        match login.filter(|_| email.is_none()) {
+            Some(login) => login,
+            None => Claims { issuer, subject, email, audience: Vec::new(), expires: 0 },
+        }
+    }
+
     /// What the person should hear, now that it is `now`.
     fn warnings(&self, plan: &SigningPlan, now: i64) -> Vec<Failure> {
         // Whoever wants no log has said so; whoever wants one hears each time that there is none.
@@ -219,15 +243,16 @@ fn clock_warning(time: i64, now: i64) -> Option<Failure> {
     })
 }
 
-/// Whether the certificate is for the e-mail address that the token is for. The authority was trusted with
-/// the token, not with the choice of whose signature this becomes; how it names workflows and machines is
-/// not known here.
-fn is_who_logged_in(identity: &Identity, name: &str, email: Option<&str>) -> Result<(), Objection> {
-    if identity.kind == SubjectKind::Email && email != Some(&identity.subject) {
+/// Whether the certificate is for the e-mail address that the token of a `login` that is known is for. The authority
+/// was trusted with the token, not with the choice of whose signature this becomes; how it names workflows and
+/// machines is not known here.
+fn is_who_logged_in(identity: &Identity, login: Option<&Claims>) -> Result<(), Objection> {
+    let Some(login) = login else { return Ok(()) };
+    if identity.kind == SubjectKind::Email && login.email.as_ref() != Some(&identity.subject) {
         return Err(format!(
             "it is by '{}', and the login is for '{}'",
             words::escape(&identity.subject),
-            words::escape(name)
+            words::escape(login.name())
         )
         .into());
     }

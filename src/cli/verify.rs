@@ -1,5 +1,6 @@
 //! `countersign verify`: who vouches for these commits and tags, for people and for machines.
 
+pub(super) mod certificates;
 pub(super) mod merged;
 mod progress;
 pub(super) mod tasks;

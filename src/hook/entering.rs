@@ -9,7 +9,9 @@ use std::{
 
 use gix::bstr::{BString, ByteSlice as _};
 
-use super::{Context, PolicyMemory, Update, parse_updates, policy_ref, pre_receive::MAXIMUM_INPUT};
+use super::{
+    Context, PolicyMemory, Update, for_all, owner, parse_updates, policy_ref, pre_receive::MAXIMUM_INPUT,
+};
 use crate::{
     ledger::{
         Acceptance, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId, Scope, Settled,
@@ -74,6 +76,8 @@ pub(super) fn prepare(
     repository: &Repository,
     begun: Instant,
 ) -> Result<Option<ObjectId>, Failure> {
+    owner::check_push(&context.state)?;
+    for_all::prepare(repository, &context.state)?;
     // What others hold up leaves the gate half of its time.
     let deadline = context.settings.time_limit.map(|limit| begun + limit / 2);
     let folder = Folder::new(&context.state, repository.hash()).until(deadline);
@@ -137,6 +141,11 @@ pub fn reference_transaction(context: &LedgerContext, input: &mut dyn Read, outp
     let mut words = String::new();
     let mut settle = || {
         let (repository, folder) = open(context)?;
+        // git 2.55 tells this hook of refs that it packs, and holds their lock meanwhile: nothing has moved then, and
+        // nothing could be entered. Whatever else waits is entered by the next hook.
+        if repository.common_dir().join("packed-refs.lock").exists() {
+            return Ok(Settled::default());
+        }
         let process = Process::moving();
         let mut happened = happened(repository.hash(), &read(input)?);
         if happened.iter().any(|entry| entry.old.is_none()) {
@@ -144,6 +153,18 @@ pub fn reference_transaction(context: &LedgerContext, input: &mut dyn Read, outp
             fill_in(&mut happened, &intents, process.as_ref());
         }
         happened.retain(|entry| entry.old != entry.new);
+        // git 2.50 and later move the refs of a push in one transaction, of which some may be rejected, and tell this
+        // hook of those too. What a ref does not hold is left to post-receive, which hears only of what was done.
+        let references = repository.references();
+        let mut unreadable: Result<(), LedgerError> = Ok(());
+        happened.retain(|entry| match references.read(entry.reference.as_bstr()) {
+            Ok(value) => value.id == entry.new,
+            Err(error) => {
+                unreadable = Err(LedgerError::Reference(error));
+                false
+            }
+        });
+        unreadable.map_err(|error| failure(&error))?;
         if happened.is_empty() {
             return Ok(Settled::default());
         }

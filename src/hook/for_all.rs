@@ -1,14 +1,19 @@
-//! One hook for every repository of a server: which of them it stands before.
+//! One hook for every repository of a server: which of them it stands before, and what it needs to begin a
+//! ledger in one that it meets for the first time.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{
     HookName, Shim,
     configured::Configured,
-    install::{default_state, hook_path},
+    hiding,
+    install::{claim_state, configuration, default_state, hook_path},
     status::find,
 };
-use crate::repository::Repository;
+use crate::{ledger::LEDGER, repository::Repository, words::Failure};
 
 /// The hook that stands before a repository, where git finds it.
 pub(super) struct Standing {
@@ -42,10 +47,43 @@ impl Standing {
         let hook = found.map_or_else(|| hook_path(repository, HookName::PreReceive), |(hook, _)| hook);
         Self::at(repository, hook)
     }
+
+    /// Where the hook `name` beside it is looked for.
+    pub(super) fn beside(&self, repository: &Repository, name: HookName) -> PathBuf {
+        match self.for_all {
+            Some(_) => self.hook.with_file_name(name.name()),
+            None => hook_path(repository, name),
+        }
+    }
 }
 
 /// The state folder of `repository`'s hook: where its shim says, or where one would be.
 #[must_use]
 pub fn state_folder(repository: &Repository) -> PathBuf {
     Standing::of(repository).shim.map_or_else(|| default_state(repository), |shim| shim.state)
+}
+
+/// See to it that a ledger can be kept in `repository`, of which nobody has said at installation that one
+/// should be: the ref is hidden from pushers, and the state folder is this repository's.
+///
+/// # Errors
+/// One of both cannot be had.
+pub(super) fn prepare(repository: &Repository, state: &Path) -> Result<(), Failure> {
+    if state.join("repository").is_file() {
+        return Ok(());
+    }
+    if let Err(error) = hiding::hide_always(repository.common_dir()) {
+        // Somebody else writes that file; then it may be hidden elsewhere.
+        let is_hidden = configuration(repository).is_ok_and(|all| hiding::is_hidden(&all, "receive"));
+        if !is_hidden {
+            return Err(Failure::new(
+                format!(
+                    "the ledger cannot be hidden from pushers in this repository's configuration: {error}"
+                ),
+                format!("the server's administrator runs 'git config --system receive.hideRefs {LEDGER}'"),
+            ));
+        }
+    }
+    let hint = "ask the server's administrator to look at the state folder";
+    claim_state(state, repository.git_dir()).map_err(|error| Failure::new(error, hint))
 }

@@ -40,12 +40,16 @@ pub(super) fn is_hidden(configuration: &Configuration, section: &str) -> bool {
 
 /// Hide the ledger, if it is not hidden.
 pub(super) fn hide(common_dir: &Path, configuration: &Configuration) -> io::Result<()> {
-    if is_hidden(configuration, "receive") {
-        return Ok(());
-    }
+    if is_hidden(configuration, "receive") { Ok(()) } else { hide_always(common_dir) }
+}
+
+/// Hide the ledger, whatever else hides it, if that was not done already. git is not asked for it.
+pub(super) fn hide_always(common_dir: &Path) -> io::Result<()> {
     change(common_dir, |text| {
         let is_ended = text.is_empty() || text.ends_with(b"\n");
-        Some([text, if is_ended { LINES } else { LINES_AFTER_A_LINE }].concat())
+        let lines = if is_ended { LINES } else { LINES_AFTER_A_LINE };
+        let is_there = [LINES, LINES_AFTER_A_LINE].iter().any(|lines| text.contains_str(lines));
+        (!is_there).then(|| [text, lines].concat())
     })
 }
 

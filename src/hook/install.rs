@@ -9,6 +9,7 @@ use super::{
     configured::{self, Configured},
     entering, hiding,
     layout::Layout,
+    owner,
     place::Place,
     policy_ref::PolicyRef,
 };
@@ -96,6 +97,16 @@ pub enum Uninstalled {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
+    /// The repository belongs to another user, who could not go on with a ledger that this one begins.
+    #[error(
+        "the repository belongs to '{owner}', and this runs as '{user}', whose ledger '{owner}' could not write"
+    )]
+    AnotherUser {
+        /// Whose it is.
+        owner: String,
+        /// Who installs.
+        user: String,
+    },
     /// The policy in the ref does not follow from the commit that is believed, or cannot be used.
     #[error("{}", .0.error)]
     Policy(Box<Failure>),
@@ -172,6 +183,10 @@ impl From<InstallError> for Failure {
         let hint = match error {
             InstallError::Trust(error) => return error.into(),
             InstallError::Policy(failure) => return *failure,
+            InstallError::AnotherUser { ref owner, .. } => {
+                let hint = format!("run it as '{owner}', or keep no ledger with '--no-ledger'");
+                return Self::new(error, hint);
+            }
             InstallError::Configured(ConfiguredError::OldGit(_) | ConfiguredError::NoGit) => {
                 "install git 2.54 or later, or leave that option out: every git runs a hook of its hooks folder"
             }
@@ -195,6 +210,9 @@ impl From<InstallError> for Failure {
             InstallError::NoProgram(_) => "give the program's path with '--program'",
             InstallError::StateOfAnother { .. } => "give this repository a folder of its own with '--state'",
             InstallError::Shim(ShimError::Edited) => "run 'countersign hook install' again",
+            InstallError::Repository(OpenError::Format(ref format)) if format.remedy().is_some() => {
+                format.remedy().unwrap_or_default()
+            }
             InstallError::Repository(_) | InstallError::Configuration(_) => {
                 "name a repository that git can use with '--repository'"
             }
@@ -246,6 +264,9 @@ pub(super) fn kept_path(hook: &Path) -> PathBuf {
 pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
     let repository = Repository::open(&options.repository)?;
     let layout = layout(options, &repository)?;
+    if options.settings.ledger {
+        owner::check_install(&repository)?;
+    }
     let basis = basis(options, &repository)?;
     let settings = settings(options)?;
     let program = absolute(&options.program)?;
@@ -351,9 +372,10 @@ fn remove_if_empty(folder: &Path) {
     let _ = std::fs::remove_dir(folder);
 }
 
-/// Install one pre-receive hook in `folder`, for every repository of which `core.hooksPath` says that its hooks are
-/// there; or for every one that goes by the `configuration` file, if one is given, which is told to have git run it.
-/// What it notes of each it notes below the state folder, under the repository's own path.
+/// Install hooks in `folder` for every repository of which `core.hooksPath` says that its hooks are there; or for
+/// every one that goes by the `configuration` file, if one is given, which is told to have git run them. What they
+/// note of each they note below the state folder, under the repository's own path; the ledger of each begins
+/// with the first push that they see.
 ///
 /// # Errors
 /// As for [`install`]; a policy in a ref, or no state folder, is refused.
@@ -374,26 +396,49 @@ pub fn install_for_all(
     if !program.is_file() {
         return Err(InstallError::NoProgram(program));
     }
-    let place = Place::find(absolute(folder)?.join(HookName::PreReceive.name()), HookName::PreReceive)?;
+    let folder = absolute(folder)?;
+    let state = absolute(state)?;
+    let mut places = Vec::new();
+    for hook in options.hooks.iter().copied().filter(|name| *name != HookName::PreReceive) {
+        let place = Place::find(folder.join(hook.name()), hook)?;
+        let (program, before) = (program.clone(), place.before.clone());
+        let shim =
+            Companion { hook, program, repository: PathBuf::new(), state: state.clone(), before, gate: None };
+        places.push((shim.render()?, place));
+    }
+    let place = Place::find(folder.join(HookName::PreReceive.name()), HookName::PreReceive)?;
     let shim = Shim {
         program,
         repository: PathBuf::new(),
         policy: basis.policy,
-        state: absolute(state)?,
+        state,
         before: place.before.clone(),
         trusted_roots: basis.trusted_roots,
         openpgp_certificates: basis.openpgp_certificates,
         certificate_authorities: basis.certificate_authorities,
-        settings: Settings { ledger: false, ..options.settings.clone() },
+        settings: settings(options)?,
     };
     let text = shim.render()?;
     make_private(&shim.state)?;
+    let hook = place.hook.clone();
+    let mut companions = Vec::new();
+    for (text, place) in places {
+        companions.push((place.name, place.hook.clone()));
+        place.put(&text)?;
+    }
     place.put(&text)?;
     let configuration = configuration.map(absolute).transpose()?;
     if let Some(file) = &configuration {
-        configured::add(file, &[(HookName::PreReceive, place.hook.clone())])?;
+        let named: Vec<_> =
+            std::iter::once((HookName::PreReceive, hook.clone())).chain(companions.clone()).collect();
+        configured::add(file, &named)?;
     }
-    Ok(Installed { hook: place.hook.clone(), shim, companions: Vec::new(), configuration })
+    for name in HookName::COMPANIONS {
+        if companions.iter().all(|(other, _)| *other != name) {
+            take_out(folder.join(name.name()), name)?;
+        }
+    }
+    Ok(Installed { hook, shim, companions, configuration })
 }
 
 /// Take out what [`install_for_all`] has put into `folder`.
@@ -401,18 +446,23 @@ pub fn install_for_all(
 /// # Errors
 /// A file cannot be changed or moved, or git would still run what is not there any more.
 pub fn uninstall_for_all(folder: &Path, configuration: Option<&Path>) -> Result<Uninstalled, InstallError> {
-    let hook = absolute(folder)?.join(HookName::PreReceive.name());
+    let folder = absolute(folder)?;
+    let hook = folder.join(HookName::PreReceive.name());
     if let Some(file) = configuration {
         configured::remove(&absolute(file)?)?;
     }
-    let configured = Configured::read_anywhere(folder).ok();
+    let configured = Configured::read_anywhere(&folder).ok();
     let named = configured
         .as_ref()
         .filter(|configured| configured.shim(HookName::PreReceive).as_ref() == Some(&hook));
     if let Some(file) = named.and_then(|configured| configured.file(HookName::PreReceive)) {
         return Err(InstallError::StillNamed { hook, file: file.to_owned() });
     }
-    take_out(hook, HookName::PreReceive)
+    let mut uninstalled = Uninstalled::Nothing;
+    for name in std::iter::once(HookName::PreReceive).chain(HookName::COMPANIONS) {
+        uninstalled = uninstalled.max(take_out(folder.join(name.name()), name)?);
+    }
+    Ok(uninstalled)
 }
 
 /// Take the shims out, and put the hooks that were there before back in their place, byte for byte.
@@ -560,7 +610,7 @@ fn make_private(folder: &Path) -> Result<(), InstallError> {
 }
 
 /// Make the state folder and note in it whose it is.
-fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
+pub(super) fn claim_state(state: &Path, git_dir: &Path) -> Result<(), InstallError> {
     let failed = |source: std::io::Error| InstallError::Io { path: state.to_owned(), source };
     let owner_file = state.join("repository");
     let own = git_dir.canonicalize().map_err(failed)?;

@@ -28,6 +28,7 @@ mod guard;
 mod hiding;
 mod install;
 mod layout;
+mod owner;
 mod pace;
 mod paths;
 mod persons;
@@ -68,6 +69,7 @@ pub use install::{
     InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
     uninstall_for_all,
 };
+pub use owner::check_administrator;
 pub use pace::{PATIENCE, Pace};
 pub use policy_change::judge_policy_change;
 pub use policy_ref::PolicyMemory;
@@ -77,7 +79,7 @@ pub use proofs::kept as kept_proofs;
 pub use pushee::{PusheeError, pushee_key};
 pub use settings::{AuditSink, PolicyPlace, Settings, parse_forge};
 pub use shim::{Shim, ShimError};
-pub use status::{Status, StatusFinding, status};
+pub use status::{Status, StatusFinding, installed_trust, status};
 pub use telling::Telling;
 pub use updates::{Update, UpdateError, parse_updates};
 pub use used_certificates::{ClaimError, MAXIMUM_AGE, UsedCertificates};

@@ -14,6 +14,7 @@ use super::{
     hiding,
     install::{configuration, hook_path, hooks_path, is_executable, kept_path},
     layout::Layout,
+    owner,
     policy_ref::PolicyRef,
     pre_receive::{foreign_anchor, same_place},
     writers,
@@ -82,6 +83,15 @@ pub enum StatusFinding {
     Open(String),
     /// The ledger is not as it has to be to be of use.
     Ledger(String),
+    /// Only one user of the server can keep the ledger, and others may push as well.
+    OneUser {
+        /// The state folder.
+        state: PathBuf,
+        /// Whose it is.
+        keeper: String,
+        /// Whose the repository is.
+        repository: String,
+    },
     /// The forge moves refs by its own pages in ways that pre-receive does not see, and nothing else looks.
     Unguarded,
     /// It, or a folder above it, belongs to another user than the repository.
@@ -123,8 +133,10 @@ impl StatusFinding {
     /// Whether it is about who can write what decides.
     #[must_use]
     pub fn is_about_writers(&self) -> bool {
-        let is_writable =
-            matches!(self, Self::OwnedByAnother { .. } | Self::Shared { .. } | Self::Writable(_));
+        let is_writable = matches!(
+            self,
+            Self::OneUser { .. } | Self::OwnedByAnother { .. } | Self::Shared { .. } | Self::Writable(_)
+        );
         is_writable || *self == Self::Unguarded
     }
 }
@@ -156,6 +168,15 @@ impl fmt::Display for StatusFinding {
             Self::Policy(finding) => write!(formatter, "{finding}"),
             Self::Open(what) => write!(formatter, "pushes are not judged: {what}"),
             Self::Ledger(what) => write!(formatter, "{what}"),
+            Self::OneUser { keeper, repository, .. } if keeper == repository => write!(
+                formatter,
+                "the ledger is kept by '{keeper}' alone: a push that comes in as any other user of the server is refused; let every push come in as '{keeper}', by an ssh forced command, gitolite or a forge, or install the hook with '--no-ledger'"
+            ),
+            Self::OneUser { state, keeper, repository } => write!(
+                formatter,
+                "'{}' belongs to '{keeper}', and the repository to '{repository}': a push that comes in as anybody but '{keeper}' is refused, for nobody else can keep the ledger",
+                state.display()
+            ),
             Self::Unguarded => formatter.write_str(
                 "the forge makes tags, and deletes tags and branches, on its pages without asking the pre-receive hook; install with '--guard' to have that judged",
             ),
@@ -247,8 +268,9 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
         }
         let configuration = configuration(&repository)?;
         let settings = if is_configured { configured.files() } else { Vec::new() };
-        look_at(shim, &hook, &settings, &repository, &configuration, &mut findings);
-        companions = look_at_ledger(shim, &repository, &configuration, &configured, &mut findings);
+        look_at(shim, &standing, &settings, &repository, &configuration, &mut findings);
+        let found = is_configured.then_some(&configured);
+        companions = look_at_ledger(shim, &standing, &repository, &configuration, found, &mut findings);
         let holding = Admissions::new(&shim.state).holding(now);
         findings.extend(holding.into_iter().map(|admission| StatusFinding::Admitted(admission.words())));
         if standing.for_all.is_none() && !same_place(&shim.repository, repository.common_dir()) {
@@ -352,12 +374,39 @@ fn look_at_file(shim: &Shim, path: &Path, findings: &mut Vec<StatusFinding>) -> 
     Some(policy)
 }
 
-/// The policy in its ref as the hook would go by it, and where it stands.
-fn follow(shim: &Shim, pin: &Pin, repository: &Repository, now: i64) -> Result<(Policy, String), Failure> {
+/// What the hook before `repository` goes by, if one is installed: where the policy is, and what it says.
+///
+/// # Errors
+/// It cannot be used.
+pub fn installed_trust(repository: &Repository, now: i64) -> Result<Option<(PathBuf, Trust)>, Failure> {
+    let Some(shim) = Standing::of(repository).shim else { return Ok(None) };
+    match &shim.policy {
+        PolicyPlace::File(policy) => {
+            let trust = Trust::load(&Pinned {
+                policy,
+                trusted_roots: &shim.trusted_roots,
+                openpgp_certificates: &shim.openpgp_certificates,
+                certificate_authorities: &shim.certificate_authorities,
+            })?;
+            Ok(Some((policy.clone(), trust)))
+        }
+        PolicyPlace::Reference(pin) => {
+            let followed = followed(&shim, pin, repository, now)?;
+            Ok(Some((PathBuf::from(&pin.reference), followed.into_trust())))
+        }
+    }
+}
+
+fn followed(shim: &Shim, pin: &Pin, repository: &Repository, now: i64) -> Result<Followed, Failure> {
     let seen = PolicyMemory::new(&shim.state).recall(pin)?;
     let objects = repository.objects().map_err(ChainError::from)?;
     let source = PolicyRef { pin, trusted_roots: &shim.trusted_roots, now, go_on: &|_, _| true };
-    let followed: Followed = source.read(&objects.reader(), &repository.references(), seen)?;
+    Ok(source.read(&objects.reader(), &repository.references(), seen)?)
+}
+
+/// The policy in its ref as the hook would go by it, and where it stands.
+fn follow(shim: &Shim, pin: &Pin, repository: &Repository, now: i64) -> Result<(Policy, String), Failure> {
+    let followed = followed(shim, pin, repository, now)?;
     let who = match followed.signers() {
         [] => "nobody".to_owned(),
         names => names.join(", "),
@@ -365,14 +414,15 @@ fn follow(shim: &Shim, pin: &Pin, repository: &Repository, now: i64) -> Result<(
     let (commit, serial) = (followed.commit(), followed.serial());
     let words = format!("commit {commit}, serial {serial}, which {who} may change");
     let mut trust = followed.into_trust();
-    source.take_instances(&mut trust)?;
+    PolicyRef { pin, trusted_roots: &shim.trusted_roots, now, go_on: &|_, _| true }
+        .take_instances(&mut trust)?;
     Ok((trust.policy, words))
 }
 
 /// What the shim runs and goes by, and who else can write it.
 fn look_at(
     shim: &Shim,
-    hook: &Path,
+    standing: &Standing,
     settings: &[&Path],
     repository: &Repository,
     configuration: &Configuration,
@@ -388,12 +438,20 @@ fn look_at(
     }
     let files = shim.trusted_roots.iter().chain(&shim.openpgp_certificates);
     let roots = files.chain(&shim.certificate_authorities).map(|(_, path)| path.as_path());
-    let kept =
-        ["accepted", "verdicts", "admissions", "push-certificates", "intents", "ledger.head", "ledger.lock"];
+    let kept = [
+        "accepted",
+        "verdicts",
+        "admissions",
+        "push-certificates",
+        "intents",
+        "many",
+        "ledger.head",
+        "ledger.lock",
+    ];
     let kept = kept.map(|name| shim.state.join(name));
-    let companions = HookName::COMPANIONS.map(|name| hook_path(repository, name));
+    let companions = HookName::COMPANIONS.map(|name| standing.beside(repository, name));
     let befores = companions.each_ref().map(|path| kept_path(path));
-    let paths: Vec<&Path> = [hook, &shim.state, &shim.program]
+    let paths: Vec<&Path> = [standing.hook.as_path(), &shim.state, &shim.program]
         .into_iter()
         .chain(kept.iter().map(PathBuf::as_path))
         .chain(companions.iter().chain(&befores).map(PathBuf::as_path).filter(|path| path.exists()))
@@ -403,25 +461,30 @@ fn look_at(
         .chain(shim.before.as_deref())
         .collect();
     writers::look(repository, configuration, &paths, findings);
+    if shim.settings.ledger {
+        owner::look(repository, &shim.state, findings);
+    }
 }
 
 /// What keeps the ledger: the hooks beside this one, and what hides it from whom.
 fn look_at_ledger(
     shim: &Shim,
+    standing: &Standing,
     repository: &Repository,
     configuration: &Configuration,
-    configured: &Configured,
+    configured: Option<&Configured>,
     findings: &mut Vec<StatusFinding>,
 ) -> Vec<(HookName, PathBuf)> {
     let (mut installed, mut is_guarded) = (Vec::new(), false);
     for name in HookName::COMPANIONS {
-        let path = hook_path(repository, name);
+        let path = standing.beside(repository, name);
+        let state = standing.for_all.as_ref().unwrap_or(&shim.state);
         let Some(text) = std::fs::read(&path).ok().filter(|text| name.is_shim(text)) else { continue };
         let hook = name.name();
         let fault = match Companion::parse(name, &text) {
             Err(error) => Some(error.to_string()),
             Ok(_) if !is_executable(&path) => Some("it may not be executed".to_owned()),
-            Ok(companion) if companion.state != shim.state || companion.program != shim.program => {
+            Ok(companion) if companion.state != *state || companion.program != shim.program => {
                 Some("it goes by another state folder or program than pre-receive".to_owned())
             }
             Ok(Companion { gate: Some(gate), .. }) if gate != hook_path(repository, HookName::PreReceive) => {
@@ -432,8 +495,10 @@ fn look_at_ledger(
             }
             Ok(companion) => {
                 is_guarded |= companion.gate.is_some();
-                let is_configured = path.starts_with(Layout::configured(repository.common_dir()));
-                let fault = is_configured.then(|| configured.fault(name, &path)).flatten();
+                let is_configured = standing.for_all.is_some()
+                    || path.starts_with(Layout::configured(repository.common_dir()));
+                let configured = configured.filter(|_| is_configured);
+                let fault = configured.and_then(|configured| configured.fault(name, &path));
                 fault.map(|fault| match fault {
                     Fault::Broken(what) | Fault::Idle(what) => what,
                 })
@@ -447,7 +512,9 @@ fn look_at_ledger(
     if is_gitea && !is_guarded {
         findings.push(StatusFinding::Unguarded);
     }
-    if shim.settings.ledger {
+    // In a repository that the one hook for all has not met yet nothing is hidden.
+    let is_new = standing.for_all.is_some() && !shim.state.join("repository").is_file();
+    if shim.settings.ledger && !is_new {
         if !hiding::is_hidden(configuration, "receive") {
             let what = "git offers the ledger to pushers, who are refused only by the hook; set 'receive.hideRefs' to 'refs/countersign/ledger'";
             findings.push(StatusFinding::Ledger(what.to_owned()));

@@ -109,7 +109,7 @@ fn on_the_way(
 }
 
 /// The name of a user or group, or its number where it has none (passwd(5), group(5)).
-fn name_of(file: &str, id: u32) -> String {
+pub(super) fn name_of(file: &str, id: u32) -> String {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let name = text.lines().find_map(|line| {
         let mut fields = line.split(':');

@@ -9,6 +9,7 @@ mod browser;
 mod callback;
 mod demands;
 mod device;
+mod keyring;
 mod opener;
 mod page;
 mod provider;
@@ -23,9 +24,10 @@ pub use self::{
     ambient::{AmbientError, CHOICES, Choice, ChoiceError, Kind, Source, VARIABLES, Variables, missing},
     browser::BrowserOptions,
     demands::{DemandError, Demands},
+    keyring::{Keyring, KeyringError, Purpose, with_keyring},
     opener::{OpenFunction, Opener, OpenerError},
     provider::{LoginError, Provider},
-    refresh::{Keyring, KeyringError, Purpose, renew},
+    refresh::{RefreshError, renew},
     token::{Claims, MAXIMUM_TOKEN_BYTES, Token, TokenError},
 };
 use crate::service::http::Http;

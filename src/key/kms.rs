@@ -3,20 +3,13 @@
 //! The program gets the protocol's version and one JSON object as arguments and the message on standard input,
 //! and answers with one JSON object. Its exit status means nothing; its words are its own.
 
-use std::{
-    env::split_paths,
-    io::{Read as _, Write as _},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Environment, KeyError, SigningKey};
+use super::{Environment, KeyError, SigningKey, program};
 
 /// The version of the protocol.
 const VERSION: &str = "1";
@@ -26,8 +19,6 @@ const SHA256: u32 = 5;
 const MAXIMUM_ANSWER: u64 = 1 << 20;
 /// How long the program may take: a person may have to approve.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How often it is looked after.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// A key that a program keeps.
 pub(super) struct KmsKey {
@@ -84,49 +75,15 @@ impl KmsKey {
         });
         request[method] = arguments;
         let mut command = Command::new(&self.program);
-        command.args([VERSION, &request.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| self.failure(error.to_string()))?;
-        let answer = self.converse(&mut child, message);
-        if answer.is_err() {
-            let _ = child.kill();
-        }
-        let _ = child.wait();
-        let answer: Answer = serde_json::from_slice(&answer?)
+        command.args([VERSION, &request.to_string()]);
+        let said = program::listen(command, message.to_vec(), MAXIMUM_ANSWER, PATIENCE)
+            .map_err(|error| self.failure(error.to_string()))?;
+        let answer: Answer = serde_json::from_slice(&said.text)
             .map_err(|error| self.failure(format!("its answer cannot be read: {error}")))?;
         match &answer.error_message {
             Some(words) if !words.is_empty() => Err(self.failure(words.clone())),
             _ => Ok(answer),
         }
-    }
-
-    /// Hand over the message and take the answer, within bounds.
-    fn converse(&self, child: &mut Child, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else {
-            return Err(self.failure("it has no input or output"));
-        };
-        let message = message.to_vec();
-        // A program that reads nothing, or writes first, must not stop us; both end with the program.
-        thread::spawn(move || {
-            let _ = stdin.write_all(&message);
-        });
-        let reading = thread::spawn(move || {
-            let mut answer = Vec::new();
-            stdout.take(MAXIMUM_ANSWER + 1).read_to_end(&mut answer).map(|_| answer)
-        });
-        let begun = Instant::now();
-        while !reading.is_finished() {
-            if begun.elapsed() > PATIENCE {
-                return Err(self.failure(format!("it did not answer in {} seconds", PATIENCE.as_secs())));
-            }
-            thread::sleep(LOOK);
-        }
-        let answer = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let answer = answer.map_err(|error| self.failure(error.to_string()))?;
-        if answer.len() as u64 > MAXIMUM_ANSWER {
-            return Err(self.failure("its answer is too long"));
-        }
-        Ok(answer)
     }
 }
 
@@ -145,12 +102,8 @@ impl SigningKey for KmsKey {
 
 /// The program for `scheme`. Folders that depend on where git runs are passed over.
 pub(super) fn find(environment: &Environment, scheme: &str) -> Result<PathBuf, KeyError> {
-    let name = format!("sigstore-kms-{scheme}{}", std::env::consts::EXE_SUFFIX);
-    let path = environment.path.clone().unwrap_or_default();
-    let found = split_paths(&path)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(&name))
-        .find(|file| file.is_file());
+    let name = format!("sigstore-kms-{scheme}");
+    let found = program::find(environment.path.as_deref().unwrap_or_default(), &name);
     found
         .ok_or_else(|| KeyError::Keeper { keeper: name, reason: "there is no such program in 'PATH'".into() })
 }

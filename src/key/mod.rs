@@ -8,7 +8,10 @@ mod kms;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod pkcs11_uri;
+pub mod program;
 mod reference;
+#[cfg(unix)]
+pub mod socket;
 #[cfg(unix)]
 mod ssh_agent;
 

@@ -2,13 +2,15 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
-    os::unix::net::UnixStream,
+    io::Write as _,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use super::{Environment, KeyError, SigningKey, ecdsa_signature, p256_spki, rsa_spki};
+use super::{
+    Environment, KeyError, SigningKey, ecdsa_signature, p256_spki, rsa_spki,
+    socket::{connect, fill},
+};
 use crate::signature::{
     FormatError,
     ssh::{
@@ -31,6 +33,8 @@ const RSA_SHA2_256: u32 = 2;
 const MAXIMUM_ANSWER: usize = 256 * 1024;
 /// The most keys that are looked through.
 const MAXIMUM_KEYS: u32 = 1024;
+/// How long it may take to take up a connection.
+const CONNECTION: Duration = Duration::from_secs(10);
 /// How long an answer may take: a person may have to confirm.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -134,20 +138,20 @@ fn read(path: &Path) -> Result<Vec<u8>, KeyError> {
 /// Send one request; its answer.
 fn ask(socket: &Path, request: &[u8]) -> Result<Vec<u8>, KeyError> {
     let exchange = || -> std::io::Result<Vec<u8>> {
-        let mut stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream = connect(socket, CONNECTION)?;
         stream.set_write_timeout(Some(PATIENCE))?;
+        let deadline = Instant::now() + PATIENCE;
         let mut message = Vec::with_capacity(4 + request.len());
         write_string(&mut message, request);
         stream.write_all(&message)?;
         let mut length = [0; 4];
-        stream.read_exact(&mut length)?;
+        fill(&stream, &mut length, deadline)?;
         let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
         if length > MAXIMUM_ANSWER {
             return Err(std::io::Error::other("its answer is too long"));
         }
         let mut answer = vec![0; length];
-        stream.read_exact(&mut answer)?;
+        fill(&stream, &mut answer, deadline)?;
         Ok(answer)
     };
     exchange().map_err(|error| failure(error.to_string()))

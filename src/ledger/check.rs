@@ -71,6 +71,15 @@ pub enum Finding {
         /// Why not.
         reason: String,
     },
+    /// The push certificate of a record was changed, is not signed, or is for something else.
+    Certificate {
+        /// Its blob.
+        certificate: ObjectId,
+        /// The number of the record's first entry.
+        sequence: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The ledger that is remembered is not part of this one.
     Forked {
         /// The head that is remembered.
@@ -112,6 +121,15 @@ pub enum Finding {
         /// The head that is remembered.
         remembered: ObjectId,
     },
+    /// Of a push certificate it cannot be told here whether it is good.
+    UnclearCertificate {
+        /// Its blob.
+        certificate: ObjectId,
+        /// The number of the record's first entry.
+        sequence: u64,
+        /// Why not.
+        reason: String,
+    },
     /// The ref holds what an accepted update has given it, and that is not entered yet: the push is under way,
     /// or broke off.
     UnderWay {
@@ -129,6 +147,8 @@ pub struct Report {
     pub new_entries: u64,
     /// How many of them are of pushes with a certificate.
     pub certified: u64,
+    /// How many of those were found good, where somebody has looked; it is not done here.
+    pub verified: u64,
     /// How many could not be told any more when they were entered.
     pub recovered: u64,
     /// How often a record was received before the one that it follows: the clock was set back.
@@ -141,7 +161,8 @@ pub struct Report {
 }
 
 impl Report {
-    fn add(&mut self, finding: Finding) {
+    /// Note what is wrong, as far as that is told.
+    pub fn add(&mut self, finding: Finding) {
         if self.findings.len() < MAXIMUM_FINDINGS {
             self.findings.push(finding);
         } else {

@@ -3,6 +3,7 @@
 //! ```text
 //! <state>/intents/<received>-<push>.intent     accepted, and not settled yet
 //!                 <received>-<push>.dropped    what did not happen, kept for a while: who says so may be wrong
+//!         many/                                see the module of that name
 //!         ledger.lock                          held by whoever settles
 //!         ledger.head                          the head that was written last
 //! ```
@@ -15,7 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Entry, Intent, LedgerError, Process};
+use gix::bstr::ByteSlice as _;
+
+use super::{Entry, Intent, IntentError, LedgerError, Process, fields, intent::FIRST_LINE};
 use crate::{
     object::{HashKind, ObjectId},
     repository::{Durability, sync_folder, system, write_whole_through},
@@ -82,7 +85,9 @@ impl Folder {
     /// It may not have reached the disk.
     pub fn leave(&self, intent: &Intent) -> Result<(), LedgerError> {
         let stem = format!("{:020}-{}", intent.acceptance.received, hex::encode(intent.acceptance.push.0));
-        self.write(&self.intents().join(format!("{stem}.{INTENT}")), &intent.bytes(self.hash))
+        self.write(&self.intents().join(format!("{stem}.{INTENT}")), &intent.bytes(self.hash))?;
+        self.tell_many(intent);
+        Ok(())
     }
 
     /// Every intent, the oldest first.
@@ -96,15 +101,33 @@ impl Folder {
     /// Whether `entry` was accepted for the push that `process` receives. One that was dropped counts only for
     /// that very process, of which somebody was mistaken; where nobody knows the process, one that was not.
     ///
+    /// This is asked for each ref of a push, so that intents are not understood here, but searched for the one
+    /// line that the entry is written as.
+    ///
     /// # Errors
-    /// As for [`Self::intents_left`].
+    /// An intent cannot be read.
     pub fn accepts(&self, entry: &Entry, process: Option<&Process>) -> Result<bool, LedgerError> {
-        let held = self.list()?;
-        let mut those = held.iter().filter(|held| held.intent.entries.contains(entry));
-        Ok(those.any(|held| match (&held.intent.process, process) {
-            (Some(its), Some(process)) => its == process,
-            _ => !held.is_dropped,
-        }))
+        // The lines before begin with words, so that no name of a pusher is taken for it.
+        let mut line = vec![b'\n'];
+        fields::write_entry(self.hash, entry, &mut line);
+        for (path, bytes) in self.files(&[INTENT, DROPPED])? {
+            let damaged = || LedgerError::Intent { path: path.clone(), cause: IntentError };
+            if !bytes.starts_with(FIRST_LINE) || !bytes.ends_with(b"\n") {
+                return Err(damaged());
+            }
+            if !bytes.contains_str(&line) {
+                continue;
+            }
+            let its = Intent::process_of(&bytes).ok_or_else(damaged)?;
+            let counts = match (&its, process) {
+                (Some(its), Some(process)) => its == process,
+                _ => path.extension().is_some_and(|extension| extension == INTENT),
+            };
+            if counts {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Every entry of which [`Self::accepts`] says so.
@@ -121,6 +144,19 @@ impl Folder {
     }
 
     pub(super) fn list(&self) -> Result<Vec<Held>, LedgerError> {
+        let mut held = Vec::new();
+        for (path, bytes) in self.files(&[INTENT, DROPPED])? {
+            let intent = Intent::parse(self.hash, &bytes)
+                .map_err(|cause| LedgerError::Intent { path: path.clone(), cause })?;
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("it was read as one");
+            let is_dropped = path.extension().is_some_and(|extension| extension == DROPPED);
+            held.push(Held { stem: stem.to_owned(), intent, is_dropped });
+        }
+        Ok(held)
+    }
+
+    /// The files of these kinds and what they hold, in the order of their names.
+    fn files(&self, kinds: &[&str]) -> Result<Vec<(PathBuf, Vec<u8>)>, LedgerError> {
         let folder = self.intents();
         let mut names = Vec::new();
         match fs::read_dir(&folder) {
@@ -132,20 +168,19 @@ impl Folder {
             }
         }
         names.sort();
-        let mut held = Vec::new();
+        let mut files = Vec::new();
         for name in names.iter().filter_map(|name| name.to_str()) {
-            let Some((stem, kind @ (INTENT | DROPPED))) = name.rsplit_once('.') else { continue };
+            if !name.rsplit_once('.').is_some_and(|(_, kind)| kinds.contains(&kind)) {
+                continue;
+            }
             let path = folder.join(name);
-            let bytes = match read(&path) {
+            match read(&path) {
                 // Somebody else has settled it meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                bytes => bytes.map_err(LedgerError::unusable(&path))?,
-            };
-            let intent = Intent::parse(self.hash, &bytes)
-                .map_err(|cause| LedgerError::Intent { path: path.clone(), cause })?;
-            held.push(Held { stem: stem.to_owned(), intent, is_dropped: kind == DROPPED });
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                bytes => files.push((path.clone(), bytes.map_err(LedgerError::unusable(&path))?)),
+            }
         }
-        Ok(held)
+        Ok(files)
     }
 
     /// Let what is left of an intent take its place; an empty one goes away.
@@ -156,9 +191,15 @@ impl Folder {
             return self.write(&path, &held.intent.bytes(self.hash));
         }
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LedgerError::unusable(&path)(error)),
-            _ => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(LedgerError::unusable(&path)(error));
+            }
+            _ => {}
         }
+        if let Some(process) = held.intent.process.as_ref().filter(|_| !held.is_dropped) {
+            self.forget_many(process.number());
+        }
+        Ok(())
     }
 
     /// Wait until nobody else settles.
@@ -213,12 +254,16 @@ impl Folder {
         self.state.join("ledger.head")
     }
 
+    pub(super) fn state(&self) -> &Path {
+        &self.state
+    }
+
     fn intents(&self) -> PathBuf {
         self.state.join("intents")
     }
 
     /// Write a file that is there whatever happens next.
-    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
+    pub(super) fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
         let folder = path.parent().expect("a file lies in a folder");
         let is_new = !folder.exists();
         let write = || {

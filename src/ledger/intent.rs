@@ -19,7 +19,7 @@ use super::{
 };
 use crate::object::{HashKind, ObjectId};
 
-const FIRST_LINE: &[u8] = b"countersign intent 1";
+pub(super) const FIRST_LINE: &[u8] = b"countersign intent 1";
 
 /// An accepted push of which it is not entered yet what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +69,20 @@ impl Intent {
             Some(Self { acceptance, ledger, process, entries })
         };
         read().filter(|intent| intent.bytes(hash) == bytes && !intent.entries.is_empty()).ok_or(IntentError)
+    }
+
+    /// The process that the bytes of an intent name, if they name one; `None` where they have no end of what comes
+    /// before the entries, or something else stands in its place.
+    pub(super) fn process_of(bytes: &[u8]) -> Option<Option<Process>> {
+        let mut lines = Lines(bytes);
+        loop {
+            if let Some(text) = lines.text("process") {
+                return Process::parse(text).map(Some);
+            }
+            if lines.line()?.is_empty() {
+                return Some(None);
+            }
+        }
     }
 
     /// The bytes.

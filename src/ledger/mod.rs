@@ -10,16 +10,19 @@
 //! ledger, one's own or a remote's. Not responsible for what is accepted. A record proves who pushed only
 //! where it carries a push certificate, and order and completeness only to whoever remembers an earlier head.
 
+mod certificate;
 mod check;
 mod fields;
 mod folder;
 mod intent;
+mod many;
 mod process;
 mod record;
 mod resolve;
 mod settle;
 mod write;
 
+pub use certificate::{CertificateError, Certificates};
 pub use check::{Check, Elsewhere, Finding, LeftOver, Report, UnderWay, check};
 pub use folder::{Folder, Lock};
 pub use intent::{Intent, IntentError};

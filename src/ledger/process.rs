@@ -46,6 +46,11 @@ impl Process {
         Some(Self { number, start: start(number)?, namespace: namespace()? })
     }
 
+    /// Its number.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
     /// Read what is written for one.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut fields = text.split(' ');

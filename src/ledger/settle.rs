@@ -10,6 +10,7 @@ use gix::bstr::{BString, ByteSlice as _};
 use super::{
     Acceptance, Entry, Folder, LEDGER, LedgerError, LeftOver, Occasion, Pending, Process, PushId,
     folder::Held,
+    many::SMALL,
     resolve,
     write::{self, append},
 };
@@ -24,12 +25,6 @@ const ATTEMPTS: usize = 8;
 
 /// How many records are looked back at for what a ref held.
 const MAXIMUM_WALKED: usize = 100_000;
-
-/// Pushes of more refs than that are entered in batches.
-const SMALL: usize = 32;
-
-/// The size of those.
-const BATCH: usize = 64;
 
 /// Which refs are settled.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +106,7 @@ impl Settler<'_> {
     }
 
     /// Settle a transaction of refs that has just been committed by `process`. Of a push of many refs, each in a
-    /// transaction of its own, some are left to wait for the next ones.
+    /// transaction of its own, all wait for the last one.
     ///
     /// # Errors
     /// As for [`Self::settle`].
@@ -126,8 +121,8 @@ impl Settler<'_> {
             let entries = &held[intent].intent.entries;
             if entries.len() <= SMALL || happened.len() > 1 {
                 refs.insert(entries[entry].reference.clone());
-            } else if (entry + 1) % BATCH == 0 || entry + 1 == entries.len() {
-                refs.extend(entries[..=entry].iter().map(|entry| entry.reference.clone()));
+            } else if entry + 1 == entries.len() {
+                refs.extend(entries.iter().map(|entry| entry.reference.clone()));
             }
         }
         if refs.is_empty() {
@@ -184,6 +179,7 @@ impl Settler<'_> {
             // Before any ref is read: what such a process did is done.
             let mut is_over: Vec<bool> = held.iter().map(|held| self.is_over(held)).collect();
             let seen = places(&held, happened, process);
+            let is_seen: HashSet<Place> = seen.iter().copied().collect();
             for (intent, _) in seen.iter().filter(|_| is_last) {
                 is_over[*intent] = true;
             }
@@ -197,7 +193,7 @@ impl Settler<'_> {
                         continue;
                     }
                     let place = (intent, entry);
-                    if held.is_dropped && !seen.contains(&place) {
+                    if held.is_dropped && !is_seen.contains(&place) {
                         if references.read(what.reference.as_bstr())?.id != what.new {
                             continue;
                         }
@@ -215,9 +211,15 @@ impl Settler<'_> {
             let counts = |place: &&Place| {
                 let what = &held[place.0].intent.entries[place.1];
                 let is_entered = said.last.get(&what.reference) == Some(&what.new);
-                is_its_own(place) || (!is_entered && (is_over[place.0] || is_last))
+                // Its own too: of two that are to do the same git rejects one, and may tell its hook of both.
+                !is_entered && (is_its_own(place) || is_over[place.0] || is_last)
             };
-            let seen: Vec<Place> = seen.iter().filter(counts).copied().collect();
+            let mut seen_of: HashMap<&BString, Vec<Place>> = HashMap::new();
+            for place in seen.iter().filter(counts) {
+                let name = &held[place.0].intent.entries[place.1].reference;
+                seen_of.entry(name).or_default().push(*place);
+            }
+            let references = self.repository.references();
             let mut guessed: HashSet<BString> = HashSet::new();
             let mut work = Work::new(&held);
             for (name, mut places) in of_refs {
@@ -249,6 +251,7 @@ impl Settler<'_> {
                         Pending { old, new, is_over: is_over[place.0] }
                     })
                     .collect();
+                let seen = seen_of.get(&name).map(Vec::as_slice).unwrap_or_default();
                 let seen: Vec<usize> =
                     seen.iter().filter_map(|seen| places.iter().position(|place| place == seen)).collect();
                 let found = resolve(last, now, &pending, &seen);

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{Cause, cause::list};
 use crate::{
     object::{ApprovalError, ObjectId, Statement},
+    verify::Identity,
     words::{escape, escape_bytes},
 };
 
@@ -24,6 +25,8 @@ pub enum ApprovalFault {
     NoBase(ObjectId),
     /// It is for a ref under whose rule nothing is approved.
     NotAsked(String),
+    /// Whoever judges does not believe the instance for who signed it.
+    NotBelieved(Box<Identity>),
     /// Its signature counts for nobody who may approve.
     NotCounted(Box<Cause>),
     /// Something that was kept is not any more; its path.
@@ -52,6 +55,10 @@ impl fmt::Display for ApprovalFault {
             Self::NoBase(id) => write!(formatter, "is for an update from {}, which is not here", short(id)),
             Self::NotAsked(name) => {
                 write!(formatter, "is for '{}', under whose rule nothing is approved", escape(name))
+            }
+            Self::NotBelieved(identity) => {
+                let subject = escape(&identity.subject);
+                write!(formatter, "is signed by '{subject}', for whom the instance is not believed here")
             }
             Self::NotCounted(cause) => write!(formatter, "does not count: {cause}"),
             Self::Removed(path) => write!(formatter, "is taken away or changed: '{}'", escape_bytes(path)),
@@ -91,6 +98,10 @@ impl ApprovalFault {
             Self::AnotherRepository(_) => {
                 "approve it again with 'countersign approve' by the policy of this repository".to_owned()
             }
+            Self::NotBelieved(identity) => format!(
+                "have somebody else approve it; or if the instance may vouch for that subject here, say so under 'countersign.{}.*', see countersign(1)",
+                escape(&identity.instance)
+            ),
             Self::NotAsked(_) => "have 'threshold' or 'approvers' added to the ref's rule".to_owned(),
             Self::NotCounted(cause) => match &**cause {
                 Cause::NotInTheRule { .. } | Cause::KeyNotInTheRule { .. } => {

@@ -46,6 +46,23 @@ pub enum FormatError {
     UnknownVersion(String),
 }
 
+impl FormatError {
+    /// What to do about it, where there is something.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            // What only the environment says has a payload.
+            Self::RefStorage(storage) if storage.contains("://") => Some(
+                "go by the repository's own refs: unset 'GIT_REFERENCE_BACKEND' or 'extensions.refStorage'",
+            ),
+            Self::RefStorage(_) => {
+                Some("have git keep them as files again with 'git refs migrate --ref-format=files'")
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What a repository's configuration file says of its format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Format {

@@ -164,7 +164,8 @@ impl Http {
     }
 
     /// Sends `request`, again where `repeat` allows it, and reads the whole response. Every status is a
-    /// response; of those that pass (429 and 5xx) the last one is returned when attempts run out.
+    /// response; of those that pass (429 and 5xx; for [`Repeat::Unheard`] 429 and 503, by which the server itself says
+    /// that it did nothing) the last one is returned when attempts run out.
     ///
     /// # Errors
     /// There is no response within the bounds.
@@ -180,7 +181,11 @@ impl Http {
         loop {
             let outcome = self.attempt(request, &host, limit, None);
             let again = match &outcome {
-                Ok(response) => is_passing(response.status().as_u16()),
+                Ok(response) => match (repeat, response.status().as_u16()) {
+                    (Repeat::Always, status) => is_passing(status),
+                    // Of the others a gateway's may come after the server has acted.
+                    (Repeat::Unheard, status) => matches!(status, 429 | 503),
+                },
                 Err(HttpError::Connect { .. }) => true,
                 Err(error) => repeat == Repeat::Always && error.retryable(),
             };

@@ -76,6 +76,11 @@ fn what_the_server_may_have_acted_on_is_not_sent_twice() {
         assert!(matches!(error, HttpError::Protocol { .. }), "{error}");
         assert_eq!(server.received().len(), times, "{repeat:?}");
     }
+    for (status, times) in [(429, 3), (500, 1), (502, 1), (503, 3), (504, 1), (403, 1)] {
+        let server = TestServer::new(move |_, _| Answer::html(status));
+        let answer = quick_http().post_json(&server.url, Vec::new(), Repeat::Unheard).unwrap();
+        assert_eq!((answer.status().as_u16(), server.received().len()), (status, times));
+    }
 }
 
 #[test]

@@ -231,6 +231,16 @@ pub fn follow(
     Followed::begin(reader, pin)?.advance_along(reader, &chain, reading)
 }
 
+/// Whom an instance vouches for, however well the rest is proven.
+fn identity(verdict: &Verdict) -> Option<&Identity> {
+    match verdict {
+        Verdict::Good(proven) => Some(proven.identity()),
+        Verdict::NotLogged(signed) => Some(signed.identity()),
+        Verdict::TimeNotProven(signed) => Some(signed.identity()),
+        Verdict::Stated(_) | Verdict::Bad(_) | Verdict::CannotTell(_) => None,
+    }
+}
+
 /// Who vouches for one step.
 struct Step {
     /// What has to be approved.
@@ -270,7 +280,8 @@ impl Step {
                 }
             };
             let verdict = verifier.verify(&approval.payload(), &approval.signature, reading.now);
-            if matches!(&verdict, Verdict::Good(proven) if !(reading.believes)(proven.identity())) {
+            if let Some(identity) = identity(&verdict).filter(|identity| !(reading.believes)(identity)) {
+                faults.push(ApprovalFault::NotBelieved(Box::new(identity.clone())));
                 continue;
             }
             match policy.approver(rule, verdict, &receipt) {
@@ -428,9 +439,7 @@ impl State {
             Some(signature) => Evidence::Signed(verifier.verify(&signed.payload, signature, reading.now)),
         };
         let identity = match &evidence {
-            Evidence::Signed(Verdict::Good(proven)) => Some(proven.identity()),
-            Evidence::Signed(Verdict::NotLogged(signed)) => Some(signed.identity()),
-            Evidence::Signed(Verdict::TimeNotProven(signed)) => Some(signed.identity()),
+            Evidence::Signed(verdict) => identity(verdict),
             _ => None,
         };
         if let Some(identity) = identity.filter(|identity| !(reading.believes)(identity)) {

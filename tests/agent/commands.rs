@@ -5,7 +5,7 @@ use std::{
     os::{
         fd::OwnedFd,
         unix::{
-            fs::DirBuilderExt as _,
+            fs::{DirBuilderExt as _, PermissionsExt as _},
             net::{UnixDatagram, UnixListener, UnixStream},
         },
     },
@@ -75,7 +75,7 @@ fn status_lock_and_stop_say_what_is() {
     machine
         .world
         .countersign(&["agent", "status", "--json"])
-        .stdout("{\"running\":false}\n")
+        .stdout("{\"forwarded\":null,\"running\":false}\n")
         .status(1)
         .check();
     let repository = machine.world.repository("r", "sha1");
@@ -102,7 +102,21 @@ fn status_lock_and_stop_say_what_is() {
         assert!(!json.to_string().contains(secret), "{json}");
     }
 
+    // A login that has begun is not kept by an agent that is locked before it ends.
+    machine.browser("slow", "3");
+    let begun = machine.logins();
+    let mut login = machine.world.countersign(&["login"]).start_piped();
+    eventually("somebody logs in", || machine.logins() > begun);
     machine.world.countersign(&["agent", "lock"]).stdout("logins forgotten: 1\n").check();
+    let login = login.finish();
+    assert!(
+        login.status == 3 && login.words().contains("the agent was locked meanwhile"),
+        "{}",
+        login.words()
+    );
+    assert_eq!(machine.status()["logins"], serde_json::json!([]));
+    machine.browser_again("slow");
+    let begun = machine.logins();
     let text = machine.world.countersign(&["agent", "status"]).any_stdout().check().text();
     assert!(text.contains("it keeps no login\n"), "{text}");
     assert_eq!(text.lines().count(), 4, "what was signed is still told: {text}");
@@ -110,7 +124,7 @@ fn status_lock_and_stop_say_what_is() {
     machine.world.countersign(&["agent", "stop"]).stdout("the agent has ended\n").check();
     assert!(!machine.place().socket().exists());
     repository.commit("a new agent");
-    assert_eq!(machine.logins(), 2);
+    assert_eq!(machine.logins(), begun + 1);
     assert_ne!(machine.process(), process);
 }
 
@@ -123,6 +137,8 @@ fn the_agent_takes_nothing_along_and_leaves_its_caller() {
     for name in ["ACTIONS_ID_TOKEN_REQUEST_TOKEN", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK"] {
         machine.world.set(name, "secret-of-the-job");
     }
+    // Without it there is no way to the keyring.
+    machine.world.set("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere/bus");
     let repository = machine.world.repository("r", "sha1");
     repository.commit("first");
     let process = machine.process();
@@ -133,7 +149,9 @@ fn the_agent_takes_nothing_along_and_leaves_its_caller() {
     };
     let environment = String::from_utf8_lossy(&environment).into_owned();
     assert!(
-        !environment.contains("secret-of-the-job") && environment.contains("XDG_RUNTIME_DIR="),
+        !environment.contains("secret-of-the-job")
+            && environment.contains("XDG_RUNTIME_DIR=")
+            && environment.contains("DBUS_SESSION_BUS_ADDRESS=unix:path=/nowhere/bus"),
         "{environment}"
     );
     let stat = String::from_utf8(read("stat").unwrap()).unwrap();
@@ -197,6 +215,20 @@ fn a_supervisor_may_hold_the_socket() {
     machine.world.countersign(&["agent", "stop"]).stdout("the agent has ended\n").check();
     assert!(agent.wait().unwrap().success());
     assert!(machine.place().socket().exists(), "the socket is the supervisor's");
+    // It need not have looked whose the folder is.
+    fs::set_permissions(machine.folder(), fs::Permissions::from_mode(0o755)).unwrap();
+    let open = Command::new(PROGRAM)
+        .args(["agent", "run", "--socket-activated", "--idle", "1"])
+        .env_clear()
+        .env("XDG_RUNTIME_DIR", machine.world.path("run"))
+        .stdin(Stdio::from(OwnedFd::from(listener.try_clone().unwrap())))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let open = open.wait_with_output().unwrap();
+    assert_eq!(open.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&open.stderr).contains("others may enter the folder"));
+    fs::set_permissions(machine.folder(), fs::Permissions::from_mode(0o700)).unwrap();
 
     // No socket at all, and sockets that do not listen: one that is connected, one for datagrams.
     let (near, _far) = UnixStream::pair().unwrap();

@@ -19,11 +19,12 @@ use countersign::{
         protocol::{Answer, Cause, Request},
     },
     identity::Demands,
+    object::{HashKind, Statement},
 };
 
 use crate::{
     machine::{Machine, PAYLOAD, certificates, eventually},
-    support::{ALICE, PROGRAM, Repository, Run, skipped},
+    support::{ALICE, BOB, PROGRAM, Repository, Run, skipped},
 };
 
 const SSHD: &str = "/usr/sbin/sshd";
@@ -141,13 +142,20 @@ fn a_session_elsewhere_signs_with_the_login_here_and_ends_with_all_that_it_had()
     }
     let two = Two::new();
     two.near.world.countersign(&["login"]).any_stdout().check();
-    let script = format!("countersign agent status; {}; countersign doctor --offline", commits(3));
+    let script = format!(
+        "countersign agent status --json >$HOME/status || exit 9; countersign agent status; {}; countersign doctor --offline",
+        commits(3)
+    );
     let said = two.forward(&["--signatures", "3"], &script).any_stdout().any_stderr().any_status().check();
     let text = two.near.world.redact(&said.text());
     let expected = "no agent is running\none is forwarded to here with 'sandbox' until [TIME]; \
                     signatures: 0, and 3 more\n";
     assert!(text.starts_with(expected), "{text}\n{}", said.words());
     assert!(text.contains("one is forwarded to here, for 0 signatures more with 'sandbox' until"), "{text}");
+    assert!(text.contains("forward it again with 'countersign agent forward'"), "{text}");
+    let status = fs::read_to_string(two.near.world.path("far/status")).unwrap();
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!((&status["running"], &status["forwarded"]["left"]), (&false.into(), &3.into()), "{status}");
     let repository = Repository::at(&two.near.world, &two.near.world.path("far/r"));
     assert_eq!(certificates(&repository, 3), 1);
     assert_eq!(two.near.logins(), 1);
@@ -209,6 +217,20 @@ fn each_signature_is_asked_for_where_that_is_wanted() {
     std::os::unix::fs::symlink(git.trim(), world.path("only-git/git")).unwrap();
     let none = two.forward(&["--ask"], "true").env("PATH", world.path("only-git")).status(3);
     none.stderr_holds(&["error: there is no way to ask", "hint: "]).check();
+    // What lies where this runs asks nobody, however it is named.
+    for name in ["ssh-askpass", "ssh"] {
+        let trap = world.write(name, format!("#!/bin/sh\ntouch {}\n", world.path("trapped").display()));
+        fs::set_permissions(&trap, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!(".::{}", world.path("only-git").display());
+    let none = two.forward(&["--ask"], "true").env("PATH", &path).status(3);
+    none.stderr_holds(&["error: there is no way to ask"]).check();
+    for named in ["./ssh-askpass", "x/../ssh-askpass", "ssh-askpass"] {
+        let none = two.forward(&["--ask"], "true").env("PATH", &path).env("SSH_ASKPASS", named).status(3);
+        none.stderr_holds(&["in 'SSH_ASKPASS' is no program to ask with", "hint: "]).check();
+    }
+    two.forward(&[], "true").env("PATH", &path).status(3).stderr_holds(&["ssh cannot be run"]).check();
+    assert!(!world.path("trapped").exists());
     let folder = world.path("");
     let asks = world.write(
         "ask-pass",
@@ -261,6 +283,15 @@ fn whoever_is_at_the_far_end_gets_signatures_and_nothing_else() {
         let answer = two.ask(1, &plain(), payload);
         assert!(matches!(answer, Answer::Refused { cause: Cause::Payload, .. }), "{answer:?}");
     }
+    // What the user has to look at nobody there has them sign, nor is it held to be a commit of theirs.
+    let statement = Statement {
+        repository: "example.com/project".to_owned(),
+        reference: "refs/heads/main".to_owned(),
+        base: None,
+        tree: Some("4b825dc642cb6eb9a060e54bf8d69288fbee4904".parse().unwrap()),
+    };
+    let approval = two.ask(1, &plain(), &statement.to_be_signed(HashKind::Sha1));
+    assert!(matches!(approval, Answer::Refused { cause: Cause::Restricted, .. }), "{approval:?}");
     let other = two.ask(1, &sign("other", Demands::default()), PAYLOAD.as_bytes());
     assert!(matches!(other, Answer::Refused { cause: Cause::NoKey, .. }), "{other:?}");
     let somebody = Demands { identity: Some("bob@example.com".to_owned()), committer: false };
@@ -308,6 +339,9 @@ fn what_the_far_end_says_of_itself_reaches_no_command_line() {
         run.stderr_holds(&["is no path for the other machine's socket that ssh can be given", "hint: "])
             .check();
     }
+    fs::write(world.path("bin/countersign"), "#!/bin/sh\nyes\n").unwrap();
+    let run = two.forward(&[], "true").status(3);
+    run.stderr_holds(&["error: 'far' does not say where the socket belongs: its answer is too long"]).check();
     fs::remove_file(world.path("bin/countersign")).unwrap();
     let run = two.forward(&[], "true").status(3);
     run.stderr_holds(&["error: 'far' does not say where the socket belongs", "hint: "]).check();
@@ -319,6 +353,11 @@ fn what_the_far_end_says_of_itself_reaches_no_command_line() {
 
 /// Something that was forwarded to this machine, which takes one request and says `answer`; the request.
 fn impostor(socket: PathBuf, answer: &'static [u8]) -> thread::JoinHandle<Vec<u8>> {
+    signing_impostor(socket, answer, Vec::new())
+}
+
+/// [`impostor`] that has something to hand over with its answer.
+fn signing_impostor(socket: PathBuf, answer: &'static [u8], body: Vec<u8>) -> thread::JoinHandle<Vec<u8>> {
     fs::DirBuilder::new().mode(0o700).recursive(true).create(socket.parent().unwrap()).unwrap();
     let listener = UnixListener::bind(&socket).unwrap();
     thread::spawn(move || {
@@ -329,8 +368,9 @@ fn impostor(socket: PathBuf, answer: &'static [u8]) -> thread::JoinHandle<Vec<u8
         let mut rest = vec![0; half(0) + half(4)];
         stream.read_exact(&mut rest).unwrap();
         let mut bytes = u32::try_from(answer.len()).unwrap().to_be_bytes().to_vec();
-        bytes.extend([0; 4]);
+        bytes.extend(u32::try_from(body.len()).unwrap().to_be_bytes());
         bytes.extend(answer);
+        bytes.extend(body);
         stream.write_all(&bytes).unwrap();
         // What is sent in answer to that, if anything is.
         let _ = stream.read_to_end(&mut rest);
@@ -369,6 +409,26 @@ fn a_hostile_agent_that_is_forwarded_to_here_learns_nothing_and_is_not_believed(
     let run = machine.world.countersign(&["--status-fd=2", "-bsau", "key"]).input(PAYLOAD).status(3);
     run.stderr_holds(&["error: the new signature does not verify", "hint: nothing was written"]).check();
     made_up.join().unwrap();
+    // One that verifies and is somebody else's is refused, whoever it says that it is of.
+    let bobs = machine.world.countersign(&["--status-fd=2", "-bsau", "key"]).input(PAYLOAD);
+    let bobs =
+        bobs.env("SIGSTORE_ID_TOKEN", machine.world.token(BOB)).any_stdout().any_stderr().check().stdout;
+    let alices = br#"{"version":1,"message":{"signed":{"holder":{"issuer":"i","subject":"s","email":"alice@example.com","not_after":9},"announce":false}}}"#;
+    let kept = fs::read(machine.world.path("home/.gitconfig")).unwrap();
+    for (demand, words) in [
+        (
+            "identity = alice@example.com",
+            "for 'bob@example.com', and 'countersign.identity' is 'alice@example.com'",
+        ),
+        ("matchCommitter = true", "for 'bob@example.com', and the committer is 'alice@example.com'"),
+    ] {
+        machine.world.configure(&format!("[countersign]\n {demand}"));
+        let impostor = signing_impostor(forwarded.clone(), alices, bobs.clone());
+        let run = machine.world.countersign(&["--status-fd=2", "-bsau", "key"]).input(PAYLOAD).status(3);
+        run.stderr_holds(&[words, "hint: "]).check();
+        impostor.join().unwrap();
+        fs::write(machine.world.path("home/.gitconfig"), &kept).unwrap();
+    }
     // A token that is at hand is not even told of.
     let idle = UnixListener::bind(&forwarded).unwrap();
     idle.set_nonblocking(true).unwrap();

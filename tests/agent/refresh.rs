@@ -1,10 +1,21 @@
 //! Refresh tokens: the agent's own, in a keyring; here one of the test's, for which the agent runs in this process.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    any::Any,
+    collections::HashMap,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use countersign::{
     agent::server::{self, Options, ServeError},
     identity::{Keyring, Purpose},
+};
+
+use keyring_core::{
+    Entry,
+    api::{Credential, CredentialApi, CredentialStoreApi},
 };
 
 use crate::{
@@ -97,6 +108,92 @@ fn a_rebase_outlives_its_certificate_by_a_refresh_token_and_asks_nobody() {
         repository.commit(&format!("commit {number}"));
     }
     assert_eq!((machine.logins(), certificates(&repository, 7)), (1, 1));
+    machine.world.countersign(&["agent", "stop"]).any_stdout().check();
+    agent.join().unwrap().unwrap();
+
+    a_keyring_that_is_locked_stands_in_nobodys_way();
+}
+
+/// A keyring that asks its user first, who is not there. The keyring is the process's, so this is part of the test
+/// above.
+#[derive(Debug)]
+struct Locked;
+
+impl Locked {
+    fn wait() -> ! {
+        loop {
+            thread::park();
+        }
+    }
+}
+
+impl CredentialApi for Locked {
+    fn set_secret(&self, _: &[u8]) -> keyring_core::Result<()> {
+        Self::wait()
+    }
+
+    fn get_secret(&self) -> keyring_core::Result<Vec<u8>> {
+        Self::wait()
+    }
+
+    fn delete_credential(&self) -> keyring_core::Result<()> {
+        Self::wait()
+    }
+
+    fn get_credential(&self) -> keyring_core::Result<Option<Arc<Credential>>> {
+        Ok(None)
+    }
+
+    fn get_specifiers(&self) -> Option<(String, String)> {
+        None
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl CredentialStoreApi for Locked {
+    fn vendor(&self) -> String {
+        "test".to_owned()
+    }
+
+    fn id(&self) -> String {
+        "locked".to_owned()
+    }
+
+    fn build(&self, _: &str, _: &str, _: Option<&HashMap<&str, &str>>) -> keyring_core::Result<Entry> {
+        Ok(Entry::new_with_credential(Arc::new(Self)))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn a_keyring_that_is_locked_stands_in_nobodys_way() {
+    keyring_core::set_default_store(Arc::new(Locked));
+    // The keys have four minutes: near enough to their end for the keyring to be asked.
+    let (machine, agent) = machine(360);
+    machine.world.configure("[countersign]\n refreshToken = true");
+    let repository = machine.world.repository("r", "sha1");
+    let begun = Instant::now();
+    repository.commit("first");
+    assert_eq!(machine.logins(), 1, "the person is asked instead");
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    // The key is good, and that is all that signing takes.
+    let begun = Instant::now();
+    for number in 0..3 {
+        repository.commit(&format!("commit {number}"));
+    }
+    assert!(
+        machine.status()["keyring"].as_str().unwrap().contains("does not answer"),
+        "{}",
+        machine.status()
+    );
+    machine.world.countersign(&["logout"]).stdout("logins forgotten: 1\n").check();
+    assert_eq!(machine.status()["logins"], serde_json::json!([]));
+    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
     machine.world.countersign(&["agent", "stop"]).any_stdout().check();
     agent.join().unwrap().unwrap();
 }

@@ -253,7 +253,11 @@ fn the_second_commit_costs_one_round_trip() {
         let (requests, connections) = counts();
         for number in 1..=3_u64 {
             repository.commit("another");
-            assert_eq!(counts(), (requests + number * services, connections), "no new connection");
+            let (now, made) = counts();
+            assert_eq!(now, requests + number * services);
+            // Where one of the first two had been answered before the other was asked, they shared a connection;
+            // the next two may be on their way together. Nothing ever takes more than one for each service.
+            assert!((connections..connections + services).contains(&made), "{made} after {connections}");
         }
         assert_eq!(certificates(&repository, 4), 1);
     }

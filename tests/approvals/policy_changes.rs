@@ -103,6 +103,38 @@ fn a_change_takes_as_many_as_the_old_policy_says() {
 }
 
 #[test]
+fn an_approval_by_somebody_for_whom_the_instance_is_not_believed_here_counts_nowhere() {
+    // Logged, and where the policy lets that count in no log.
+    for (threshold, log) in [(TWO, "required"), ("threshold = 2\nnot_logged = \"allow\"\n", "never")] {
+        let world = World::new();
+        let repository = world.repository("r", "sha1");
+        assert_eq!(publish(&repository, ALICE, &draft(&world, 1, threshold)).0, 0);
+        repository.countersign(&["policy", "pin", "--yes"]).any_stdout().check();
+        let root = repository.id(POLICY);
+        let path = draft(&world, 2, threshold);
+        let proposal = proposed(&publish(&repository, ALICE, &path).1);
+        world.run("git", &["config", "--global", "countersign.log", log]).check();
+        approve(&repository, BOB, &root, &proposal);
+        world.run("git", &["config", "--global", "countersign.log", "required"]).check();
+        let set = |value: &str| {
+            let run = world.run("git", &["config", "--global", "countersign.sandbox.subject", value]);
+            run.check();
+        };
+        set(ALICE);
+        let (status, words) = publish(&repository, ALICE, &path);
+        assert_eq!(status, 3, "{log}: {words}");
+        for part in
+            ["1 of 2 persons vouches for it ('alice')", BOB, "for whom the instance is not believed here"]
+        {
+            assert!(words.contains(part), "{log}: no {part:?} in {words}");
+        }
+        set("*@example.com");
+        let (status, words) = publish(&repository, ALICE, &path);
+        assert_eq!(status, 0, "{log}: {words}");
+    }
+}
+
+#[test]
 fn approvals_of_another_change_do_not_carry_over() {
     let world = World::new();
     let (repository, root) = begun(&world);

@@ -15,7 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use countersign::sandbox::{Authority, Identity, Options, Running};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use countersign::sandbox::{Authority, Identity, Options, Role, Running};
 
 const RUNS: usize = 41;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_countersign");
@@ -73,6 +74,11 @@ impl World {
 
     /// Run hermetically; the program must succeed.
     fn run(&self, command: &mut Command) {
+        self.run_with(command, &[]);
+    }
+
+    /// [`World::run`] with more in the environment.
+    fn run_with(&self, command: &mut Command, environment: &[(&str, String)]) {
         let output = command
             .current_dir(self.directory.path())
             .env_clear()
@@ -80,6 +86,7 @@ impl World {
             .env("HOME", self.path("home"))
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -175,30 +182,78 @@ fn rebase(world: &World, count: usize) {
     );
 }
 
-/// The same commit by gitsign, with a token for each.
+/// The same commit by gitsign, against the same authority and with its log entry embedded as ours is: with a token for
+/// each, and with its credential cache, which is what an agent is here.
 fn gitsign(world: &World) {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    if !std::env::split_paths(&path).any(|folder| folder.join("gitsign").is_file()) {
+    let is_there = |name| std::env::split_paths(&path).any(|folder: PathBuf| folder.join(name).is_file());
+    if !is_there("gitsign") {
         println!("SKIPPED: gitsign is not installed");
         return;
     }
     let url = world.authority.url();
-    let settings = [("gitsign.fulcio", url), ("gitsign.rekor", url), ("gitsign.issuer", url)]
-        .map(|(key, value)| format!("{key}={value}"));
-    let times = world.median(|| {
-        let token = world.authority.authority().issue_id_token(MAIL).unwrap();
+    let authority = world.authority.authority();
+    let pem = |label: &str, der: &[u8]| {
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+    };
+    let file = |name: &str, content: String| {
+        fs::write(world.path(name), content).unwrap();
+        world.path(name).display().to_string()
+    };
+    let chain = authority.certificate_chain().map(|der| pem("CERTIFICATE", der)).concat();
+    let environment = [
+        ("GITSIGN_FULCIO_URL", url.to_owned()),
+        ("GITSIGN_REKOR_URL", url.to_owned()),
+        ("GITSIGN_OIDC_ISSUER", url.to_owned()),
+        ("GITSIGN_REKOR_MODE", "offline".to_owned()),
+        ("GITSIGN_FULCIO_ROOT", file("fulcio.pem", chain)),
+        (
+            "SIGSTORE_REKOR_PUBLIC_KEY",
+            file("rekor.pub", authority.signing_key(Role::RekorV1).public_key_pem()),
+        ),
+        (
+            "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE",
+            file("ctfe.pub", authority.signing_key(Role::CertificateTransparencyLog).public_key_pem()),
+        ),
+    ];
+    let commit = |more: &[(&str, String)]| {
         let mut command = Command::new("git");
         command.arg("-C").arg(world.path("one")).args(["-c", "gpg.x509.program=gitsign"]);
-        for setting in &settings {
-            command.args(["-c", setting]);
-        }
-        let trust = world.path("trusted_root.json");
         command.args(["commit", "-q", "--allow-empty", "-m", "message"]);
-        world.run(command.env("SIGSTORE_ID_TOKEN", token).env("SIGSTORE_TRUSTED_ROOT", trust));
-    });
+        world.run_with(&mut command, &[&environment[..], more].concat());
+    };
+    let token = || ("SIGSTORE_ID_TOKEN", authority.issue_id_token(MAIL).unwrap());
+    let times = world.median(|| commit(&[token()]));
     println!(
-        "git commit -S by gitsign: {:.1} ms (authority itself {:.1} ms)",
+        "git commit -S by gitsign, a token and a certificate for each: {:.1} ms (authority itself {:.1} ms)",
         milliseconds(times.whole),
         milliseconds(times.authority)
     );
+
+    if !is_there("gitsign-credential-cache") {
+        return;
+    }
+    let mut cache = Command::new("gitsign-credential-cache")
+        .env_clear()
+        .env("HOME", world.path("home"))
+        .env("PATH", &path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let socket = world.path("home/.cache/sigstore/gitsign/cache.sock");
+    let begun = Instant::now();
+    while !socket.exists() && begun.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let cached = ("GITSIGN_CREDENTIAL_CACHE", socket.display().to_string());
+    commit(&[cached.clone(), token()]);
+    let times = world.median(|| commit(std::slice::from_ref(&cached)));
+    println!(
+        "git commit -S by gitsign with its credential cache: {:.1} ms (authority itself {:.1} ms)",
+        milliseconds(times.whole),
+        milliseconds(times.authority)
+    );
+    cache.kill().unwrap();
+    cache.wait().unwrap();
 }

@@ -7,23 +7,15 @@ use countersign::repository::GitVersion;
 
 use crate::{
     Repository, World, commits, content, script,
-    support::{ALICE, Outcome},
+    support::{ALICE, Outcome, newer_git},
     world,
 };
 
 /// A world in which git is new enough, if there is such a git.
 fn new_world(test: &str) -> Option<World> {
-    let folder = std::env::var_os("COUNTERSIGN_TEST_NEW_GIT");
-    let own = GitVersion::ask().is_some_and(|version| version.is_at_least((2, 54)));
-    if folder.is_none() && !own {
-        println!("NOTE: {test}: git 2.54 or later not found");
-        return None;
-    }
+    let path = newer_git(test, (2, 54))?;
     let world = world();
-    if let Some(folder) = folder {
-        let path = std::env::var("PATH").unwrap();
-        world.set("PATH", &format!("{}:{path}", folder.to_str().unwrap()));
-    }
+    world.set("PATH", &path);
     Some(world)
 }
 

@@ -25,7 +25,20 @@ fn the_hook_runs_in_the_environment_that_it_is_given() {
     let maker = concat!(env!("CARGO_MANIFEST_DIR"), "/installers/github-enterprise.sh");
     let made =
         ["--policy", "policies", "--host", "ghe.example.com", "--program", PROGRAM, "--output", "made"];
-    world.run(maker, &made).directory(&world.path("")).any_stdout().any_stderr().check();
+    // Made by somebody whose files are nobody else's.
+    let command = format!("umask 077; exec '{maker}' \"$@\"");
+    let made = [&["-c", &command, "sh"], &made[..]].concat();
+    world.run("sh", &made).directory(&world.path("")).any_stdout().any_stderr().check();
+
+    let list = world.run("tar", &["-tvzf", "made/environment.tar.gz"]).directory(&world.path(""));
+    let list = list.any_stdout().check().text();
+    // Whoever runs the hook in there is nobody that the archive names.
+    for folder in ["./", "./bin/", "./usr/bin/", "./etc/countersign/"] {
+        let line = list.lines().find(|line| line.ends_with(&format!(" {folder}"))).unwrap();
+        assert!(line.starts_with("drwxr-xr-x"), "{line}");
+    }
+    let line = list.lines().find(|line| line.ends_with(" ./etc/countersign/policy.toml")).unwrap();
+    assert!(line.starts_with("-rw-r--r--"), "{line}");
 
     let root = world.path("root");
     std::fs::create_dir(&root).unwrap();

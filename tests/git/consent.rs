@@ -15,11 +15,14 @@ fn world() -> World {
     world
 }
 
-/// `git commit` for a person who types `answer` at a terminal; what the terminal showed.
-fn at_a_terminal(world: &World, answer: &str, status: i32) -> String {
-    let command = format!("git -C '{}' commit -q --allow-empty -m x", world.path("r").display());
-    let run = world.run("script", &["-qec", &command, "/dev/null"]).input(answer).status(status);
-    run.any_stdout().any_stderr().check().text()
+/// `git commit` for a person at a terminal who has typed `ahead`, and types `answer` when asked; what it showed.
+fn at_a_terminal(world: &World, ahead: &str, answer: Option<&str>, status: i32) -> String {
+    // What was typed ahead has to be there before the question is.
+    let wait = if ahead.is_empty() { "" } else { "sleep 1; " };
+    let command = format!("{wait}git -C '{}' commit -q --allow-empty -m x", world.path("r").display());
+    let run = world.run("script", &["-qec", &command, "/dev/null"]).status(status);
+    let dialogue: Vec<_> = answer.map(|answer| ("[y/N] ", answer)).into_iter().collect();
+    run.converse(ahead, &dialogue).text()
 }
 
 #[test]
@@ -80,14 +83,19 @@ fn a_person_is_asked_once() {
     }
     let world = world();
     let repository = world.repository("r", "sha1");
-    for answer in ["\n", "n\n", "why\n"] {
-        let shown = at_a_terminal(&world, answer, 128);
+    // Ctrl-D and Ctrl-C are answers too, and what stood there before the question is none.
+    for (ahead, answer) in
+        [("", "\n"), ("", "n\n"), ("", "why\n"), ("", "\u{4}"), ("", "\u{3}"), ("y\n", "n\n")]
+    {
+        let shown = at_a_terminal(&world, ahead, Some(answer), 128);
         assert!(shown.contains("puts 'alice@example.com' into a public log, for good"), "{shown}");
+        assert!(shown.contains("is not to be published"), "{answer:?}: {shown}");
         assert!(!repository.has("HEAD"));
     }
-    assert!(at_a_terminal(&world, "y\n", 0).contains("publish it, now and from now on?"));
+    let shown = at_a_terminal(&world, "n\n", Some("y\n"), 0);
+    assert!(shown.contains("publish it, now and from now on?"), "{shown}");
     assert_eq!(repository.grade("HEAD"), "U|alice@example.com|undefined");
-    assert_eq!(at_a_terminal(&world, "", 0), "");
+    assert_eq!(at_a_terminal(&world, "", None, 0), "");
     let kept = repository.git(&["config", "--global", "--get-all", "countersign.publish"]);
     kept.stdout("alice@example.com\n").check();
 }

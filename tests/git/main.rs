@@ -15,6 +15,7 @@ mod gitsign;
 mod init;
 mod login;
 mod merged_tags;
+mod newest;
 mod objects;
 mod online;
 mod push_certificates;

@@ -163,6 +163,21 @@ fn every_caller_is_understood() {
 }
 
 #[test]
+fn one_signature_reads_the_configuration_once() {
+    let world = World::new();
+    let git = world.run("sh", &["-c", "command -v git"]).any_stdout().check().text();
+    let counting = format!("#!/bin/sh\necho \"$@\" >>\"$HOME/called\"\nexec '{}' \"$@\"\n", git.trim_end());
+    fs::create_dir(world.path("tmp/bin")).unwrap();
+    world.write("tmp/bin/git", counting);
+    world.run("chmod", &["+x", "tmp/bin/git"]).check();
+    let path = format!("{}:{}", world.path("tmp/bin").display(), std::env::var("PATH").unwrap());
+    let run = world.countersign(&["--status-fd=2", "-bsau", ALICE]).env("PATH", path).input(PAYLOAD);
+    run.any_stdout().any_stderr().check();
+    let called = fs::read_to_string(world.path("home/called")).unwrap();
+    assert_eq!(called.lines().count(), 1, "{called}");
+}
+
+#[test]
 fn status_lines_go_to_the_descriptor_that_is_named() {
     let world = World::new();
     let script = format!("exec '{PROGRAM}' --status-fd=3 -bsau key 3>status");

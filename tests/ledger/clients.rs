@@ -29,7 +29,8 @@ fn a_remote_that_goes_on_is_good_and_its_head_is_remembered() {
     let report: serde_json::Value = serde_json::from_str(&world.countersign(&json).good().stdout).unwrap();
     assert_eq!((&report["entries"], &report["new_entries"]), (&5.into(), &2.into()));
     let log = ["ledger", "log", "--repository", "clone", "--remote", "origin", "-n", "1"];
-    world.countersign(&log).ended(0, &["5  ", "refs/heads/x"]);
+    // Which of the two git moves first is its business.
+    world.countersign(&log).ended(0, &["5  ", "refs/heads/"]);
     assert_eq!(world.at("refs/heads/main"), three);
     assert_ne!(two, three);
 }

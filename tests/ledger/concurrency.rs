@@ -56,6 +56,53 @@ fn two_hundred_pushes_at_once_are_entered_once_each() {
 }
 
 #[test]
+fn packing_refs_while_a_push_is_under_way_waits_for_nobody() {
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    // Between the gate's answer and the end of the push somebody packs refs.
+    let hook = world.server.join("hooks/post-receive");
+    fs::rename(&hook, world.server.join("hooks/real")).unwrap();
+    write_hook(&hook, "#!/bin/sh\ngit pack-refs --all || exit 1\nexec hooks/real\n");
+    let two = world.commit(&[&one], "two");
+    let begun = std::time::Instant::now();
+    world.push(&[&format!("{two}:refs/heads/main"), &format!("{two}:refs/heads/x")]).good();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert_eq!(world.entries().len(), 3);
+    world.is_in_order();
+}
+
+#[test]
+fn what_git_rejects_among_what_it_moves_is_not_entered() {
+    for same in [false, true] {
+        let world = World::with(&[], &["--hooks", "reference-transaction"]);
+        let one = world.commit(&[], "one");
+        let (two, three) = (world.commit(&[&one], "two"), world.commit(&[&one], "three"));
+        world.push(&[&format!("{one}:refs/heads/main"), &format!("{three}:refs/heads/y")]).good();
+        // Somebody else is first, after the gate has accepted and before git moves anything; once to the very same.
+        let first = if same { &two } else { &three };
+        let objects = "git --git-dir=../work/.git cat-file commit";
+        let hook = format!(
+            "#!/bin/sh\n[ $1 = refs/heads/main ] || exit 0\n{objects} {first} | git hash-object -t commit -w --stdin >&2\n\
+             exec git update-ref refs/heads/main {first}\n"
+        );
+        write_hook(&world.server.join("hooks/update"), &hook);
+        let push = [&format!("{two}:refs/heads/main")[..], &format!("{two}:refs/heads/other")];
+        world.push(&push).refused(&["refs/heads/main"]);
+        assert_eq!((&world.at("refs/heads/main"), &world.at("refs/heads/other")), (first, &two));
+        world.ledger(&["settle"]).good();
+        let entries = world.entries();
+        let of = |name: &str| {
+            entries.iter().filter(|line| line.ends_with(&format!(" push refs/heads/{name}"))).count()
+        };
+        assert_eq!(of("other"), 1, "{entries:?}");
+        // What led to the same cannot be told from it by anybody; anything else is no deed of this push.
+        assert_eq!(of("main"), 1 + usize::from(same), "{entries:?}");
+        assert_eq!(world.intents(), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn a_push_of_many_refs_is_entered_in_batches() {
     for atomic in ["--atomic", "--no-atomic"] {
         let world = World::new();

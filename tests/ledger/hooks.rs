@@ -14,20 +14,19 @@ fn every_accepted_update_is_entered_once_and_in_order() {
         world.push(&[&format!("+{one}:refs/heads/main"), ":refs/heads/x"]).good();
         world.push(&["--atomic", &format!("{two}:refs/heads/main"), &format!("{two}:refs/heads/y")]).good();
         world.push(&[&format!("{two}:refs/tags/t")]).refused(&["no rule names this ref"]);
-        assert_eq!(
-            world.entries(),
-            [
-                "1 push refs/heads/main",
-                "2 push refs/heads/x",
-                "3 push refs/heads/main",
-                "4 push refs/heads/main",
-                "5 push refs/heads/x",
-                "6 push refs/heads/main",
-                "7 push refs/heads/y",
-            ]
-        );
+        // git 2.50 and later delete refs before they move others.
+        let entries = world.entries();
+        let deleted = if entries[3] == "4 push refs/heads/x" { 4 } else { 5 };
+        let mut expected = ["main", "x", "main", "main", "main", "main", "y"];
+        expected[deleted - 1] = "x";
+        let expected: Vec<String> = expected
+            .iter()
+            .zip(1..)
+            .map(|(name, number)| format!("{number} push refs/heads/{name}"))
+            .collect();
+        assert_eq!(entries, expected);
         world.is_in_order();
-        let shown = world.ledger(&["show", "5"]).good().stdout;
+        let shown = world.ledger(&["show", &deleted.to_string()]).good().stdout;
         for line in ["ref: refs/heads/x", &format!("old: {one}"), "new: nothing", "policy: sha256:"] {
             assert!(shown.contains(line), "{shown}");
         }

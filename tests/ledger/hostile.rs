@@ -50,6 +50,39 @@ fn clones_read_the_ledger() {
     world.work(&["fetch", "-q", "../server.git", &format!("{LEDGER}:{LEDGER}")]);
     let log = world.countersign(&["ledger", "log", "--repository", "work"]).good().stdout;
     assert!(log.contains("refs/heads/main"), "{log}");
+    // It speaks for itself, and its commits are by nobody.
+    let listed = world.countersign(&["verify", "--all", "--repository", "server.git"]);
+    assert!(!listed.stdout.contains(&world.at(LEDGER)[..12]), "{listed:?}");
+    assert!(listed.stdout.contains(&one[..12]), "{listed:?}");
+}
+
+#[test]
+fn what_every_clone_can_read_no_push_can_touch() {
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    for protocol in ["0", "2"] {
+        let version = format!("protocol.version={protocol}");
+        let mirror = format!("mirror-{protocol}");
+        world.git(&["-c", &version, "clone", "-q", "--mirror", "server.git", &mirror]).good();
+        let head = world.at(LEDGER);
+        let at = world.git(&["-C", &mirror, "rev-parse", LEDGER]).good().stdout;
+        assert_eq!(at, head);
+        world.countersign(&["ledger", "log", "--repository", &mirror]).ended(0, &["refs/heads/main"]);
+        // Whoever pushes sees nothing of it: a mirror that lacks it does not take it away.
+        let to = ["-c", &version, "-C", &mirror, "push", "-q", "../server.git"];
+        let push = |more: &[&str]| world.git(&[&to[..], more].concat());
+        world.git(&["-C", &mirror, "update-ref", "-d", LEDGER]).good();
+        push(&["--mirror"]).good();
+        assert_eq!(world.at(LEDGER), head);
+        // One that has another would put it there, and is refused with all that comes with it.
+        world.git(&["-C", &mirror, "update-ref", LEDGER, &one]).good();
+        world.git(&["-C", &mirror, "update-ref", "refs/heads/x", &one]).good();
+        push(&["--mirror", "--atomic"]).refused(&["deny updating a hidden ref"]);
+        push(&["--delete", LEDGER]).refused(&[]);
+        assert_eq!((world.at(LEDGER), world.at("refs/heads/x")), (head, String::new()));
+        world.is_in_order();
+    }
 }
 
 #[test]

@@ -7,8 +7,13 @@ mod clients;
 mod concurrency;
 mod delegates;
 mod faults;
+mod for_all;
+mod growth;
 mod hooks;
 mod hostile;
+mod injected;
+mod many;
+mod users;
 mod writers;
 
 use std::{

@@ -222,6 +222,43 @@ fn script(file: &str) -> String {
     lines.map(|line| format!("{}\n", &line[indent..])).collect()
 }
 
+/// The command in a file for a forge that installs the program.
+fn installation(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("installers/ci").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    let line = text.lines().find(|line| line.contains("cargo install")).unwrap();
+    let line = line.trim_start();
+    line.strip_prefix("run: ").or_else(|| line.strip_prefix("- ")).unwrap().to_owned()
+}
+
+#[test]
+fn nothing_of_a_topic_runs_when_the_ready_files_install_the_program() {
+    let world = world();
+    let checkout = world.repository("r", "sha1");
+    std::fs::create_dir(checkout.path.join(".cargo")).unwrap();
+    std::fs::write(checkout.path.join("rust-toolchain.toml"), "[toolchain]\npath = \"evil\"\n").unwrap();
+    std::fs::write(checkout.path.join(".cargo/config.toml"), "[build]\nrustc-wrapper = \"evil\"\n").unwrap();
+    // It looks for what says how it runs where rustup's proxy and cargo look.
+    let folder = world.path("tmp/bin");
+    std::fs::create_dir(&folder).unwrap();
+    let cargo = "#!/bin/sh\necho \"$@\" >>\"$HOME/called\"\nat=$PWD\nwhile :; do\n\
+                 for name in rust-toolchain rust-toolchain.toml .cargo/config .cargo/config.toml; do\n\
+                 [ ! -e \"${at%/}/$name\" ] || exit 66\ndone\n[ \"$at\" != / ] || exit 0\nat=$(dirname \"$at\")\ndone\n";
+    std::fs::write(folder.join("cargo"), cargo).unwrap();
+    world.run("chmod", &["+x", "tmp/bin/cargo"]).check();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let run = |command: &str| {
+        world.run("bash", &["-eu", "-c", command]).directory(&checkout.path).env("PATH", &path)
+    };
+    run("cargo install countersign").status(66).check();
+    for file in ["github.yml", "gitlab.yml"] {
+        run(&installation(file)).check();
+    }
+    let wanted = concat!("install --locked --version ", env!("CARGO_PKG_VERSION"), " countersign");
+    let called = std::fs::read_to_string(world.path("home/called")).unwrap();
+    assert_eq!(called.lines().skip(1).collect::<Vec<_>>(), [wanted; 2]);
+}
+
 /// A clone as a build has it, and the pin that its administrator set.
 fn build<'w>(world: &'w World, origin: &Repository<'w>) -> (Repository<'w>, String) {
     world.run("git", &["clone", "-q", "r", "build"]).directory(&world.path("")).any_stderr().check();
@@ -255,6 +292,23 @@ fn the_ready_file_for_github_judges_pushes_and_pull_requests() {
     };
     run("push", &good).stdout("::notice title=countersign::refs/heads/main: accepted\n").check();
     run("push", &bad).status(1).stdout_holds(&["::error title=countersign commit "]).check();
+    // A tag is an object of its own, which the checkout need not have; and what is deleted is no commit.
+    origin.git(&["tag", "-m", "one", "v1"]).check();
+    let tag = origin.id("refs/tags/v1");
+    let of_tag = |after: &str, base: &str| {
+        run("push", after).env("PUSHED_REF", "refs/tags/v1").env("PUSHED_BEFORE", base).status(1)
+    };
+    let has_tag = || build.git(&["cat-file", "-e", &tag]).any_status().any_stderr().check().status == 0;
+    assert!(!has_tag());
+    of_tag(&tag, &"0".repeat(40)).stdout_holds(&["refs/tags/v1", "may not be created"]).check();
+    assert!(has_tag());
+    of_tag(&"0".repeat(40), &tag).stdout_holds(&["refs/tags/v1", "may not be deleted"]).check();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("installers/ci/github.yml");
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(
+        text.contains("PUSHED_AFTER: ${{ github.event.after }}") && !text.contains("github.sha"),
+        "{text}"
+    );
     run("pull_request_target", "").status(1).stdout_holds(&["::error title=countersign commit "]).check();
 }
 

@@ -13,6 +13,7 @@ mod crafted;
 mod forges;
 mod hostile;
 mod keys;
+mod ledger;
 mod reading;
 mod stories;
 mod time;

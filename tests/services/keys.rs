@@ -113,17 +113,23 @@ fn a_passphrase_is_asked_for_at_the_terminal() {
     world.run("openssl", &protect).any_stderr().check();
     use_key(&world, &format!("file:{}", world.path("locked.pem").display()));
     let repository = at(&world);
-    let at_terminal = |answer: &str| {
-        let command = "git commit -q --allow-empty -m message";
+    let at_terminal = |ahead: &str, command: &str, answer: &str| {
         let run = world.run("script", &["-qec", command, "/dev/null"]).directory(&repository.path);
-        run.input(answer).any_status().any_stdout().any_stderr().check()
+        run.any_status().converse(ahead, &[("passphrase or PIN for", answer)])
     };
-    let said = at_terminal("secret\n");
-    assert!(said.text().contains("passphrase or PIN for"), "{}", said.text());
+    let commit = "git commit -q --allow-empty -m message";
+    // What was typed before is no answer, and no answer is shown.
+    let said = at_terminal("wrong\n", &format!("sleep 1; {commit}"), "secret\n");
     assert_eq!(said.status, 0, "{}", said.text());
+    assert!(!said.text().contains("secret"), "{}", said.text());
     assert!(signer(&repository) == public(&world, "ec.pem"));
-    let said = at_terminal("wrong\n");
+    let said = at_terminal("", commit, "wrong\n");
     assert!(said.status != 0 && said.text().contains("is wrong"), "{} {}", said.status, said.text());
+    // Ctrl-C is no, at once, and the terminal shows again what is typed.
+    let said = at_terminal("", &format!("{commit}; stty -a"), "sec\u{3}");
+    let text = said.text();
+    assert!(text.contains("it was broken off") && !text.contains("sec\r"), "{text}");
+    assert!(text.contains(" echo ") && text.contains("\nisig ") && text.contains(" eol = <undef>"), "{text}");
     // Without a terminal nobody is asked, and nothing hangs.
     let key = world.path("locked.pem");
     let script =
@@ -498,6 +504,31 @@ fn a_certificate_of_ones_own_takes_the_place_of_sigstore() {
         ];
         world.run("openssl", &arguments).any_stdout().any_stderr().check();
     }
+    // Whose signatures are wanted holds for it as well.
+    let set = |key: &str, value: &str| world.run("git", &["config", "--global", key, value]).check();
+    let unset = |key: &str| world.run("git", &["config", "--global", "--unset", key]).check();
+    let by = |committer: &str, status: i32| {
+        let people = format!("author A <{ALICE}> 1 +0000\ncommitter C <{committer}> 1 +0000\n");
+        let payload = format!("tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n{people}\nx\n");
+        let key = format!("file:{}", world.path("rsa.pem").display());
+        let run = repository.countersign(&["--status-fd=2", "-bsau", &key]).input(payload).status(status);
+        run.any_stdout().any_stderr().check().words()
+    };
+    by("bob@example.com", 0);
+    set("countersign.matchCommitter", "true");
+    by(ALICE, 0);
+    let words = by("bob@example.com", 3);
+    assert!(words.contains("is for 'alice@example.com', and the committer is 'bob@example.com'"), "{words}");
+    set("countersign.identity", "bob@example.com");
+    let words = by(ALICE, 3);
+    assert!(words.contains("is for 'alice@example.com', and 'countersign.identity' is 'bob@"), "{words}");
+    unset("countersign.identity");
+    unset("countersign.matchCommitter");
+    set("gitsign.fulcioRoot", "/root.pem");
+    unset("countersign.instance");
+    refused(&world, &["'gitsign.fulcioRoot' of gitsign's does not work here"]);
+    set("countersign.instance", "sandbox");
+    unset("gitsign.fulcioRoot");
     assert_eq!(world.requests(), requests, "nobody was asked for anything");
     use_key(&world, &format!("file:{}", world.path("ec.pem").display()));
     refused(&world, &["the certificate is for another key"]);

@@ -17,7 +17,10 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use countersign::sandbox::{Authority, Options, RekorOffer, Running};
+use countersign::{
+    repository::GitVersion,
+    sandbox::{Authority, Options, RekorOffer, Running},
+};
 
 pub use objects::{insert_header, remove_signature, rewrite_cms};
 pub use run::{Outcome, Run, Started};
@@ -304,6 +307,21 @@ pub fn now() -> i64 {
 pub fn unsigned_token(claims: &serde_json::Value) -> String {
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     format!("{}.{}.{}", part(r#"{"alg":"none"}"#), part(&claims.to_string()), part("signature"))
+}
+
+/// A `PATH` on which git is `version` or newer: by the git at hand, or by the one in the folder that
+/// `COUNTERSIGN_TEST_NEW_GIT` names. Where neither is it is said that `test` could not run.
+pub fn newer_git(test: &str, version: (u32, u32)) -> Option<String> {
+    let path = std::env::var("PATH").unwrap();
+    let named = std::env::var("COUNTERSIGN_TEST_NEW_GIT").ok().map(|folder| format!("{folder}:{path}"));
+    let found = named.into_iter().chain([path]).find(|path| {
+        let output = std::process::Command::new("git").arg("version").env("PATH", path).output().unwrap();
+        GitVersion::parse(&String::from_utf8_lossy(&output.stdout)).is_at_least(version)
+    });
+    if found.is_none() {
+        println!("NOTE: {test}: git {}.{} or later not found", version.0, version.1);
+    }
+    found
 }
 
 /// Says that a test could not run for want of a program; whether that is so.

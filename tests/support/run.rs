@@ -5,7 +5,9 @@ use std::{
     io::{Read, Write as _},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::mpsc,
     thread,
+    time::Duration,
 };
 
 use super::World;
@@ -183,6 +185,52 @@ impl<'w> Run<'w> {
         let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
         child.stdin.take().expect("the pipe was asked for").write_all(&self.input).unwrap();
         Started(Some(child))
+    }
+
+    /// Runs it with a person at its other end, who has typed `ahead` before it began, and of each pair of `dialogue`
+    /// types the second when the first has been shown; standard error is not looked at. Panics where the status is
+    /// not as expected, or something is waited for in vain.
+    #[track_caller]
+    pub fn converse(mut self, ahead: &str, dialogue: &[(&str, &str)]) -> Outcome {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = self.command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
+        let mut stdin = child.stdin.take().expect("the pipe was asked for");
+        let mut output = child.stdout.take().expect("the pipe was asked for");
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let mut room = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut room) {
+                let _ = sender.send(room[..count].to_vec());
+            }
+        });
+        stdin.write_all(ahead.as_bytes()).unwrap();
+        let (mut stdout, mut seen) = (Vec::new(), 0);
+        let mut left = dialogue.iter();
+        let mut next = left.next();
+        loop {
+            let rest = String::from_utf8_lossy(&stdout[seen..]).into_owned();
+            if let Some((question, answer)) = next
+                && rest.contains(question)
+            {
+                seen = stdout.len();
+                next = left.next();
+                stdin.write_all(answer.as_bytes()).unwrap();
+                continue;
+            }
+            match receiver.recv_timeout(Duration::from_secs(90)) {
+                Ok(bytes) => stdout.extend(bytes),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    let _ = child.kill();
+                    panic!("nothing more comes than {rest:?}; {next:?} was waited for");
+                }
+            }
+        }
+        let status = child.wait().unwrap().code().unwrap_or(-1);
+        let outcome = Outcome { status, stdout, stderr: Vec::new() };
+        assert!(next.is_none(), "{next:?} was waited for in {:?}", outcome.text());
+        assert!(self.status.is_none_or(|wanted| wanted == status), "{status}: {:?}", outcome.text());
+        outcome
     }
 
     /// Runs it, and panics where anything is not as expected.

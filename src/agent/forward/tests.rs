@@ -10,9 +10,11 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::{
     agent::{
+        peer::Peer,
         protocol::{Ask, Secret, Source, Wanted},
         state::State,
     },
+    object::{HashKind, Statement},
     service::tls::TlsFiles,
     sign::{LogService, Logging, RekorVersion, SigningPlan},
 };
@@ -138,6 +140,101 @@ fn without_a_key_nobody_is_asked_and_nothing_counts() {
         assert_eq!(grant.left.load(Ordering::SeqCst), 9);
         assert!(asked.try_recv().is_err());
     }
+}
+
+#[test]
+fn an_approval_is_not_signed_for_anybody_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = shared(folder.path());
+    for (hash, id) in [(HashKind::Sha1, "4".repeat(40)), (HashKind::Sha256, "4".repeat(64))] {
+        let statement = Statement {
+            repository: "example.com/a".to_owned(),
+            reference: "refs/heads/main".to_owned(),
+            base: None,
+            tree: Some(id.parse().unwrap()),
+        };
+        for asks in [false, true] {
+            let (near, far) = UnixStream::pair().unwrap();
+            let mut near = Wire::new(near).unwrap();
+            let request = Request::SignAfar { instance: "a".to_owned(), demands: Demands::default() };
+            near.send(&request, &statement.to_be_signed(hash)).unwrap();
+            let (grant, asked) = grant(Terms { asks, ..terms(9) });
+            shared.converse_afar(far, &grant);
+            let (answer, _) = near.receive::<Answer>(THOUGHT).unwrap();
+            assert!(matches!(answer, Answer::Refused { cause: Cause::Restricted, .. }), "{answer:?}");
+            assert_eq!(grant.left.load(Ordering::SeqCst), 9);
+            assert!(asked.try_recv().is_err(), "nobody is asked");
+        }
+    }
+}
+
+#[test]
+fn a_push_of_more_refs_than_can_be_shown_is_not_asked_about() {
+    let id = "4".repeat(40);
+    let payload = |count: usize| {
+        let lines: String = (0..count).map(|number| format!("{id} {id} refs/heads/{number}\n")).collect();
+        format!("certificate version 0.1\npusher P <p@b.c> 1 +0000\npushee https://a.b/c\nnonce 1\n\n{lines}")
+    };
+    let (many, few) = (payload(9), payload(2));
+    let (grant, asked) = grant(Terms { asks: true, ..terms(2) });
+    let (_near, far) = UnixStream::pair().unwrap();
+    let wire = Wire::new(far).unwrap();
+    let outcome = grant.confirm(&wire, &Signable::parse(many.as_bytes()).unwrap(), many.as_bytes());
+    assert!(matches!(outcome, Err(Stop::Refused(Cause::Restricted, _))));
+    assert!(asked.try_recv().is_err());
+    let question = question("far", &Signable::parse(few.as_bytes()).unwrap(), few.as_bytes());
+    assert_eq!(question.about, "refs/heads/0, refs/heads/1 at https://a.b/c");
+    assert_eq!(question.title, format!("{id} {id} refs/heads/0"));
+}
+
+#[test]
+fn locking_ends_what_was_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = shared(folder.path());
+    let (near, far) = UnixStream::pair().unwrap();
+    let (mut near, mut far) = (Wire::new(near).unwrap(), Wire::new(far).unwrap());
+    thread::scope(|scope| {
+        let open = scope.spawn(|| shared.forward(&mut far, terms(9)));
+        let (answer, _) = near.receive::<Answer>(THOUGHT).unwrap();
+        let Answer::Forwarded { socket } = answer else { panic!("{answer:?}") };
+        let (asks, owned) = UnixStream::pair().unwrap();
+        let (mut asks, mut owned) = (Wire::new(asks).unwrap(), Wire::new(owned).unwrap());
+        asks.send(&Request::Lock { logout: false }, b"").unwrap();
+        shared.converse(&mut owned, Peer { process: None });
+        assert_eq!(asks.receive::<Answer>(THOUGHT).unwrap().0, Answer::Done { forgotten: 0 });
+        let (answer, _) = near.receive::<Answer>(THOUGHT).unwrap();
+        assert_eq!(answer, Answer::Ended { reason: "the agent was locked".to_owned() });
+        assert!(open.join().unwrap().is_ok());
+        assert!(!Path::new(&socket).exists() && shared.grants.status().is_empty());
+    });
+}
+
+#[test]
+fn nothing_is_opened_in_a_folder_that_others_may_enter() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let shared = shared(folder.path());
+    let place = folder.path().join("agent");
+    std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (_near, far) = UnixStream::pair().unwrap();
+    let outcome = shared.forward(&mut Wire::new(far).unwrap(), terms(9));
+    assert!(matches!(outcome, Err(Stop::Refused(Cause::Unavailable, _))));
+    assert!(shared.grants.status().is_empty());
+    assert_eq!(std::fs::read_dir(place).unwrap().count(), 0, "not even for a moment");
+}
+
+#[test]
+fn a_connection_counts_until_it_ends_however_that_comes() {
+    let count = AtomicUsize::new(0);
+    let outcome = thread::scope(|scope| {
+        let failing = scope.spawn(|| {
+            let _counted = Counted::new(&count);
+            assert_eq!(count.load(Ordering::SeqCst), 0, "it counts, and this fails");
+        });
+        failing.join()
+    });
+    assert!(outcome.is_err());
+    assert_eq!(count.load(Ordering::SeqCst), 0);
 }
 
 #[test]

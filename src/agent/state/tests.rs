@@ -170,3 +170,30 @@ fn what_is_kept_is_bounded() {
     assert_eq!(state.records().1.len(), MAXIMUM_RECORDS);
     assert_eq!(state.failures.len(), MAXIMUM_FAILURES);
 }
+#[test]
+fn a_login_that_ends_after_the_agent_was_locked_brings_nothing() {
+    let (mut state, wanted) = with_key(NOW + 600);
+    let number = state.begin_anew(&wanted, Some(7)).unwrap();
+    assert_eq!(state.lock(), 1);
+    assert!(!state.is_running(number), "nobody waits for it any more");
+    assert!(!state.end_login(number, Outcome::Opened(held(NOW + 600))));
+    assert!(state.is_empty() && state.keys().is_empty());
+    let number = login(state.step(&wanted, PERSON, NOW));
+    assert!(state.end_login(number, Outcome::Opened(held(NOW + 600))));
+    assert_eq!(state.keys().len(), 1);
+}
+
+#[test]
+fn whether_a_key_can_be_refreshed_is_asked_near_its_end_and_once() {
+    let (mut state, wanted) = with_key(NOW + 600);
+    assert_eq!(state.refreshable(&wanted, NOW), Some(false), "nobody needs to know yet");
+    assert_eq!(state.refreshable(&wanted, NOW + 301), None);
+    for answer in [true, false] {
+        state.remember_refreshable(&wanted, answer);
+        assert_eq!(state.refreshable(&wanted, NOW + 302), Some(answer));
+    }
+    assert_eq!(state.refreshable(&wanted, NOW + 600), None, "there is none any more");
+    let number = state.begin_anew(&wanted, None).unwrap();
+    state.end_login(number, Outcome::Opened(held(NOW + 600)));
+    assert_eq!(state.refreshable(&wanted, NOW + 301), None, "the next key is another question");
+}

@@ -11,7 +11,7 @@ use crate::{
     agent::{
         client::{Client, ClientError},
         place::{Place, PlaceError},
-        protocol::{Answer, Cause, ForwardStatus, Holder, Request},
+        protocol::{Answer, Cause, ForwardStatus, Request},
     },
     cli::{
         Environment, Outcome, World, exit,
@@ -27,7 +27,7 @@ const SOCKET: &str = "COUNTERSIGN_AGENT_SOCKET";
 /// What became of asking elsewhere.
 pub(super) enum Afar {
     /// It has signed; nobody has checked that yet.
-    Signed { armor: Vec<u8>, holder: Holder },
+    Signed(Vec<u8>),
     /// It has not; why, where there is something to say.
     Without(Option<Failure>),
 }
@@ -46,7 +46,7 @@ pub(super) fn sign(
     };
     let request = Request::SignAfar { instance: access.instance.clone(), demands: demands.clone() };
     Ok(match client.ask_afar(&request, payload) {
-        Ok((Answer::Signed { holder, .. }, armor)) => Afar::Signed { armor, holder },
+        Ok((Answer::Signed { .. }, armor)) => Afar::Signed(armor),
         Ok((Answer::Refused { cause: Cause::Denied, reason }, _)) => {
             return Err(Failure::new(
                 format!("the forwarded agent does not sign: {reason}"),

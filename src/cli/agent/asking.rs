@@ -27,13 +27,15 @@ use zeroize::Zeroizing;
 const PATIENCE: u32 = 300;
 
 /// Have the agent sign `payload`. Started where a person would have to log in; `found` is an identity that is
-/// at hand without one, and goes through the agent only where the user wants that.
+/// at hand without one, and goes through the agent only where the user wants that. `signable` is what the payload is,
+/// if it is something that git has signed.
 pub(in crate::cli) fn sign(
     settings: &Settings<'_, '_>,
     access: &mut Access,
     demands: &Demands,
     found: Option<&Token>,
     payload: &[u8],
+    signable: Option<&Signable<'_>>,
 ) -> Result<Through, Failure> {
     let without = |token, warning| Ok(Through::Without { token, warning });
     match Keeping::read(settings)? {
@@ -42,12 +44,12 @@ pub(in crate::cli) fn sign(
         _ => {}
     }
     // What git would not have signed, nobody needs an agent for.
-    let Ok(signable) = Signable::parse(payload) else { return without(None, None) };
+    let Some(signable) = signable else { return without(None, None) };
     // An identity that is at hand does not leave this machine.
     let mut earlier = None;
     if found.is_none() {
         match afar::sign(settings, access, demands, payload)? {
-            Afar::Signed { armor, holder } => return Ok(Through::Signed { armor, holder, warning: None }),
+            Afar::Signed(armor) => return Ok(Through::Signed { armor, holder: None, warning: None }),
             Afar::Without(warning) => earlier = warning,
         }
     }
@@ -80,7 +82,7 @@ pub(in crate::cli) fn sign(
                     words::time(holder.not_after)
                 ));
             }
-            Ok(Through::Signed { armor, holder, warning: earlier })
+            Ok(Through::Signed { armor, holder: Some(holder), warning: earlier })
         }
         // A person who has said no, or was not there, is not asked again.
         (_, Some(Err(failure))) => Err(failure),

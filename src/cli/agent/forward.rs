@@ -4,7 +4,6 @@
 //! What the far end says becomes part of ssh's command line, so of all paths only plain ones are taken.
 
 use std::{
-    env,
     ffi::OsString,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -24,6 +23,7 @@ use crate::{
         Outcome, World, consent, exit, settings,
         signing::{self, Settings},
     },
+    key::program::{self, ProgramError},
     words::{self, Failure},
 };
 
@@ -31,6 +31,10 @@ use crate::{
 const THOUGHT: Duration = Duration::from_secs(120);
 /// The longest path that a socket may have, in bytes (`sun_path`, less the zero at its end).
 const MAXIMUM_PATH: usize = 103;
+/// The most that the far end may say when it is asked where the socket belongs, in bytes.
+const MAXIMUM_WORDS: u64 = 64 * 1024;
+/// How long it may take to say so; a person may have to give a password first.
+const ANSWER: Duration = Duration::from_secs(300);
 /// What ssh(1) exits with where it is ssh that has failed.
 const SSH_FAILED: i32 = 255;
 
@@ -100,7 +104,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &ForwardArguments) -> Outcom
     };
     let far = match &arguments.socket {
         Some(path) => path.clone(),
-        None => ask_for_place(arguments)?,
+        None => ask_for_place(world, arguments)?,
     };
     let far = plain(&far, "the other machine's socket")?;
     let place = place::place(&world.environment)?;
@@ -121,7 +125,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &ForwardArguments) -> Outcom
             words::escape(&reason)
         );
     });
-    let mut ssh = ssh(arguments);
+    let mut ssh = ssh(world, arguments)?;
     ssh.arg("-R").arg(format!("{far}:{near}")).args(["-o", "ExitOnForwardFailure=yes"]);
     if arguments.no_command {
         ssh.arg("-N");
@@ -139,36 +143,43 @@ pub(super) fn run(world: &mut World<'_>, arguments: &ForwardArguments) -> Outcom
     }
 }
 
-fn ssh(arguments: &ForwardArguments) -> Command {
-    let mut ssh = Command::new("ssh");
+fn ssh(world: &World<'_>, arguments: &ForwardArguments) -> Result<Command, Failure> {
+    let program = program::find(world.environment.get("PATH").unwrap_or_default(), "ssh");
+    let mut ssh = Command::new(program.ok_or_else(|| no_ssh(&"there is none in the folders of 'PATH'"))?);
     if let Some(file) = &arguments.file {
         ssh.arg("-F").arg(file);
     }
     for option in &arguments.options {
         ssh.arg("-o").arg(option);
     }
-    ssh
+    Ok(ssh)
 }
 
-fn no_ssh(error: &std::io::Error) -> Failure {
+fn no_ssh(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(format!("ssh cannot be run: {error}"), "install OpenSSH's client, or put it into PATH")
 }
 
 /// Ask the far end where the socket belongs.
-fn ask_for_place(arguments: &ForwardArguments) -> Result<String, Failure> {
-    let mut ssh = ssh(arguments);
-    ssh.arg("-T").arg("--").arg(&arguments.host).arg("countersign agent place");
-    let output =
-        ssh.stdin(Stdio::null()).stderr(Stdio::inherit()).output().map_err(|error| no_ssh(&error))?;
-    if !output.status.success() {
-        return Err(Failure::new(
-            format!("'{}' does not say where the socket belongs", arguments.host),
+fn ask_for_place(world: &World<'_>, arguments: &ForwardArguments) -> Result<String, Failure> {
+    let mut ssh = ssh(world, arguments)?;
+    // What it reads is nothing; a password it asks for at the terminal.
+    ssh.arg("-T").arg("--").arg(&arguments.host).arg("countersign agent place").stderr(Stdio::inherit());
+    let silent = |reason: &dyn std::fmt::Display| {
+        Failure::new(
+            format!("'{}' does not say where the socket belongs{reason}", arguments.host),
             "countersign has to be installed there and be found in PATH; or name a path in a folder of yours \
              alone there with '--socket'",
-        ));
+        )
+    };
+    let said = program::listen(ssh, Vec::new(), MAXIMUM_WORDS, ANSWER).map_err(|error| match error {
+        ProgramError::System(error) => no_ssh(&error),
+        other => silent(&format!(": {other}")),
+    })?;
+    if !said.is_success {
+        return Err(silent(&""));
     }
     // Whatever a shell's start-up has printed stands before.
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&said.text);
     Ok(text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned())
 }
 
@@ -198,15 +209,26 @@ fn asking(
     if let Some(program) = settings::path(world, configuration, "countersign.askPass")? {
         return Ok(Asking::Program(program));
     }
-    if let Some(program) = world.environment.get("SSH_ASKPASS").map(PathBuf::from) {
-        return Ok(Asking::Program(program));
+    let path = world.environment.get("PATH").unwrap_or_default();
+    if let Some(named) = world.environment.get("SSH_ASKPASS").map(Path::new) {
+        // As ssh has it: a name alone is looked for. A path that begins where this runs could be anybody's.
+        let found = match named.to_str() {
+            Some(name) if named.components().count() == 1 && !named.is_absolute() => {
+                program::find(path, name)
+            }
+            _ => Some(named.to_owned()).filter(|program| program.is_absolute()),
+        };
+        return found.map(Asking::Program).ok_or_else(|| {
+            Failure::new(
+                format!("'{}' in 'SSH_ASKPASS' is no program to ask with", named.display()),
+                "name its whole path there, or in 'countersign.askPass'",
+            )
+        });
     }
     if arguments.no_command && crate::cli::login::has_terminal() {
         return Ok(Asking::Terminal);
     }
-    let path = world.environment.get("PATH").unwrap_or_default();
-    let mut found = env::split_paths(path).map(|folder| folder.join("ssh-askpass"));
-    match found.find(|program| program.is_file()) {
+    match program::find(path, "ssh-askpass") {
         Some(program) => Ok(Asking::Program(program)),
         None => Err(Failure::new(
             "there is no way to ask: the session on the other machine has the terminal",

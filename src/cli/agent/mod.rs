@@ -78,8 +78,8 @@ pub(super) enum Through {
     Signed {
         /// The armor, which nobody has checked yet.
         armor: Vec<u8>,
-        /// Whose it is, by the agent's account.
-        holder: Holder,
+        /// Whose it is by the word of the user's own agent; one elsewhere is not believed.
+        holder: Option<Holder>,
         /// What the person should hear besides.
         warning: Option<Failure>,
     },

@@ -21,9 +21,10 @@ use crate::{
 /// How long an agent may take to start.
 const START: Duration = Duration::from_secs(10);
 
-/// What an agent takes over from the environment of whoever starts it: where it lies, and the way to the servers.
-/// No token, and nothing of the session or job in which it happens to be started.
-const INHERITED: [&str; 14] = [
+/// What an agent takes over from the environment of whoever starts it: where it lies, and the way to the servers and
+/// to the user's keyring. No token, and nothing else of the session or job in which it happens to be started.
+const INHERITED: [&str; 15] = [
+    "DBUS_SESSION_BUS_ADDRESS",
     "HOME",
     "XDG_RUNTIME_DIR",
     "XDG_CACHE_HOME",

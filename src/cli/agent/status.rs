@@ -11,12 +11,17 @@ use crate::{
         server::{self, Options, ServeError},
     },
     cli::{Outcome, World, exit, settings, signing},
-    identity::{Keyring, KeyringError},
+    identity::{Keyring, KeyringError, with_keyring},
     words::{self, Failure},
 };
 
 /// What is said where none runs.
 const NONE: &str = "no agent is running\n";
+
+/// How long the user may take to unlock the keyring, where there may be something in it.
+const UNLOCKING: Duration = Duration::from_secs(60);
+/// How long a keyring is waited for in which nothing should be.
+const LOOKING: Duration = Duration::from_secs(5);
 
 /// Be the agent.
 pub(super) fn serve(world: &mut World<'_>, idle: u64, socket_activated: bool) -> Outcome {
@@ -74,13 +79,17 @@ fn unexpected() -> Failure {
 /// Say what is kept and what was signed.
 pub(super) fn show(world: &mut World<'_>, json: bool) -> Outcome {
     let status = match ask(world, &Request::Status {})? {
-        None if json => {
-            world.say("{\"running\":false}\n");
-            return Ok(exit::BAD);
-        }
         None => {
-            world.say(NONE);
-            return match afar::terms(world)? {
+            let forwarded = afar::terms(world);
+            if json {
+                let forwarded = forwarded.as_ref().ok().and_then(Option::as_ref);
+                let json = serde_json::json!({ "running": false, "forwarded": forwarded });
+                world.say(&format!("{json}\n"));
+            } else {
+                world.say(NONE);
+            }
+            return match forwarded? {
+                Some(_) if json => Ok(exit::GOOD),
                 Some(forward) => {
                     world.say(&format!("one is forwarded to here {}\n", terms(&forward)));
                     Ok(exit::GOOD)
@@ -195,9 +204,12 @@ pub(in crate::cli) fn lock(world: &mut World<'_>, logout: bool) -> Outcome {
 /// Remove the refresh tokens, also where no agent runs. Where none are wanted, a keyring that cannot be asked is no
 /// failure.
 fn forget_refresh_tokens(world: &World<'_>) -> Result<(), Failure> {
-    let Err(error) = Keyring::open().and_then(|keyring| keyring.clear()) else { return Ok(()) };
     let configuration = settings::configuration(world)?;
-    if !signing::keeps_refresh_tokens(&configuration)? || matches!(error, KeyringError::Unavailable(_)) {
+    let are_kept = signing::keeps_refresh_tokens(&configuration)?;
+    let Err(error) = with_keyring(if are_kept { UNLOCKING } else { LOOKING }, Keyring::clear) else {
+        return Ok(());
+    };
+    if !are_kept || matches!(error, KeyringError::Unavailable(_)) {
         return Ok(());
     }
     Err(Failure::new(

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Opened, Through};
 use crate::{
-    agent::protocol::ForwardStatus,
+    agent::{payload::Signable, protocol::ForwardStatus},
     cli::{
         Outcome, World,
         signing::{Access, Settings},
@@ -37,6 +37,7 @@ pub(in crate::cli) fn sign(
     _: &Demands,
     _: Option<&Token>,
     _: &[u8],
+    _: Option<&Signable<'_>>,
 ) -> Result<Through, Failure> {
     Ok(Through::Without { token: None, warning: None })
 }

@@ -38,7 +38,7 @@ pub struct CheckArguments {
     /// What the ref named before; all zeros, or nothing, for a ref that did not exist
     #[arg(long, value_name = "COMMIT")]
     base: Option<String>,
-    /// What it is to name
+    /// What it is to name; all zeros for a ref that is deleted
     #[arg(long, value_name = "COMMIT", default_value = "HEAD")]
     head: String,
     /// HEAD is a topic that somebody is going to merge: it need not descend from the base
@@ -136,14 +136,18 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
         let words = format!("'{}' is no full name of a ref", arguments.reference);
         return Err(Failure::new(words, "write it as 'refs/heads/main'"));
     }
-    let base = match arguments.base.as_deref() {
-        None | Some("") => None,
-        Some(zeros)
-            if zeros.len() == repository.hash().len_in_hex() && zeros.bytes().all(|byte| byte == b'0') =>
-        {
-            None
-        }
-        Some(base) => Some(object(&repository, base)?),
+    let is_nothing =
+        |id: &str| id.len() == repository.hash().len_in_hex() && id.bytes().all(|byte| byte == b'0');
+    let value = |id: Option<&str>| match id {
+        None | Some("") => Ok(None),
+        Some(zeros) if is_nothing(zeros) => Ok(None),
+        Some(id) => object(&repository, id).map(Some),
+    };
+    let base = value(arguments.base.as_deref())?;
+    let wanted = match arguments.head.as_str() {
+        // Nothing at all says nothing; that a ref is deleted is said by zeros.
+        "" => Some(object(&repository, "")?),
+        head => value(Some(head))?,
     };
     let pinned = pin_of(world, &configuration, &repository, arguments)?;
     // Where the policy itself changes, the one before decides: what the ref names here may be the change already.
@@ -160,11 +164,7 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
     if let Some(what) = foreign_anchor(&basis.policy, repository.hash()) {
         return Err(Failure::new(what, "have the policy's owner mend it"));
     }
-    let update = Update {
-        claimed: base,
-        wanted: Some(object(&repository, &arguments.head)?),
-        reference: arguments.reference.clone().into_bytes(),
-    };
+    let update = Update { claimed: base, wanted, reference: arguments.reference.clone().into_bytes() };
     let objects = repository.objects().map_err(|error| Failure::new(error, "run 'git fsck'"))?;
     let shallow = repository.shallow(None).map_err(|error| Failure::new(error, "run 'git fsck'"))?;
     let reader = objects.reader();

@@ -387,7 +387,7 @@ pub(super) fn agent(kept: &Result<Option<usize>, Failure>) -> Vec<Finding> {
 }
 
 /// An agent elsewhere that was forwarded to here.
-pub(super) fn forwarded(forwarded: &Result<Option<ForwardStatus>, Failure>) -> Vec<Finding> {
+pub(super) fn forwarded(forwarded: &Result<Option<ForwardStatus>, Failure>, now: i64) -> Vec<Finding> {
     const CHECK: &str = "agent";
     match forwarded {
         Ok(None) => Vec::new(),
@@ -398,8 +398,14 @@ pub(super) fn forwarded(forwarded: &Result<Option<ForwardStatus>, Failure>) -> V
                 terms.instance,
                 words::time(terms.until)
             );
-            let is_over = terms.left == 0;
-            vec![Finding::new(CHECK, if is_over { State::Warning } else { State::Well }, said)]
+            if terms.left > 0 && terms.until > now {
+                return vec![Finding::new(CHECK, State::Well, said)];
+            }
+            vec![
+                Finding::new(CHECK, State::Warning, said).hint(
+                    "nothing more is signed through it: forward it again with 'countersign agent forward'",
+                ),
+            ]
         }
         Err(Failure { error, hints }) => {
             vec![Finding { hints: hints.clone(), ..Finding::new(CHECK, State::Warning, error) }]

@@ -40,7 +40,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &DoctorArguments) -> Outcome
         checks::committer(&facts),
         checks::consent(&facts),
         checks::agent(&facts.agent),
-        checks::forwarded(&facts.forwarded),
+        checks::forwarded(&facts.forwarded, world.now),
         checks::remotes(facts.remotes.as_ref()),
         checks::network(facts.probes.as_deref()),
         checks::clock(facts.probes.as_deref()),

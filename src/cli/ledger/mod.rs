@@ -1,5 +1,6 @@
 //! `countersign ledger`: what a server has accepted, and whether refs are as it says.
 
+mod certificates;
 mod log;
 mod remote;
 mod settle;
@@ -76,6 +77,9 @@ struct VerifyArguments {
     /// A head that the ledger had earlier; it has to be part of it still
     #[arg(long, value_name = "COMMIT")]
     since: Option<String>,
+    /// Leave the push certificates of entries unverified
+    #[arg(long)]
+    no_certificates: bool,
 }
 
 #[derive(Args, Debug)]

@@ -31,14 +31,15 @@ const ATTEMPTS: usize = 3;
 /// How long is waited in between.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Look at the remote `name`, and remember its ledger if it goes on from what is remembered.
+/// Look at the remote `name`, and remember its ledger if it goes on from what is remembered; with its head, and what
+/// reads its records.
 pub(super) fn verify(
     world: &mut World<'_>,
     repository: &Repository,
     place: Option<&Path>,
     name: &str,
     since: Option<ObjectId>,
-) -> Result<Report, Failure> {
+) -> Result<(Report, Option<(ObjectId, ObjectReader)>), Failure> {
     let address = address(world, place, name)?;
     let configuration = Configuration::read(&world.directory, Some(repository.git_dir()))
         .map_err(|error| Failure::new(error, "run 'git config --list' there to see what is wrong with it"))?;
@@ -50,7 +51,7 @@ pub(super) fn verify(
     let key = context.transport.address.key().to_owned();
     let remembered = context.store.load(&key).map_err(unusable)?.ledger;
     let mut attempt = 1;
-    let (report, head) = loop {
+    let (report, found) = loop {
         let told = remote::fetch_ledger(&context, world.stderr)?;
         if told.advertised.hash().is_some_and(|hash| hash != repository.hash()) {
             return Err(Failure::new(
@@ -79,7 +80,7 @@ pub(super) fn verify(
         }
         let is_moved = report.findings.iter().any(|finding| matches!(finding, Finding::Moved { .. }));
         if !is_moved || attempt == ATTEMPTS {
-            break (report, head);
+            break (report, head.map(|head| (head, reader)));
         }
         attempt += 1;
         std::thread::sleep(PAUSE);
@@ -93,6 +94,7 @@ pub(super) fn verify(
                 | Finding::NoLedger { .. }
         )
     };
+    let head = found.as_ref().map(|(head, _)| *head);
     if head.is_some() && head != remembered && report.findings.iter().all(goes_on) {
         let note = |memory: &mut remote::Memory| {
             if memory.ledger != remembered && memory.ledger != head {
@@ -106,7 +108,7 @@ pub(super) fn verify(
             error => unusable(error),
         })?;
     }
-    Ok(report)
+    Ok((report, found))
 }
 
 /// The head of the ledger of the remote `name` as this user saw it last, if that was ever, and a reader that has

@@ -8,12 +8,14 @@ use serde_json::json;
 use super::{Common, EnterArguments, at_hand, exit, failure};
 use crate::{
     cli::{Outcome, World},
+    hook,
     ledger::{Scope, Settler},
     words::{Failure, escape, escape_bytes},
 };
 
 pub(super) fn run(world: &mut World<'_>, common: &Common) -> Outcome {
     let (repository, folder) = at_hand(world, common)?;
+    hook::check_administrator(&hook::state_folder(&repository))?;
     let settler = Settler { repository: &repository, folder: &folder, now: world.now };
     let settled = settler.settle(Scope::All, &[], None).map_err(|error| failure(&error))?;
     world.say(&match common.json {
@@ -42,6 +44,7 @@ pub(super) fn enter(world: &mut World<'_>, arguments: &EnterArguments) -> Outcom
         ));
     }
     let (repository, folder) = at_hand(world, &arguments.common)?;
+    hook::check_administrator(&hook::state_folder(&repository))?;
     let settler = Settler { repository: &repository, folder: &folder, now: world.now };
     let only: HashSet<BString> = arguments.references.iter().map(|name| name.as_str().into()).collect();
     let only = (!only.is_empty()).then_some(&only);

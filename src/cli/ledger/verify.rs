@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gix::bstr::BString;
 use serde_json::json;
 
-use super::{VerifyArguments, at_hand, exit, failure, remote, words};
+use super::{VerifyArguments, at_hand, certificates, exit, failure, remote, words};
 use crate::{
     cli::{Outcome, World, verify::tasks::unreadable},
     ledger::{self, Check, Entry, Finding, Report, Settler, UnderWay, check},
@@ -17,7 +17,7 @@ use crate::{
 pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome {
     let (repository, folder) = at_hand(world, &arguments.common)?;
     let since = arguments.since.as_deref().map(|since| commit(&repository, since)).transpose()?;
-    let report = if let Some(name) = &arguments.remote {
+    let (mut report, found) = if let Some(name) = &arguments.remote {
         remote::verify(world, &repository, arguments.common.repository.as_deref(), name, since)?
     } else {
         let (remembered, now) = (folder.remembered().map_err(|error| failure(&error))?, world.now);
@@ -37,20 +37,29 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
             let head = ledger::head(&repository).map_err(|error| failure(&error))?;
             let since = since.or(remembered);
             let under_way = &under_way;
-            hold(&repository, &Check { refs: &refs, head, remembered: since, under_way, left_over })
+            let check = Check { refs: &refs, head, remembered: since, under_way, left_over };
+            let reader = repository.objects().map_err(|error| unreadable(&error))?.reader();
+            Ok::<_, Failure>((hold(&repository, &check)?, head.map(|head| (head, reader))))
         };
-        let mut report = look()?;
+        let mut seen = look()?;
         // A push may have been entered between one look and the other.
-        if report.findings.iter().any(|finding| matches!(finding, Finding::Moved { .. })) {
-            report = look()?;
+        if seen.0.findings.iter().any(|finding| matches!(finding, Finding::Moved { .. })) {
+            seen = look()?;
         }
-        report
+        seen
     };
+    if let Some((head, reader)) = found.filter(|_| !arguments.no_certificates) {
+        let is_own = arguments.remote.is_none();
+        certificates::look(world, (&repository, &reader), head, is_own, &mut report)?;
+    }
     tell(world, arguments, &report);
     let is_unclear = |finding: &Finding| {
         matches!(
             finding,
-            Finding::UnderWay { .. } | Finding::LeftOver(_) | Finding::NoLedger { remembered: None }
+            Finding::UnclearCertificate { .. }
+                | Finding::UnderWay { .. }
+                | Finding::LeftOver(_)
+                | Finding::NoLedger { remembered: None }
         )
     };
     Ok(match report.findings.as_slice() {
@@ -75,7 +84,7 @@ fn commit(repository: &Repository, revision: &str) -> Result<ObjectId, Failure> 
 }
 
 fn tell(world: &mut World<'_>, arguments: &VerifyArguments, report: &Report) {
-    let Report { entries, new_entries, certified, recovered, clock_set_back, .. } = report;
+    let Report { entries, new_entries, certified, verified, recovered, clock_set_back, .. } = report;
     if arguments.common.json {
         let findings: Vec<_> = report.findings.iter().map(words::finding_json).collect();
         let object = json!({
@@ -83,6 +92,7 @@ fn tell(world: &mut World<'_>, arguments: &VerifyArguments, report: &Report) {
             "entries": entries,
             "new_entries": new_entries,
             "certified": certified,
+            "verified": verified,
             "recovered": recovered,
             "clock_set_back": clock_set_back,
             "findings": findings,
@@ -93,8 +103,11 @@ fn tell(world: &mut World<'_>, arguments: &VerifyArguments, report: &Report) {
     }
     let mut text = String::new();
     for finding in &report.findings {
-        let is_pending = matches!(finding, Finding::UnderWay { .. } | Finding::LeftOver(_));
-        let prefix = if is_pending { "warning" } else { "error" };
+        let is_unclear = matches!(
+            finding,
+            Finding::UnclearCertificate { .. } | Finding::UnderWay { .. } | Finding::LeftOver(_)
+        );
+        let prefix = if is_unclear { "warning" } else { "error" };
         text += &format!("{prefix}: {}\n", words::finding(finding));
     }
     if report.is_cut_short {
@@ -104,6 +117,12 @@ fn tell(world: &mut World<'_>, arguments: &VerifyArguments, report: &Report) {
         text += "hint: settle it by 'countersign ledger settle', as the user as whom the hooks run\n";
     } else if report.findings.iter().any(|finding| matches!(finding, Finding::UnderWay { .. })) {
         text += "hint: run it again; what broke off is settled by the next push, or by 'countersign ledger settle'\n";
+    }
+    if report.findings.iter().any(|finding| matches!(finding, Finding::UnclearCertificate { .. })) {
+        text += "hint: name who pushes in a policy, 'git config --global countersign.policy FILE', or leave them out with '--no-certificates'\n";
+    }
+    if report.findings.iter().any(|finding| matches!(finding, Finding::Certificate { .. })) {
+        text += "hint: look at it with 'countersign inspect' and its id, and ask the server's administrator who has written that entry\n";
     }
     let is_moved = |finding: &Finding| matches!(finding, Finding::Moved { .. } | Finding::Gap { .. });
     if arguments.remote.is_none() && report.findings.iter().any(is_moved) {
@@ -117,8 +136,12 @@ fn tell(world: &mut World<'_>, arguments: &VerifyArguments, report: &Report) {
             &format!("warning: of {recovered} accepted updates it could not be told whether they happened\n");
     }
     if report.findings.is_empty() {
+        let proven = match (certified, arguments.no_certificates) {
+            (0, _) | (_, true) => "",
+            _ => ", and every certificate is good",
+        };
         text += &format!(
-            "every ref is as the ledger says: {entries} entries, {certified} of them by a push certificate\n"
+            "every ref is as the ledger says: {entries} entries, {certified} of them by a push certificate{proven}\n"
         );
     }
     world.say(&text);

@@ -97,6 +97,12 @@ pub(super) fn entry_json(walked: &Walked, sequence: u64, entry: &Entry) -> Value
 pub(super) fn finding(finding: &Finding) -> String {
     match finding {
         Finding::Broken { reason } => escape(reason),
+        Finding::Certificate { certificate, sequence, reason } => {
+            format!(
+                "entry {sequence}: the push certificate '{certificate}' does not count: {}",
+                escape(reason)
+            )
+        }
         Finding::Forked { remembered } => {
             format!("another ledger was seen earlier: its head '{remembered}' is no part of this one")
         }
@@ -132,6 +138,12 @@ pub(super) fn finding(finding: &Finding) -> String {
         Finding::RolledBack { remembered } => {
             format!("the ledger ends before '{remembered}', which was seen earlier")
         }
+        Finding::UnclearCertificate { certificate, sequence, reason } => {
+            format!(
+                "entry {sequence}: of the push certificate '{certificate}' it cannot be told: {}",
+                escape(reason)
+            )
+        }
         Finding::UnderWay { reference } => {
             format!("{}: an accepted update is not entered yet", escape_bytes(reference))
         }
@@ -143,6 +155,9 @@ pub(super) fn finding_json(found: &Finding) -> Value {
     let id = |value: &Option<ObjectId>| value.map(|id| id.to_string());
     let mut object = match found {
         Finding::Broken { .. } => json!({"finding": "broken"}),
+        Finding::Certificate { certificate, sequence, .. } => json!({
+            "finding": "certificate", "certificate": certificate.to_string(), "sequence": sequence,
+        }),
         Finding::Forked { remembered } => {
             json!({"finding": "forked", "remembered": remembered.to_string()})
         }
@@ -174,6 +189,9 @@ pub(super) fn finding_json(found: &Finding) -> Value {
         Finding::RolledBack { remembered } => {
             json!({"finding": "rolled-back", "remembered": remembered.to_string()})
         }
+        Finding::UnclearCertificate { certificate, sequence, .. } => json!({
+            "finding": "unclear-certificate", "certificate": certificate.to_string(), "sequence": sequence,
+        }),
         Finding::UnderWay { reference } => {
             json!({"finding": "under-way", "ref": escape_bytes(reference)})
         }

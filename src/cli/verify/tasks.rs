@@ -7,6 +7,7 @@ use std::{collections::HashMap, io::Read as _};
 
 use super::super::{World, arguments::Asked, report::Place};
 use crate::{
+    ledger::LEDGER,
     object::{APPROVALS, ObjectId},
     repository::{
         HistoryError, Object, ObjectReadError, ObjectReader, PROOFS, Reachable, Repository, Resolver,
@@ -55,7 +56,7 @@ pub(in crate::cli) fn tasks<'a>(
     if asked.all {
         let mut tips = repository.tips().map_err(|error| unreadable(&error))?;
         // What we keep there speaks for itself, and its commits are by nobody.
-        tips.retain(|(name, _)| name != PROOFS && name != APPROVALS);
+        tips.retain(|(name, _)| name != PROOFS && name != APPROVALS && !is_ledger_of_anybody(name));
         let mut names = TagNames::new();
         for (name, id) in &tips {
             if name.starts_with(b"refs/tags/") {
@@ -87,6 +88,11 @@ pub(in crate::cli) fn tasks<'a>(
         Err(failure) => vec![Err(failure)],
     });
     Ok((Box::new(tasks), TagNames::new()))
+}
+
+/// The repository's own ledger, or that of a remote as it was seen last.
+fn is_ledger_of_anybody(name: &[u8]) -> bool {
+    name == LEDGER.as_bytes() || name.starts_with(b"refs/countersign/remotes/")
 }
 
 fn read_list(world: &mut World<'_>) -> Result<String, Failure> {

@@ -29,7 +29,9 @@ impl<'a> Stage<'a> {
         output: &'a mut dyn Write,
     ) -> Self {
         let mut environment: BTreeMap<OsString, OsString> = BTreeMap::new();
-        for (name, value) in [("GIT_CONFIG_NOSYSTEM", "1"), ("LC_ALL", "C"), ("TZ", "UTC")] {
+        // Refs as files, which is all that is read, also where git makes reftable of them by default.
+        let refs = ("GIT_DEFAULT_REF_FORMAT", "files");
+        for (name, value) in [("GIT_CONFIG_NOSYSTEM", "1"), refs, ("LC_ALL", "C"), ("TZ", "UTC")] {
             environment.insert(name.into(), value.into());
         }
         environment.insert("HOME".into(), folder.join("home").into());

@@ -342,7 +342,10 @@ pub(super) fn check_leaf(leaf: &Slices<'_>) -> Result<(), CannotTell> {
 }
 
 /// The e-mail addresses among the certificate's alternative names (`rfc822Name`), exactly as certified.
-pub(super) fn addresses(leaf: &Slices<'_>) -> Result<Vec<String>, CannotTell> {
+///
+/// # Errors
+/// They cannot be read.
+pub fn addresses(leaf: &Slices<'_>) -> Result<Vec<String>, CannotTell> {
     let Some(extension) = leaf.extension(&SUBJECT_ALT_NAME) else { return Ok(Vec::new()) };
     let names = SubjectAltName::from_der(extension.value).map_err(|_| ProfileError::Der)?;
     let mut addresses = Vec::new();

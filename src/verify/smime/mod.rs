@@ -11,7 +11,7 @@ mod intermediates;
 
 use std::{fmt, sync::Arc};
 
-pub use authority::{AuthorityError, CertificateAuthority, MAXIMUM_AUTHORITY_BYTES};
+pub use authority::{AuthorityError, CertificateAuthority, MAXIMUM_AUTHORITY_BYTES, addresses};
 
 use super::{Bad, CannotTell, FUTURE_SKEW, Failure, Key, Stated, memo::Memo};
 use crate::{

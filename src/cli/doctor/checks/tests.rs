@@ -226,6 +226,25 @@ fn an_agent_that_cannot_be_used_is_worth_a_word() {
 }
 
 #[test]
+fn a_forwarded_agent_that_signs_no_more_is_told_with_what_mends_it() {
+    let terms = |left: u32, until: i64| ForwardStatus {
+        host: "here".to_owned(),
+        instance: "sandbox".to_owned(),
+        left,
+        made: 0,
+        until,
+        asks: false,
+    };
+    assert_eq!(forwarded(&Ok(None), 100), []);
+    assert_eq!(only(forwarded(&Ok(Some(terms(1, 101))), 100)).state, State::Well);
+    for over in [terms(0, 101), terms(1, 100), terms(1, 9)] {
+        let told = only(forwarded(&Ok(Some(over)), 100));
+        assert_eq!(told.state, State::Warning);
+        assert!(told.hints[0].contains("countersign agent forward"), "{told:?}");
+    }
+}
+
+#[test]
 fn who_says_who_counts() {
     let check = |policy, is_unpinned| only(policy_of(policy, is_unpinned));
     fn policy_of(policy: Result<Option<String>, Failure>, is_unpinned: bool) -> Vec<Finding> {

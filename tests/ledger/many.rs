@@ -1,0 +1,162 @@
+//! Pushes of many refs: entered together, by a program that is started a few times and not once for each.
+
+use std::os::unix::process::CommandExt as _;
+
+use super::{faults::remove_locks, *};
+
+const LEDGER: &str = "refs/countersign/ledger";
+
+impl World {
+    /// A server whose hooks write down each start of the program.
+    fn counting(install: &[&str]) -> Self {
+        let world = Self::without_hooks(&[]);
+        let program = world.path("program");
+        let log = world.path("starts");
+        let text = format!("#!/bin/sh\necho \"$2\" >>'{}'\nexec '{PROGRAM}' \"$@\"\n", log.display());
+        write_hook(&program, &text);
+        world.install(&[&["--program", program.to_str().unwrap()], install].concat()).good();
+        world
+    }
+
+    /// How often each hook has started the program since this was asked last.
+    fn starts(&self, hook: &str) -> usize {
+        let log = fs::read_to_string(self.path("starts")).unwrap_or_default();
+        log.lines().filter(|line| *line == hook).count()
+    }
+
+    fn forget_starts(&self) {
+        let _ = fs::remove_file(self.path("starts"));
+    }
+
+    /// Let the pusher's refs `refs/heads/<name>` be what is said, and no others.
+    fn heads(&self, heads: impl Iterator<Item = (String, String)>) {
+        let there = self.work(&["for-each-ref", "--format=delete %(refname)", "refs/heads"]);
+        let made: String = heads.map(|(name, id)| format!("create refs/heads/{name} {id}\n")).collect();
+        for input in [there + "\n", made] {
+            let update = self.command("git", &["-C", "work", "update-ref", "--no-deref", "--stdin"]);
+            run(update, input.trim_start().as_bytes()).good();
+        }
+    }
+
+    fn records(&self) -> usize {
+        self.on_server(&["rev-list", "--count", LEDGER]).good().stdout.parse().unwrap()
+    }
+}
+
+#[test]
+fn three_thousand_refs_are_entered_together_whether_all_at_once_or_one_by_one() {
+    const REFS: usize = 3000;
+    let world = World::counting(&[]);
+    let one = world.commit(&[], "one");
+    let two = world.commit(&[&one], "two");
+    let name = |number: usize| format!("n{number:04}");
+    world.heads((0..REFS).map(|number| (name(number), one.clone())));
+    world.push(&["--atomic", "refs/heads/*:refs/heads/*"]).good();
+    assert_eq!((world.entries().len(), world.records()), (REFS, 1));
+    assert!(world.starts("reference-transaction") <= 1);
+    // Some are moved, some gone, and some new, each in a transaction of its own as far as git does so.
+    world.forget_starts();
+    world.heads((10..REFS + 10).map(|number| (name(number), two.clone())));
+    world.push(&["--no-atomic", "--prune", "refs/heads/*:refs/heads/*"]).good();
+    assert_eq!((world.entries().len(), world.records()), (2 * REFS + 20 - 10, 2));
+    for hook in ["pre-receive", "reference-transaction", "post-receive"] {
+        assert!(world.starts(hook) <= 3, "{hook}: {}", world.starts(hook));
+    }
+    world.is_in_order();
+    assert_eq!(fs::read_dir(world.state().join("many")).unwrap().count(), 0);
+    for (number, value) in [(0, ""), (9, ""), (10, two.as_str()), (REFS + 9, two.as_str())] {
+        assert_eq!(world.at(&format!("refs/heads/{}", name(number))), value);
+    }
+}
+
+#[test]
+fn the_update_hook_looks_at_each_of_many() {
+    let world = World::counting(&["--hooks", "update,reference-transaction"]);
+    let one = world.commit(&[], "one");
+    world.heads((0..100).map(|number| (format!("n{number:03}"), one.clone())));
+    world.push(&["refs/heads/*:refs/heads/*"]).good();
+    assert_eq!((world.starts("update"), world.entries().len()), (100, 100));
+    world.is_in_order();
+    // What was accepted for one ref is not for another, nor what stands there in other words.
+    let two = world.commit(&[&one], "two");
+    write_hook(&world.server.join("hooks/pre-receive"), "#!/bin/sh\nexit 0\n");
+    let pusher = format!("pusher {one} {two} refs/heads/n001");
+    let line = format!("{one} {two} refs/heads/n000");
+    let text = format!(
+        "countersign intent 1\nreceived 1\npush {}\npolicy sha256:{}\n{pusher}\nledger none\n\n{line}\n",
+        "a".repeat(32),
+        "b".repeat(64)
+    );
+    let intents = world.state().join("intents");
+    fs::create_dir_all(&intents).unwrap();
+    fs::write(intents.join("1-a.intent"), &text).unwrap();
+    let not = "was not accepted by the pre-receive hook";
+    world.push(&[&format!("{two}:refs/heads/n001")]).refused(&[not]);
+    world.push(&[&format!("{two}:refs/heads/n00")]).refused(&[not]);
+    world.push(&[":refs/heads/n000"]).refused(&[not]);
+    fs::write(intents.join("1-a.intent"), text.trim_end()).unwrap();
+    world.push(&[&format!("{two}:refs/heads/n000")]).refused(&["the intent is cut short"]);
+    fs::write(intents.join("1-a.intent"), text).unwrap();
+    world.push(&[&format!("{two}:refs/heads/n000")]).good();
+}
+
+#[test]
+fn killed_among_many_refs_what_has_moved_is_entered_by_the_next_push() {
+    let kill = "[ $2 ] && [ $1 = refs/heads/n060 ] && kill -9 $PPID\nexit 0\n";
+    let world = World::without_hooks(&[]);
+    fs::create_dir_all(world.server.join("hooks")).unwrap();
+    write_hook(&world.server.join("hooks/update"), &format!("#!/bin/sh\n{kill}"));
+    world.install(&[]).good();
+    let one = world.commit(&[], "one");
+    world.heads((0..100).map(|number| (format!("n{number:03}"), one.clone())));
+    world.push(&["--no-atomic", "refs/heads/*:refs/heads/*"]).refused(&[]);
+    remove_locks(&world.server.join("refs"));
+    let moved = world.on_server(&["for-each-ref", "refs/heads"]).good().stdout.lines().count();
+    write_hook(&world.server.join("hooks/update"), "#!/bin/sh\n");
+    let two = world.commit(&[&one], "two");
+    world.push(&[&format!("{two}:refs/heads/last")]).good();
+    let entries = world.entries();
+    assert_eq!(entries.len(), moved + 1, "{entries:?}");
+    assert_eq!(entries.last().unwrap(), &format!("{} push refs/heads/last", moved + 1));
+    world.ledger(&["verify"]).ended(0, &["every ref is as the ledger says"]);
+    assert_eq!(fs::read_dir(world.state().join("many")).unwrap().count(), 0, "nothing is left of it");
+}
+
+#[test]
+fn a_note_about_many_refs_only_says_when_to_look() {
+    let world = World::with(&[], &["--hooks", "pre-receive,reference-transaction"]);
+    let one = world.commit(&[], "one");
+    let hook = world.server.join("hooks/reference-transaction");
+    let kept = world.path("hook");
+    fs::rename(&hook, &kept).unwrap();
+    world.push(&[&format!("{one}:refs/heads/a"), &format!("{one}:refs/heads/b")]).good();
+    let note = |text: &[u8]| {
+        let many = world.state().join("many");
+        fs::create_dir_all(&many).unwrap();
+        fs::write(many.join(std::process::id().to_string()), text).unwrap();
+    };
+    let committed = |lines: &str| {
+        // As a child of this very process, whose number the note goes by.
+        let mut command = world.command(kept.to_str().unwrap(), &["committed"]);
+        command.current_dir(&world.server).arg0("reference-transaction");
+        run(command, lines.as_bytes()).good();
+    };
+    let line = |name: &str| format!("{ZERO} {one} refs/heads/{name}\n");
+    let head = || world.at(LEDGER);
+    // One that is not the last waits.
+    note(b"refs/heads/b\n");
+    committed(&line("a"));
+    assert_eq!(head(), "");
+    // A note that nobody could have written is none that is waited for.
+    for damaged in [&b"\n"[..], b"", b"refs/heads/b", b"$(touch x)\n", b"\xff\n"] {
+        note(damaged);
+        committed("");
+    }
+    assert!(!world.server.join("x").exists());
+    assert_eq!(head(), "");
+    // Several in one transaction are entered whichever they are.
+    note(b"refs/heads/z\n");
+    committed(&(line("a") + &line("b")));
+    assert_eq!(world.entries(), ["1 push refs/heads/a", "2 push refs/heads/b"]);
+    world.is_in_order();
+}
