@@ -365,7 +365,7 @@ mod tests {
     fn a_full_file_keeps_what_is_newest_and_others_files_count_for_nothing() {
         let state = tempfile::tempdir().unwrap();
         let folder = state.path().join("verdicts");
-        fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        system::make_own_folder(&folder).unwrap();
         let verdicts =
             Verdicts { folder: folder.clone(), bases: HashMap::new(), now: 0, found: Mutex::default() };
         let large = |number: u32| record(&[1; 16], 5, FOR_EVER, id(number), &[9; 100_000]);
@@ -394,7 +394,7 @@ mod tests {
     fn what_is_found_in_a_long_history_is_not_held_until_its_end() {
         let state = tempfile::tempdir().unwrap();
         let folder = state.path().join("verdicts");
-        fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        system::make_own_folder(&folder).unwrap();
         let found = |number: usize| Found {
             id: id(1),
             record: record(&[1; 16], 5, FOR_EVER, id(1), &[9]),
