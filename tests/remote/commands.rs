@@ -206,25 +206,24 @@ fn submodules_are_let_through_the_helper_where_that_is_asked_for() {
 fn at_a_terminal_submodules_are_asked_about_until_that_is_set() {
     let world = stage(RULES);
     let question = "Let git take submodules through 'verified::'";
-    let init = |answer: &str| {
+    let init = |dialogue: &[(&str, &str)]| {
         let command = format!("'{PROGRAM}' init");
-        let run = world.run("script", &["-q", "-e", "-c", &command, "/dev/null"]).input(answer).any_stdout();
-        run.check().text()
+        world.run("script", &["-q", "-e", "-c", &command, "/dev/null"]).converse("", dialogue).text()
     };
     let set = || {
         let run = world.run("git", &["config", "--global", "protocol.verified.allow"]);
         run.any_status().any_stdout().check().text()
     };
     for refusal in ["n\n", "\n", "no way\n"] {
-        assert!(init(refusal).contains(question));
+        init(&[(question, refusal)]);
         assert_eq!(set(), "", "{refusal:?}");
     }
-    assert!(init("y\n").contains(question));
+    init(&[(question, "y\n")]);
     assert_eq!(set(), "always\n");
     // Whoever has said something of it is asked no more.
     for value in ["always", "never"] {
         world.run("git", &["config", "--global", "protocol.verified.allow", value]).check();
-        assert!(!init("y\n").contains(question), "{value}");
+        assert!(!init(&[]).contains(question), "{value}");
         assert_eq!(set(), format!("{value}\n"));
     }
 }
