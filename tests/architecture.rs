@@ -40,6 +40,25 @@ const ARROWS: [(&str, &[&str]); 20] = [
 /// Where everything comes together.
 const TOP: [&str; 4] = ["cli", "lib", "main", "remote_main"];
 
+/// What is there on one family of systems only, by the word that stands in `#[cfg(...)]` before what names it.
+const OF_ONE_SYSTEM: [(&str, &[&str]); 2] = [
+    (
+        "unix",
+        &[
+            "rustix",
+            "std::os::android",
+            "std::os::fd",
+            "std::os::linux",
+            "std::os::macos",
+            "std::os::unix",
+            "tokio::net::UnixListener",
+            "tokio::net::UnixStream",
+            "tokio::signal::unix",
+        ],
+    ),
+    ("windows", &["std::os::windows"]),
+];
+
 /// Rooms that are functions of their arguments.
 const PURE: [&str; 6] = ["encoding", "object", "signature", "sigstore", "verify", "policy"];
 
@@ -89,6 +108,11 @@ impl Source {
 
 /// Every source that is not a test.
 fn sources() -> Vec<Source> {
+    sources_without(&[])
+}
+
+/// Every source that is not a test, without what stands under `#[cfg(word)]` for one of `words`.
+fn sources_without(words: &[&str]) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     let mut folders = vec![root.clone()];
@@ -106,13 +130,19 @@ fn sources() -> Vec<Source> {
     let mut sources = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
-        let (tokens, modules) = without_tests(tokens(&text));
+        let (mut tokens, mut modules) = without(tokens(&text), "test");
+        for word in words {
+            let (kept, more) = without(tokens, word);
+            tokens = kept;
+            modules.extend(more);
+        }
         let folder = match file.file_stem().unwrap().to_str().unwrap() {
             "mod" | "lib" | "main" => file.parent().unwrap().to_path_buf(),
             stem => file.with_file_name(stem),
         };
         for module in modules {
-            tests.extend([folder.join(format!("{module}.rs")), folder.join(&module).join("mod.rs")]);
+            let path = folder.join(&module);
+            tests.extend([path.with_extension("rs"), path]);
         }
         let path = file.strip_prefix(&root).unwrap().to_path_buf();
         let room = path.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
@@ -120,7 +150,8 @@ fn sources() -> Vec<Source> {
         let paths = paths(&tokens, depth);
         sources.push(Source { path: file, room, text, tokens, paths });
     }
-    sources.retain(|source| !tests.contains(&source.path));
+    // A module in a file, and one in a folder with all that lies there.
+    sources.retain(|source| source.path.ancestors().all(|path| !tests.contains(path)));
     assert!(sources.len() > 40, "the sources were found");
     sources
 }
@@ -204,9 +235,10 @@ fn tokens(text: &str) -> Vec<String> {
     tokens
 }
 
-/// The tokens without what stands under `#[cfg(test)]`, and the modules that stand in files of their own.
-fn without_tests(tokens: Vec<String>) -> (Vec<String>, Vec<String>) {
-    let attribute = ["#", "[", "cfg", "(", "test", ")", "]"];
+/// The tokens without what stands under `#[cfg(word)]`, an item, a statement or an arm, and the modules among it
+/// that stand in files of their own.
+fn without(tokens: Vec<String>, word: &str) -> (Vec<String>, Vec<String>) {
+    let attribute = ["#", "[", "cfg", "(", word, ")", "]"];
     let mut kept = Vec::new();
     let mut modules = Vec::new();
     let mut index = 0;
@@ -217,8 +249,17 @@ fn without_tests(tokens: Vec<String>) -> (Vec<String>, Vec<String>) {
             continue;
         }
         index += attribute.len();
-        let end = index + tokens[index..].iter().position(|token| token == ";" || token == "{").unwrap();
-        if tokens[end] == ";" {
+        let mut depth = 0;
+        let ends = |token: &String| {
+            match token.as_str() {
+                "(" | "[" => depth += 1,
+                ")" | "]" => depth -= 1,
+                _ => {}
+            }
+            token == ";" || token == "{" || token == "," && depth == 0
+        };
+        let end = index + tokens[index..].iter().position(ends).unwrap();
+        if tokens[end] != "{" {
             if let Some(module) = tokens[index..end].iter().position(|token| token == "mod") {
                 modules.push(tokens[index + module + 1].clone());
             }
@@ -341,8 +382,14 @@ fn the_reader_sees_what_it_has_to() {
         mod tests { use crate::only::tests; }
         #[cfg(test)]
         mod elsewhere;
+        #[cfg(unix)]
+        use only::one_system::{X, Y};
+        fn k() { match l() { #[cfg(unix)] M(n, o) => only::one_system(n, o), #[cfg(not(unix))] M(..) => crate::p::q() } }
     "##;
-    let (tokens, modules) = without_tests(tokens(text));
+    let all = tokens(text);
+    assert!(paths(&all, 2).contains("only::one_system::X"));
+    let (tokens, _) = without(all, "unix");
+    let (tokens, modules) = without(tokens, "test");
     let found = paths(&tokens, 2);
     for path in [
         "std::env",
@@ -354,6 +401,7 @@ fn the_reader_sees_what_it_has_to() {
         "crate::a::c::D",
         "crate::f",
         "crate::h::i",
+        "crate::p::q",
     ] {
         assert!(found.contains(path), "{path} in {found:?}");
     }
@@ -455,6 +503,21 @@ fn what_a_ledger_says_is_a_function_of_its_bytes() {
         if pure.iter().any(|name| source.path.ends_with(format!("ledger/{name}.rs"))) {
             for impure in IMPURE.iter().chain(&["rustix"]) {
                 assert!(!source.names(impure), "{} names {impure}", source.path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_one_system_alone_has_is_named_for_that_system_only() {
+    for (word, names) in OF_ONE_SYSTEM {
+        for source in sources_without(&[word]) {
+            for name in names {
+                assert!(
+                    !source.names(name),
+                    "{} names {name} without '#[cfg({word})]'; 'repository::system' has what differs",
+                    source.path.display()
+                );
             }
         }
     }

@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{
     identity::{self, AmbientError, CHOICES, IdentityError, Login, LoginError, Notice, Prompter, Token},
-    repository::Scopes,
     service::http::{Http, HttpError},
     sign::{Logging, SigningPlan},
     words::{self, Failure},
@@ -151,7 +150,7 @@ pub(super) enum Keeping {
 impl Keeping {
     /// What `countersign.agent` says.
     pub(super) fn read(settings: &Settings<'_, '_>) -> Result<Self, Failure> {
-        match settings.configuration.text("countersign.agent", Scopes::Protected) {
+        match settings.configuration.text("countersign.agent", crate::repository::Scopes::Protected) {
             None | Some("" | "auto") => Ok(Self::Auto),
             Some("always") => Ok(Self::Always),
             Some("off") => Ok(Self::Off),

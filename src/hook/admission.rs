@@ -5,7 +5,6 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +14,7 @@ use super::{InstallError, PolicyPlace, Shim, Update, for_all::Standing};
 use crate::{
     encoding::sha256,
     object::ObjectId,
-    repository::{Durability, Repository, write_whole},
+    repository::{Durability, Repository, system, write_whole},
     trust::ChainError,
     words::{Failure, escape},
 };
@@ -130,10 +129,7 @@ impl Admissions {
     /// write, admits nothing.
     #[must_use]
     pub fn holding(&self, now: i64) -> Vec<Admission> {
-        let own = |metadata: &fs::Metadata| {
-            let user = rustix::process::geteuid().as_raw();
-            [0, user].contains(&metadata.uid()) && metadata.mode() & 0o022 == 0
-        };
+        let own = system::is_own_or_administrators;
         if !fs::symlink_metadata(&self.folder).is_ok_and(|metadata| metadata.is_dir() && own(&metadata)) {
             return Vec::new();
         }
@@ -157,7 +153,7 @@ impl Admissions {
     pub(super) fn take(&self, admission: &Admission, now: i64) -> io::Result<Taken> {
         let name = admission.name();
         let used = self.folder.join("used");
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&used)?;
+        system::make_own_folder(&used)?;
         let (path, used) = (self.folder.join(&name), used.join(format!("{now}-{name}")));
         fs::rename(&path, &used)?;
         Ok(Taken { path, used })
@@ -166,14 +162,12 @@ impl Admissions {
     /// Put an admission down.
     fn put(&self, admission: &Admission) -> io::Result<()> {
         let owner = fs::metadata(self.folder.parent().expect("it lies in the state folder"))?;
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        system::make_own_folder(&self.folder)?;
         let path = self.folder.join(admission.name());
         write_whole(&path, &serde_json::to_vec(admission)?, Durability::Disk)?;
         // The hook runs as the owner of the state folder, and has to move it away.
         for path in [&self.folder, &path] {
-            if fs::metadata(path)?.uid() != owner.uid() {
-                std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))?;
-            }
+            system::give_like(path, &owner)?;
         }
         Ok(())
     }
@@ -234,7 +228,7 @@ pub fn admit(request: &AdmissionRequest) -> Result<(Admission, Shim), Failure> {
         reason: reason.to_owned(),
         admitted: request.now,
         until: request.now.saturating_add(request.seconds.into()),
-        user: rustix::process::getuid().as_raw(),
+        user: system::real_user(),
     };
     let admissions = Admissions::new(&shim.state);
     admissions.tidy(request.now);

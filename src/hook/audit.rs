@@ -8,11 +8,9 @@ use std::{
     collections::{HashMap, HashSet},
     fs::OpenOptions,
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
-use rustix::fs::OFlags;
 use serde_json::{Value, json};
 
 use super::{AuditSink, Context, Outcome, Update, admitting::Admitted};
@@ -20,6 +18,7 @@ use crate::{
     encoding::sha256,
     object::ObjectId,
     policy::{ForgeContext, Refusal, Subject},
+    repository::system::{self, LastLink},
     words::{escape, escape_bytes},
 };
 
@@ -122,7 +121,7 @@ impl Decision<'_> {
             "forgeUserId": told(forge.and_then(|forge| forge.id.as_ref())),
             "forgeRepository": told(forge.and_then(|forge| forge.repository.as_ref())),
             "forgeWay": forge.map(ForgeContext::way_words),
-            "user": rustix::process::geteuid().as_raw(),
+            "user": system::user(),
         });
         let with = |more: Value| {
             let mut line = base.clone();
@@ -213,9 +212,8 @@ pub(super) fn write(
 
 fn append(path: &Path, lines: &[String]) -> io::Result<()> {
     // A pipe that nobody reads would be waited for, and what is written to a device is gone.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
     let mut options = OpenOptions::new();
-    let mut file = options.append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    let mut file = system::open_warily(options.append(true).create(true), path, LastLink::Followed)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }

@@ -3,16 +3,18 @@
 //! What one user leaves there no other can read, enter or take away, so that a push which comes in as another
 //! user is refused before anything of it is judged.
 
-use std::{io::ErrorKind, os::unix::fs::MetadataExt as _, path::Path};
+use std::{io::ErrorKind, path::Path};
 
 use super::{InstallError, StatusFinding, writers::name_of};
-use crate::{repository::Repository, words::Failure};
+use crate::{
+    repository::{
+        Repository,
+        system::{MetadataExt as _, user as own},
+    },
+    words::Failure,
+};
 
 const USERS: &str = "/etc/passwd";
-
-fn own() -> u32 {
-    rustix::process::geteuid().as_raw()
-}
 
 /// Who cannot write what is another's, in words: the owner as far as that can be seen, and the present user.
 fn others(state: &Path) -> Option<(Option<String>, String)> {

@@ -15,7 +15,7 @@ use super::judge_policy_change;
 use crate::{
     object::ObjectId,
     policy::Cause,
-    repository::{Durability, ObjectReader, References, write_whole},
+    repository::{Durability, ObjectReader, References, system, write_whole},
     sigstore::trusted_root::{Instance, MAXIMUM_ROOT_BYTES},
     trust::{ChainError, Followed, Pin, Reading, Trust, TrustError, commits_while, tip},
     words::{Failure, escape},
@@ -101,7 +101,7 @@ impl PolicyMemory {
     fn lock(&self) -> io::Result<File> {
         let folder = File::open(self.path.parent().expect("the path ends in a file name"))?;
         // Where folders cannot be locked, two that come at the very same time may say less than they could.
-        let _ = rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive);
+        let _ = system::lock(&folder);
         Ok(folder)
     }
 

@@ -13,20 +13,22 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     mem,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
-use rustix::fs::{FlockOperation, OFlags};
 
 use super::{answers::FEW, evidence::Known};
 use crate::{
     encoding::sha256,
     object::ObjectId,
     policy::Evidence,
-    repository::{Durability, write_whole},
+    repository::{
+        Durability,
+        system::{self, LastLink, is_own},
+        write_whole,
+    },
     sigstore::trusted_root::Instance,
     trust::Trust,
     verify::{Material, RECORD_VERSION, Verdict},
@@ -107,7 +109,7 @@ impl Verdicts {
     ) -> Result<Self, VerdictsError> {
         let folder = state.join("verdicts");
         if !folder.is_dir() {
-            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+            let made = system::make_own_folder(&folder);
             made.map_err(|source| VerdictsError::Io { path: folder.clone(), source })?;
         }
         for path in [state, &folder] {
@@ -216,8 +218,7 @@ impl Verdicts {
 
     /// A file as it is, if it is ours; an empty one if there is none.
     fn read(&self, shard: u8) -> io::Result<Vec<u8>> {
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
-        let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(self.path(shard))?;
+        let file = system::open_warily(OpenOptions::new().read(true), &self.path(shard), LastLink::Refused)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() || !is_own(&metadata) {
             return Ok(Vec::new());
@@ -228,15 +229,14 @@ impl Verdicts {
     }
 
     fn append(&self, shard: u8, records: &[u8]) -> io::Result<()> {
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600).custom_flags(flags);
-        let mut file = options.open(self.path(shard))?;
+        options.append(true).create(true);
+        let mut file = system::open_warily(&mut options, &self.path(shard), LastLink::Refused)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() || !is_own(&metadata) {
             return Err(io::Error::other("a file is somebody else's, or others can write it"));
         }
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !system::try_lock(&file).unwrap_or_default() {
             return Ok(());
         }
         let before = file.metadata()?.len();
@@ -265,11 +265,6 @@ impl Verdicts {
         kept.reverse();
         write_whole(&self.path(shard), &kept.concat(), Durability::System)
     }
-}
-
-/// Whether it is this user's, and nobody else may write it.
-fn is_own(metadata: &fs::Metadata) -> bool {
-    metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
 }
 
 /// One record as it stands in a file; its checksum is not compared yet.
@@ -370,7 +365,7 @@ mod tests {
     fn a_full_file_keeps_what_is_newest_and_others_files_count_for_nothing() {
         let state = tempfile::tempdir().unwrap();
         let folder = state.path().join("verdicts");
-        fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        system::make_own_folder(&folder).unwrap();
         let verdicts =
             Verdicts { folder: folder.clone(), bases: HashMap::new(), now: 0, found: Mutex::default() };
         let large = |number: u32| record(&[1; 16], 5, FOR_EVER, id(number), &[9; 100_000]);
@@ -399,7 +394,7 @@ mod tests {
     fn what_is_found_in_a_long_history_is_not_held_until_its_end() {
         let state = tempfile::tempdir().unwrap();
         let folder = state.path().join("verdicts");
-        fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        system::make_own_folder(&folder).unwrap();
         let found = |number: usize| Found {
             id: id(1),
             record: record(&[1; 16], 5, FOR_EVER, id(1), &[9]),

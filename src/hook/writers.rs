@@ -3,13 +3,13 @@
 //! The gate binds only those who cannot. Whoever pushes as a user or group that can write the repository
 //! moves refs and changes hooks without any push, and that is said plainly.
 
-use std::{
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::StatusFinding;
-use crate::repository::{Configuration, Repository, Scopes};
+use crate::repository::{
+    Configuration, Repository, Scopes,
+    system::{MetadataExt as _, PermissionsExt as _},
+};
 
 /// Look at the repository itself and at `paths`, which decide about its pushes.
 pub(super) fn look(

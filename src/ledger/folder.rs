@@ -21,7 +21,7 @@ use gix::bstr::ByteSlice as _;
 use super::{Entry, Intent, IntentError, LedgerError, Process, fields, intent::FIRST_LINE};
 use crate::{
     object::{HashKind, ObjectId},
-    repository::{Durability, sync_folder, write_whole_through},
+    repository::{Durability, sync_folder, system, write_whole_through},
 };
 
 /// How long somebody else's settling is waited for.
@@ -213,10 +213,8 @@ impl Folder {
         let file = open.map_err(&unusable)?;
         let begin = Instant::now();
         loop {
-            match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Lock(file)),
-                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(unusable(error.into())),
+            if system::try_lock(&file).map_err(&unusable)? {
+                return Ok(Lock(file));
             }
             if begin.elapsed() > PATIENCE || self.is_late() {
                 return Err(LedgerError::Busy);

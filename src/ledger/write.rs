@@ -102,8 +102,8 @@ const STALE: i64 = 60;
 
 /// How many seconds ago a file was written.
 fn age(path: &Path, now: i64) -> Option<i64> {
-    use std::os::unix::fs::MetadataExt as _;
-    Some(now - path.metadata().ok()?.mtime())
+    let written = jiff::Timestamp::try_from(path.metadata().ok()?.modified().ok()?).ok()?;
+    Some(now - written.as_second())
 }
 
 /// The newest record of `repository`'s ledger, if it has one.

@@ -26,6 +26,7 @@ use crate::{
     encoding::sha256,
     hook::AcceptedTips,
     object::{HashKind, ObjectId},
+    repository::system,
     words::escape,
 };
 
@@ -442,7 +443,7 @@ impl Store {
     /// It cannot be made.
     pub fn policy_repository(&self, key: &str, hash: HashKind) -> io::Result<PathBuf> {
         let folder = self.place(key);
-        make_folder(&folder)?;
+        system::make_own_folder(&folder)?;
         let git_dir = folder.join(format!("policy-{hash}.git"));
         if !git_dir.join("HEAD").exists() {
             make_repository(&git_dir, hash)?;
@@ -466,7 +467,8 @@ impl Change {
     fn begin(store: &Store, key: &str) -> Result<Self, MemoryError> {
         let folder = store.place(key);
         let path = folder.join(FILE);
-        make_folder(&folder).map_err(|source| MemoryError::Unwritable { path: path.clone(), source })?;
+        system::make_own_folder(&folder)
+            .map_err(|source| MemoryError::Unwritable { path: path.clone(), source })?;
         let wait = gix::lock::acquire::Fail::AfterDurationWithBackoff(PATIENCE);
         let lock = gix::lock::File::acquire_to_update_resource(&path, wait, None, 0)
             .map_err(|error| MemoryError::Locked { path: path.clone(), reason: error.to_string() })?;
@@ -497,15 +499,6 @@ fn read(path: &Path) -> Result<Option<Memory>, MemoryError> {
         return Err(unreadable(io::Error::other("it is too large")));
     }
     Memory::parse(&text).map(Some).map_err(|line| MemoryError::Line { path: path.to_owned(), line })
-}
-
-/// Make `folder` so that nobody else can look into it.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 #[cfg(test)]

@@ -1,17 +1,144 @@
-//! What differs between systems: paths as bytes, and who may run or read a file.
+//! What differs between systems: paths as bytes, whose a file is and who may run, read or write it, and locks.
 //!
-//! Hooks run on Unix only, where paths are bytes. Elsewhere a path is what can be written in UTF-8, and files have no
-//! modes: everything compiles, and `countersign hook` says that it is not for there.
+//! Hooks run on Unix only, where paths are bytes. Elsewhere a path is what can be written in UTF-8, and files have
+//! neither modes nor owners that could be told: everything compiles, `countersign hook` says that it is not for
+//! there, nothing counts as the user's own, and nothing is locked.
 
-use std::{io, path::Path};
+use std::{
+    fs::{DirBuilder, File, Metadata, OpenOptions},
+    io,
+    path::Path,
+};
 
 #[cfg(not(unix))]
-pub use elsewhere::{OsStrExt, OsStringExt, PermissionsExt};
+pub use elsewhere::{MetadataExt, OsStrExt, OsStringExt, PermissionsExt};
 #[cfg(unix)]
 pub use std::os::unix::{
     ffi::{OsStrExt, OsStringExt},
-    fs::PermissionsExt,
+    fs::{MetadataExt, PermissionsExt},
 };
+
+/// What becomes of a symbolic link at the end of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastLink {
+    /// What it leads to is opened.
+    Followed,
+    /// Nothing is opened.
+    Refused,
+}
+
+/// The number of the user with whose rights this process acts; one that nobody has where users have no numbers.
+#[must_use]
+pub fn user() -> u32 {
+    #[cfg(unix)]
+    return rustix::process::geteuid().as_raw();
+    #[cfg(not(unix))]
+    u32::MAX
+}
+
+/// The number of the user who has started this process; one that nobody has where users have no numbers.
+#[must_use]
+pub fn real_user() -> u32 {
+    #[cfg(unix)]
+    return rustix::process::getuid().as_raw();
+    #[cfg(not(unix))]
+    u32::MAX
+}
+
+/// Whether a file is this user's, and nobody else may write it. Never so where that cannot be told.
+#[must_use]
+pub fn is_own(metadata: &Metadata) -> bool {
+    belongs_to(metadata, &[user()])
+}
+
+/// [`is_own`], or the machine's administrator's alone.
+#[must_use]
+pub fn is_own_or_administrators(metadata: &Metadata) -> bool {
+    belongs_to(metadata, &[user(), 0])
+}
+
+fn belongs_to(metadata: &Metadata, users: &[u32]) -> bool {
+    cfg!(unix) && users.contains(&metadata.uid()) && metadata.permissions().mode() & 0o022 == 0
+}
+
+/// Gives the file at `path` to the user and group whose `model` is, where files belong to users.
+///
+/// # Errors
+/// The system's: only its administrator may give a file away.
+pub fn give_like(path: &Path, model: &Metadata) -> io::Result<()> {
+    #[cfg(unix)]
+    if std::fs::metadata(path)?.uid() != model.uid() {
+        std::os::unix::fs::chown(path, Some(model.uid()), Some(model.gid()))?;
+    }
+    let (_, _) = (path, model);
+    Ok(())
+}
+
+/// Makes the folder `path` and those above it that are missing; where files have modes nobody else can look into them.
+///
+/// # Errors
+/// The system's.
+pub fn make_own_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Opens a file that may have become something else: a pipe is not waited for, and a new file is the user's alone
+/// where files have modes.
+///
+/// # Errors
+/// The system's; or `path` is a symbolic link and `link` refuses those.
+pub fn open_warily(options: &mut OpenOptions, path: &Path, link: LastLink) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        use rustix::fs::OFlags;
+
+        let links = if link == LastLink::Refused { OFlags::NOFOLLOW } else { OFlags::empty() };
+        options.mode(0o600).custom_flags((links | OFlags::NONBLOCK).bits().cast_signed());
+    }
+    #[cfg(not(unix))]
+    if link == LastLink::Refused && path.is_symlink() {
+        return Err(io::Error::other("it is a symbolic link"));
+    }
+    options.open(path)
+}
+
+/// Locks `file` for this process; `false` if another one holds it. It is free again when the file is closed.
+///
+/// # Errors
+/// The system's; always where there are no such locks.
+pub fn try_lock(file: &File) -> io::Result<bool> {
+    #[cfg(unix)]
+    return match rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    };
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+}
+
+/// [`try_lock`], waiting until it is free.
+///
+/// # Errors
+/// The system's; always where there are no such locks.
+pub fn lock(file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    return Ok(rustix::fs::flock(file, rustix::fs::FlockOperation::LockExclusive)?);
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+}
 
 /// Sets who may do what with the file or folder at `path`, where files have modes.
 ///
@@ -45,7 +172,7 @@ pub fn symlink(target: &Path, link: &Path) -> io::Result<()> {
 mod elsewhere {
     use std::{
         ffi::{OsStr, OsString},
-        fs::Permissions,
+        fs::{Metadata, Permissions},
     };
 
     /// A path as bytes.
@@ -75,6 +202,24 @@ mod elsewhere {
     impl OsStringExt for OsString {
         fn from_vec(bytes: Vec<u8>) -> Self {
             String::from_utf8(bytes).unwrap_or_default().into()
+        }
+    }
+
+    /// Owners, of whom nothing is known.
+    pub trait MetadataExt {
+        /// The number of a user whom nobody is.
+        fn uid(&self) -> u32;
+        /// The number of a group in which nobody is.
+        fn gid(&self) -> u32;
+    }
+
+    impl MetadataExt for Metadata {
+        fn uid(&self) -> u32 {
+            u32::MAX
+        }
+
+        fn gid(&self) -> u32 {
+            u32::MAX
         }
     }
 
