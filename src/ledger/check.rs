@@ -29,7 +29,7 @@ pub struct LeftOver {
 }
 
 /// What refs and ledger are held against.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Check<'a> {
     /// The refs that there are, symbolic ones left out.
     pub refs: &'a BTreeMap<BString, ObjectId>,
@@ -41,6 +41,8 @@ pub struct Check<'a> {
     pub under_way: &'a UnderWay,
     /// What of that was left over long ago.
     pub left_over: Option<LeftOver>,
+    /// Which refs are told of before the others, so that many of those hide none of these.
+    pub comes_first: &'a dyn Fn(&BString) -> bool,
 }
 
 /// Where else the ledger knows a value from.
@@ -154,7 +156,7 @@ pub struct Report {
     /// How often a record was received before the one that it follows: the clock was set back.
     pub clock_set_back: u64,
     /// What is wrong, at most a thousand of it: first what is wrong with the ledger itself, then refs
-    /// that were moved, then gaps. So nobody hides the former behind many of the latter.
+    /// that were moved (those that come first), then gaps. So nobody hides the former behind many of the latter.
     pub findings: Vec<Finding>,
     /// More is wrong than is told.
     pub is_cut_short: bool,
@@ -251,7 +253,7 @@ pub fn check<W: Iterator<Item = Result<Walked, LedgerError>>>(
     gaps.extend(first);
     let unknown = check.refs.keys().filter(|name| !is_ledger(name) && !expected.contains_key(*name));
     moved.extend(unknown.map(|name| (name.clone(), None, None)));
-    moved.sort();
+    moved.sort_by_cached_key(|one| (!(check.comes_first)(&one.0), one.clone()));
     explain(check, moved, walk(head), &mut report);
     gaps.into_iter().for_each(|gap| report.add(gap));
     report
@@ -369,7 +371,9 @@ mod tests {
                 ("refs/heads/v".into(), vec![(id('a'), id('b'))]),
             ]);
             let head = Some(self.head());
-            let given = Check { refs: &refs, head, remembered, under_way: &under_way, left_over: None };
+            let comes_first = &|_: &BString| true;
+            let given =
+                Check { refs: &refs, head, remembered, under_way: &under_way, left_over: None, comes_first };
             check(&given, |from| self.walk(from))
         }
     }
@@ -441,6 +445,7 @@ mod tests {
                 remembered: None,
                 under_way: &[(name.clone(), under_way)].into(),
                 left_over: None,
+                comes_first: &|_| true,
             };
             assert_eq!(check(&given, |from| chain.walk(from)).findings, std::slice::from_ref(&expected));
             let left_over = LeftOver { updates: 2, since: 7 };
@@ -481,6 +486,7 @@ mod tests {
             remembered: Some(remembered),
             under_way: &UnderWay::new(),
             left_over: None,
+            comes_first: &|_| true,
         };
         let report = check(&cut, |from| new.walk(from));
         assert_eq!(report.findings, [Finding::RolledBack { remembered }]);
@@ -490,6 +496,28 @@ mod tests {
         assert_eq!(report.findings, [Finding::Forked { remembered }]);
         let none = check(&Check { head: None, ..cut }, |from| new.walk(from));
         assert_eq!(none.findings, [Finding::NoLedger { remembered: Some(remembered) }]);
+    }
+
+    #[test]
+    fn what_comes_first_is_hidden_behind_nothing() {
+        let chain = Chain::new(&["z-a"]);
+        let others = (0..MAXIMUM_FINDINGS).map(|number| format!("refs/heads/n{number}"));
+        let names = others.chain(["refs/heads/z".to_owned()]);
+        let check = |comes_first: &dyn Fn(&BString) -> bool| {
+            let given = Check {
+                refs: &names.clone().map(|name| (name.into(), id('b').unwrap())).collect(),
+                head: Some(chain.head()),
+                remembered: None,
+                under_way: &UnderWay::new(),
+                left_over: None,
+                comes_first,
+            };
+            super::check(&given, |from| chain.walk(from))
+        };
+        let expected = moved('z', 'a', 1, 'b', Elsewhere::Nowhere);
+        let report = check(&|name| name == "refs/heads/z");
+        assert!(report.is_cut_short && report.findings[0] == expected);
+        assert!(!check(&|_| true).findings.contains(&expected));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! Between the move of a ref and its entry an honest server has a ref that is not as its ledger says, too: such
 //! a ref is held for as long as that takes, and is looked at anew each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use gix::bstr::BString;
 
@@ -59,11 +59,32 @@ impl Session<'_> {
         let mut refs = advertised.direct();
         refs.remove(&BString::from(LEDGER));
         let under_way = UnderWay::new();
-        let held_against =
-            Check { refs: &refs, head: Some(head), remembered, under_way: &under_way, left_over: None };
+        // A forge has many refs of its own that nobody asks for.
+        let has_rule = |name: &BString| matches!(basis.policy.governing(name), Governing::Rule(_));
+        let named: HashSet<&BString> = (advertised.symbolic.keys())
+            .filter(|name| has_rule(name))
+            .filter_map(|name| advertised.target(name))
+            .collect();
+        let is_governed = |name: &BString| has_rule(name) || named.contains(name);
+        let held_against = Check {
+            refs: &refs,
+            head: Some(head),
+            remembered,
+            under_way: &under_way,
+            left_over: None,
+            comes_first: &is_governed,
+        };
         let report = check(&held_against, |commit| walk(&reader, Some(commit), None));
-        // Gaps are told last: behind one of them no ref was left out.
-        if report.is_cut_short && !matches!(report.findings.last(), Some(Finding::Gap { .. })) {
+        // Gaps are told last, and refs without a rule before them: behind one of those none with a rule was left
+        // out.
+        let is_whole = match report.findings.last() {
+            Some(Finding::Gap { .. }) => true,
+            Some(Finding::Moved { reference, .. } | Finding::UnderWay { reference }) => {
+                !is_governed(reference)
+            }
+            _ => false,
+        };
+        if report.is_cut_short && !is_whole {
             return Err(refused("too many refs of the remote are not what its ledger says".to_owned()));
         }
         let mut strange = BTreeMap::new();

@@ -233,6 +233,21 @@ fn a_move_that_was_entered_by_nobody_in_between_is_told_once() {
 }
 
 #[test]
+fn many_refs_of_a_forges_own_stop_nobody_and_hide_nothing() {
+    let (world, [first, second]) = kept(RULES);
+    let ours = clone(&world, "ours");
+    let creations: String =
+        (0..1001).map(|number| format!("create refs/changes/{number}/head {first}\n")).collect();
+    let server = served(&world);
+    server.git(&["update-ref", "--stdin"]).input(creations).check();
+    fetch(&ours, &[]).any_stderr().check();
+    assert_eq!(ours.id("origin/main"), second);
+    set(&world, "refs/heads/main", &first);
+    fetch(&ours, &[]).stderr_holds(&["'refs/heads/main'"]).any_status().check();
+    assert_eq!(ours.id("origin/main"), second);
+}
+
+#[test]
 fn more_strange_refs_than_are_told_are_no_way_past_the_ledger() {
     let (world, [first, _]) = kept(RULES);
     let ours = clone(&world, "ours");

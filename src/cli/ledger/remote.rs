@@ -65,7 +65,14 @@ pub(super) fn verify(
         refs.remove(&BString::from(LEDGER));
         let under_way = UnderWay::new();
         let hold = |remembered| {
-            let given = Check { refs: &refs, head, remembered, under_way: &under_way, left_over: None };
+            let given = Check {
+                refs: &refs,
+                head,
+                remembered,
+                under_way: &under_way,
+                left_over: None,
+                comes_first: &|_| true,
+            };
             check(&given, |from| walk(&reader, Some(from), None))
         };
         let mut report = hold(since.or(remembered));

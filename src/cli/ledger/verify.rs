@@ -37,7 +37,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &VerifyArguments) -> Outcome
             let head = ledger::head(&repository).map_err(|error| failure(&error))?;
             let since = since.or(remembered);
             let under_way = &under_way;
-            let check = Check { refs: &refs, head, remembered: since, under_way, left_over };
+            let check =
+                Check { refs: &refs, head, remembered: since, under_way, left_over, comes_first: &|_| true };
             let reader = repository.objects().map_err(|error| unreadable(&error))?.reader();
             Ok::<_, Failure>((hold(&repository, &check)?, head.map(|head| (head, reader))))
         };
