@@ -118,6 +118,9 @@ fn judge(surrounding: &Surrounding<'_>, hash: HashKind, bytes: &[u8]) -> Result<
     goes_on()?;
     surrounding.used.claim(&digest, issued, surrounding.now).map_err(|error| match error {
         ClaimError::Used => CertificateFault::Replayed,
+        ClaimError::Forgotten { path, until } => {
+            CertificateFault::Forgotten { file: path.display().to_string(), until }
+        }
         error @ ClaimError::Io { .. } => CertificateFault::Unnoted(error.to_string()),
     })?;
     Ok(Evidence::Signed(verdict))

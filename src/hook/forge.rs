@@ -44,8 +44,9 @@ pub fn forge_context(forge: &Forge, variable: impl Fn(&str) -> Option<OsString>)
         ForgeKind::Gitea => {
             // A deploy key goes by the name of the repository's owner, who need not have pushed; -1 is whoever had an
             // account once.
-            match get("GITEA_DEPLOY_KEY_ID").filter(|id| id != "0") {
-                Some(id) => context.id = Some(format!("deploy-key-{id}")),
+            let key = variable("GITEA_DEPLOY_KEY_ID").filter(|id| !id.is_empty() && id != "0");
+            match key.map(|_| get("GITEA_DEPLOY_KEY_ID")) {
+                Some(id) => context.id = id.map(|id| format!("deploy-key-{id}")),
                 None if get("GITEA_PUSHER_ID").is_some_and(|id| id == "-1") => {}
                 None => {
                     context.user = get("GITEA_PUSHER_NAME");
@@ -240,6 +241,18 @@ mod tests {
                 all.into_iter().filter(|(name, _)| !kind.variables().contains(name)).collect();
             let (user, id, ..) = said(word, &foreign);
             assert_eq!((user, id), (None, None), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_deploy_key_that_cannot_be_read_is_no_account() {
+        for (id, user) in
+            [("", some("owner")), ("0", some("owner")), ("a\nb", None), (&*"1".repeat(2000), None)]
+        {
+            let variables =
+                [("GITEA_PUSHER_NAME", "owner"), ("GITEA_PUSHER_ID", "1"), ("GITEA_DEPLOY_KEY_ID", id)];
+            let (told, number, ..) = said("gitea", &variables);
+            assert_eq!((told, number.is_some()), (user.clone(), user.is_some()), "{id:?}");
         }
     }
 

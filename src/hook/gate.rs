@@ -614,7 +614,8 @@ impl<'a> Gate<'a> {
             return;
         }
         let end = (end(reader, task.wanted, task.tip), task.tip);
-        let vouched = Vouched::new(self, reader, task.rule, &task.reference, task.base, end);
+        let vouched = Vouched::new(self, reader, task.rule, &task.reference, task.base, end)
+            .of_rewind(task.replaced.is_some());
         if let Err((subject, cause)) = vouched.judge_task(task, merges, person) {
             finding.refuse(&task.reference, subject, Some(task.rule), cause);
         }

@@ -37,9 +37,17 @@ pub struct UsedCertificates {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimError {
-    /// It was claimed before, or is of a day that nothing is known of any more.
+    /// It was claimed before.
     #[error("it has been used before")]
     Used,
+    /// It is of a day that nothing is known of any more.
+    #[error("what was used on its day is forgotten, as '{}' says", path.display())]
+    Forgotten {
+        /// The file that says so; its name ends in the last day that is forgotten, counted from 1970.
+        path: PathBuf,
+        /// The last moment of that day, in seconds since 1970.
+        until: i64,
+    },
     /// It cannot be written down.
     #[error("'{}': {source}", path.display())]
     Io {
@@ -76,8 +84,12 @@ impl UsedCertificates {
         file.sync_all().map_err(failed)?;
         sync_folder(&folder)?;
         // Looked at after the claim: had the day been forgotten before, then that was noted before.
-        if self.forgotten()?.is_some_and(|forgotten| day <= forgotten) {
-            return Err(ClaimError::Used);
+        if let Some(last) = self.forgotten()?.filter(|last| day <= *last) {
+            let path = self.folder.join(format!("{FORGOTTEN}{last}"));
+            return Err(ClaimError::Forgotten {
+                path,
+                until: last.saturating_add(1).saturating_mul(DAY) - 1,
+            });
         }
         self.forget(now.div_euclid(DAY) - KEPT_DAYS);
         Ok(())
@@ -158,7 +170,7 @@ mod tests {
     fn used(claim: Result<(), ClaimError>) -> bool {
         match claim {
             Ok(()) => false,
-            Err(ClaimError::Used) => true,
+            Err(ClaimError::Used | ClaimError::Forgotten { .. }) => true,
             Err(error) => panic!("{error}"),
         }
     }
@@ -209,6 +221,24 @@ mod tests {
         assert!(!used(memory.claim("ahead", day(1), day(1))));
         assert!(!used(memory.claim("now", NOW, NOW)));
         assert!(used(memory.claim("now", NOW, NOW)));
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_is_named_as_the_cause() {
+        let state = tempfile::tempdir().unwrap();
+        let memory = UsedCertificates::new(state.path());
+        assert!(!used(memory.claim("first", NOW, NOW)));
+        let ahead = NOW + 365 * DAY;
+        assert!(!used(memory.claim("ahead", ahead, ahead)));
+        let last = ahead.div_euclid(DAY) - KEPT_DAYS;
+        let expected = state.path().join(format!("push-certificates/{FORGOTTEN}{last}"));
+        match memory.claim("fresh", NOW, NOW) {
+            Err(ClaimError::Forgotten { path, until }) => {
+                assert!(path.is_file());
+                assert_eq!((path, until), (expected, last * DAY + DAY - 1));
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub(super) struct Vouched<'a> {
     rule: &'a Rule,
     statement: Option<Statement>,
     tip: Option<ObjectId>,
+    rewind: bool,
     persons: BTreeSet<String>,
     faults: Vec<crate::policy::ApprovalFault>,
 }
@@ -87,7 +88,12 @@ impl<'a> Vouched<'a> {
             persons.extend(approvers);
             faults = refused;
         }
-        Self { gate, reader, rule, statement, tip, persons, faults }
+        Self { gate, reader, rule, statement, tip, rewind: false, persons, faults }
+    }
+
+    /// The same for an update that does not go on from the ref's value: an approval of it says so.
+    pub(super) fn of_rewind(self, rewind: bool) -> Self {
+        Self { rewind, ..self }
     }
 
     /// Whether enough persons vouch for an object that `signer` has signed, if that is known.
@@ -108,6 +114,7 @@ impl<'a> Vouched<'a> {
             approvers: self.gate.policy.approvers(self.rule),
             statement: self.statement.clone(),
             tip: self.tip,
+            rewind: self.rewind,
             faults,
         })))
     }
@@ -216,6 +223,7 @@ impl<'a> Forge<'a> {
                     approvers: self.gate.policy.approvers(self.task.rule),
                     statement: Some(statement),
                     tip: Some(id),
+                    rewind: false,
                     faults,
                 });
                 Err(Cause::ForgeUnapproved { forge, shortfall })

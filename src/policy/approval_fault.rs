@@ -135,6 +135,8 @@ pub struct Shortfall {
     pub statement: Option<Statement>,
     /// The commit that the ref would lead to, if it leads to one.
     pub tip: Option<ObjectId>,
+    /// Whether the ref would not go on from its value before.
+    pub rewind: bool,
     /// Approvals that were looked at and do not count.
     pub faults: Vec<ApprovalFault>,
 }
@@ -172,8 +174,9 @@ impl Shortfall {
             (Some(tree), None) => format!(" {tree}"),
         };
         let reference = escape(&statement.reference);
+        let rewind = if self.rewind { " --rewind" } else { "" };
         format!(
-            "have {who} run 'countersign approve --ref {reference} {base}{what}', and push 'refs/countersign/approvals' too"
+            "have {who} run 'countersign approve --ref {reference} {base}{what}{rewind}', and push 'refs/countersign/approvals' too"
         )
     }
 }

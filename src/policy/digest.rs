@@ -80,6 +80,20 @@ impl Policy {
                 self.canonical_signers(wanted, !own_headers.is_empty(), &root_digest, &file_digest)?
                     .iter()
                     .for_each(|part| field(part));
+                if rule.vouching.threshold.is_some() {
+                    // Whose signature counts toward the threshold: no machine's.
+                    let names = self.identities.iter().map(|identity| identity.name.as_str());
+                    let is_person = |name: &&str| wanted.contains(name) && self.counts_as_person(rule, name);
+                    field(b"persons");
+                    self.canonical_signers(
+                        &names.filter(is_person).collect(),
+                        false,
+                        &root_digest,
+                        &file_digest,
+                    )?
+                    .iter()
+                    .for_each(|part| field(part));
+                }
             }
         }
         for PathRule { paths, except, commits } in &rule.paths {

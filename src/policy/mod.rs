@@ -136,6 +136,8 @@ pub struct NamedIdentity {
     pub emails: Vec<String>,
     /// Every account of a forge that counts as it where somebody pushes.
     pub forge_users: Vec<ForgeUser>,
+    /// Whether the policy says that it is no person.
+    pub machine: bool,
 }
 
 /// What happens to refs that no rule names.

@@ -29,6 +29,13 @@ pub enum CertificateFault {
     },
     /// It is for another server or repository.
     ForeignPushee(String),
+    /// Which certificates were used at its time is not known any more.
+    Forgotten {
+        /// The server's file that says so.
+        file: String,
+        /// Up to when nothing is known, in seconds since 1970.
+        until: i64,
+    },
     /// The installation does not say which addresses are the server's own.
     NoAddresses,
     /// It cannot be parsed strictly.
@@ -86,6 +93,9 @@ impl CertificateFault {
             Self::ForeignPushee(_) | Self::NoPushee | Self::UnclearPushee { .. } => {
                 "push to the server's whole address; if it is one of its own, ask the administrator to install the hook again with '--address'"
             }
+            Self::Forgotten { .. } => {
+                "ask the server's administrator to look at its clock; where it was ahead once, they remove that file a day after it is right again"
+            }
             Self::Malformed(_) | Self::NonceForm | Self::Unreadable(_) => {
                 "push again with 'git push --signed'"
             }
@@ -120,6 +130,12 @@ impl fmt::Display for CertificateFault {
             Self::ForeignPushee(pushee) => {
                 write!(formatter, "it is for '{}', which is no address of this server", escape(pushee))
             }
+            Self::Forgotten { file, until } => write!(
+                formatter,
+                "what was used up to {} is forgotten, as '{}' says",
+                time(*until),
+                escape(file)
+            ),
             Self::Malformed(cause) => write!(formatter, "it is malformed: {cause}"),
             Self::NoAddresses => {
                 write!(formatter, "which addresses are the server's own is not known to the hook")

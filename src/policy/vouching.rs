@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Cause, Demands, Evidence, NamedIdentity, Permission, Policy, Pushing, Receipt, Rule, SignedBy, Signers,
-    Wanted, WantedName,
+    Cause, Demands, Evidence, KeylessSigner, NamedIdentity, Permission, Policy, Pushing, Receipt, Rule,
+    SignedBy, Signers, Wanted, WantedName,
 };
 use crate::{sigstore::certificate::SubjectKind, verify::Verdict};
 
@@ -60,11 +60,13 @@ impl Vouching {
 }
 
 impl NamedIdentity {
-    /// Whether a certificate of it is a build's or another machine's: those are for URIs (Fulcio's
-    /// `oid-info.md`), or say of which repository they are.
+    /// Whether it is a machine: the policy says so, or a certificate of it is a build's or another machine's, which
+    /// are for URIs (Fulcio's `oid-info.md`) or say of which repository they are.
     #[must_use]
     pub fn is_machine(&self) -> bool {
-        self.keyless.iter().any(|signer| signer.kind == SubjectKind::Uri || !signer.claims.is_empty())
+        let is_machines =
+            |signer: &KeylessSigner| signer.kind == SubjectKind::Uri || !signer.claims.is_empty();
+        self.machine || self.keyless.iter().any(is_machines)
     }
 }
 

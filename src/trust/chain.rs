@@ -301,6 +301,7 @@ impl Step {
             approvers: policy.approvers(rule),
             statement: Some(self.statement),
             tip: Some(tip),
+            rewind: false,
             faults,
         })))
     }

@@ -112,7 +112,8 @@ fn creation_rewind_and_deletion_take_as_many() {
     let second = stage.commit(ALICE, "a", "a\n");
     stage.approve(CAROL, &["--ref", release, "--base", &first, &second]);
     stage.accepted(&[&format!("{second}:{release}"), REF]);
-    stage.refused(&[&format!("+{first}:{release}")], &["1 of 2 persons vouches for it ('alice')"]);
+    let hint = format!("countersign approve --ref {release} --base {second} {first} --rewind'");
+    stage.refused(&[&format!("+{first}:{release}")], &["1 of 2 persons vouches for it ('alice')", &hint]);
     let why = stage.unapproved(BOB, &["--ref", release, "--base", &second, &first]);
     assert!(why.contains("does not stand on the base") && why.contains("--rewind"), "{why}");
     stage.approve(BOB, &["--ref", release, "--base", &second, "--rewind", &first]);

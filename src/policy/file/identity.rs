@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The keys of the table, and of the tables in it; of the latter [`super::moment::WINDOW_KEYS`] besides.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
     "keyless",
     "ssh",
     "ssh_certificates",
@@ -31,6 +31,7 @@ pub(super) const KEYS: [&str; 9] = [
     "x509",
     "emails",
     "forge_users",
+    "machine",
     "retired",
     "compromised",
 ];
@@ -70,6 +71,8 @@ pub(super) struct IdentityText {
     emails: Vec<String>,
     #[serde(default)]
     forge_users: Vec<ForgeUserText>,
+    #[serde(default)]
+    machine: bool,
     retired: Option<MomentText>,
     compromised: Option<MomentText>,
 }
@@ -259,7 +262,7 @@ pub(super) fn named_identity(
         let window = window(&text.window)?;
         forge_users.push(forge_user(text, window, place)?);
     }
-    Ok(NamedIdentity { name, keyless, keys, emails: text.emails, forge_users })
+    Ok(NamedIdentity { name, keyless, keys, emails: text.emails, forge_users, machine: text.machine })
 }
 
 /// An address as it can stand between `<` and `>` in a commit, and that looks like itself in a message.

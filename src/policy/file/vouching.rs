@@ -102,6 +102,30 @@ mod tests {
     }
 
     #[test]
+    fn who_is_said_to_be_a_machine_is_one_whatever_its_keys() {
+        let with = |lines: &str, machine: &str| {
+            let policy = text(lines).replace("[identity.bob]\n", &format!("[identity.bob]\n{machine}"));
+            Policy::parse(&policy).unwrap()
+        };
+        let digest =
+            |policy: &Policy| policy.commit_rule_digest(&policy.rules()[0], |_| Some([1; 32])).unwrap();
+        let (person, machine) = (with("threshold = 2", ""), with("threshold = 2", "machine = true\n"));
+        let rule = &machine.rules()[0];
+        assert_eq!(machine.approvers(rule), ["alice"]);
+        assert!(!machine.counts_as_person(rule, "bob"));
+        assert_ne!(digest(&person), digest(&machine));
+        assert_eq!(digest(&person), digest(&with("threshold = 2", "machine = false\n")));
+        // Who may approve is the same here, and whose commits count is not.
+        let lines = "threshold = 2\napprovers = [\"alice\"]";
+        assert_ne!(digest(&with(lines, "")), digest(&with(lines, "machine = true\n")));
+        assert_eq!(digest(&with("", "")), digest(&with("", "machine = true\n")));
+        let named = with("threshold = 2\napprovers = [\"alice\", \"bob\"]", "machine = true\n");
+        assert!(named.counts_as_person(&named.rules()[0], "bob"), "by its own name");
+        let strict = text("").replace("[identity.bob]\n", "[identity.bob]\nmachine = \"yes\"\n");
+        assert!(matches!(Policy::parse(&strict), Err(PolicyError::Syntax { .. })));
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused() {
         let rule = || "main".to_owned();
         assert_eq!(parse("threshold = 0").unwrap_err(), PolicyError::Threshold { rule: rule() });
