@@ -286,8 +286,16 @@ impl<'a> Forge<'a> {
         }
         let before = self.task.base.and_then(|base| plan::commit_behind(self.reader, base));
         // A line that ends at a root of its own has come from elsewhere.
-        let at_anchor = current.is_some() && current == self.task.rule.anchor;
-        let arrives = before.is_none() || current == before || at_anchor;
+        let arrives = match (before, current) {
+            (None, _) => true,
+            (Some(before), current) if current == Some(before) => true,
+            // The anchor stands in for what the ref holds only where that is behind it.
+            (Some(before), Some(end)) if current == self.task.rule.anchor => {
+                let ahead = self.gate.walk(self.reader, &[end], &[before], None);
+                ahead.is_ok_and(|ahead| !ahead.commits.is_empty())
+            }
+            _ => false,
+        };
         if arrives { line } else { HashSet::new() }
     }
 }

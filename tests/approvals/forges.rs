@@ -152,7 +152,29 @@ fn what_a_merge_brings_is_judged_like_everything_else() {
         let alone = stage.commit(ALICE, "c", "c\n");
         forge.commit(&tree, &[&alone, &own]);
         stage.refused(&["main"], &["and its first parent is not on the ref's own line"]);
+        // Nor that it ends at the anchor, above which the ref has gone on.
+        let key = std::fs::read_to_string(stage.world.path("forge.pub")).unwrap();
+        forge.rules(key.trim_end(), &format!("{MERGES}anchor = \"{main}\"\n"));
+        forge.commit(&stage.work.id(&format!("{own}^{{tree}}")), &[&main, &own]);
+        stage.refused(&["main"], &["and its first parent is not on the ref's own line"]);
         forge.commit(&tree, &[&own, &good]);
+        stage.accepted(&["main"]);
+    });
+}
+
+#[test]
+fn a_merge_upon_an_anchor_that_the_ref_is_behind_passes() {
+    staged("a_merge_upon_an_anchor_that_the_ref_is_behind_passes", MERGES, |forge| {
+        let stage = &forge.stage;
+        let main = stage.work.id("main");
+        let anchor = stage.commit(crate::EVE, "old", "old\n");
+        stage.work.git(&["checkout", "-q", "-b", "topic", &main]).check();
+        let topic = stage.commit(ALICE, "a", "a\n");
+        stage.work.git(&["checkout", "-q", "main"]).check();
+        stage.work.git(&["merge", "-q", "--no-ff", "-m", "merge", "topic"]).check();
+        forge.commit(&stage.work.id("HEAD^{tree}"), &[&anchor, &topic]);
+        let key = std::fs::read_to_string(stage.world.path("forge.pub")).unwrap();
+        forge.rules(key.trim_end(), &format!("{MERGES}anchor = \"{anchor}\"\n"));
         stage.accepted(&["main"]);
     });
 }
