@@ -82,6 +82,10 @@ fn bring_together(world: &mut World<'_>, at: Option<&Path>, remote: &str) -> Res
     }
     if !only_here.is_empty() {
         repository.add_approvals(&only_here, &author).map_err(|error| {
+            // What was only here is not to be lost for that.
+            if let Some(own) = own {
+                let _ = references.replace(APPROVALS, Some(theirs), own, &author, "countersign: as before");
+            }
             Failure::new(error, "see that the repository can be written to, and try again")
         })?;
     }
@@ -100,13 +104,15 @@ fn only_in(
     let changes = changes.ok_or_else(|| {
         Failure::new("there are too many approvals to bring together", "fetch the ref with git itself")
     })?;
-    let added = changes.into_iter().filter_map(|change| match change {
-        ProofChange::Added(name) => {
-            let bytes = read_blob(&reader, name.blob).ok()?;
-            let approval = Approval::parse(reader.hash(), &bytes).ok()?;
-            (approval.statement.key(reader.hash()) == Some(name.object)).then_some((name.object, bytes))
+    let mut added = Vec::new();
+    for change in changes {
+        let ProofChange::Added(name) = change else { continue };
+        // One that is left out would be gone.
+        let bytes = read_blob(&reader, name.blob).map_err(|error| unreadable(&error))?;
+        let approval = Approval::parse(reader.hash(), &bytes).ok();
+        if approval.is_some_and(|approval| approval.statement.key(reader.hash()) == Some(name.object)) {
+            added.push((name.object, bytes));
         }
-        _ => None,
-    });
-    Ok(added.collect())
+    }
+    Ok(added)
 }
