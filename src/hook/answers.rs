@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    evidence::Gathering,
+    evidence::{Gathering, Known},
     gate::{Gate, Task},
     paths::Touched,
     persons,
@@ -95,6 +95,16 @@ enum Place {
     Tip,
 }
 
+impl Place {
+    /// Where it stands among those of its task.
+    fn number(self) -> usize {
+        match self {
+            Self::Tag(place) | Self::Commit(place) => place,
+            Self::Tip => 0,
+        }
+    }
+}
+
 struct Question {
     id: ObjectId,
     task: usize,
@@ -129,8 +139,8 @@ fn questions(tasks: &[Task<'_>], touched: &Touched<'_>) -> (Vec<Question>, Vec<A
         questions.extend(asked.tip.filter(|_| counts).map(|id| Question { id, task, place: Place::Tip }));
         answers.push(said);
     }
-    // Equal ones stand together, and what is remembered of a batch in few files.
-    questions.sort_unstable_by_key(|question| question.id);
+    // Equal ones stand together, the one that was asked first before the others.
+    questions.sort_by_key(|question| question.id);
     (questions, answers)
 }
 
@@ -171,14 +181,7 @@ impl Judging<'_, '_> {
     /// Answer all of `questions`, which stand in the order of their ids; whether there was time to.
     fn answer(&self, questions: &[Question], answers: &mut [Answers]) -> bool {
         let coverage = OnceCell::new();
-        let mut rest = questions.chunk_by(|one, other| one.id == other.id).peekable();
-        while rest.peek().is_some() {
-            let batch: Vec<&[Question]> = rest.by_ref().take(BATCH).collect();
-            let ids: Vec<ObjectId> = batch.iter().map(|equal| equal[0].id).collect();
-            let known = self.gathering.gather(&ids);
-            if known.len() < ids.len() {
-                return false;
-            }
+        let mut judge = |batch: &[&[Question]], known: &Known| {
             let asks = |question: &&Question| {
                 matches!(question.place, Place::Commit(_))
                     && !self.tasks[question.task].rule.own_headers().is_empty()
@@ -186,16 +189,35 @@ impl Judging<'_, '_> {
             let headed = batch.iter().filter_map(|equal| equal.iter().find(asks));
             let headed: Vec<ObjectId> = headed.map(|question| question.id).collect();
             let people = persons::people(self.gathering.objects, &headed, self.gathering.is_over);
-            for question in batch.into_iter().flatten() {
-                let evidence = &known[&question.id];
-                self.put(
-                    question,
-                    evidence,
-                    people.get(&question.id),
-                    &coverage,
-                    &mut answers[question.task],
-                );
+            for question in batch.iter().copied().flatten() {
+                let people = people.get(&question.id);
+                self.put(question, &known[&question.id], people, &coverage, &mut answers[question.task]);
             }
+        };
+        let ids =
+            |batch: &[&[Question]]| -> Vec<ObjectId> { batch.iter().map(|equal| equal[0].id).collect() };
+        let mut left: Vec<&[Question]> = questions.chunk_by(|one, other| one.id == other.id).collect();
+        // What is remembered of objects whose ids are near each other lies in few files.
+        if self.gathering.remembers() {
+            let mut unknown = Vec::new();
+            for batch in left.chunks(BATCH) {
+                let known = self.gathering.recall(&ids(batch));
+                let is_known = |equal: &&[Question]| known.contains_key(&equal[0].id);
+                let batch = batch.iter().copied();
+                let (found, others): (Vec<&[Question]>, Vec<&[Question]>) = batch.partition(is_known);
+                judge(&found, &known);
+                unknown.extend(others);
+            }
+            left = unknown;
+        }
+        // Objects are read fastest as the history has them, for it was packed so.
+        left.sort_by_key(|equal| (equal[0].task, equal[0].place.number()));
+        for batch in left.chunks(BATCH) {
+            let known = self.gathering.gather(&ids(batch));
+            if known.len() < batch.len() {
+                return false;
+            }
+            judge(batch, &known);
         }
         true
     }

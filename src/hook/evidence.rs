@@ -6,7 +6,7 @@ use std::{
 };
 
 use gix::objs::Kind;
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::{Gate, Verdicts, answers::FEW};
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
 
 /// What is known of each object; or why nothing can be.
 pub(super) type Known = HashMap<ObjectId, Result<Evidence, Cause>>;
+
+/// How many objects at least one reader reads in a row.
+const TOGETHER: usize = 64;
 
 /// What is looked at when evidence is gathered.
 pub(super) struct Gathering<'g> {
@@ -37,11 +40,20 @@ impl<'g> Gathering<'g> {
         Self { objects, verifier, proofs, now, is_over: pace.is_over, verdicts: pace.verdicts, done }
     }
 
+    /// Whether anything is remembered from earlier.
+    pub(super) fn remembers(&self) -> bool {
+        self.verdicts.is_some()
+    }
+
+    /// What is remembered of `ids`.
+    pub(super) fn recall(&self, ids: &[ObjectId]) -> Known {
+        let known = self.verdicts.map(|verdicts| verdicts.recall(ids, self.now)).unwrap_or_default();
+        self.done.fetch_add(known.len(), Ordering::Relaxed);
+        known
+    }
+
     /// Gather the evidence about `ids`, each of them once. What there was no time for is not there.
     pub(super) fn gather(&self, ids: &[ObjectId]) -> Known {
-        let mut known = self.verdicts.map(|verdicts| verdicts.recall(ids, self.now)).unwrap_or_default();
-        self.done.fetch_add(known.len(), Ordering::Relaxed);
-        let left: Vec<ObjectId> = ids.iter().copied().filter(|id| !known.contains_key(id)).collect();
         let one = |reader: &mut ObjectReader, id: &ObjectId| {
             if (self.is_over)() {
                 return None;
@@ -50,17 +62,18 @@ impl<'g> Gathering<'g> {
             self.done.fetch_add(1, Ordering::Relaxed);
             Some((*id, evidence))
         };
-        let judged: Known = if left.len() <= FEW {
+        let judged: Known = if ids.len() <= FEW {
             let mut reader = self.objects.reader();
-            left.iter().filter_map(|id| one(&mut reader, id)).collect()
+            ids.iter().filter_map(|id| one(&mut reader, id)).collect()
         } else {
-            left.par_iter().map_init(|| self.objects.reader(), one).flatten().collect()
+            // Each reader begins with nothing in its memory.
+            let each = ids.par_iter().with_min_len(TOGETHER);
+            each.map_init(|| self.objects.reader(), one).flatten().collect()
         };
         if let Some(verdicts) = self.verdicts {
             verdicts.learn(&judged);
         }
-        known.extend(judged);
-        known
+        judged
     }
 
     fn evidence(&self, reader: &ObjectReader, id: ObjectId) -> Result<Evidence, Cause> {
