@@ -2,7 +2,7 @@
 
 use gix::bstr::BStr;
 
-use super::Update;
+use super::{Update, pace::OUT_OF_TIME};
 use crate::{
     object::ObjectId,
     policy::Cause,
@@ -34,7 +34,7 @@ pub(super) fn added<F>(
     let Some(wanted) = update.wanted else { return Ok((names, faults)) };
     let changes = proof_changes(reader, update.claimed, wanted, &|| !is_over());
     let changes = changes.map_err(|error| Cause::Unexpected(error.to_string()))?;
-    let unread = || if is_over() { Cause::OutOfTime { judged: 0, of: 0 } } else { too_many };
+    let unread = || if is_over() { OUT_OF_TIME } else { too_many };
     for change in changes.ok_or_else(unread)? {
         match change {
             ProofChange::Added(name) => names.push(name),

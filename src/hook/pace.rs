@@ -10,9 +10,13 @@ use std::{
 };
 
 use super::Verdicts;
+use crate::policy::Cause;
 
 /// How long work goes on before the pusher hears of it, and how often then.
 pub const PATIENCE: Duration = Duration::from_secs(1);
+
+/// There was no time left for it; that is said once, for the whole push.
+pub(super) const OUT_OF_TIME: Cause = Cause::OutOfTime { judged: 0, of: 0 };
 
 /// The time for judging a push is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,10 @@ use std::{
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::gate::{Gate, Task};
+use super::{
+    gate::{Gate, Task},
+    pace::OUT_OF_TIME,
+};
 use crate::{
     object::ObjectId,
     policy::{Cause, PathPlace, Rule},
@@ -33,9 +36,6 @@ const MAXIMUM_PATH: usize = 200;
 /// Which of a rule's path rules a commit falls under, by their places, each with a path for which it does; or
 /// why that cannot be told. Commits that fall under none are not among them.
 pub(super) type Touched<'a> = HashMap<(&'a str, ObjectId), Result<Vec<(usize, Vec<u8>)>, Cause>>;
-
-/// There was no time left for it; that is said once, for the whole push.
-const OUT_OF_TIME: Cause = Cause::OutOfTime { judged: 0, of: 0 };
 
 /// What the new commits of `tasks` change, telling `progress` when it takes long.
 pub(super) fn touched<'a>(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::answers::FEW;
+use super::{answers::FEW, pace::OUT_OF_TIME};
 use crate::{
     object::{Commit, ObjectId},
     policy::{Cause, Persons},
@@ -17,8 +17,7 @@ pub(super) type People = HashMap<ObjectId, Result<Persons, Cause>>;
 /// Who stands in the commits `ids`; `is_over` says whether the time for looking is.
 pub(super) fn people(objects: &Objects, ids: &[ObjectId], is_over: &(dyn Fn() -> bool + Sync)) -> People {
     let look = |reader: &mut ObjectReader, id: &ObjectId| {
-        let persons =
-            if is_over() { Err(Cause::OutOfTime { judged: 0, of: 0 }) } else { persons(reader, *id) };
+        let persons = if is_over() { Err(OUT_OF_TIME) } else { persons(reader, *id) };
         (*id, persons)
     };
     if ids.len() <= FEW {

@@ -1,15 +1,12 @@
 //! What becomes of the ref that holds the policy: a change of it is judged by the policy that stands.
 
-use super::{foreign_anchor, gate::Finding};
+use super::{foreign_anchor, gate::Finding, pace::OUT_OF_TIME};
 use crate::{
     object::ObjectId,
     policy::{Cause, PolicyFault, Refusal, Subject},
     repository::ObjectReader,
     trust::{ChainError, Followed, Pin, Reading, TrustError, commits_while},
 };
-
-/// There was no time left for it; that is said once, for the whole push.
-const OUT_OF_TIME: Cause = Cause::OutOfTime { judged: 0, of: 0 };
 
 /// Whether the ref of `pin` may get the value `wanted`, where `present` is the commit that decides now. `present` is
 /// believed as it is.

@@ -330,6 +330,7 @@ fn parse(bytes: &[u8]) -> Option<Record<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repository::tests::eventually;
 
     fn id(number: u32) -> ObjectId {
         let mut bytes = sha256(&[&number.to_be_bytes()])[..20].to_vec();
@@ -370,17 +371,11 @@ mod tests {
             Verdicts { folder: folder.clone(), bases: HashMap::new(), now: 0, found: Mutex::default() };
         let large = |number: u32| record(&[1; 16], 5, FOR_EVER, id(number), &[9; 100_000]);
         for number in 0..40 {
-            // A child that another test starts in this very moment has the lock until it runs its program.
-            let is_there = || {
+            eventually(|| {
                 verdicts.append(7, &large(number)).unwrap();
                 let bytes = verdicts.read(7).unwrap();
                 Records(&bytes).last().is_some_and(|last| last.id == id(number).as_slice())
-            };
-            assert!(
-                (0..100).any(
-                    |_| is_there() || (std::thread::sleep(std::time::Duration::from_millis(20)), false).1
-                )
-            );
+            });
         }
         let bytes = verdicts.read(7).unwrap();
         assert!(bytes.len() as u64 <= MAXIMUM_FILE_BYTES);

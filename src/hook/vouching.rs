@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::{
     approvals,
     gate::{Gate, Task},
+    pace::OUT_OF_TIME,
     plan,
 };
 use crate::{
@@ -19,9 +20,6 @@ use crate::{
 
 /// How many merges of forges are made anew for one ref.
 const MAXIMUM_MERGES: usize = 500;
-
-/// There was no time left for it; that is said once, for the whole push.
-const OUT_OF_TIME: Cause = Cause::OutOfTime { judged: 0, of: 0 };
 
 /// Why a commit is not taken for the merge of its parents.
 enum NotMerged {
@@ -291,8 +289,8 @@ impl<'a> Forge<'a> {
             (Some(before), current) if current == Some(before) => true,
             // The anchor stands in for what the ref holds only where that is behind it.
             (Some(before), Some(end)) if current == self.task.rule.anchor => {
-                let ahead = self.gate.walk(self.reader, &[end], &[before], None);
-                ahead.is_ok_and(|ahead| !ahead.commits.is_empty())
+                let past = self.gate.walk(self.reader, &[end], &[before], None);
+                past.is_ok_and(|past| past.reached.contains(&before))
             }
             _ => false,
         };

@@ -286,7 +286,10 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Acceptance, PolicyVersion, PushId};
+    use crate::{
+        ledger::{Acceptance, PolicyVersion, PushId},
+        repository::tests::eventually,
+    };
 
     fn entry(name: &str) -> Entry {
         let new = ObjectId::from_hex("a".repeat(40).as_bytes()).unwrap();
@@ -361,9 +364,7 @@ mod tests {
         let waited = begin.elapsed();
         assert!(waited >= Duration::from_millis(100) && waited < PATIENCE / 2, "{waited:?}");
         drop(lock);
-        // What nobody holds is had at once, also by whoever is late. A child that another test starts in this very
-        // moment has the lock until it runs its program.
-        let late = || folder.clone().until(Some(begin)).lock().is_ok();
-        assert!((0..100).any(|_| late() || (std::thread::sleep(Duration::from_millis(20)), false).1));
+        // What nobody holds is had at once, also by whoever is late.
+        eventually(|| folder.clone().until(Some(begin)).lock().is_ok());
     }
 }

@@ -263,6 +263,18 @@ pub(crate) mod tests {
 
     use super::*;
 
+    /// Wait until something is so that is so soon: a child that another test starts in this very moment has the
+    /// locks of this process until it runs its program.
+    pub(crate) fn eventually(mut is_so: impl FnMut() -> bool) {
+        for _ in 0..100 {
+            if is_so() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("it has not become so");
+    }
+
     /// A repository made by git itself, apart from the user's and the system's configuration.
     pub(crate) struct Scratch {
         pub(crate) directory: tempfile::TempDir,

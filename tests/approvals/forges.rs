@@ -157,6 +157,11 @@ fn what_a_merge_brings_is_judged_like_everything_else() {
         forge.rules(key.trim_end(), &format!("{MERGES}anchor = \"{main}\"\n"));
         forge.commit(&stage.work.id(&format!("{own}^{{tree}}")), &[&main, &own]);
         stage.refused(&["main"], &["and its first parent is not on the ref's own line"]);
+        // Nor at one that has nothing to do with the ref.
+        forge.rules(key.trim_end(), &format!("{MERGES}anchor = \"{alone}\"\n"));
+        forge.commit(&tree, &[&alone, &own]);
+        stage.refused(&["main"], &["and its first parent is not on the ref's own line"]);
+        forge.rules(key.trim_end(), MERGES);
         forge.commit(&tree, &[&own, &good]);
         stage.accepted(&["main"]);
     });

@@ -16,6 +16,8 @@ mod words;
 
 #[path = "../support/clock.rs"]
 mod clock;
+#[path = "../support/standing.rs"]
+mod standing;
 #[path = "../support/mod.rs"]
 mod support;
 

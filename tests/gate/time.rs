@@ -6,16 +6,15 @@ use std::{
 };
 
 use countersign::{
-    hook::{Gate, MAXIMUM_LISTED, Pace, Standing, Update, Verdicts},
+    hook::{Gate, MAXIMUM_LISTED, Pace, Update, Verdicts},
     object::ObjectId,
     policy::{Cause, Pushing},
-    repository::{Approvals, Proofs, ReferenceError, ReferenceValue, Repository},
+    repository::{Approvals, Proofs, Repository},
     trust::{Beside, Trust},
     verify::Verifier,
 };
-use gix::bstr::BStr;
 
-use crate::{Draft, MAIN, Stage, now};
+use crate::{Draft, MAIN, Stage, now, standing::Nothing};
 
 #[test]
 fn a_push_that_takes_too_long_is_refused_and_nothing_of_it_is_accepted() {
@@ -34,19 +33,6 @@ fn a_push_that_takes_too_long_is_refused_and_nothing_of_it_is_accepted() {
     stage.accepted(&[&main]);
     for wrong in ["0", "-1", "soon"] {
         stage.install(&stage.root, &["--time-limit", wrong]).status(64).any_stderr().check();
-    }
-}
-
-/// Nothing stands, and nothing was accepted.
-struct Nothing;
-
-impl Standing for Nothing {
-    fn value(&self, name: &BStr) -> Result<ReferenceValue, ReferenceError> {
-        Ok(ReferenceValue { names: vec![name.to_owned()], id: None })
-    }
-
-    fn is_accepted(&self, _: &[u8; 32], _: ObjectId) -> bool {
-        false
     }
 }
 

@@ -26,5 +26,7 @@ mod status;
 
 #[path = "../support/forge.rs"]
 mod forge;
+#[path = "../support/standing.rs"]
+mod standing;
 #[path = "../support/mod.rs"]
 mod support;

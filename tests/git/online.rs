@@ -3,18 +3,17 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use countersign::{
-    hook::{Gate, MAXIMUM_LISTED, Pace, Standing, Update, Verdicts, kept_proofs},
-    object::ObjectId,
+    hook::{Gate, MAXIMUM_LISTED, Pace, Update, Verdicts, kept_proofs},
     policy::Pushing,
-    repository::{Approvals, Proofs, ReferenceError, ReferenceValue},
+    repository::{Approvals, Proofs},
     trust::{Beside, Trust},
     verify::Verifier,
 };
-use gix::bstr::BStr;
 use serde_json::Value;
 
 use crate::{
     forge::{self, Signer, log_online, online_commit, online_tag, signer_of},
+    standing::Nothing,
     support::{ALICE, BOB, Repository, World, now},
 };
 
@@ -376,19 +375,6 @@ fn a_push_brings_its_proofs_along() {
         push(repository, &[&format!("{three}:refs/heads/main")], &[]);
         assert_eq!(kept(&at(world, "server.git")).len(), 3);
     });
-}
-
-/// Nothing stands, and nothing was accepted.
-struct Nothing;
-
-impl Standing for Nothing {
-    fn value(&self, name: &BStr) -> Result<ReferenceValue, ReferenceError> {
-        Ok(ReferenceValue { names: vec![name.to_owned()], id: None })
-    }
-
-    fn is_accepted(&self, _: &[u8; 32], _: ObjectId) -> bool {
-        false
-    }
 }
 
 #[test]
