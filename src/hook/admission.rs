@@ -83,6 +83,12 @@ impl Admission {
         hex::encode(sha256(&[text.as_bytes()]))
     }
 
+    /// Of what it is and why, as the ledger keeps it: the values stand in its entry.
+    #[must_use]
+    pub fn reason_words(&self) -> String {
+        format!("'{}': {}", escape(&self.reference), escape(&self.reason))
+    }
+
     /// The time that is left, in words for people.
     #[must_use]
     pub fn words(&self) -> String {

@@ -49,8 +49,8 @@ impl Pushed {
         let signer = (!names.is_empty()).then(|| format!("{} by certificate", names.join(" or ")));
         let words = signer.into_iter().chain(account);
         // Whoever pushed it, the administrator has let it in.
-        let admitted = admitted.map(|admission| format!("admitted by the administrator: {admission}"));
-        let words: Vec<String> = admitted.chain(words).collect();
+        let admitted = admitted.map(|admission| format!("{ADMITTED}: {admission}"));
+        let words: Vec<String> = words.chain(admitted).collect();
         Self { pusher: (!words.is_empty()).then(|| words.join(", ")), certificate }
     }
 }
@@ -68,6 +68,9 @@ pub struct LedgerContext {
 
 /// The longest that is kept of a pusher's name, in characters.
 const MAXIMUM_PUSHER: usize = 256;
+
+/// How it is said in the place of a pusher that the administrator has let an update in.
+pub const ADMITTED: &str = "admitted by the administrator";
 
 /// Enter what earlier pushes have left over, and see where the ledger stands: its head. The hook has begun at
 /// `begun`.

@@ -59,7 +59,7 @@ pub use audit::LogLine;
 pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};
 pub use configured::ConfiguredError;
-pub use entering::{LedgerContext, failure as ledger_failure, post_receive, reference_transaction, update};
+pub use entering::{ADMITTED, LedgerContext, failure as ledger_failure, post_receive, reference_transaction, update};
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use for_all::state_folder;
 pub use forge::forge_context;

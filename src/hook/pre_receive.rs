@@ -333,7 +333,7 @@ fn judge(
     if context.settings.ledger && finding.refusals.is_empty() {
         let policy =
             snapshot.commit.map_or(PolicyVersion::Digest(snapshot.trust.digest), PolicyVersion::Commit);
-        let reasons = course.admitted.iter().map(|admitted| admitted.admission.words());
+        let reasons = course.admitted.iter().map(|admitted| admitted.admission.reason_words());
         let pushed = Pushed::new(verified, &course.pushers, context.forge.as_ref(), reasons);
         entered = entering::leave(context, &repository, policy, pushed, ledger, &course.updates);
     }

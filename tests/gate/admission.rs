@@ -60,6 +60,20 @@ fn what_the_administrator_admits_gets_through_once_and_is_written_down() {
     );
     assert_eq!(last["causes"][0]["object"], fix.as_str());
 
+    // The ledger says so too, to everybody who may fetch.
+    let ledger = |arguments: &[&str]| {
+        let ledger = [&["ledger", arguments[0], "--repository", "server.git"], &arguments[1..]].concat();
+        stage.world.countersign(&ledger).any_stdout().check().text()
+    };
+    let newest = ledger(&["log", "-n", "1", "refs/heads/main"]);
+    assert!(newest.contains(&fix[..12]), "{newest}");
+    let admitted = "admitted by the administrator: 'refs/heads/main': the signing service is down";
+    assert!(newest.ends_with(&format!("  push, {admitted}\n")), "{newest}");
+    let json: Value = serde_json::from_str(&ledger(&["log", "--json", "-n", "1"])).unwrap();
+    assert_eq!((&json["new"], &json["occasion"]), (&fix.as_str().into(), &"push".into()));
+    assert_eq!(json["pusher"], admitted);
+    ledger(&["verify"]);
+
     // Used up; and what came in so is no base of anything.
     stage.server().git(&["update-ref", "refs/heads/main", &one]).check();
     stage.refused(&[&push], &["it is not signed"]);

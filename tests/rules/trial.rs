@@ -114,6 +114,12 @@ fn a_rule_is_explained_and_what_it_says_of_a_commit() {
         (&true.into(), &false.into(), &"log".into())
     );
     assert_eq!(value["commit"]["refusals"].as_array().unwrap().len(), 1);
+    // A file alone is explained outside of any repository.
+    let alone = ["policy", "explain", "--policy", &policy, "refs/heads/main"];
+    let said = stage.world.countersign(&alone).any_stdout().check().text();
+    assert!(said.starts_with("refs/heads/main: rule 'main'"), "{said}");
+    let commit = [&alone[..], &["HEAD"]].concat();
+    stage.world.countersign(&commit).status(3).stderr_holds(&["there is no git repository"]).check();
     let short = ["policy", "explain", "--policy", &policy, "main"];
     stage.work().countersign(&short).status(3).stderr_holds(&["hint: write it as 'refs/heads/main'"]).check();
 }
