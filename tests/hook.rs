@@ -834,7 +834,7 @@ fn without_policy_or_trusted_root_every_push_is_refused() {
     let policy = world.path("policy.toml");
     let text = std::fs::read(&policy).unwrap();
     std::fs::remove_file(&policy).unwrap();
-    push().refused(&["there is no policy at", "countersign policy init"]);
+    push().refused(&["there is no policy at", "countersign policy init", "ask the server's administrator"]);
     std::fs::write(&policy, "version = 1\n").unwrap();
     push().refused(&["does not say what happens to 'other_refs'"]);
     std::fs::write(&policy, [&text[..], b"\ncomits = 1\n"].concat()).unwrap();

@@ -215,6 +215,12 @@ pub fn admit(request: &AdmissionRequest) -> Result<(Admission, Shim), Failure> {
             "change it on the server; a policy is pinned again with 'countersign hook install --policy-root'",
         ));
     }
+    if !request.reference.starts_with("refs/") {
+        return Err(Failure::new(
+            format!("'{}' is no full name of a ref", escape(&request.reference)),
+            "write it as 'refs/heads/main'",
+        ));
+    }
     let reason = request.reason.trim();
     if reason.is_empty() {
         return Err(Failure::new("no reason is given", "say why with '--reason'; it is written down"));

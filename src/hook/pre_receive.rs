@@ -234,6 +234,10 @@ fn judge(
     let read = Snapshot::read(context, &repository, &references, &pace, &mut course.words);
     let mut snapshot = match read {
         Ok(snapshot) => snapshot,
+        // A pusher reads it, who can do nothing about it.
+        Err(SnapshotError::Failed(failure)) if failure.hints.iter().all(|hint| hint != ADMINISTRATOR) => {
+            return Err(failure.hint(ADMINISTRATOR));
+        }
         Err(SnapshotError::Failed(failure)) => return Err(failure),
         Err(SnapshotError::OutOfTime { judged, of }) => return refuse_late(&repository, course, judged, of),
     };
@@ -358,7 +362,9 @@ fn judge(
     };
     let mut words = telling.all("warning", &finding.warnings);
     for Admitted { admission, waived, .. } in course.admitted.iter().filter(|_| is_accepted) {
-        words += &telling.all("warning", waived);
+        // It is in, and there is nothing to mend.
+        let told = telling.all("warning", waived);
+        words.extend(told.lines().filter(|line| !line.starts_with("hint: ")).flat_map(|line| [line, "\n"]));
         words += &format!("warning: admitted by the server's administrator: {}\n", admission.words());
     }
     words += &telling.all("error", &finding.refusals);

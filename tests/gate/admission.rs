@@ -45,6 +45,7 @@ fn what_the_administrator_admits_gets_through_once_and_is_written_down() {
     ] {
         assert!(said.contains(words), "{said}");
     }
+    assert!(!said.contains("hint: "), "there is nothing to mend: {said}");
     assert_eq!(stage.at("refs/heads/main"), fix);
     let used: Vec<_> =
         fs::read_dir(stage.world.path("server.git/countersign/admissions/used")).unwrap().collect();
@@ -200,6 +201,7 @@ fn an_admission_is_bounded_and_no_pusher_can_make_one() {
     refused(&["--ref", REF, "--delete", "--reason", "x"], 3, "it holds what the gate itself goes by");
     refused(&["--ref", "refs/countersign/proofs", "--delete", "--reason", "x"], 3, "what the gate itself");
     refused(&["--ref", "refs/heads/main", "--new", &fix, "--reason", " "], 3, "no reason is given");
+    refused(&["--ref", "main", "--new", &fix, "--reason", "x"], 3, "hint: write it as 'refs/heads/main'");
     refused(&["--ref", "refs/heads/main", "--reason", "x"], 64, "");
     refused(&["--ref", "refs/heads/main", "--new", "HEAD", "--reason", "x"], 64, "");
     refused(&["--ref", "refs/heads/main", "--delete", "--reason", "x", "--valid", "99999999"], 64, "");

@@ -153,7 +153,8 @@ fn what_stands_in_a_line_is_described() {
     stage.world.countersign(&admit).any_stdout().check();
     stage.accepted(&[&push]);
     stage.server().git(&["update-ref", "-d", REF]).check();
-    stage.refused(&[&push], &["there is no ref"]);
+    let next = stage.unsigned("next");
+    stage.refused(&[&format!("{next}:refs/heads/main")], &["there is no ref"]);
 
     let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/man/countersign-hook.1");
     let manual = fs::read_to_string(manual).unwrap().replace("\\-", "-");
