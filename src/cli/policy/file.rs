@@ -33,12 +33,10 @@ pub(super) fn init(world: &mut World<'_>, path: &Path) -> Outcome {
 /// 0 for a policy that can be used as it is, 1 with something to look at, 3 if it cannot be used.
 pub(super) fn check(world: &mut World<'_>, path: &Path, forge: Option<&Forge>) -> Outcome {
     let path = &world.directory.join(path);
-    let mut trust = Trust::load(&Beside::new(path)).map_err(|error| match error {
+    let mut trust = Trust::load(&Beside::new(path)).map_err(|error| match &error {
         // That it is to be looked at with this command is what everybody else is told.
-        TrustError::Policy { .. } => {
-            Failure::new(error, "mend it in the file; countersign-policy(5) describes every key")
-        }
-        error => error.into(),
+        TrustError::Policy { cause, .. } => Failure::new(&error, cause.hint()),
+        _ => error.into(),
     })?;
     let instances = trust.take_instances()?;
     let policy = &trust.policy;
@@ -50,7 +48,7 @@ pub(super) fn check(world: &mut World<'_>, path: &Path, forge: Option<&Forge>) -
     findings.extend(forge.into_iter().flat_map(|forge| policy.check_for(forge)));
     let mut words = String::new();
     for finding in &findings {
-        words += &format!("warning: {finding}\n");
+        words += &format!("warning: {finding}\nhint: {}\n", finding.hint());
     }
     if findings.is_empty() {
         let count = |count: usize, one: &str, more: &str| match count {
