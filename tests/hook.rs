@@ -664,18 +664,18 @@ fn a_ref_that_may_be_deleted_is_judged_anew_where_it_was_before() {
     let world = World::with("server.git", &[], &both);
     let one = world.commit(Who::Alice, &[], "one");
     let two = world.commit(Who::Bob, &[&one], "two");
-    world.push(&[&format!("{two}:refs/heads/main")]).accepted();
+    world.push(&[&format!("{two}:refs/heads/release/1")]).accepted();
     let three = world.commit(Who::Alice, &[&two], "three");
     // Bob is no longer one of them: what stood there counts for no ref that is made anew.
     world.policy(&rules);
-    world.push(&[":refs/heads/main"]).accepted();
+    world.push(&[":refs/heads/release/1"]).accepted();
     for id in [&two, &three] {
-        world.push(&[&format!("{id}:refs/heads/main")]).refused(&[&two[..12], "where only 'alice' may"]);
+        world.push(&[&format!("{id}:refs/heads/release/1")]).refused(&[&two[..12], "where only 'alice' may"]);
     }
-    assert_eq!(world.at("refs/heads/main"), "");
-    world.push(&[&format!("{one}:refs/heads/main")]).accepted();
+    assert_eq!(world.at("refs/heads/release/1"), "");
+    world.push(&[&format!("{one}:refs/heads/release/1")]).accepted();
     let server = world.server.to_str().unwrap();
-    let log = ["ledger", "log", "--repository", server, "refs/heads/main"];
+    let log = ["ledger", "log", "--repository", server, "refs/heads/release/1"];
     assert_eq!(world.countersign(&log).accepted().stdout.lines().count(), 3, "each move stays to be seen");
 }
 
@@ -873,6 +873,23 @@ fn nothing_around_the_push_changes_what_decides() {
         .hook(&[("GIT_REFERENCE_BACKEND", "reftable:///elsewhere")], &line)
         .refused(&["keeps its refs as 'reftable:///elsewhere', which is not supported"]);
     world.hook(&[("GIT_REFERENCE_BACKEND", "files")], &line).refused(&["refs/heads/wild/x"]);
+}
+
+#[test]
+fn a_hook_needs_no_folder_but_those_that_it_names() {
+    let world = World::new();
+    let folder = world.path("gone tomorrow");
+    std::fs::create_dir(&folder).unwrap();
+    let mut install = world.command(PROGRAM);
+    install.current_dir(&folder).args(["hook", "install", "--repository", "../server.git"]);
+    install.args(["--policy", "../policy.toml", "--state", "../state", "--audit", "file:../audit.jsonl"]);
+    world.run(install, b"").accepted();
+    std::fs::remove_dir(&folder).unwrap();
+    let one = world.commit(Who::Alice, &[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).accepted();
+    assert!(world.path("audit.jsonl").is_file());
+    let status = world.countersign(&["hook", "status", "--repository", "server.git"]).0;
+    assert!(!status.stdout.contains("..") && !status.stdout.contains("gone"), "{status:?}");
 }
 
 #[test]
