@@ -198,7 +198,12 @@ fn judge(
             let _ = writeln!(&output, "countersign: {}", words());
         }
     };
-    let reads = |met: usize| tell(&|| format!("read {met} commits of a history"));
+    let reads = |met: usize| {
+        // What was done before the first one took its time, and says nothing of the history.
+        if met > 0 {
+            tell(&|| format!("read {met} commits of a history"));
+        }
+    };
     let changes = |judged: usize, of: usize| {
         tell(&|| match of {
             0 => format!("read {judged} changes of the policy"),

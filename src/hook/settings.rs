@@ -131,8 +131,8 @@ impl AuditSink {
     /// The path is empty, or the current directory cannot be told.
     pub fn absolute(self) -> std::io::Result<Self> {
         Ok(match self {
-            Self::File(path) => Self::File(absolute(path)?),
-            Self::Syslog(path) => Self::Syslog(absolute(path)?),
+            Self::File(path) => Self::File(absolute(&path)?),
+            Self::Syslog(path) => Self::Syslog(absolute(&path)?),
             other => other,
         })
     }
