@@ -16,9 +16,10 @@ use std::{
 
 use super::{
     evidence::{Gathering, Known},
-    gate::{Gate, Task},
+    gate::Gate,
     paths::Touched,
     persons,
+    task::Task,
 };
 use crate::{
     object::ObjectId,
