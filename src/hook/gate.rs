@@ -352,11 +352,12 @@ mod tests {
     fn judge(scratch: &Scratch, policy: &Policy, updates: &[Update], maximum_listed: usize) -> Finding {
         let repository = scratch.open();
         let state = tempfile::tempdir().unwrap();
+        let (references, accepted) = (repository.references(), AcceptedTips::new(state.path()));
         let gate = Gate {
             policy,
             verifier: &Verifier::new(Vec::new()),
             objects: &repository.objects().unwrap(),
-            standing: &Server::new(&repository.references(), &AcceptedTips::new(state.path())),
+            standing: &Server::new(&references, &accepted),
             shallow: &repository.shallow(None).unwrap(),
             proofs: &Proofs::default(),
             pushing: &Pushing::Nobody,
