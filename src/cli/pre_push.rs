@@ -146,8 +146,8 @@ fn left_to_the_server(basis: &Basis, planned: &[Update], unclear: &[Update]) -> 
             escape_bytes(&update.reference)
         );
     }
-    let rules = planned.iter().filter_map(|update| basis.policy.rule_for(&update.reference));
-    let asking: BTreeSet<(&str, bool)> = rules
+    let rules = || planned.iter().filter_map(|update| basis.policy.rule_for(&update.reference));
+    let asking: BTreeSet<(&str, bool)> = rules()
         .filter(|rule| rule.pusher.asks())
         .map(|rule| (rule.name.as_str(), rule.pusher.needs_certificate))
         .collect();
@@ -155,6 +155,12 @@ fn left_to_the_server(basis: &Basis, planned: &[Update], unclear: &[Update]) -> 
         let how = if needs_certificate { "; push with '--signed'" } else { "" };
         text +=
             &format!("countersign: who pushes is for the server to judge (rule '{}'){how}\n", escape(rule));
+    }
+    let by_way: BTreeSet<&str> =
+        rules().filter(|rule| rule.way.asks()).map(|rule| rule.name.as_str()).collect();
+    for rule in by_way {
+        let words = "by which way the push comes is for the server to judge";
+        text += &format!("countersign: {words} (rule '{}')\n", escape(rule));
     }
     text
 }

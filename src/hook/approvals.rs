@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     object::{APPROVALS, Approval, Statement},
-    policy::{ApprovalFault, Cause, Policy, Receipt, Rule},
+    policy::{ApprovalFault, Cause, Policy, Rule},
     repository::{
         Approvals, MAXIMUM_APPROVALS_OF_AN_UPDATE, ObjectReader, Objects, ProofName, References, read_blob,
     },
@@ -197,7 +197,7 @@ fn judge_approval(
     now: i64,
 ) -> Result<String, Cause> {
     let verdict = verifier.verify(&approval.payload(), &approval.signature, now);
-    policy.approver(rule, verdict, &Receipt::without_anchors(now))
+    policy.approver_now(rule, verdict, now)
 }
 
 /// Who has approved exactly `statement` under `rule`, and why other approvals of it do not count; of those for

@@ -33,9 +33,9 @@ pub fn forge_context(forge: &Forge, variable: impl Fn(&str) -> Option<OsString>)
                 get("BB_PROJECT_KEY").zip(get("BB_REPO_SLUG")).map(|(key, slug)| format!("{key}/{slug}"));
             (context.way, context.merge) = match get("BB_HOOK_TRIGGER_ID").as_deref() {
                 Some("repo-push") => (Way::Unknown, WebMerge::No),
-                Some("pull-request-merge") => (Way::Web, WebMerge::Yes),
+                Some("merge" | "pull-request-merge") => (Way::Web, WebMerge::Yes),
+                Some("unknown") | None => (Way::Unknown, WebMerge::Unknown),
                 Some(_) => (Way::Web, WebMerge::No),
-                None => (Way::Unknown, WebMerge::Unknown),
             };
             if get("BB_MERGE_HASH").is_some() {
                 (context.way, context.merge) = (Way::Web, WebMerge::Yes);
@@ -109,7 +109,7 @@ pub fn forge_context(forge: &Forge, variable: impl Fn(&str) -> Option<OsString>)
                 (None, None) => Way::Unknown,
             };
         }
-        // Whoever comes by ssh or from the machine itself may bring whatever variables there are.
+        // Whoever comes by ssh or from the machine itself may bring whatever variables there are. There are no pages.
         ForgeKind::Http => {
             if get("REQUEST_METHOD").is_some() {
                 context.user = get("REMOTE_USER");
@@ -218,6 +218,26 @@ mod tests {
                 "bitbucket",
                 &[("BB_USER_NAME", "alice"), ("BB_HOOK_TRIGGER_ID", "pull-request-merge")],
                 (some("alice"), None, Way::Web, WebMerge::Yes),
+            ),
+            (
+                "bitbucket",
+                &[("BB_USER_NAME", "alice"), ("BB_HOOK_TRIGGER_ID", "merge")],
+                (some("alice"), None, Way::Web, WebMerge::Yes),
+            ),
+            (
+                "bitbucket",
+                &[("BB_USER_NAME", "alice"), ("BB_HOOK_TRIGGER_ID", "file-edit")],
+                (some("alice"), None, Way::Web, WebMerge::No),
+            ),
+            (
+                "bitbucket",
+                &[("BB_USER_NAME", "alice"), ("BB_HOOK_TRIGGER_ID", "repo-push")],
+                (some("alice"), None, Way::Unknown, WebMerge::No),
+            ),
+            (
+                "bitbucket",
+                &[("BB_USER_NAME", "alice"), ("BB_HOOK_TRIGGER_ID", "unknown")],
+                (some("alice"), None, Way::Unknown, WebMerge::Unknown),
             ),
             (
                 "gitolite",

@@ -74,6 +74,8 @@ pub enum Cause {
         /// What would have to be approved.
         shortfall: Box<Shortfall>,
     },
+    /// Signed for the present with a key or certificate that has expired, at whatever time its holder states.
+    KeyExpired(Vec<Key>),
     /// Signed with a key for which the policy has no name.
     KeyNotInThePolicy(Vec<Key>),
     /// Signed with a key that the policy names, but the rule wants others.
@@ -263,7 +265,7 @@ impl Cause {
             Self::NotInThePolicy(identity, claims) => Some(build(identity, claims)),
             Self::Ambiguous { identity, .. } => Some(person(identity)),
             Self::Forge { key, .. } => Some(key_list(std::slice::from_ref(key))),
-            Self::KeyNotInThePolicy(keys) => Some(key_list(keys)),
+            Self::KeyExpired(keys) | Self::KeyNotInThePolicy(keys) => Some(key_list(keys)),
             Self::NotLogged(signed) => Some(person(signed.identity())),
             Self::TimeNotProven(signed) => Some(person(signed.identity())),
             Self::KeyNotInTheRule { name, keys, .. } => {
@@ -301,6 +303,7 @@ impl Cause {
             Self::Lapsed { lapse: Lapse::NotYet { .. }, .. } => {
                 "sign it again with a key that counts now, or have the policy's 'from' changed".to_owned()
             }
+            Self::KeyExpired(_) => "sign it again with a key that has not expired".to_owned(),
             Self::Lapsed { .. } => {
                 "sign it again with a key that counts now; for what was there in time, have the policy's owner add an '[[anchor]]'"
                     .to_owned()
@@ -437,6 +440,12 @@ impl fmt::Display for Cause {
                 "made by the forge '{}' for whoever was logged in there ({signer}), and no person signed it",
                 escape(forge)
             ),
+            Self::KeyExpired(_) => {
+                write!(
+                    formatter,
+                    "signed by {signer}, which has expired, and a time that is only stated changes nothing"
+                )
+            }
             Self::Lapsed { lapse, .. } => write!(formatter, "signed by {signer}, who {lapse}"),
             Self::Malformed(cause) => write!(formatter, "it is malformed: {cause}"),
             Self::NotInThePolicy(..) | Self::KeyNotInThePolicy(_) => {
