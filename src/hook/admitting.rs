@@ -69,6 +69,7 @@ fn can_be_waived(gate: &Gate<'_>, cause: &Cause) -> bool {
         | Cause::Forge { .. }
         | Cause::ForgeMerge { .. }
         | Cause::ForgeUnapproved { .. }
+        | Cause::KeyExpired(_)
         | Cause::KeyNotInThePolicy(_)
         | Cause::KeyNotInTheRule { .. }
         | Cause::Lapsed { .. }

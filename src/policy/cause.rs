@@ -238,6 +238,7 @@ impl Cause {
             | Self::Forge { .. }
             | Self::ForgeMerge { .. }
             | Self::ForgeUnapproved { .. }
+            | Self::KeyExpired(_)
             | Self::KeyNotInThePolicy(_)
             | Self::KeyNotInTheRule { .. }
             | Self::Lapsed { .. }
