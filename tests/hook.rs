@@ -1117,14 +1117,12 @@ fn a_first_policy_is_written_once_and_checked() {
     world.countersign(&["policy", "check", "first.toml"]).accepted();
     world.countersign(&["policy", "check", "policy.toml"]).refused(&[]);
     std::fs::write(world.path("first.toml"), "version = 1\n").unwrap();
-    let unusable = world.countersign(&["policy", "check", "first.toml"]).refused(&[
-        "error: ",
-        "\nhint: ",
-    ]);
+    let unusable = world.countersign(&["policy", "check", "first.toml"]).refused(&["error: ", "\nhint: "]);
     assert_eq!((unusable.status, unusable.stderr.contains("policy check")), (3, false), "{unusable:?}");
     // What is told can be copied into a shell.
     let path = world.path("my policy.toml");
-    let absent = world.countersign(&["policy", "check", path.to_str().unwrap()]).refused(&["there is no policy"]);
+    let absent =
+        world.countersign(&["policy", "check", path.to_str().unwrap()]).refused(&["there is no policy"]);
     let command = absent.stderr.split_once("with '").unwrap().1.trim_end().strip_suffix('\'').unwrap();
     let shell = |command: &str| {
         let mut shell = world.command("sh");

@@ -130,7 +130,11 @@ mod tests {
                 show(scratch.path()).unwrap();
                 let now = configuration(&scratch);
                 assert!(!is_hidden(&now, "receive"));
-                let names = [("receive.certNonceSeed", "seed"), ("receive.certNonceSlop", "60"), ("core.bare", "true")];
+                let names = [
+                    ("receive.certNonceSeed", "seed"),
+                    ("receive.certNonceSlop", "60"),
+                    ("core.bare", "true"),
+                ];
                 for (name, value) in names {
                     assert_eq!(scratch.git(&["config", name]), value, "{name}");
                 }

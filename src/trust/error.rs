@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use super::Place;
 use crate::{
-    policy::PolicyError, repository::ObjectReadError, sigstore::trusted_root::TrustedRootError,
+    policy::PolicyError,
+    repository::ObjectReadError,
+    sigstore::trusted_root::TrustedRootError,
     words::{Failure, shell_word},
 };
 

@@ -141,8 +141,10 @@ fn the_systems_log_gets_a_message_and_is_not_waited_for() {
 /// Whoever reads the lines with a program finds each key, and each word that a decision can be, in the manual.
 #[test]
 fn what_stands_in_a_line_is_described() {
-    let warn = format!("{MAIN}\n[[rule]]\nname = \"warned\"\nrefs = [\"refs/heads/warned\"]\nmode = \"warn\"\n\
-                        create = \"allow\"\ncommits = [\"alice\"]\n");
+    let warn = format!(
+        "{MAIN}\n[[rule]]\nname = \"warned\"\nrefs = [\"refs/heads/warned\"]\nmode = \"warn\"\n\
+                        create = \"allow\"\ncommits = [\"alice\"]\n"
+    );
     let stage = Stage::new(&warn);
     let unsigned = stage.unsigned("unsigned");
     stage.accepted(&[&format!("{unsigned}:refs/heads/warned")]);

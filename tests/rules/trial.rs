@@ -64,7 +64,10 @@ fn a_policy_is_tried_on_history_before_it_is_enforced() {
     // What is past stays past where the rule is told so, with the line that is offered.
     let said = run(&["--against", "HEAD"], 1);
     let line = said.trim_end().rsplit_once("with '").unwrap().1.strip_suffix('\'').unwrap();
-    assert!(said.ends_with(&format!("hint: rule 'main' takes all of this as it is with '{line}'\n")), "{said}");
+    assert!(
+        said.ends_with(&format!("hint: rule 'main' takes all of this as it is with '{line}'\n")),
+        "{said}"
+    );
     stage.policy(&RULES.replace("proof =", &format!("{line}\nproof =")));
     assert!(run(&["--against", "HEAD"], 0).contains("nothing would be refused"));
 
