@@ -191,4 +191,10 @@ fn without_a_ledger_there_is_only_the_gate() {
     assert_eq!(world.at("refs/countersign/ledger"), "");
     assert!(!world.server.join("hooks/post-receive").exists());
     world.ledger(&["verify"]).ended(2, &["there is no ledger"]);
+    // Nor is one begun, or called settled, where somebody has named a developer's repository.
+    for command in [&["settle"][..], &["enter", "--reason", "x"]] {
+        let words = ["no ledger is kept in '", "work", "hint: name the server's repository"];
+        world.countersign(&[&["ledger"], command, &["--repository", "work"]].concat()).ended(3, &words);
+    }
+    assert!(!world.path("work/.git/countersign").exists());
 }

@@ -10,12 +10,13 @@ use crate::{
     cli::{Outcome, World},
     hook,
     ledger::{Scope, Settler},
+    repository::Repository,
     words::{Failure, escape, escape_bytes},
 };
 
 pub(super) fn run(world: &mut World<'_>, common: &Common) -> Outcome {
     let (repository, folder) = at_hand(world, common)?;
-    hook::check_administrator(&hook::state_folder(&repository))?;
+    check_kept(&repository)?;
     let settler = Settler { repository: &repository, folder: &folder, now: world.now };
     let settled = settler.settle(Scope::All, &[], None).map_err(|error| failure(&error))?;
     world.say(&match common.json {
@@ -34,6 +35,18 @@ pub(super) fn run(world: &mut World<'_>, common: &Common) -> Outcome {
     Ok(if settled.waiting == 0 { exit::GOOD } else { exit::CANNOT_TELL })
 }
 
+/// That a server keeps a ledger here, and this is somebody who may write it.
+fn check_kept(repository: &Repository) -> Result<(), Failure> {
+    let state = hook::state_folder(repository);
+    if !state.is_dir() {
+        return Err(Failure::new(
+            format!("no ledger is kept in '{}'", repository.common_dir().display()),
+            "name the server's repository with '--repository'",
+        ));
+    }
+    hook::check_administrator(&state)
+}
+
 pub(super) fn enter(world: &mut World<'_>, arguments: &EnterArguments) -> Outcome {
     const MAXIMUM: usize = 1000;
     let reason = arguments.reason.trim();
@@ -44,7 +57,7 @@ pub(super) fn enter(world: &mut World<'_>, arguments: &EnterArguments) -> Outcom
         ));
     }
     let (repository, folder) = at_hand(world, &arguments.common)?;
-    hook::check_administrator(&hook::state_folder(&repository))?;
+    check_kept(&repository)?;
     let settler = Settler { repository: &repository, folder: &folder, now: world.now };
     let only: HashSet<BString> = arguments.references.iter().map(|name| name.as_str().into()).collect();
     let only = (!only.is_empty()).then_some(&only);
