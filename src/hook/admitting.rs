@@ -27,8 +27,8 @@ pub(super) fn judge(
 ) -> Vec<Admitted> {
     let mut admitted = Vec::new();
     for update in updates {
-        let judged = gate.judge(slice::from_ref(update), output);
-        finding.warnings.extend(judged.warnings);
+        let mut judged = gate.judge(slice::from_ref(update), output);
+        finding.warnings.append(&mut judged.warnings);
         finding.is_out_of_time |= judged.is_out_of_time;
         if judged.refusals.is_empty() {
             finding.tips.extend(judged.tips);
