@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 use gix::bstr::BString;
 
 use super::{
-    Advertisement, Basis, Held, Memory,
+    Advertisement, Basis, Head, Held, Memory,
+    ledger::Strange,
     session::{Session, forgettable},
-    taking::reach,
+    taking::{Scene, reach},
 };
 use crate::{
     hook::Update,
@@ -41,7 +42,7 @@ struct Sorted {
     gone: Vec<BString>,
     /// What git could take without asking.
     to_judge: Vec<Update>,
-    /// What no rule governs, so that it is taken, and is not as the remote's ledger says.
+    /// What no rule governs, so that it is taken, although the remote's ledger does not know it.
     free: Vec<BString>,
     /// How many refs git does not hear of.
     left_out: usize,
@@ -60,7 +61,7 @@ impl Session<'_> {
         basis: &Basis,
         advertised: &Advertisement,
     ) -> Result<HashMap<BString, ObjectId>, Failure> {
-        self.see(advertised)?;
+        self.see(basis, advertised)?;
         let strange = self.hold_against_ledger(basis, advertised)?;
         let is_same_hash =
             |repository: &Repository| advertised.hash().is_none_or(|hash| hash == repository.hash());
@@ -68,7 +69,7 @@ impl Session<'_> {
         let objects = repository.as_ref().map(|repository| self.objects(repository, None)).transpose()?;
         let reader = objects.as_ref().map(Objects::reader);
         let has = |id: ObjectId| reader.as_ref().is_some_and(|reader| reader.kind(id).is_ok());
-        let mut judged_by = vec![basis.digest];
+        let mut judged_by = vec![basis.digest, self.digest_with_approvals(basis)];
         let is_whole = match &repository {
             Some(repository) => reach(repository)?.is_whole,
             None => true,
@@ -89,7 +90,7 @@ impl Session<'_> {
                 }
                 self.tell_free(&sorted.free);
                 self.tidy(&sorted, advertised, &strange)?;
-                self.tell_held(&sorted.held, advertised)?;
+                self.tell_held(&sorted, advertised)?;
                 if sorted.listed.is_empty() && !sorted.held.is_empty() {
                     return Err(Failure::new(
                         "nothing that the remote has is accepted",
@@ -99,7 +100,7 @@ impl Session<'_> {
                 return Ok(sorted.listed);
             };
             let reach = reach(repository)?;
-            self.take(basis, repository, objects, sorted.to_judge, reach, |_| ())?;
+            self.take(Scene { basis, repository, objects }, sorted.to_judge, reach, |_| ())?;
         }
     }
 
@@ -108,7 +109,7 @@ impl Session<'_> {
         &self,
         (basis, judged_by): (&Basis, &[[u8; 32]]),
         advertised: &Advertisement,
-        strange: &BTreeMap<BString, String>,
+        strange: &BTreeMap<BString, Strange>,
         has: &dyn Fn(ObjectId) -> bool,
     ) -> Sorted {
         let mut sorted = Sorted { left_out: advertised.invalid.len(), ..Sorted::default() };
@@ -118,8 +119,11 @@ impl Session<'_> {
             let accepted = self.memory.accepted.get(name).copied();
             match basis.policy.governing(name) {
                 Governing::Accepted => {
-                    sorted.list(name, value);
-                    sorted.free.extend(strange.contains_key(name).then(|| name.clone()));
+                    let strange = strange.get(name);
+                    if strange.is_none_or(|strange| strange.entered.is_none()) {
+                        sorted.list(name, value);
+                        sorted.free.extend(strange.map(|_| name.clone()));
+                    }
                     continue;
                 }
                 Governing::Refused | Governing::Reserved => {
@@ -157,6 +161,15 @@ impl Session<'_> {
                 sorted.list(name, value);
             }
         }
+        // Nothing is remembered of what no rule governs; what its gate has let in last is said by the ledger.
+        for (name, Strange { entered, .. }) in strange {
+            if let Some(entered) = entered
+                && matches!(basis.policy.governing(name), Governing::Accepted)
+            {
+                sorted.list(name, entered.filter(|id| has(*id)));
+                sorted.held.push(name.clone());
+            }
+        }
         sorted
     }
 
@@ -166,7 +179,7 @@ impl Session<'_> {
         &mut self,
         sorted: &Sorted,
         advertised: &Advertisement,
-        strange: &BTreeMap<BString, String>,
+        strange: &BTreeMap<BString, Strange>,
     ) -> Result<(), Failure> {
         let held = self.memory.held.iter();
         let is_over = |(name, held): &(&BString, &Held)| {
@@ -176,7 +189,7 @@ impl Session<'_> {
         let over = held.filter(is_over).map(|(name, _)| name);
         let over: Vec<BString> = over.chain(&sorted.gone).cloned().collect();
         let by_ledger = sorted.held.iter().filter_map(|name| {
-            let (value, words) = (advertised.refs.get(name).copied(), strange.get(name)?.clone());
+            let (value, words) = (advertised.refs.get(name).copied(), strange.get(name)?.words.clone());
             Some((name.clone(), Held { value, digest: BY_LEDGER, words }))
         });
         let new: Vec<(BString, Held)> =
@@ -201,12 +214,13 @@ impl Session<'_> {
     }
 
     /// One line for each ref that is held.
-    fn tell_held(&mut self, held: &[BString], advertised: &Advertisement) -> Result<(), Failure> {
+    fn tell_held(&mut self, sorted: &Sorted, advertised: &Advertisement) -> Result<(), Failure> {
+        let held = &sorted.held;
         for name in held {
             let short = |id: Option<&ObjectId>| {
                 id.map_or_else(|| "nothing".to_owned(), |id| id.to_hex_with_len(12).to_string())
             };
-            let (here, there) = (short(self.memory.accepted.get(name)), short(advertised.refs.get(name)));
+            let (here, there) = (short(sorted.listed.get(name)), short(advertised.refs.get(name)));
             let why = self.memory.held.get(name).map_or("", |held| held.words.as_str());
             let name = escape_bytes(name);
             let _ =
@@ -221,7 +235,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// One line for all refs that are taken by no rule although the remote's ledger contradicts them.
+    /// One line for all refs that are taken by no rule although the remote's ledger does not know them.
     fn tell_free(&mut self, free: &[BString]) {
         if free.is_empty() {
             return;
@@ -239,12 +253,29 @@ impl Session<'_> {
         );
     }
 
-    /// At first sight of a remote its refs are merely there; those that come later were created.
-    fn see(&mut self, advertised: &Advertisement) -> Result<(), Failure> {
-        if self.memory.is_known || advertised.refs.is_empty() {
+    /// At first sight of a remote its refs are merely there; those that come later were created. What its `HEAD` is
+    /// then stays that: whatever is asked for by no ref is judged by the rule of that branch.
+    fn see(&mut self, basis: &Basis, advertised: &Advertisement) -> Result<(), Failure> {
+        if advertised.refs.is_empty() {
+            return Ok(());
+        }
+        let is_branch = |name: &&BString| {
+            name.starts_with(b"refs/heads/") && matches!(basis.policy.governing(name), Governing::Rule(_))
+        };
+        let head = match &advertised.head {
+            Some(Head::Symbolic(target)) => Some(target).filter(|name| advertised.refs.contains_key(*name)),
+            Some(Head::Detached(id)) => {
+                let mut named = advertised.refs.iter().filter(|(_, value)| *value == id);
+                named.find_map(|(name, _)| is_branch(&name).then_some(name))
+            }
+            None => None,
+        };
+        let head = head.filter(is_branch).filter(|_| self.memory.head.is_none());
+        if self.memory.is_known && head.is_none() {
             return Ok(());
         }
         let seen = |memory: &mut Memory| {
+            memory.head = memory.head.take().or_else(|| head.cloned());
             if !memory.is_known {
                 memory.is_known = true;
                 let accepted = &memory.accepted;

@@ -57,6 +57,8 @@ pub struct Memory {
     pub ledger: Option<ObjectId>,
     /// SHA-256 over the refs that were as that ledger says, and over what they were judged by.
     pub agreed: Option<[u8; 32]>,
+    /// The branch under a rule that `HEAD` was when that was seen first.
+    pub head: Option<BString>,
     /// Its refs were seen once: those that come later were created since.
     pub is_known: bool,
     /// Refs that were there and of which nothing was accepted so far.
@@ -184,6 +186,7 @@ impl Memory {
     fn with(mut self, repository: Self) -> Self {
         self.is_known |= repository.is_known;
         self.serial = self.serial.max(repository.serial);
+        self.head = repository.head.or(self.head);
         // The two belong together.
         if repository.ledger.is_some() {
             (self.ledger, self.agreed) = (repository.ledger, repository.agreed);
@@ -233,6 +236,7 @@ impl Memory {
             b"serial" => self.serial = Some(rest.to_str().ok()?.parse().ok()?),
             b"ledger" => self.ledger = Some(ObjectId::from_hex(rest).ok()?),
             b"agreed" => self.agreed = Some(hex::decode(rest).ok()?.try_into().ok()?),
+            b"head" => self.head = Some(rest.into()),
             b"known" => self.is_known = true,
             b"seen" => drop(self.seen.insert(rest.into())),
             b"accepted" => {
@@ -271,6 +275,9 @@ impl Memory {
         }
         if let Some(agreed) = self.agreed {
             text.extend(format!("agreed {}\n", hex::encode(agreed)).into_bytes());
+        }
+        if let Some(head) = &self.head {
+            text.extend([b"head ", head.as_slice(), b"\n"].concat());
         }
         if self.is_known {
             text.extend(b"known\n");
@@ -515,6 +522,7 @@ mod tests {
             serial: Some(7),
             ledger: Some(id('c')),
             agreed: Some([8; 32]),
+            head: Some("refs/heads/a".into()),
             is_known: true,
             seen: ["refs/heads/s".into()].into(),
             accepted: [("refs/heads/a".into(), id('a'))].into(),
@@ -529,7 +537,7 @@ mod tests {
             assert!(Memory::parse(damage.as_bytes()).is_err(), "{damage:?}");
         }
         let text = String::from_utf8(memory().text()).unwrap();
-        assert_eq!(Memory::parse(text.replace("accepted a", "accepted x").as_bytes()), Err(10));
+        assert_eq!(Memory::parse(text.replace("accepted a", "accepted x").as_bytes()), Err(11));
     }
 
     #[test]

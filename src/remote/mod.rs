@@ -17,6 +17,7 @@ mod judge;
 mod ledger;
 mod listing;
 mod memory;
+mod moves;
 mod protocol;
 mod push;
 mod quarantine;

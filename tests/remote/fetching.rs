@@ -1,7 +1,8 @@
 //! What passes: clones, fetches, tags, pruning, mirrors, both hashes.
 
 use super::{
-    RULES, address, author, clone, fetch, holds, is_clean, served, stage, stage_of, support::Repository,
+    RULES, address, author, clone, fetch, holds, is_clean, served, stage, stage_of,
+    support::{Repository, World},
     unsigned, upload,
 };
 
@@ -136,7 +137,7 @@ fn without_a_policy_nothing_is_taken_and_both_ways_on_are_said() {
         // git 2.50 and later add that the helper has ended.
         .stderr_begins(
             "error: no policy says who may change what in '[DIR]/served.git'\n\
-             hint: name a file with 'git config --global \"countersign.file://[DIR]/served.policy\" FILE', which \
+             hint: name a file with 'git config --global countersign.file://[DIR]/served.policy FILE', which \
              'countersign policy init' writes\n\
              hint: or look at the policy that the remote keeps, with 'countersign remote trust verified::[DIR]/served.git'\n\
              hint: or take whatever it serves, with 'countersign remote allow-unverified verified::[DIR]/served.git'\n",
@@ -269,4 +270,42 @@ fn a_history_that_was_cut_off_is_made_whole_and_counts_from_then_on() {
         .check();
     fetch(&ours, &[]).stderr_holds(&["is held at"]).check();
     assert!(!holds(&ours, &evil));
+}
+
+#[test]
+fn nobody_walks_what_a_clone_brings_once_more() {
+    let world = stage(RULES);
+    let address = format!("verified::file://{}", world.path("served.git").display());
+    let trace = world.path("trace");
+    let run = world.run("git", &["clone", "-q", &address, "ours"]);
+    run.env("GIT_TRACE", &trace).check();
+    let trace = std::fs::read_to_string(trace).unwrap();
+    assert!(trace.contains("--check-self-contained-and-connected"), "{trace}");
+    // The git that clones asks once more, and only for what is not in the pack.
+    assert!(trace.matches("built-in: git rev-list").count() <= 1, "{trace}");
+}
+
+#[test]
+fn what_does_not_hang_together_is_looked_at_by_git_once_more() {
+    // With what is here already a pack need not be whole in itself.
+    let world = stage(RULES);
+    clone(&world, "ours");
+    author(&world).commit("second");
+    upload(&author(&world), &["main"]);
+    let run = world.run("git", &["clone", "-q", "--reference", "ours", &super::address(&world), "again"]);
+    run.check();
+    let again = Repository::at(&world, &world.path("again"));
+    assert_eq!(again.id("origin/main"), author(&world).id("main"));
+    again.git(&["fsck"]).any_stderr().any_stdout().check();
+}
+
+#[test]
+fn a_command_that_is_copied_from_a_hint_runs_nothing_else() {
+    let world = World::new();
+    let run = world.run(super::HELPER, &["origin", "https://example.com/$(id)/r"]).status(128);
+    let words = run.any_stderr().check().words();
+    for word in ["'countersign.https://example.com/$(id)/r.policy'", "'verified::https://example.com/$(id)/r'"] {
+        assert!(words.contains(word), "{words}");
+    }
+    assert!(!words.contains('"'), "{words}");
 }
