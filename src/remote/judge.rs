@@ -232,8 +232,10 @@ impl<'a> Judge<'a> {
         progress: &mut dyn Write,
     ) -> Finding {
         let by_ledger = || moves.by_ledger(update);
-        let by_approvals =
-            || by_approvals(&self.approvals, &self.objects.reader(), &self.shallow, update);
+        let by_approvals = || {
+            let kept = (&self.approvals, &self.objects.reader());
+            by_approvals(kept, self.basis.repository.as_deref()?, &self.shallow, update)
+        };
         let whole = || Some(Move::whole(update));
         let ways: [&dyn Fn() -> Option<Vec<Move>>; 3] = [&by_ledger, &by_approvals, &whole];
         let mut finding = Finding::default();

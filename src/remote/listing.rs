@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use gix::bstr::BString;
+use gix::bstr::{BString, ByteSlice as _};
 
 use super::{
     Advertisement, Basis, Head, Held, Memory,
@@ -152,7 +152,8 @@ impl Session<'_> {
             } else if value == accepted || self.vouched.get(name) == Some(&value) {
                 sorted.list(name, value);
             } else if held.is_some_and(|held| held.value == value && judged_by.contains(&held.digest)) {
-                sorted.list(name, accepted);
+                let glimpsed = self.memory.glimpsed_last(name.as_bstr()).filter(|id| has(*id));
+                sorted.list(name, accepted.or(glimpsed));
                 sorted.held.push(name.clone());
             } else if value.is_none_or(has) {
                 let reference = name.to_vec();

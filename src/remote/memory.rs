@@ -65,6 +65,9 @@ pub struct Memory {
     pub seen: BTreeSet<BString>,
     /// The value of each ref that was accepted last.
     pub accepted: BTreeMap<BString, ObjectId>,
+    /// What clones whose histories are cut off have taken of refs of which no whole one has accepted anything: the
+    /// last values of each, in their order.
+    pub glimpsed: BTreeMap<BString, Vec<ObjectId>>,
     /// What was refused.
     pub held: BTreeMap<BString, Held>,
 }
@@ -193,9 +196,11 @@ impl Memory {
         }
         self.accepted.extend(repository.accepted);
         self.held.extend(repository.held);
+        self.glimpsed.extend(repository.glimpsed);
         self.seen.extend(repository.seen);
         let accepted = &self.accepted;
         self.seen.retain(|name| !accepted.contains_key(name));
+        self.glimpsed.retain(|name, _| !accepted.contains_key(name));
         self
     }
 
@@ -203,6 +208,7 @@ impl Memory {
     pub fn accept(&mut self, name: &BString, value: Option<ObjectId>) {
         self.held.remove(name);
         self.seen.remove(name);
+        self.glimpsed.remove(name);
         match value {
             Some(value) => drop(self.accepted.insert(name.clone(), value)),
             None => drop(self.accepted.remove(name)),
@@ -242,6 +248,10 @@ impl Memory {
             b"accepted" => {
                 let (id, name) = rest.split_once_str(" ")?;
                 self.accepted.insert(name.into(), ObjectId::from_hex(id).ok()?);
+            }
+            b"glimpsed" => {
+                let (id, name) = rest.split_once_str(" ")?;
+                self.glimpsed.entry(name.into()).or_default().push(ObjectId::from_hex(id).ok()?);
             }
             b"held" => {
                 let mut fields = rest.splitn_str(4, " ");
@@ -288,6 +298,9 @@ impl Memory {
         }
         for (name, id) in &self.accepted {
             line(&[b"accepted ", id.to_hex_with_len(64).to_string().as_bytes(), b" ", name, b"\n"]);
+        }
+        for (name, id) in self.glimpsed.iter().flat_map(|(name, ids)| ids.iter().map(move |id| (name, id))) {
+            line(&[b"glimpsed ", id.to_string().as_bytes(), b" ", name, b"\n"]);
         }
         for (name, Held { value, digest, words }) in &self.held {
             let value = value.map_or_else(|| "-".to_owned(), |value| value.to_string());
@@ -526,6 +539,7 @@ mod tests {
             is_known: true,
             seen: ["refs/heads/s".into()].into(),
             accepted: [("refs/heads/a".into(), id('a'))].into(),
+            glimpsed: [("refs/heads/g".into(), vec![id('d'), id('e')])].into(),
             held: [("refs/heads/a".into(), held(Some(id('b')))), ("refs/tags/g".into(), held(None))].into(),
         }
     }

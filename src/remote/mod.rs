@@ -12,6 +12,7 @@ mod address;
 mod advertisement;
 mod arrived;
 mod fetch;
+mod glimpses;
 mod guard;
 mod judge;
 mod ledger;

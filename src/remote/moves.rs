@@ -13,10 +13,13 @@ use super::{Address, Basis, PREFIX};
 use crate::{
     hook::{Standing, Update},
     ledger::walk,
-    object::{Commit, ObjectId, PushCertificate},
+    object::{Commit, ObjectId, PushCertificate, Statement},
     policy::{Evidence, Pushing, ReceivedPush, Rule},
     repository::{Approvals, ObjectReader, ReferenceError, ReferenceValue, Shallow, new_commits},
 };
+
+/// Of how many trees it is asked for each value whether one is approved from there.
+const MAXIMUM_ASKED: usize = 500;
 
 /// How many moves of one ref are judged one by one.
 const MAXIMUM_MOVES: usize = 10_000;
@@ -130,24 +133,13 @@ impl Moves<'_> {
 /// Moves of a branch that were approved one after the other; none where no such line leads from what was accepted
 /// last to the new value. Whether an approval counts is asked later.
 pub(super) fn by_approvals(
-    approvals: &Approvals,
-    reader: &ObjectReader,
+    (approvals, reader): (&Approvals, &ObjectReader),
+    repository: &str,
     shallow: &Shallow,
     update: &Update,
 ) -> Option<Vec<Move>> {
     let wanted = update.wanted?;
-    let mut approved: HashMap<Option<ObjectId>, HashSet<ObjectId>> = HashMap::new();
-    for (_, approval) in approvals.all(reader) {
-        let statement = approval.statement;
-        if statement.reference.as_bytes() == update.reference
-            && let Some(tree) = statement.tree
-        {
-            approved.entry(statement.base).or_default().insert(tree);
-        }
-    }
-    if !approved.contains_key(&update.claimed) {
-        return None;
-    }
+    let reference = std::str::from_utf8(&update.reference).ok()?;
     let before: Vec<ObjectId> = update.claimed.into_iter().collect();
     let history = new_commits(reader, &[wanted], &before, None, shallow).ok()?;
     let mut by_tree: HashMap<ObjectId, Vec<ObjectId>> = HashMap::new();
@@ -155,13 +147,34 @@ pub(super) fn by_approvals(
         let object = reader.read(id).ok()?;
         by_tree.entry(Commit::parse(reader.hash(), &object.bytes).ok()?.tree).or_default().push(id);
     }
+    let mut approved: HashMap<Option<ObjectId>, HashSet<ObjectId>> = HashMap::new();
+    // Of long histories only as many approvals as are ever looked through.
+    let is_long = by_tree.len() > MAXIMUM_ASKED;
+    for (_, approval) in approvals.all(reader).filter(|_| is_long) {
+        let statement = approval.statement;
+        if statement.reference == reference
+            && let Some(tree) = statement.tree
+        {
+            approved.entry(statement.base).or_default().insert(tree);
+        }
+    }
+    let trees_from = |from: Option<ObjectId>, by_tree: &HashMap<ObjectId, Vec<ObjectId>>| {
+        if is_long {
+            return approved.get(&from).into_iter().flatten().copied().collect();
+        }
+        let is_approved = |tree: &ObjectId| {
+            let (repository, reference) = (repository.to_owned(), reference.to_owned());
+            approvals.count(reader, &Statement { repository, reference, base: from, tree: Some(*tree) }) > 0
+        };
+        by_tree.keys().copied().filter(is_approved).collect::<Vec<ObjectId>>()
+    };
     // The fewest moves, so that nobody makes it longer than it is.
     let mut came_from: HashMap<ObjectId, Option<ObjectId>> = HashMap::new();
     let mut next = VecDeque::from([update.claimed]);
     while let Some(from) = next.pop_front() {
-        for tree in approved.get(&from).into_iter().flatten() {
+        for tree in trees_from(from, &by_tree) {
             // Whatever has this tree is met now, and not again.
-            for to in by_tree.remove(tree).unwrap_or_default() {
+            for to in by_tree.remove(&tree).unwrap_or_default() {
                 came_from.entry(to).or_insert(from);
                 next.push_back(Some(to));
             }

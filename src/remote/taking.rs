@@ -10,6 +10,7 @@ use gix::bstr::{BString, ByteSlice as _};
 
 use super::{
     Basis, Held, Memory, MemoryError,
+    glimpses::{gone_back, hold_back},
     judge::{self, Judge, Judged, RefusedRef, Remembered, progress},
     listing::BY_CUT,
     moves::Moves,
@@ -73,15 +74,19 @@ impl Session<'_> {
         Reach { shallow, is_whole }: Reach,
         change: impl FnOnce(&mut Judged),
     ) -> Result<HashSet<ObjectId>, Failure> {
-        let mut judged = self.judged(scene, updates, shallow, Purpose::Refs, |_| ())?;
+        let back = if is_whole { Vec::new() } else { gone_back(&self.memory, scene, &shallow, &updates) };
+        let hold_back = |judged: &mut Judged| hold_back(judged, back);
+        let mut judged = self.judged(scene, updates, shallow, Purpose::Refs, hold_back)?;
         change(&mut judged);
+        let mut glimpsed = Vec::new();
         if !is_whole {
-            let vouched = judged.accepted.drain(..);
+            glimpsed = std::mem::take(&mut judged.accepted);
+            let vouched = glimpsed.iter().cloned();
             self.vouched.extend(vouched.map(|update| (update.reference.into(), update.wanted)));
             judged.tips.clear();
             judged.begun.clear();
         }
-        self.remember(scene.basis, &judged)?;
+        self.remember(scene.basis, &judged, &glimpsed)?;
         refusal(&judged.refused).map_or(Ok(judged.seen), Err)
     }
 
@@ -129,7 +134,7 @@ impl Session<'_> {
         let shallow = shallow.map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
         // Nobody has fetched it, so it is no refusal: whoever does has it judged again.
         let judged = self.judged(scene, updates, shallow, Purpose::Pushed, |judged| judged.refused.clear())?;
-        self.remember(scene.basis, &judged)
+        self.remember(scene.basis, &judged, &[])
     }
 
     /// Judge `updates` by what is remembered, and let `change` have its say before anybody is told.
@@ -210,8 +215,8 @@ impl Session<'_> {
         sha256(&[&basis.digest, tip.as_bytes()])
     }
 
-    /// Write down what was judged, if what it was judged by still stands.
-    fn remember(&mut self, basis: &Basis, judged: &Judged) -> Result<(), Failure> {
+    /// Write down what was judged, if what it was judged by still stands; and what was only `glimpsed`.
+    fn remember(&mut self, basis: &Basis, judged: &Judged, glimpsed: &[Update]) -> Result<(), Failure> {
         let tips = self.context.store.tips(&self.memory);
         let key = self.key().to_owned();
         let with_approvals = self.digest_with_approvals(basis);
@@ -225,6 +230,9 @@ impl Session<'_> {
             }
             for update in &judged.accepted {
                 memory.accept(&update.reference.clone().into(), update.wanted);
+            }
+            for (update, value) in glimpsed.iter().filter_map(|update| Some((update, update.wanted?))) {
+                memory.glimpse(&update.reference.clone().into(), value);
             }
             for (name, refused) in &judged.refused {
                 let words = refused.refusals.first().map(ToString::to_string).unwrap_or_default();

@@ -309,3 +309,40 @@ fn a_command_that_is_copied_from_a_hint_runs_nothing_else() {
     }
     assert!(!words.contains('"'), "{words}");
 }
+
+#[test]
+fn a_remote_that_goes_back_is_told_from_what_clones_that_are_cut_off_have_seen() {
+    let world = stage(RULES);
+    let author = author(&world);
+    let first = author.commit("second");
+    author.git(&["tag", "-m", "one", "v1"]).check();
+    upload(&author, &["main", "v1"]);
+    let url = format!("verified::file://{}", world.path("served.git").display());
+    world.run("git", &["clone", "-q", "--depth=1", &url, "ours"]).check();
+    let ours = Repository::at(&world, &world.path("ours"));
+    author.commit("third");
+    let next = author.commit("fourth");
+    upload(&author, &["main"]);
+    fetch(&ours, &["--depth=1"]).check();
+    assert_eq!(ours.id("origin/main"), next);
+    // Nothing here says how the two belong together, but that one was seen before the other.
+    upload(&author, &[&format!("{first}:main")]);
+    fetch(&ours, &["--depth=1"]).status(128).stderr_holds(&["refs/heads/main", "nothing was taken"]).check();
+    for more in [&["--depth=1"][..], &["--prune"]] {
+        fetch(&ours, more).stderr_holds(&["'refs/heads/main' is held at", &next[..12]]).check();
+        assert_eq!(ours.id("origin/main"), next);
+    }
+    // Of another such clone that is the same remote; a whole one sees for itself.
+    let again = ["clone", "-q", "--depth=1", "-b", "v1", &url, "again"];
+    world.run("git", &again).any_status().any_stderr().check();
+    assert!(!Repository::at(&world, &world.path("again")).has("origin/main"));
+    upload(&author, &[&format!("{next}:main")]);
+    fetch(&ours, &["--depth=1"]).check();
+    let tag = ours.git(&["fetch", "-q", "--depth=1", "origin", "tag", "v1"]);
+    tag.check();
+    author.git(&["tag", "-f", "-m", "one", "v1"]).any_stdout().check();
+    upload(&author, &["v1"]);
+    let run = ours.git(&["fetch", "-q", "--depth=1", "--force", "origin", "tag", "v1"]).status(128);
+    run.stderr_holds(&["the tag exists and may not be replaced"]).check();
+    assert_eq!(clone(&world, "whole").id("v1"), author.id("v1"));
+}

@@ -299,7 +299,9 @@ fn forget_ref(store: &Store, address: &Address, reference: &str) -> Result<(), F
     let name = reference.into();
     let mut was_known = false;
     let change = |memory: &mut Memory| {
-        was_known = memory.accepted.remove(&name).is_some() | memory.held.remove(&name).is_some();
+        was_known = memory.accepted.remove(&name).is_some()
+            | memory.held.remove(&name).is_some()
+            | memory.glimpsed.remove(&name).is_some();
         if was_known {
             memory.seen.insert(name);
         } else if reference == LEDGER {
