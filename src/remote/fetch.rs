@@ -277,11 +277,7 @@ impl Session<'_> {
     /// Have git get the wanted objects as it does for a clone of its own, where it speaks its own protocol: the pack
     /// is looked through while it comes for whether all of it hangs together, so that nobody walks it again for
     /// that. Whether it does, and all that is wanted is in it.
-    fn download_for_clone(
-        &mut self,
-        wanted: &[ObjectId],
-        quarantine: &Quarantine,
-    ) -> Result<bool, Failure> {
+    fn download_for_clone(&mut self, wanted: &[ObjectId], quarantine: &Quarantine) -> Result<bool, Failure> {
         let transport = &self.context.transport;
         if !transport.address.is_gits_own() || self.options.family.is_some() {
             return Ok(false);
@@ -290,11 +286,13 @@ impl Session<'_> {
         let silent: &[&str] = if self.options.progress { &[] } else { &["--quiet", "--no-progress"] };
         // It is no address to be replaced: this program of git's takes it as it is.
         let arguments = |_: &str| {
-            let options = ["fetch-pack", "--stdin", "--keep", "--cloning", "--check-self-contained-and-connected"];
+            let options =
+                ["fetch-pack", "--stdin", "--keep", "--cloning", "--check-self-contained-and-connected"];
             let options = options.into_iter().chain(silent.iter().copied()).chain([address]);
             options.map(OsString::from).collect()
         };
-        let answer = transport.run(arguments, quarantined(wanted, quarantine), self.words).map_err(unreachable)?;
+        let answer =
+            transport.run(arguments, quarantined(wanted, quarantine), self.words).map_err(unreachable)?;
         let text = answer.good("fetch from").map_err(unreachable)?;
         quarantine.let_go().map_err(|error| Failure::new(error, "fetch again"))?;
         let reader = self.apart(quarantine, wanted)?;

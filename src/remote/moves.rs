@@ -119,7 +119,8 @@ impl Moves<'_> {
             });
             let there = certificate.pushee.and_then(|pushee| pushee.to_str().ok());
             let there = there.map(|pushee| Address::parse(pushee.strip_prefix(PREFIX).unwrap_or(pushee)));
-            let is_for_here = there.is_some_and(|there| there.is_ok_and(|there| there.key() == self.address.key()));
+            let is_for_here =
+                there.is_some_and(|there| there.is_ok_and(|there| there.key() == self.address.key()));
             let verdict = basis.verifier.verify_signed(&certificate.signed, now, &|_| Vec::new())?;
             (is_for_it && is_for_here).then_some(Evidence::Signed(verdict))
         });

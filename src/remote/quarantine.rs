@@ -201,7 +201,8 @@ fn configuration(common_dir: &Path, is_partial: bool) -> io::Result<Vec<u8>> {
     if is_partial {
         let source = gix::config::Source::Local;
         let mut file = gix::config::File::from_path_no_includes(path, source).map_err(io::Error::other)?;
-        let core: Vec<_> = file.sections_and_ids_by_name("core").into_iter().flatten().map(|(_, id)| id).collect();
+        let core: Vec<_> =
+            file.sections_and_ids_by_name("core").into_iter().flatten().map(|(_, id)| id).collect();
         for id in core {
             // It is that of another repository.
             file.section_mut_by_id(id).and_then(|mut section| section.remove("worktree"));

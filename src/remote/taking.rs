@@ -131,9 +131,11 @@ impl Session<'_> {
         }
         updates.retain(|update| update.claimed != update.wanted);
         let shallow = scene.repository.shallow(None);
-        let shallow = shallow.map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
+        let shallow =
+            shallow.map_err(|error| Failure::new(error, "see to the repository's file 'shallow'"))?;
         // Nobody has fetched it, so it is no refusal: whoever does has it judged again.
-        let judged = self.judged(scene, updates, shallow, Purpose::Pushed, |judged| judged.refused.clear())?;
+        let judged =
+            self.judged(scene, updates, shallow, Purpose::Pushed, |judged| judged.refused.clear())?;
         self.remember(scene.basis, &judged, &[])
     }
 
@@ -248,7 +250,8 @@ impl Session<'_> {
         };
         self.memory = self.context.store.update(self.key(), change).map_err(forgettable)?;
         let noted = judged.tips.iter().try_for_each(|(digest, tip)| tips.insert(digest, *tip));
-        let noted = noted.and_then(|()| judged.begun.iter().try_for_each(|(digest, name)| tips.begin(digest, name)));
+        let noted =
+            noted.and_then(|()| judged.begun.iter().try_for_each(|(digest, name)| tips.begin(digest, name)));
         if let Err(error) = noted {
             let _ = writeln!(self.words, "warning: what was accepted cannot be noted: {error}");
         }

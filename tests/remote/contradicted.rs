@@ -79,7 +79,11 @@ fn what_no_rule_governs_is_held_where_the_ledger_contradicts_it_and_told_where_i
     set(&world, "refs/free/a", &first);
     served(&world).git(&["update-ref", "-d", "refs/free/b"]).check();
     for _ in 0..2 {
-        let held = ["'refs/free/a' is held at", "it was put where 'refs/heads/main' was", "'refs/free/b' is held at"];
+        let held = [
+            "'refs/free/a' is held at",
+            "it was put where 'refs/heads/main' was",
+            "'refs/free/b' is held at",
+        ];
         fetch(&ours, &all).stderr_holds(&held).check();
         assert_eq!((ours.id("refs/free/a"), ours.id("refs/free/b")), (second.clone(), second.clone()));
     }

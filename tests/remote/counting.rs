@@ -29,7 +29,10 @@ const RULES: &str = r#"
 fn counted() -> World {
     let world = stage(RULES);
     let policy = std::fs::read_to_string(world.path("policy.toml")).unwrap();
-    world.write("policy.toml", policy.replacen("version = 1\n", "version = 1\nrepository = \"example.com/r\"\n", 1));
+    world.write(
+        "policy.toml",
+        policy.replacen("version = 1\n", "version = 1\nrepository = \"example.com/r\"\n", 1),
+    );
     world
 }
 
@@ -91,7 +94,8 @@ fn several_moves_are_judged_one_by_one_whoever_has_seen_them() {
         let tip = author.commit_as(signer, message);
         std::fs::write(author.path.join("file"), message).unwrap();
         author.git(&["add", "file"]).check();
-        author.git(&["commit", "-q", "--amend", "--no-edit"])
+        author
+            .git(&["commit", "-q", "--amend", "--no-edit"])
             .env("SIGSTORE_ID_TOKEN", world.token(signer))
             .check();
         let tip = if author.id("HEAD") == tip { tip } else { author.id("HEAD") };

@@ -304,7 +304,9 @@ fn a_command_that_is_copied_from_a_hint_runs_nothing_else() {
     let world = World::new();
     let run = world.run(super::HELPER, &["origin", "https://example.com/$(id)/r"]).status(128);
     let words = run.any_stderr().check().words();
-    for word in ["'countersign.https://example.com/$(id)/r.policy'", "'verified::https://example.com/$(id)/r'"] {
+    for word in
+        ["'countersign.https://example.com/$(id)/r.policy'", "'verified::https://example.com/$(id)/r'"]
+    {
         assert!(words.contains(word), "{words}");
     }
     assert!(!words.contains('"'), "{words}");

@@ -358,7 +358,10 @@ fn what_was_let_in_for_a_while_does_not_become_accepted_by_what_stands_on_it() {
     fetch(&ours, &[]).check();
     // As the gate would have it: a new branch answers for all that it takes in.
     upload(&author, &["main:refs/heads/release/1"]);
-    fetch(&ours, &[]).status(128).stderr_holds(&["refs/heads/release/1", &evil[..12], "it is not signed"]).check();
+    fetch(&ours, &[])
+        .status(128)
+        .stderr_holds(&["refs/heads/release/1", &evil[..12], "it is not signed"])
+        .check();
     assert!(!ours.has("origin/release/1"));
 }
 

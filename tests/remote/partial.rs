@@ -222,7 +222,10 @@ fn the_remote_does_not_choose_anew_by_which_rule_an_object_is_judged() {
     let evil = unsigned(&author, "unsigned");
     upload(&author, &[&format!("{evil}:refs/elsewhere/x")]);
     served(&world).git(&["symbolic-ref", "HEAD", "refs/heads/lax"]).check();
-    fetch(&ours, &["origin", &evil]).status(128).stderr_holds(&["it is not signed", "'refs/heads/main'"]).check();
+    fetch(&ours, &["origin", &evil])
+        .status(128)
+        .stderr_holds(&["it is not signed", "'refs/heads/main'"])
+        .check();
     assert!(!holds(&ours, &evil));
     // The branch has another name now, and somebody says so.
     served(&world).git(&["branch", "-q", "-m", "main", "trunk"]).any_stderr().any_status().check();
@@ -231,7 +234,11 @@ fn the_remote_does_not_choose_anew_by_which_rule_an_object_is_judged() {
     let policy = fs::read_to_string(world.path("policy.toml")).unwrap();
     world.write(
         "policy.toml",
-        policy.replacen("refs = [\"refs/heads/main\"]\n", "refs = [\"refs/heads/main\", \"refs/heads/trunk\"]\ndelete = \"allow\"\n", 1),
+        policy.replacen(
+            "refs = [\"refs/heads/main\"]\n",
+            "refs = [\"refs/heads/main\", \"refs/heads/trunk\"]\ndelete = \"allow\"\n",
+            1,
+        ),
     );
     fetch(&ours, &["origin", &evil]).status(128).stderr_holds(&gone).check();
     served(&world).git(&["symbolic-ref", "HEAD", "refs/heads/trunk"]).check();

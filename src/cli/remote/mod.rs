@@ -273,7 +273,10 @@ pub(super) fn run(world: &mut World<'_>, arguments: &RemoteArguments) -> Outcome
                 Some(reference) => forget_ref(&store, &address, reference)?,
             }
             let shown = without_secrets(url);
-            world.say(&format!("forgot what was known of '{}'\n", escape(reference.as_ref().unwrap_or(&shown))));
+            world.say(&format!(
+                "forgot what was known of '{}'\n",
+                escape(reference.as_ref().unwrap_or(&shown))
+            ));
             Ok(exit::GOOD)
         }
         RemoteCommand::Trust(arguments) => trust::run(world, arguments),

@@ -65,7 +65,10 @@ fn one_root(configuration: &Configuration, pin: &Pin) -> Result<(), Failure> {
         let other = configuration.text(&key, Scopes::Protected).and_then(|text| Pin::parse(text).ok());
         if other.is_some_and(|other| other.repository == pin.repository && other != *pin) {
             return Err(Failure::new(
-                format!("'{}' is pinned already, to another policy than this one: '{key}' says so", pin.repository),
+                format!(
+                    "'{}' is pinned already, to another policy than this one: '{key}' says so",
+                    pin.repository
+                ),
                 "if the remote is that repository, give the same '--root' and '--ref'; if it is not, do not trust it",
             ));
         }
