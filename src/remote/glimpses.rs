@@ -8,7 +8,6 @@ use gix::bstr::{BStr, BString, ByteSlice as _};
 use super::{
     Memory,
     judge::{Judged, RefusedRef},
-    listing::BY_CUT,
     taking::Scene,
 };
 use crate::{
@@ -26,9 +25,6 @@ impl Memory {
     pub(super) fn glimpse(&mut self, name: &BString, value: ObjectId) {
         if self.accepted.contains_key(name) {
             return;
-        }
-        if self.held.get(name).is_some_and(|held| held.digest == BY_CUT) {
-            self.held.remove(name);
         }
         let values = self.glimpsed.entry(name.clone()).or_default();
         values.retain(|other| *other != value);

@@ -184,8 +184,11 @@ impl Session<'_> {
     ) -> Result<(), Failure> {
         let held = self.memory.held.iter();
         let is_over = |(name, held): &(&BString, &Held)| {
-            let is_as_accepted = advertised.refs.get(*name) == self.memory.accepted.get(*name);
-            !strange.contains_key(*name) && (is_as_accepted || held.digest == BY_LEDGER)
+            let value = advertised.refs.get(*name).copied();
+            let is_as_accepted = value == self.memory.accepted.get(*name).copied();
+            let is_as_glimpsed = value.is_some() && value == self.memory.glimpsed_last(name.as_bstr());
+            !strange.contains_key(*name)
+                && (is_as_accepted || held.digest == BY_LEDGER || (held.digest == BY_CUT && is_as_glimpsed))
         };
         let over = held.filter(is_over).map(|(name, _)| name);
         let over: Vec<BString> = over.chain(&sorted.gone).cloned().collect();

@@ -340,6 +340,7 @@ fn a_remote_that_goes_back_is_told_from_what_clones_that_are_cut_off_have_seen()
     assert!(!Repository::at(&world, &world.path("again")).has("origin/main"));
     upload(&author, &[&format!("{next}:main")]);
     fetch(&ours, &["--depth=1"]).check();
+    world.countersign(&["remote", "status"]).any_stdout().check();
     let tag = ours.git(&["fetch", "-q", "--depth=1", "origin", "tag", "v1"]);
     tag.check();
     author.git(&["tag", "-f", "-m", "one", "v1"]).any_stdout().check();

@@ -385,7 +385,4 @@ fn a_tag_that_git_takes_without_asking_is_judged_all_the_same() {
     one("one").status(128).stderr_holds(&words).check();
     one("one").any_stderr().check();
     assert!(!Repository::at(&world, &world.path("one")).has("refs/tags/light"));
-    // Where git follows no tags nobody is asked about them.
-    world.countersign(&["remote", "forget", &address(&world)]).any_stdout().check();
-    world.run("git", &["clone", "-q", "--single-branch", "--no-tags", &address(&world), "none"]).check();
 }
