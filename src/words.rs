@@ -79,7 +79,9 @@ pub fn shell_word(text: &str) -> String {
     }
 }
 
-fn is_deceptive(character: char) -> bool {
+/// Whether a character could move a cursor, hide or reorder what is shown, or is drawn as nothing.
+#[must_use]
+pub fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

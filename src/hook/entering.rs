@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use gix::bstr::{BString, ByteSlice as _};
+use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::{
     Context, PolicyMemory, Update, for_all, owner, parse_updates, policy_ref, pre_receive::MAXIMUM_INPUT,
@@ -19,7 +19,7 @@ use crate::{
     },
     object::{HashKind, ObjectId},
     policy::ForgeContext,
-    repository::Repository,
+    repository::{ReferenceError, ReferenceValue, Repository},
     words::{Failure, escape, escape_bytes},
 };
 
@@ -83,8 +83,9 @@ pub(super) fn prepare(
     let folder = Folder::new(&context.state, repository.hash()).until(deadline);
     let settler = Settler { repository, folder: &folder, now: context.now };
     // Where no other hook has come to it. A ref that is set back has a past that the gate knows.
+    let references = repository.references();
     let is_there = |entry: &Entry| {
-        let value = repository.references().read(entry.reference.as_bstr());
+        let value = references.read(entry.reference.as_bstr());
         entry.new.is_some() && value.is_ok_and(|value| value.id == entry.new)
     };
     let _ = note_policy(&context.state, &folder, &is_there);
@@ -96,16 +97,16 @@ pub(super) fn prepare(
     settler.begin().map_err(|error| failure(&error))
 }
 
-/// Leave an intent for the accepted `updates`: from then on they are entered, or known not to have happened.
+/// Leave an intent for what is accepted, the `entries` of a repository that uses `hash`: from then on they are
+/// entered, or known not to have happened.
 pub(super) fn leave(
     context: &Context,
-    repository: &Repository,
+    hash: HashKind,
     policy: PolicyVersion,
     pushed: Pushed,
     ledger: Option<ObjectId>,
-    updates: &[Update],
+    entries: Vec<Entry>,
 ) -> Result<(), Failure> {
-    let entries = entries(repository, updates).map_err(|error| failure(&error))?;
     if entries.is_empty() {
         return Ok(());
     }
@@ -116,18 +117,19 @@ pub(super) fn leave(
     let acceptance =
         Acceptance { push, received: context.now.max(0), policy, pusher, certificate: pushed.certificate };
     let intent = Intent { acceptance, ledger, process: Process::moving(), entries };
-    Folder::new(&context.state, repository.hash()).leave(&intent).map_err(|error| failure(&error))
+    Folder::new(&context.state, hash).leave(&intent).map_err(|error| failure(&error))
 }
 
-/// What `updates` do to the refs themselves, whatever symbolic refs they go through; each ref once.
-fn entries(repository: &Repository, updates: &[Update]) -> Result<Vec<Entry>, LedgerError> {
-    let references = repository.references();
+/// What `updates` do to the refs themselves, whatever symbolic refs they go through by `value`; each ref once.
+pub(super) fn entries(
+    updates: &[Update],
+    value: &dyn Fn(&BStr) -> Result<ReferenceValue, ReferenceError>,
+) -> Result<Vec<Entry>, LedgerError> {
     let (mut entries, mut seen) = (Vec::new(), HashSet::new());
     for Update { claimed, wanted, reference } in
         updates.iter().filter(|update| update.claimed != update.wanted)
     {
-        let names = references.read(reference.as_bstr())?.names;
-        let reference = names.into_iter().next_back().expect("a ref has a name");
+        let reference = value(reference.as_bstr())?.names.into_iter().next_back().expect("a ref has a name");
         if seen.insert(reference.clone()) {
             entries.push(Entry { old: *claimed, new: *wanted, reference });
         }
@@ -184,7 +186,8 @@ pub fn post_receive(context: &LedgerContext, input: &mut dyn Read, output: &mut 
         let (repository, folder) = open(context)?;
         let updates = parse_updates(repository.hash(), &read(input)?)
             .map_err(|error| Failure::new(error, "this command is for git's post-receive hook"))?;
-        let happened = entries(&repository, &updates).map_err(|error| failure(&error))?;
+        let references = repository.references();
+        let happened = entries(&updates, &|name| references.read(name)).map_err(|error| failure(&error))?;
         let noted = note_policy(&context.state, &folder, &|entry| happened.contains(entry));
         words = noted.err().unwrap_or_default();
         let settler = Settler { repository: &repository, folder: &folder, now: context.now };
@@ -223,11 +226,9 @@ pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, o
         let line = [old.as_bytes(), b" ", new.as_bytes(), b" ", reference, b"\n"].concat();
         let updates = parse_updates(repository.hash(), &line)
             .map_err(|error| Failure::new(error, "this command is for git's update hook"))?;
-        let Some(wanted) =
-            entries(&repository, &updates).map_err(|error| failure(&error))?.into_iter().next()
-        else {
-            return Ok(());
-        };
+        let references = repository.references();
+        let wanted = entries(&updates, &|name| references.read(name)).map_err(|error| failure(&error))?;
+        let Some(wanted) = wanted.into_iter().next() else { return Ok(()) };
         let name = escape_bytes(&wanted.reference);
         let accepted = folder.accepts(&wanted, Process::receiving().as_ref());
         if !accepted.map_err(|error| failure(&error))? {
@@ -236,7 +237,7 @@ pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, o
                 "ask the server's administrator to look at 'countersign hook status'",
             ));
         }
-        let value = repository.references().read(wanted.reference.as_bstr());
+        let value = references.read(wanted.reference.as_bstr());
         if value.map_err(|error| failure(&LedgerError::Reference(error)))?.id != wanted.old {
             return Err(Failure::new(
                 format!("'{name}' was moved by somebody else meanwhile"),
