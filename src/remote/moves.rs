@@ -151,11 +151,9 @@ pub(super) fn by_approvals(
     let mut approved: HashMap<Option<ObjectId>, HashSet<ObjectId>> = HashMap::new();
     // Of long histories only as many approvals as are ever looked through.
     let is_long = by_tree.len() > MAXIMUM_ASKED;
-    for (_, approval) in approvals.all(reader).filter(|_| is_long) {
-        let statement = approval.statement;
-        if statement.reference == reference
-            && let Some(tree) = statement.tree
-        {
+    let listed = if is_long { approvals.statements(reader, &|| true) } else { &[] };
+    for statement in listed.iter().filter(|statement| statement.reference == reference) {
+        if let Some(tree) = statement.tree {
             approved.entry(statement.base).or_default().insert(tree);
         }
     }
@@ -165,7 +163,8 @@ pub(super) fn by_approvals(
         }
         let is_approved = |tree: &ObjectId| {
             let (repository, reference) = (repository.to_owned(), reference.to_owned());
-            approvals.count(reader, &Statement { repository, reference, base: from, tree: Some(*tree) }) > 0
+            let key = Statement { repository, reference, base: from, tree: Some(*tree) }.key(reader.hash());
+            key.is_some_and(|key| !approvals.names_of(reader, &key).is_empty())
         };
         by_tree.keys().copied().filter(is_approved).collect::<Vec<ObjectId>>()
     };
