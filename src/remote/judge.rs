@@ -94,6 +94,8 @@ pub(super) struct Judged {
     pub(super) accepted: Vec<Update>,
     /// Those that may not, by their names.
     pub(super) refused: BTreeMap<BString, RefusedRef>,
+    /// The first of them that does not simply go on.
+    pub(super) moved: Option<BString>,
     /// What rules in warning mode would have refused.
     pub(super) warnings: Vec<Refusal>,
     /// Which tips count as bases from now on.
@@ -353,7 +355,9 @@ impl<'a> Judge<'a> {
         let telling =
             Telling { reader: &reader, shallow: &self.shallow, updates: &updates, is_own, go_on: &|| true };
         let mut text = telling.words("error", &all);
-        for moved in refused.values().take(MAXIMUM_TOLD).filter_map(|refused| self.move_of(refused)) {
+        // Of one's own work the remote says nothing.
+        let told = refused.values().take(if is_own { 0 } else { MAXIMUM_TOLD });
+        for moved in told.filter_map(|refused| self.move_of(refused)) {
             text += &format!("error: {moved}\n");
         }
         // Whoever does not listen changes nothing.

@@ -11,10 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use gix::bstr::BString;
 
-use super::{
-    Advertisement, Basis, Memory, MemoryError,
-    session::{Session, forgettable},
-};
+use super::{Advertisement, Basis, Memory, MemoryError, session::Session};
 use crate::{
     encoding::sha256,
     ledger::{Check, Elsewhere, Finding, LEDGER, UnderWay, check, walk},
@@ -45,14 +42,15 @@ impl Session<'_> {
     ) -> Result<BTreeMap<BString, Strange>, Failure> {
         let remembered = self.memory.ledger;
         let head = advertised.refs.get(&BString::from(LEDGER)).copied();
-        let address = shell_word(self.key());
+        let address = self.key().to_owned();
         let refused = |words: String| {
             Failure::new(
                 words,
                 "nothing is taken from a remote that takes back what it has shown; ask whoever keeps it",
             )
             .hint(format!(
-                "if they know why, 'countersign remote forget {address} {LEDGER}' takes what it has now"
+                "if they know why, 'countersign remote forget {} {LEDGER}' takes what it has now",
+                shell_word(&address)
             ))
         };
         let Some(head) = head else {
@@ -167,7 +165,8 @@ impl Session<'_> {
                 memory.agreed = agreed;
                 Ok(())
             };
-            self.memory = self.context.store.update(self.key(), note).map_err(forgettable)?;
+            self.memory =
+                self.context.store.update(self.key(), note).map_err(|error| self.forgettable(error))?;
         }
         Ok(strange)
     }

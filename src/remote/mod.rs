@@ -19,6 +19,7 @@ mod ledger;
 mod listing;
 mod memory;
 mod moves;
+mod present;
 mod protocol;
 mod push;
 mod quarantine;

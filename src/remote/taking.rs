@@ -14,7 +14,7 @@ use super::{
     judge::{self, Judge, Judged, RefusedRef, Remembered, progress},
     listing::BY_CUT,
     moves::Moves,
-    session::{Session, forgettable},
+    session::Session,
 };
 use crate::{
     encoding::sha256,
@@ -23,7 +23,7 @@ use crate::{
     object::{APPROVALS, ObjectId},
     policy::{Cause, Event, Governing, Pushing, Refusal},
     repository::{ObjectReader, Objects, Repository, Shallow},
-    words::{Failure, escape_bytes},
+    words::{Failure, escape_bytes, shell_word},
 };
 
 /// Where histories end for a judgement, and whether it says anything of what lies behind.
@@ -43,9 +43,11 @@ pub(super) struct Scene<'s> {
 
 /// For what updates are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
+pub(super) enum Purpose {
     /// Objects are taken, and refs stay as they are.
     Objects,
+    /// What is here already is looked at: nobody is told.
+    Present,
     /// A push has been sent: nobody is told.
     Pushed,
     /// Refs are taken.
@@ -87,7 +89,17 @@ impl Session<'_> {
             judged.begun.clear();
         }
         self.remember(scene.basis, &judged, &glimpsed)?;
-        refusal(&judged.refused).map_or(Ok(judged.seen), Err)
+        match refusal(&judged.refused) {
+            None => Ok(judged.seen),
+            Some(failure) => Err(match judged.moved {
+                None => failure,
+                Some(moved) => failure.hint(format!(
+                    "if they say that it was meant, 'countersign remote forget {} {}' takes what the remote has then",
+                    shell_word(self.key()),
+                    shell_word(&escape_bytes(&moved))
+                )),
+            }),
+        }
     }
 
     /// Judge a commit that is asked for by its id, as what the branch would bring: whose commits may be there, but
@@ -140,7 +152,7 @@ impl Session<'_> {
     }
 
     /// Judge `updates` by what is remembered, and let `change` have its say before anybody is told.
-    fn judged(
+    pub(super) fn judged(
         &mut self,
         Scene { basis, repository, objects }: Scene<'_>,
         updates: Vec<Update>,
@@ -167,18 +179,20 @@ impl Session<'_> {
         )
         .with_approvals(&repository.references(), beside.approvals);
         let judge = match purpose {
-            Purpose::Objects => judge,
+            Purpose::Objects | Purpose::Present => judge,
             Purpose::Pushed | Purpose::Refs => {
                 judge.counting(Moves { address: &self.context.transport.address, ledger: beside.ledger })
             }
         };
-        let is_silent = purpose == Purpose::Pushed;
+        let is_silent = matches!(purpose, Purpose::Present | Purpose::Pushed);
         let is_shown = self.options.progress && !is_silent;
         let mut judged = judge.part(updates, progress(is_shown, self.words, &mut io::sink()));
         change(&mut judged);
         if !is_silent {
             if !judged.refused.is_empty() {
                 judge.tell(&judged.refused, false, self.words);
+                let moved = judged.refused.iter().find(|(_, refused)| judge.move_of(refused).is_some());
+                judged.moved = moved.map(|(name, _)| name.clone());
             }
             judge::warn(&judged.warnings, self.words);
         }
@@ -238,6 +252,9 @@ impl Session<'_> {
             }
             for (name, refused) in &judged.refused {
                 let words = refused.refusals.first().map(ToString::to_string).unwrap_or_default();
+                // The ref is named wherever they are told.
+                let words =
+                    words.strip_prefix(&format!("{}: ", escape_bytes(name))).unwrap_or(&words).to_owned();
                 let digest = match refused {
                     refused if refused.is_unseen => BY_CUT,
                     refused if refused.lacks_approvals() => with_approvals,
@@ -248,7 +265,8 @@ impl Session<'_> {
             }
             Ok(())
         };
-        self.memory = self.context.store.update(self.key(), change).map_err(forgettable)?;
+        self.memory =
+            self.context.store.update(self.key(), change).map_err(|error| self.forgettable(error))?;
         let noted = judged.tips.iter().try_for_each(|(digest, tip)| tips.insert(digest, *tip));
         let noted =
             noted.and_then(|()| judged.begun.iter().try_for_each(|(digest, name)| tips.begin(digest, name)));

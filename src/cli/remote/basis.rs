@@ -41,19 +41,20 @@ pub(super) fn origin<'r>(
         Some(Named::File(file)) => file,
         None if memory.is_unverified => return Ok(Origin::Nobody),
         None => settings::path(world, configuration, POLICY)?.ok_or_else(|| {
-            // Others can have chosen the address, and commands are copied.
-            let key = shell_word(&format!("countersign.{}.policy", address.key()));
-            let place = shell_word(&format!("{PREFIX}{address}"));
+            let place = shell_word(&format!("countersign.{}.policy", address.key()));
+            let whole = shell_word(&format!("{PREFIX}{address}"));
             Failure::new(
                 format!("no policy says who may change what in '{address}'"),
                 format!(
-                    "name a file with 'git config --global {key} FILE', which 'countersign policy init' writes"
+                    "name a file with 'git config --global {place} FILE', which 'countersign policy init' writes"
                 ),
             )
             .hint(format!(
-                "or look at the policy that the remote keeps, with 'countersign remote trust {place}'"
+                "or look at the policy that the remote keeps, with 'countersign remote trust {whole}'"
             ))
-            .hint(format!("or take whatever it serves, with 'countersign remote allow-unverified {place}'"))
+            .hint(format!(
+                "or take whatever it serves, with 'countersign remote allow-unverified {whole}'"
+            ))
         })?,
     };
     by_file(world, configuration, &file).map(|basis| Origin::Given(Rc::new(basis)))
