@@ -110,10 +110,7 @@ impl Cause {
                 "push again: what was found good is remembered, and the next push gets further".to_owned()
             }
             Self::PolicyChange(fault) => fault.hint().to_owned(),
-            Self::Proof(_) => {
-                "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
-                    .to_owned()
-            }
+            Self::Proof(fault) => fault.hint().to_owned(),
             Self::Pusher(fault) => fault.hint(),
             Self::NotLogged(_) => {
                 "sign it again where the transparency log answers, with 'countersign.log' at its default"
