@@ -11,17 +11,23 @@ use std::collections::{BTreeMap, HashSet};
 
 use gix::bstr::BString;
 
-use super::{
-    Advertisement, Basis, Memory, MemoryError,
-    session::{Session, forgettable},
-};
+use super::{Advertisement, Basis, Memory, MemoryError, session::Session};
 use crate::{
     encoding::sha256,
     ledger::{Check, Elsewhere, Finding, LEDGER, UnderWay, check, walk},
     object::ObjectId,
     policy::Governing,
-    words::{Failure, escape_bytes},
+    words::{Failure, escape_bytes, shell_word},
 };
+
+/// A ref that is not what the remote's ledger says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Strange {
+    /// In which way it is not.
+    pub(super) words: String,
+    /// What the ledger says, where it knows the ref.
+    pub(super) entered: Option<Option<ObjectId>>,
+}
 
 impl Session<'_> {
     /// Which of the refs that git may hear of are not what the remote's ledger says, and in which way; none
@@ -33,7 +39,7 @@ impl Session<'_> {
         &mut self,
         basis: &Basis,
         advertised: &Advertisement,
-    ) -> Result<BTreeMap<BString, String>, Failure> {
+    ) -> Result<BTreeMap<BString, Strange>, Failure> {
         let remembered = self.memory.ledger;
         let head = advertised.refs.get(&BString::from(LEDGER)).copied();
         let address = self.key().to_owned();
@@ -43,7 +49,8 @@ impl Session<'_> {
                 "nothing is taken from a remote that takes back what it has shown; ask whoever keeps it",
             )
             .hint(format!(
-                "if they know why, 'countersign remote forget {address} {LEDGER}' takes what it has now"
+                "if they know why, 'countersign remote forget {} {LEDGER}' takes what it has now",
+                shell_word(&address)
             ))
         };
         let Some(head) = head else {
@@ -75,10 +82,10 @@ impl Session<'_> {
             comes_first: &is_governed,
         };
         let report = check(&held_against, |commit| walk(&reader, Some(commit), None));
-        // Gaps are told last, and refs without a rule before them: behind one of those none with a rule was left
-        // out.
+        // Gaps and the like are told last, and refs without a rule before them: behind one of those none with a rule
+        // was left out.
         let is_whole = match report.findings.last() {
-            Some(Finding::Gap { .. }) => true,
+            Some(Finding::Gap { .. } | Finding::NoCertificate { .. }) => true,
             Some(Finding::Moved { reference, .. } | Finding::UnderWay { reference }) => {
                 !is_governed(reference)
             }
@@ -104,7 +111,7 @@ impl Session<'_> {
                         "the ledger of the remote goes back: its head was '{remembered}', and is '{head}' now"
                     )));
                 }
-                Finding::Moved { reference, entered, elsewhere, holds, .. } => {
+                Finding::Moved { reference, entered, elsewhere, holds, sequence } => {
                     let value = |value: Option<ObjectId>| {
                         value.map_or_else(|| "nothing".to_owned(), |id| id.to_hex_with_len(12).to_string())
                     };
@@ -118,7 +125,8 @@ impl Session<'_> {
                         Elsewhere::Nowhere if holds.is_none() => "it was deleted without an entry".to_owned(),
                         Elsewhere::Nowhere => "no entry knows that value".to_owned(),
                     };
-                    strange.insert(reference, format!("the remote's ledger says {}: {way}", value(entered)));
+                    let words = format!("the remote's ledger says {}: {way}", value(entered));
+                    strange.insert(reference, Strange { words, entered: sequence.map(|_| entered) });
                 }
                 // Told once, when it is new.
                 Finding::Gap { reference, sequence, .. } if remembered != Some(head) => {
@@ -134,10 +142,11 @@ impl Session<'_> {
         // Another name for a ref is no better than that one.
         for name in advertised.symbolic.keys() {
             if let Some(target) = advertised.target(name)
-                && let Some(words) = strange.get(target)
+                && let Some(Strange { words, entered }) = strange.get(target)
             {
                 let words = format!("it is another name for '{}': {words}", escape_bytes(target));
-                strange.insert(name.clone(), words);
+                let entered = *entered;
+                strange.insert(name.clone(), Strange { words, entered });
             }
         }
         // What git never hears of needs no agreement.
@@ -156,7 +165,8 @@ impl Session<'_> {
                 memory.agreed = agreed;
                 Ok(())
             };
-            self.memory = self.context.store.update(self.key(), note).map_err(forgettable)?;
+            self.memory =
+                self.context.store.update(self.key(), note).map_err(|error| self.forgettable(error))?;
         }
         Ok(strange)
     }

@@ -13,14 +13,16 @@ use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::{
     PushLine, Work,
-    judge::{self, Judge, Judged, Remembered, progress},
+    address::without_secrets,
+    judge::{self, Judge, Judged, progress},
     session::{Session, unreachable},
+    taking::Scene,
 };
 use crate::{
     hook::{Standing, Update},
     object::ObjectId,
     policy::Pushing,
-    repository::{Objects, ReferenceError, ReferenceValue, Repository},
+    repository::{ReferenceError, ReferenceValue, Repository},
     words::{Failure, escape_bytes},
 };
 
@@ -90,8 +92,7 @@ impl Session<'_> {
         let repository = self.repository()?.ok_or_else(|| {
             Failure::new("there is no repository to push from", "run git inside of a repository")
         })?;
-        let objects = repository.objects_with(None, &self.context.alternates);
-        let objects = objects.map_err(|error| Failure::new(error, "see to the path and its permissions"))?;
+        let objects = self.objects(&repository, None)?;
         let mut told = BTreeMap::new();
         let mut sent = Vec::new();
         for line in lines {
@@ -149,7 +150,10 @@ impl Session<'_> {
                 let written = Fate::Written(Vec::new());
                 let is_pushed = |update: &Update| told.get(update.reference.as_bstr()) == Some(&written);
                 let pushed = judged.accepted.into_iter().filter(is_pushed).collect();
-                self.pushed(basis, &repository, &objects, pushed);
+                let scene = Scene { basis, repository: &repository, objects: &objects };
+                if let Err(failure) = self.take_pushed(scene, pushed) {
+                    let _ = write!(self.words, "{failure}");
+                }
             }
         }
         let mut answer = Vec::new();
@@ -241,9 +245,13 @@ impl Session<'_> {
             let all = arguments.into_iter().chain(["--".into(), name.into()]).chain(specs);
             all.map(|argument| argument.to_os_str_lossy().into_owned()).collect()
         };
-        let all = [&["error: failed to push some refs to "], &OWN_PROGRESS[..]].concat();
-        let unsaid = if options.progress { &all[..1] } else { &all[..] };
-        let work = Work { unsaid, is_telling: true, ..Work::default() };
+        // That it has failed is told by the git that asks, in whatever language.
+        let end = format!("{}'", without_secrets(self.context.transport.address.written()));
+        let is_own = |line: &[u8]| OWN_PROGRESS.iter().any(|own| line.starts_with(own.as_bytes()));
+        let is_told = |line: &[u8]| !line.starts_with(b"remote: ") && line.ends_with(end.as_bytes());
+        let unsaid = |line: &[u8]| is_told(line) || (!options.progress && is_own(line));
+        let is_english = !options.progress;
+        let work = Work { unsaid: Some(&unsaid), is_telling: true, is_english, ..Work::default() };
         let answer = self.context.transport.run(arguments, work, self.words).map_err(unreachable)?;
         let names: Vec<&BString> = sent.iter().map(|(line, _)| &line.destination).collect();
         let (is_good, told) = (answer.is_good(), told(&answer.text, &names, &sources));
@@ -252,38 +260,6 @@ impl Session<'_> {
             answer.good("push to").map_err(unreachable)?;
         }
         Ok(told)
-    }
-
-    /// What was pushed is what the remote is expected to have, as far as it would be accepted from there:
-    /// the push was judged by what the remote says that it had.
-    fn pushed(
-        &mut self,
-        basis: &super::Basis,
-        repository: &Repository,
-        objects: &Objects,
-        mut updates: Vec<Update>,
-    ) {
-        for update in &mut updates {
-            update.claimed = self.memory.accepted.get(update.reference.as_bstr()).copied();
-        }
-        updates.retain(|update| update.claimed != update.wanted);
-        let Ok(shallow) = repository.shallow(None) else { return };
-        let tips = self.context.store.tips(&self.memory);
-        let standing = &Remembered { memory: &self.memory, tips: &tips };
-        let judge = Judge::new(
-            (basis, self.context.now),
-            (objects, &repository.references()),
-            standing,
-            shallow,
-            Pushing::Nobody,
-            &updates,
-        );
-        let mut judged = judge.part(updates, &mut std::io::sink());
-        // Nobody has fetched it, so it is no refusal: whoever does has it judged again.
-        judged.refused.clear();
-        if let Err(failure) = self.remember(basis, &judged) {
-            let _ = write!(self.words, "{failure}");
-        }
     }
 }
 

@@ -11,10 +11,19 @@ use std::{
     time::Duration,
 };
 
-use crate::{object::HashKind, repository::Repository};
+use crate::{
+    object::HashKind,
+    repository::{Repository, system},
+};
 
 /// `git gc` removes folders of this name once they are old.
 const PREFIX: &str = "tmp_objdir-countersign-";
+
+/// A file that is locked for as long as somebody works in the quarantine.
+const WORK: &str = "work";
+
+/// How old a quarantine is at least in which nobody works any more.
+const AGE: Duration = Duration::from_secs(60);
 
 /// How long another process's change is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Quarantine {
     folder: tempfile::TempDir,
     into: PathBuf,
+    /// Locked until the quarantine goes away.
+    _work: fs::File,
     /// The repository's list of commits at which histories are cut off, and what stood there.
     shallow: PathBuf,
     before: Option<Vec<u8>>,
@@ -35,20 +46,37 @@ impl Quarantine {
     /// # Errors
     /// A file cannot be written.
     pub fn new(repository: &Repository, is_partial: bool) -> io::Result<Self> {
+        Self::with_settings(repository, repository, is_partial)
+    }
+
+    /// One for `repository`, in which the configuration of `other` counts, as far as it concerns transports.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn on_the_way_of(repository: &Repository, other: Option<&Repository>) -> io::Result<Self> {
+        // Nothing of a remote there is for this one, least of all what it promises.
+        Self::with_settings(repository, other.unwrap_or(repository), true)
+    }
+
+    fn with_settings(repository: &Repository, settings: &Repository, is_partial: bool) -> io::Result<Self> {
         let into = repository.common_dir().join("objects");
+        sweep(&into);
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&into)?;
         let git_dir = folder.path();
+        let work = fs::File::create(git_dir.join(WORK))?;
+        // Where there are no locks nobody sweeps.
+        let _ = system::try_lock(&work);
         make_repository(git_dir, repository.hash())?;
         // Relative to the quarantine's own objects; no quoting is needed for whatever lies above.
         fs::write(git_dir.join("objects/info/alternates"), "../..\n")?;
         let mut config = fs::OpenOptions::new().append(true).open(git_dir.join("config"))?;
-        config.write_all(&configuration(repository.common_dir(), is_partial)?)?;
+        config.write_all(&configuration(settings.common_dir(), is_partial)?)?;
         let shallow = repository.common_dir().join("shallow");
         let before = read_shallow(&shallow)?;
         if let Some(before) = &before {
             fs::write(git_dir.join("shallow"), before)?;
         }
-        Ok(Self { folder, into, shallow, before })
+        Ok(Self { folder, into, _work: work, shallow, before })
     }
 
     /// The repository of the quarantine.
@@ -61,6 +89,20 @@ impl Quarantine {
     #[must_use]
     pub fn objects(&self) -> PathBuf {
         self.folder.path().join("objects")
+    }
+
+    /// Let go of packs that git would keep from being repacked: nobody waits for that here.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn let_go(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.objects().join("pack"))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "keep") {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether histories are cut off where they were.
@@ -166,6 +208,23 @@ impl Quarantine {
     }
 }
 
+/// Remove what fetches have left in the object directory `into` that were killed, by Ctrl-C for one.
+fn sweep(into: &Path) {
+    for entry in fs::read_dir(into).into_iter().flatten().flatten() {
+        let is_old =
+            || entry.metadata()?.modified()?.elapsed().map_err(io::Error::other).map(|age| age > AGE);
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) || !is_old().unwrap_or_default() {
+            continue;
+        }
+        let path = entry.path();
+        let work = fs::File::open(path.join(WORK));
+        if work.is_ok_and(|work| system::try_lock(&work).unwrap_or_default()) {
+            // Whoever may not remove it leaves it to 'git gc'.
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+}
+
 /// What the configuration of a repository says of transports. What it says of its remotes is left out where
 /// objects are missing here on purpose: git would ask them for what is missing, past the quarantine.
 fn configuration(common_dir: &Path, is_partial: bool) -> io::Result<Vec<u8>> {
@@ -173,7 +232,13 @@ fn configuration(common_dir: &Path, is_partial: bool) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     if is_partial {
         let source = gix::config::Source::Local;
-        let file = gix::config::File::from_path_no_includes(path, source).map_err(io::Error::other)?;
+        let mut file = gix::config::File::from_path_no_includes(path, source).map_err(io::Error::other)?;
+        let core: Vec<_> =
+            file.sections_and_ids_by_name("core").into_iter().flatten().map(|(_, id)| id).collect();
+        for id in core {
+            // It is that of another repository.
+            file.section_mut_by_id(id).and_then(|mut section| section.remove("worktree"));
+        }
         let left_out = ["remote", "extensions", "branch", "include", "includeIf"];
         file.write_to_filter(&mut text, |section| {
             let name = section.header().name().to_owned();
@@ -242,6 +307,18 @@ mod tests {
             quarantine.migrate().unwrap();
             assert!(has());
             assert!(!Path::new(&git_dir).exists());
+            // One that somebody was killed in goes away with the next one; one in which somebody works stays.
+            let old = || std::time::SystemTime::now() - 2 * AGE;
+            let age = |path: &Path| fs::File::open(path).unwrap().set_modified(old()).unwrap();
+            let working = Quarantine::new(&scratch.open(), false).unwrap();
+            age(working.git_dir());
+            let killed = working.git_dir().with_file_name(format!("{PREFIX}killed"));
+            fs::create_dir_all(killed.join("objects/pack")).unwrap();
+            fs::write(killed.join(WORK), "").unwrap();
+            age(&killed);
+            drop(Quarantine::new(&scratch.open(), false).unwrap());
+            assert!(working.git_dir().exists() && !killed.exists());
+            drop(working);
             let dropped = Quarantine::new(&scratch.open(), false).unwrap().git_dir().to_owned();
             assert!(!dropped.exists());
         }

@@ -8,19 +8,19 @@ use std::{
     rc::Rc,
 };
 
-use gix::bstr::{BString, ByteSlice as _};
+use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::{
-    Advertisement, Basis, Head, Memory, MemoryError, Quarantine, Store, Transport, Work,
+    Advertisement, Basis, Head, Memory, MemoryError, Mirrored, Quarantine, Store, Transport, Work,
     fetch::{Deepening, cut_off_over_there},
     judge::Origin,
     protocol::{self, Command},
 };
 use crate::{
     ledger::LEDGER,
-    object::ObjectId,
+    object::{APPROVALS, ObjectId},
     repository::{Durability, ObjectReader, Objects, Repository, write_whole_through},
-    words::{Failure, escape_bytes},
+    words::{Failure, escape_bytes, shell_word},
 };
 
 /// Everything that the helper acts on, as values.
@@ -39,6 +39,8 @@ pub struct Context<'a> {
     pub origin: Origin<'a>,
     /// What is remembered.
     pub store: Store,
+    /// Which refs of the repository mirror those of the remote.
+    pub mirrored: Vec<Mirrored>,
     /// A held ref ends every fetch.
     pub held_fails: bool,
     /// Seconds since 1970.
@@ -54,6 +56,8 @@ pub(super) struct Options {
     pub(super) cloning: bool,
     pub(super) refetch: bool,
     pub(super) check_connectivity: bool,
+    /// git takes every tag that it has the object of in the end, and does not ask for those that came by the way.
+    pub(super) follow_tags: bool,
     /// Which objects git does not want.
     pub(super) filter: Option<BString>,
     pub(super) deepening: Deepening,
@@ -72,10 +76,12 @@ pub(super) struct Session<'a> {
     pub(super) listed: HashMap<BString, ObjectId>,
     /// What was accepted of histories that are cut off, which is not remembered: it says nothing of the rest.
     pub(super) vouched: HashMap<BString, Option<ObjectId>>,
+    /// What the clone has had before, and may be listed where the remote's value may not.
+    pub(super) present: HashMap<BString, ObjectId>,
     /// The ref whose value a detached `HEAD` has.
     pub(super) head: Option<BString>,
-    /// The ref that `HEAD` is.
-    pub(super) branch: Option<BString>,
+    /// What the remote keeps of ledger and approvals, by the names of their refs.
+    pub(super) beside: HashMap<&'static str, ObjectId>,
     pub(super) words: &'a mut dyn Write,
 }
 
@@ -148,8 +154,9 @@ impl<'a> Session<'a> {
             memory: Memory::new(context.transport.address.key()),
             listed: HashMap::new(),
             vouched: HashMap::new(),
+            present: HashMap::new(),
             head: None,
-            branch: None,
+            beside: HashMap::new(),
             words,
         }
     }
@@ -194,8 +201,7 @@ impl Session<'_> {
             "family" if value == "ipv4" => self.options.family = Some("--ipv4"),
             "family" if value == "ipv6" => self.options.family = Some("--ipv6"),
             "family" if value == "all" => self.options.family = None,
-            // Tags are asked for by name where git wants them.
-            "followtags" => {}
+            "followtags" => self.options.follow_tags = is_true,
             "cloning" => self.options.cloning = is_true,
             "depth" | "deepen-since" | "deepen-not" | "deepen-relative" => {
                 self.options.deepening.set(name, value);
@@ -221,13 +227,28 @@ impl Session<'_> {
         })
     }
 
+    /// What to do where the memory cannot be had.
+    pub(super) fn forgettable(&self, error: MemoryError) -> Failure {
+        let forget = format!("'countersign remote forget {}'", shell_word(self.key()));
+        let hint = match error {
+            MemoryError::Changed(_) => "fetch again".to_owned(),
+            MemoryError::OtherRepository { .. } | MemoryError::OlderPolicy { .. } => {
+                format!("get the right policy; if another repository has taken this place, run {forget}")
+            }
+            MemoryError::Locked { .. } => {
+                "wait for the other fetch; if there is none, remove the '.lock' file beside it".to_owned()
+            }
+            _ => format!(
+                "see to the file; {forget} begins anew, and takes what the remote then says as first sight"
+            ),
+        };
+        Failure::new(error, hint)
+    }
+
     /// What the remote says of its refs.
     fn advertisement(&mut self) -> Result<Advertisement, Failure> {
-        let family = self.options.family;
-        let arguments = |name: &str| {
-            let options = ["ls-remote", "-q", "--symref"].into_iter().chain(family);
-            options.chain(["--", name]).map(Into::into).collect()
-        };
+        // It takes no '--ipv4' and '--ipv6'.
+        let arguments = |name: &str| ["ls-remote", "-q", "--symref", "--", name].map(Into::into).into();
         let answer =
             self.context.transport.run(arguments, Work::default(), self.words).map_err(unreachable)?;
         let text = answer.good("read the refs of").map_err(unreachable)?;
@@ -238,13 +259,15 @@ impl Session<'_> {
     fn list(&mut self, for_push: bool) -> Result<Vec<u8>, Failure> {
         let advertised = self.advertisement()?;
         let hash = advertised.hash();
-        self.memory = self.context.store.load(self.key()).map_err(forgettable)?;
+        self.memory = self.context.store.load(self.key()).map_err(|error| self.forgettable(error))?;
         self.basis = self.read_basis(&advertised)?;
         if let Some(basis) = self.basis.clone() {
             let memory = std::mem::take(&mut self.memory);
             let judged = self.context.store.judged_by(memory, basis.repository.as_deref(), basis.serial);
-            self.memory = judged.map_err(forgettable)?;
+            self.memory = judged.map_err(|error| self.forgettable(error))?;
         }
+        let tip = |name| Some((name, *advertised.refs.get(BStr::new(name))?));
+        self.beside = [APPROVALS, LEDGER].into_iter().filter_map(tip).collect();
         self.listed = match self.basis.clone() {
             Some(basis) if !for_push => self.choose(&basis, &advertised)?,
             _ => advertised.refs.iter().map(|(name, id)| (name.clone(), *id)).collect(),
@@ -255,10 +278,9 @@ impl Session<'_> {
         }
         let mut listed: Vec<(&BString, &ObjectId)> = self.listed.iter().collect();
         listed.sort();
-        (self.head, self.branch) = (None, None);
+        self.head = None;
         match &advertised.head {
             Some(Head::Symbolic(target)) if self.listed.contains_key(target) => {
-                self.branch = Some(target.clone());
                 answer.extend([b"@", target.as_slice(), b" HEAD\n"].concat());
             }
             Some(Head::Detached(id)) => {
@@ -339,8 +361,11 @@ impl Session<'_> {
         if open()?.reader().kind(tip).is_err() {
             // Whole or not at all: what is there once is not asked for again.
             let repository = Repository::at(&git_dir).map_err(|error| unusable(&error))?;
-            let quarantine = Quarantine::new(&repository, false).map_err(|error| unusable(&error))?;
-            self.download(vec![tip], &quarantine, Vec::new())?;
+            // It comes from where the rest comes from, and the same way.
+            let on_the_way = self.context.git_dir.as_ref().and_then(|git_dir| Repository::at(git_dir).ok());
+            let quarantine = Quarantine::on_the_way_of(&repository, on_the_way.as_ref())
+                .map_err(|error| unusable(&error))?;
+            self.download(&[tip], &quarantine, Vec::new())?;
             if !quarantine.is_cut_off_as_before() {
                 return Err(cut_off_over_there());
             }
@@ -351,7 +376,7 @@ impl Session<'_> {
     }
 
     /// The repository for what the remote itself keeps.
-    fn kept(&self, tip: ObjectId) -> Result<PathBuf, Failure> {
+    pub(super) fn kept(&self, tip: ObjectId) -> Result<PathBuf, Failure> {
         let made = self.context.store.policy_repository(self.key(), tip.kind());
         made.map_err(|error| unusable(&error))
     }
@@ -388,21 +413,4 @@ fn write_ref(git_dir: &Path, name: &str, tip: ObjectId) -> io::Result<()> {
 /// What to do where the remote cannot be had.
 pub(super) fn unreachable(error: super::TransportError) -> Failure {
     Failure::new(error, "see what git says above, and whether the plain address works")
-}
-
-/// What to do where the memory cannot be had.
-pub(super) fn forgettable(error: MemoryError) -> Failure {
-    let hint = match error {
-        MemoryError::Changed(_) => "fetch again",
-        MemoryError::OtherRepository { .. } | MemoryError::OlderPolicy { .. } => {
-            "get the right policy; if another repository has taken this place, run 'countersign remote forget'"
-        }
-        MemoryError::Locked { .. } => {
-            "wait for the other fetch; if there is none, remove the '.lock' file beside it"
-        }
-        _ => {
-            "see to the file; 'countersign remote forget' begins anew, and takes what the remote then says as first sight"
-        }
-    };
-    Failure::new(error, hint)
 }
