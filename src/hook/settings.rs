@@ -111,7 +111,7 @@ impl AuditSink {
         file.ok_or("it has to be 'state', 'off', 'syslog', 'syslog:SOCKET' or 'file:PATH'")
     }
 
-    fn text(&self) -> OsString {
+    pub(super) fn text(&self) -> OsString {
         let with = |prefix: &str, path: &Path| {
             let mut text = OsString::from(prefix);
             text.push(path);
