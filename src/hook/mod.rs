@@ -28,6 +28,7 @@ mod guard;
 mod hiding;
 mod install;
 mod layout;
+mod leftovers;
 mod owner;
 mod pace;
 mod paths;
@@ -45,11 +46,12 @@ mod shim;
 mod snapshot;
 mod status;
 mod telling;
+mod template;
+mod turn;
 mod updates;
 mod used_certificates;
 mod verdicts;
 mod vouching;
-mod writers;
 
 pub use accepted::AcceptedTips;
 pub use admission::{Admission, AdmissionRequest, Admissions, admit};
@@ -66,8 +68,8 @@ pub use forge::forge_context;
 pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
 pub use guard::unjudged;
 pub use install::{
-    InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
-    uninstall_for_all,
+    GuardChoice, Guarded, InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install,
+    install_for_all, uninstall, uninstall_for_all,
 };
 pub use owner::check_administrator;
 pub use pace::{PATIENCE, Pace};

@@ -17,7 +17,7 @@ use super::{
     entering::{self, Pushed},
     folding,
     gate::{Finding, Gate, MAXIMUM_LISTED, Server},
-    kept_approvals,
+    kept_approvals, leftovers,
     pace::{PATIENCE, TimeIsOver},
     parse_updates, proofs,
     snapshot::{Snapshot, SnapshotError},
@@ -170,6 +170,7 @@ pub fn pre_receive_by(
     }
     // A pusher who has gone does not change the answer.
     let _ = output.write_all(words.as_bytes()).and_then(|()| output.flush());
+    leftovers::sweep(&context.state, context.now);
     outcome
 }
 
