@@ -119,8 +119,8 @@ impl std::fmt::Display for Guarded {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Yes => "judged like a push",
-            Self::No => "not judged; '--guard' at installation has it judged",
-            Self::NotHere => "not judged, for nothing here runs a hook that would see it",
+            Self::No => "nobody looks at it; '--guard' at installation has it judged",
+            Self::NotHere => "nobody looks at it, for nothing here runs a hook that would see it",
         })
     }
 }
