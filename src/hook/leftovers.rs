@@ -7,7 +7,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -53,7 +53,7 @@ fn is_own_folder(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir() && system::is_own(&metadata))
 }
 
-fn is_left_over(path: &PathBuf, metadata: &fs::Metadata, now: SystemTime) -> bool {
+fn is_left_over(path: &Path, metadata: &fs::Metadata, now: SystemTime) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     // tempfile, `Builder`: what it says if nothing else is asked for.
     let is_called_so = name

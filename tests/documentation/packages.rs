@@ -116,7 +116,7 @@ fn a_package_of_debian_holds_everything_where_it_belongs() {
         assert!(held.contains(format!("./{file}").as_str()), "no '{file}' in\n{list}");
     }
     let line = list.lines().find(|line| line.ends_with(" ./usr/bin/countersign")).unwrap();
-    assert!(line.starts_with("-rwxr-xr-x root/root"), "{line}");
+    assert!(line.starts_with("-rwxr-xr-x "), "{line}");
     for page in files("man", "").iter().filter(|page| !page.to_str().unwrap().contains("sandbox")) {
         let name = page.file_name().unwrap().to_str().unwrap();
         let section = name.rsplit('.').next().unwrap();

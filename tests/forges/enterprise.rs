@@ -50,10 +50,7 @@ fn the_hook_runs_in_the_environment_that_it_is_given() {
     let unpack = ["-xzf", "made/environment.tar.gz", "-C", "root"];
     world.run("tar", &unpack).directory(&world.path("")).check();
     let script = std::fs::read_to_string(world.path("made/pre-receive.sh")).unwrap();
-    assert!(
-        script.contains("policy='/etc/countersign/policy.toml'") && !script.contains("/countersign."),
-        "{script}"
-    );
+    assert!(script.contains("policy='/etc/countersign/policy.toml'") && !script.contains("a|b."), "{script}");
     std::fs::copy(world.path("made/pre-receive.sh"), root.join("pre-receive.sh")).unwrap();
     let (_, good, bad) = commits(&world);
     let clone = ["clone", "-q", "--bare", "work", "root/repository.git"];

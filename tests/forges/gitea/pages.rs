@@ -246,6 +246,6 @@ fn what_gitea_keeps_for_itself_goes_on_under_the_guard() {
         let text = std::fs::read_to_string(server.join("countersign/audit.jsonl")).unwrap();
         let refused: Vec<&str> = text.lines().filter(|line| line.contains("\"refused\"")).collect();
         assert_eq!(refused, [""; 0]);
-        gitea.done("alice", "DELETE", "/repos/bob/project", Value::Null);
+        gitea.done("bob", "DELETE", "/repos/bob/project", Value::Null);
     });
 }
