@@ -55,6 +55,12 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// `count` things that are called `one`.
+#[must_use]
+pub fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 /// [`escape`] for bytes that should be UTF-8; other bytes are shown as `\xNN`.
 #[must_use]
 pub fn escape_bytes(bytes: &[u8]) -> String {
@@ -79,7 +85,9 @@ pub fn shell_word(text: &str) -> String {
     }
 }
 
-fn is_deceptive(character: char) -> bool {
+/// Whether a character could move a cursor, hide or reorder what is shown, or is drawn as nothing.
+#[must_use]
+pub fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("sigstore", &["encoding"]),
     ("verify", &["encoding", "object", "signature", "sigstore"]),
     ("policy", &["encoding", "object", "signature", "sigstore", "verify", "words"]),
-    ("repository", &["object"]),
+    ("repository", &["object", "words"]),
     ("key", &["signature", "sigstore"]),
     ("service", &["encoding", "key", "signature", "sigstore"]),
     ("identity", &["service"]),

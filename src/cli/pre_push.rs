@@ -16,9 +16,9 @@ use super::{
 use crate::{
     hook::{
         Gate, MAXIMUM_LISTED, Pace, PrePushArguments, Standing, Telling, Update, foreign_anchor,
-        kept_approvals, parse_planned,
+        kept_approvals, not_used, parse_planned,
     },
-    object::ObjectId,
+    object::{APPROVALS, ObjectId},
     policy::{Cause, Pushing, Refusal},
     remote::{Address, Basis, PREFIX},
     repository::{Configuration, ObjectReader, ReferenceError, ReferenceValue, References, Repository},
@@ -114,6 +114,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PrePushArguments) -> Outcom
         .partition(|refusal| matches!(refusal.cause, Cause::Threshold(_) | Cause::ForgeUnapproved { .. }));
 
     world.complain(&kept::warning(&trouble));
+    world.complain(&not_used(APPROVALS, &approvals.trouble()));
     let telling =
         Telling { reader: &reader, shallow: &shallow, updates: &planned, is_own: true, go_on: &|| true };
     let mut text = telling.all("warning", &finding.warnings) + &telling.all("error", &refusals);
@@ -145,8 +146,8 @@ fn left_to_the_server(basis: &Basis, planned: &[Update], unclear: &[Update]) -> 
             escape_bytes(&update.reference)
         );
     }
-    let rules = planned.iter().filter_map(|update| basis.policy.rule_for(&update.reference));
-    let asking: BTreeSet<(&str, bool)> = rules
+    let rules = || planned.iter().filter_map(|update| basis.policy.rule_for(&update.reference));
+    let asking: BTreeSet<(&str, bool)> = rules()
         .filter(|rule| rule.pusher.asks())
         .map(|rule| (rule.name.as_str(), rule.pusher.needs_certificate))
         .collect();
@@ -154,6 +155,12 @@ fn left_to_the_server(basis: &Basis, planned: &[Update], unclear: &[Update]) -> 
         let how = if needs_certificate { "; push with '--signed'" } else { "" };
         text +=
             &format!("countersign: who pushes is for the server to judge (rule '{}'){how}\n", escape(rule));
+    }
+    let by_way: BTreeSet<&str> =
+        rules().filter(|rule| rule.way.asks()).map(|rule| rule.name.as_str()).collect();
+    for rule in by_way {
+        let words = "by which way the push comes is for the server to judge";
+        text += &format!("countersign: {words} (rule '{}')\n", escape(rule));
     }
     text
 }

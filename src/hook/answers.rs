@@ -5,20 +5,22 @@
 //! where persons are counted.
 
 use std::{
-    cell::OnceCell,
     collections::HashMap,
     io::Write,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
+
 use super::{
-    evidence::{Gathering, Known},
-    gate::{Gate, Task},
+    evidence::{Gathering, Known, TOGETHER},
+    gate::Gate,
     paths::Touched,
     persons,
+    task::Task,
 };
 use crate::{
     object::ObjectId,
@@ -86,6 +88,18 @@ pub(super) struct Answers {
     pub(super) persons: HashMap<ObjectId, Arc<str>>,
 }
 
+impl Answers {
+    /// Take down what was said to `question`.
+    fn take(&mut self, question: &Question, Said { answer, person }: Said) {
+        match (question.place, answer) {
+            (Place::Tag(place), Some(answer)) => self.tags[place] = answer,
+            (Place::Commit(place), Some(answer)) => self.commits[place] = answer,
+            _ => {}
+        }
+        self.persons.extend(person.map(|person| (question.id, person)));
+    }
+}
+
 /// Which of a task's objects is asked about.
 #[derive(Clone, Copy)]
 enum Place {
@@ -109,6 +123,14 @@ struct Question {
     id: ObjectId,
     task: usize,
     place: Place,
+}
+
+/// What is said to one question.
+struct Said {
+    /// Nothing of what only the signer is asked for.
+    answer: Option<Answer>,
+    /// Who has signed the object, where that counts.
+    person: Option<Arc<str>>,
 }
 
 /// Whose signature matters in `tasks`. Nothing is asked about commits that nobody has to sign.
@@ -180,7 +202,7 @@ struct Judging<'g, 'a> {
 impl Judging<'_, '_> {
     /// Answer all of `questions`, which stand in the order of their ids; whether there was time to.
     fn answer(&self, questions: &[Question], answers: &mut [Answers]) -> bool {
-        let coverage = OnceCell::new();
+        let coverage = OnceLock::new();
         let mut judge = |batch: &[&[Question]], known: &Known| {
             let asks = |question: &&Question| {
                 matches!(question.place, Place::Commit(_))
@@ -189,9 +211,19 @@ impl Judging<'_, '_> {
             let headed = batch.iter().filter_map(|equal| equal.iter().find(asks));
             let headed: Vec<ObjectId> = headed.map(|question| question.id).collect();
             let people = persons::people(self.gathering.objects, &headed, self.gathering.is_over);
-            for question in batch.iter().copied().flatten() {
-                let people = people.get(&question.id);
-                self.put(question, &known[&question.id], people, &coverage, &mut answers[question.task]);
+            let say = |equal: &&[Question]| -> Vec<Said> {
+                let said = |question: &Question| {
+                    self.said(question, &known[&question.id], people.get(&question.id), &coverage)
+                };
+                equal.iter().map(said).collect()
+            };
+            let said: Vec<Vec<Said>> = if batch.len() <= FEW {
+                batch.iter().map(say).collect()
+            } else {
+                batch.par_iter().with_min_len(TOGETHER).map(say).collect()
+            };
+            for (question, said) in batch.iter().copied().flatten().zip(said.into_iter().flatten()) {
+                answers[question.task].take(question, said);
             }
         };
         let ids =
@@ -222,14 +254,13 @@ impl Judging<'_, '_> {
         true
     }
 
-    fn put(
+    fn said(
         &self,
         &Question { id, task, place }: &Question,
         evidence: &Result<Evidence, Cause>,
         people: Option<&Result<Persons, Cause>>,
-        coverage: &OnceCell<Coverage>,
-        answers: &mut Answers,
-    ) {
+        coverage: &OnceLock<Coverage>,
+    ) -> Said {
         let rule = self.tasks[task].rule;
         // The walk is made only for whom a window asks for it.
         let covered = |moment| Covered::from(coverage.get_or_init(|| self.coverage()).covers(id, moment));
@@ -238,12 +269,12 @@ impl Judging<'_, '_> {
             Ok(evidence) => self.policy.judge(signers, &rule.demands, evidence, &receipt),
             Err(cause) => Err(cause.clone()),
         };
-        match place {
-            Place::Tag(place) => {
+        let answer = match place {
+            Place::Tag(_) => {
                 let judged = rule.tags.as_ref().map_or(Err(Cause::TagsNotNamed), judge);
-                answers.tags[place] = Answer::new(judged, Ok(()));
+                Some(Answer::new(judged, Ok(())))
             }
-            Place::Commit(place) => {
+            Place::Commit(_) => {
                 let by_rule = || match people {
                     Some(Err(cause)) if !rule.own_headers().is_empty() => Err(cause.clone()),
                     Some(Ok(persons)) => {
@@ -253,16 +284,13 @@ impl Judging<'_, '_> {
                     }
                     _ => judge(&rule.commits),
                 };
-                answers.commits[place] = Answer::new(by_rule(), self.by_paths(rule, id, &judge));
+                Some(Answer::new(by_rule(), self.by_paths(rule, id, &judge)))
             }
-            Place::Tip => {}
-        }
-        if rule.vouching.threshold.is_some()
-            && let Ok(evidence) = evidence
-            && let Some(person) = self.policy.person(rule, evidence, &receipt)
-        {
-            answers.persons.insert(id, person.into());
-        }
+            Place::Tip => None,
+        };
+        let counted = evidence.as_ref().ok().filter(|_| rule.vouching.threshold.is_some());
+        let person = counted.and_then(|evidence| self.policy.person(rule, evidence, &receipt));
+        Said { answer, person: person.map(Into::into) }
     }
 
     fn by_paths(

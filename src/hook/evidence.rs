@@ -20,7 +20,7 @@ use crate::{
 pub(super) type Known = HashMap<ObjectId, Result<Evidence, Cause>>;
 
 /// How many objects at least one reader reads in a row.
-const TOGETHER: usize = 64;
+pub(super) const TOGETHER: usize = 64;
 
 /// What is looked at when evidence is gathered.
 pub(super) struct Gathering<'g> {

@@ -33,9 +33,9 @@ pub fn forge_context(forge: &Forge, variable: impl Fn(&str) -> Option<OsString>)
                 get("BB_PROJECT_KEY").zip(get("BB_REPO_SLUG")).map(|(key, slug)| format!("{key}/{slug}"));
             (context.way, context.merge) = match get("BB_HOOK_TRIGGER_ID").as_deref() {
                 Some("repo-push") => (Way::Unknown, WebMerge::No),
-                Some("pull-request-merge") => (Way::Web, WebMerge::Yes),
+                Some("merge" | "pull-request-merge") => (Way::Web, WebMerge::Yes),
+                Some("unknown") | None => (Way::Unknown, WebMerge::Unknown),
                 Some(_) => (Way::Web, WebMerge::No),
-                None => (Way::Unknown, WebMerge::Unknown),
             };
             if get("BB_MERGE_HASH").is_some() {
                 (context.way, context.merge) = (Way::Web, WebMerge::Yes);
@@ -85,8 +85,10 @@ pub fn forge_context(forge: &Forge, variable: impl Fn(&str) -> Option<OsString>)
         }
         ForgeKind::GitLab => {
             let id = get("GL_ID");
-            // A deploy key is nobody's account.
-            if !id.as_deref().is_some_and(|id| id.starts_with("key-")) {
+            // A deploy key or token is nobody's account, whatever it is called: whoever makes one may choose that.
+            let number = id.as_deref().and_then(|id| id.strip_prefix("user-"));
+            let is_account = |number: &str| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+            if number.is_some_and(is_account) {
                 context.user = get("GL_USERNAME");
             }
             context.id = id;
@@ -107,7 +109,7 @@ pub fn forge_context(forge: &Forge, variable: impl Fn(&str) -> Option<OsString>)
                 (None, None) => Way::Unknown,
             };
         }
-        // Whoever comes by ssh or from the machine itself may bring whatever variables there are.
+        // Whoever comes by ssh or from the machine itself may bring whatever variables there are. There are no pages.
         ForgeKind::Http => {
             if get("REQUEST_METHOD").is_some() {
                 context.user = get("REMOTE_USER");
@@ -152,6 +154,16 @@ mod tests {
                 "gitlab",
                 &[("GL_USERNAME", "owner"), ("GL_ID", "key-9"), ("GL_PROTOCOL", "ssh")],
                 (None, some("key-9"), Way::Ssh, WebMerge::No),
+            ),
+            (
+                "gitlab",
+                &[("GL_USERNAME", "alice"), ("GL_ID", "user-x"), ("GL_PROTOCOL", "http")],
+                (None, some("user-x"), Way::Http, WebMerge::No),
+            ),
+            (
+                "gitlab",
+                &[("GL_USERNAME", "alice"), ("GL_PROTOCOL", "http")],
+                (None, None, Way::Http, WebMerge::No),
             ),
             (
                 "forgejo",
@@ -206,6 +218,26 @@ mod tests {
                 "bitbucket",
                 &[("BB_USER_NAME", "alice"), ("BB_HOOK_TRIGGER_ID", "pull-request-merge")],
                 (some("alice"), None, Way::Web, WebMerge::Yes),
+            ),
+            (
+                "bitbucket",
+                &[("BB_USER_NAME", "alice"), ("BB_HOOK_TRIGGER_ID", "merge")],
+                (some("alice"), None, Way::Web, WebMerge::Yes),
+            ),
+            (
+                "bitbucket",
+                &[("BB_USER_NAME", "alice"), ("BB_HOOK_TRIGGER_ID", "file-edit")],
+                (some("alice"), None, Way::Web, WebMerge::No),
+            ),
+            (
+                "bitbucket",
+                &[("BB_USER_NAME", "alice"), ("BB_HOOK_TRIGGER_ID", "repo-push")],
+                (some("alice"), None, Way::Unknown, WebMerge::No),
+            ),
+            (
+                "bitbucket",
+                &[("BB_USER_NAME", "alice"), ("BB_HOOK_TRIGGER_ID", "unknown")],
+                (some("alice"), None, Way::Unknown, WebMerge::Unknown),
             ),
             (
                 "gitolite",

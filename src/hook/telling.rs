@@ -22,9 +22,6 @@ const MAXIMUM_GROUPS: usize = 4;
 /// How many objects are told of all causes together, one a line.
 const MAXIMUM_LINES: usize = 8;
 
-/// How many refusals are looked at.
-const MAXIMUM_LOOKED_AT: usize = 50_000;
-
 /// How many commits a command may have somebody sign again.
 const MAXIMUM_MENDED: usize = 1000;
 
@@ -173,7 +170,7 @@ fn shortened(text: &[u8]) -> String {
 fn groups<'a>(refusals: &[&'a Refusal]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     let mut places = HashMap::new();
-    for refusal in refusals.iter().take(MAXIMUM_LOOKED_AT) {
+    for refusal in refusals {
         let mut cause = refusal.cause.to_string();
         if let Some(rule) = &refusal.rule {
             cause += &format!(" (rule '{}')", escape(rule));

@@ -74,6 +74,8 @@ pub enum Cause {
         /// What would have to be approved.
         shortfall: Box<Shortfall>,
     },
+    /// Signed for the present with a key or certificate that has expired, at whatever time its holder states.
+    KeyExpired(Vec<Key>),
     /// Signed with a key for which the policy has no name.
     KeyNotInThePolicy(Vec<Key>),
     /// Signed with a key that the policy names, but the rule wants others.
@@ -210,29 +212,49 @@ impl Cause {
     /// Whether a rule in warning mode may let it pass: only what the rule itself decides.
     #[must_use]
     pub fn is_for_the_rule_to_decide(&self) -> bool {
+        // Each by its name: a new one is refused until somebody has thought about it.
         match self {
-            Self::Path { cause, .. } => return cause.is_for_the_rule_to_decide(),
-            Self::Pusher(fault) => return fault.is_for_the_rule_to_decide(),
-            _ => {}
+            Self::Path { cause, .. } => cause.is_for_the_rule_to_decide(),
+            Self::Pusher(fault) => fault.is_for_the_rule_to_decide(),
+            Self::Alike(_)
+            | Self::AlikeByTheRules
+            | Self::Approval(_)
+            | Self::Ledger
+            | Self::Malformed(_)
+            | Self::NoRule
+            | Self::NotACommit(_)
+            | Self::OutOfTime { .. }
+            | Self::PolicyChange(_)
+            | Self::Proof(_)
+            | Self::Reserved
+            | Self::Stale { .. }
+            | Self::TooManyCommits
+            | Self::TooManyNestedTags
+            | Self::Unexpected(_) => false,
+            Self::Ambiguous { .. }
+            | Self::Bad(_)
+            | Self::CannotTell(_)
+            | Self::Event(_)
+            | Self::Forge { .. }
+            | Self::ForgeMerge { .. }
+            | Self::ForgeUnapproved { .. }
+            | Self::KeyExpired(_)
+            | Self::KeyNotInThePolicy(_)
+            | Self::KeyNotInTheRule { .. }
+            | Self::Lapsed { .. }
+            | Self::NoHistoryForPaths
+            | Self::NotInThePolicy(..)
+            | Self::NotInTheRule { .. }
+            | Self::NotLogged(_)
+            | Self::NotProven { .. }
+            | Self::NotTheSigner(_)
+            | Self::PathTakenBack { .. }
+            | Self::SeveralPersons(_)
+            | Self::TagsNotNamed
+            | Self::Threshold(_)
+            | Self::TimeNotProven(_)
+            | Self::Unsigned { .. } => true,
         }
-        !matches!(
-            self,
-            Self::Malformed(_)
-                | Self::Approval(_)
-                | Self::Ledger
-                | Self::NoRule
-                | Self::Alike(_)
-                | Self::AlikeByTheRules
-                | Self::NotACommit(_)
-                | Self::OutOfTime { .. }
-                | Self::PolicyChange(_)
-                | Self::Proof(_)
-                | Self::Reserved
-                | Self::Stale { .. }
-                | Self::TooManyCommits
-                | Self::TooManyNestedTags
-                | Self::Unexpected(_)
-        )
     }
 }
 
@@ -244,7 +266,7 @@ impl Cause {
             Self::NotInThePolicy(identity, claims) => Some(build(identity, claims)),
             Self::Ambiguous { identity, .. } => Some(person(identity)),
             Self::Forge { key, .. } => Some(key_list(std::slice::from_ref(key))),
-            Self::KeyNotInThePolicy(keys) => Some(key_list(keys)),
+            Self::KeyExpired(keys) | Self::KeyNotInThePolicy(keys) => Some(key_list(keys)),
             Self::NotLogged(signed) => Some(person(signed.identity())),
             Self::TimeNotProven(signed) => Some(person(signed.identity())),
             Self::KeyNotInTheRule { name, keys, .. } => {
@@ -282,6 +304,7 @@ impl Cause {
             Self::Lapsed { lapse: Lapse::NotYet { .. }, .. } => {
                 "sign it again with a key that counts now, or have the policy's 'from' changed".to_owned()
             }
+            Self::KeyExpired(_) => "sign it again with a key that has not expired".to_owned(),
             Self::Lapsed { .. } => {
                 "sign it again with a key that counts now; for what was there in time, have the policy's owner add an '[[anchor]]'"
                     .to_owned()
@@ -359,10 +382,7 @@ impl Cause {
                 "push again: what was found good is remembered, and the next push gets further".to_owned()
             }
             Self::PolicyChange(fault) => fault.hint().to_owned(),
-            Self::Proof(_) => {
-                "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
-                    .to_owned()
-            }
+            Self::Proof(fault) => fault.hint().to_owned(),
             Self::Pusher(fault) => fault.hint(),
             Self::NotLogged(_) => {
                 "sign it again where the transparency log answers, with 'countersign.log' at its default"
@@ -421,6 +441,12 @@ impl fmt::Display for Cause {
                 "made by the forge '{}' for whoever was logged in there ({signer}), and no person signed it",
                 escape(forge)
             ),
+            Self::KeyExpired(_) => {
+                write!(
+                    formatter,
+                    "signed by {signer}, which has expired, and a time that is only stated changes nothing"
+                )
+            }
             Self::Lapsed { lapse, .. } => write!(formatter, "signed by {signer}, who {lapse}"),
             Self::Malformed(cause) => write!(formatter, "it is malformed: {cause}"),
             Self::NotInThePolicy(..) | Self::KeyNotInThePolicy(_) => {

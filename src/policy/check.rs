@@ -1,291 +1,17 @@
 //! What is allowed in a policy file and probably not meant.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use super::{
-    Account, Forge, KeySigner, KeylessSigner, NamedIdentity, Pattern, Permission, Policy, Proof, Rule,
-    Wanted, WantedName,
+    Account, Finding, KeySigner, KeylessSigner, NamedIdentity, Pattern, Permission, Policy, Proof, Rule,
+    Wanted, WantedName, governing::goes_before,
 };
 use crate::{
     object::APPROVALS,
     sigstore::{certificate::SubjectKind, claims::Claim},
     verify::Key,
-    words::{escape, time},
+    words::escape,
 };
-
-/// Something that a policy's owner should look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Finding {
-    /// There are anchors, and no signer to whom they would matter.
-    AnchorsWithoutWindow,
-    /// The moment of an anchor is still to come.
-    AnchorToCome {
-        /// The anchor's object.
-        object: String,
-        /// Its moment, in seconds since 1970.
-        received: i64,
-    },
-    /// Builds of many refs count as one identity.
-    AnyRef {
-        /// The identity.
-        identity: String,
-        /// The pattern of refs.
-        reference: String,
-    },
-    /// The base never counts: its own rule decides otherwise about commits.
-    BaseOfAnotherRule {
-        /// The rule that names it.
-        rule: String,
-        /// The base.
-        base: String,
-    },
-    /// The rule asks for a push certificate, and the forge's hooks never see one.
-    CertificateNeverThere {
-        /// The rule.
-        rule: String,
-        /// Why not, as the forge has it.
-        why: &'static str,
-    },
-    /// Nothing can count as the identity, neither new nor under an anchor, and a rule names it.
-    Ended {
-        /// The identity.
-        identity: String,
-        /// The rule.
-        rule: String,
-    },
-    /// A key that a forge signs with for whoever is logged in stands for a person.
-    ForgeKey {
-        /// The identity.
-        identity: String,
-        /// The user id of its certificate.
-        user_id: String,
-    },
-    /// The rule lets no tag be replaced, and lets it be deleted and created.
-    ReplacedInTwoSteps {
-        /// The rule.
-        rule: String,
-    },
-    /// The rule counts a server that no trusted root of the policy knows.
-    UnknownServer {
-        /// The rule.
-        rule: String,
-        /// What it is.
-        what: &'static str,
-        /// Its URL.
-        url: String,
-    },
-    /// The identity has addresses besides, and no rule asks for any.
-    EmailsNotAsked {
-        /// The identity.
-        identity: String,
-    },
-    /// The rule asks for addresses of the signer, and none of the identity's is known.
-    NoAddress {
-        /// The rule.
-        rule: String,
-        /// The identity.
-        identity: String,
-    },
-    /// The rule asks for proof, and the identity has keys of its own alone, which prove nothing.
-    NothingProven {
-        /// The rule.
-        rule: String,
-        /// The identity.
-        identity: String,
-    },
-    /// The rule lets signatures count that no log shows.
-    NotLogged {
-        /// The rule.
-        rule: String,
-    },
-    /// Nobody who may push by the rule has an account at the forge, whose word alone says who pushes there.
-    NoPusherAtForge {
-        /// The rule.
-        rule: String,
-        /// The forge.
-        forge: String,
-    },
-    /// Refs may be deleted, and fewer may approve than have to.
-    DeletionNeverApproved {
-        /// The rule.
-        rule: String,
-        /// How many persons are wanted.
-        threshold: usize,
-        /// How many may approve.
-        approvers: usize,
-    },
-    /// The rule hears approvals, and none can be pushed.
-    NoRuleForApprovals {
-        /// The rule.
-        rule: String,
-    },
-    /// The rule governs tags and does not say who may sign them.
-    NoTagSigners {
-        /// The rule.
-        rule: String,
-    },
-    /// More persons have to vouch than there are.
-    ThresholdTooHigh {
-        /// The rule.
-        rule: String,
-        /// How many are wanted.
-        threshold: usize,
-        /// How many there are.
-        persons: usize,
-    },
-    /// Whatever the forge's own key signs is accepted.
-    TrustedForge {
-        /// The rule.
-        rule: String,
-        /// The forge.
-        forge: String,
-    },
-    /// The rule lets signatures count whose time nothing proves.
-    TimeNotProven {
-        /// The rule.
-        rule: String,
-    },
-    /// An earlier rule matches all that this pattern matches.
-    UnreachablePattern {
-        /// The rule.
-        rule: String,
-        /// Its pattern.
-        pattern: String,
-        /// The rule that decides instead.
-        by: String,
-    },
-    /// A signer counts no longer, and no anchor is old enough to help what it signed.
-    SignerEnded {
-        /// The identity.
-        identity: String,
-        /// The signer, in words.
-        signer: String,
-        /// Since when, in seconds since 1970.
-        since: i64,
-    },
-    /// No rule names the group, nor a group that a rule names.
-    UnusedGroup {
-        /// Its name.
-        group: String,
-    },
-    /// No rule names the identity.
-    UnusedIdentity {
-        /// Its name.
-        identity: String,
-    },
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AnchorsWithoutWindow => {
-                write!(formatter, "there are anchors, and no signer counts for a time alone")
-            }
-            Self::AnchorToCome { object, received } => {
-                write!(
-                    formatter,
-                    "the anchor '{object}' says that it was received at {}, which is to come",
-                    time(*received)
-                )
-            }
-            Self::AnyRef { identity, reference } => write!(
-                formatter,
-                "identity '{identity}' has builds of every ref '{}': whoever may push one of them may sign",
-                escape(reference)
-            ),
-            Self::CertificateNeverThere { rule, why } => write!(
-                formatter,
-                "rule '{rule}' asks for a push certificate, and can never be met there: {why}"
-            ),
-            Self::NoPusherAtForge { rule, forge } => write!(
-                formatter,
-                "nobody who may push by rule '{rule}' has an account at '{}' among 'forge_users'",
-                escape(forge)
-            ),
-            Self::Ended { identity, rule } => write!(
-                formatter,
-                "rule '{rule}' names the identity '{identity}', of which no signer counts any more, and no anchor is from before"
-            ),
-            Self::SignerEnded { identity, signer, since } => write!(
-                formatter,
-                "the signer '{signer}' of identity '{identity}' counts no longer since {}, and no anchor is from before",
-                time(*since)
-            ),
-            Self::BaseOfAnotherRule { rule, base } => write!(
-                formatter,
-                "the base '{base}' of rule '{rule}' never counts: another commit rule, or none that is enforced, decides about it"
-            ),
-            Self::ForgeKey { identity, user_id } => write!(
-                formatter,
-                "identity '{identity}' has the key of '{}', with which a forge signs for whoever is logged in: it stands for no person",
-                crate::words::escape(user_id)
-            ),
-            Self::ReplacedInTwoSteps { rule } => write!(
-                formatter,
-                "rule '{rule}' lets no tag be replaced, and lets it be deleted and created: that takes two pushes"
-            ),
-            Self::UnknownServer { rule, what, url } => {
-                write!(
-                    formatter,
-                    "rule '{rule}' counts the {what} '{}', which no trusted root knows",
-                    escape(url)
-                )
-            }
-            Self::EmailsNotAsked { identity } => {
-                write!(
-                    formatter,
-                    "identity '{identity}' has 'emails', and no rule that names it asks for them"
-                )
-            }
-            Self::NoAddress { rule, identity } => write!(
-                formatter,
-                "rule '{rule}' asks for an address of the signer, and identity '{identity}' has none: nothing it signs can be accepted"
-            ),
-            Self::NothingProven { rule, identity } => write!(
-                formatter,
-                "rule '{rule}' asks for proof, and identity '{identity}' has only keys that prove no time: nothing it signs can be accepted"
-            ),
-            Self::NotLogged { rule } => write!(
-                formatter,
-                "rule '{rule}' allows signatures that are in no log: nobody can notice that they were made in another's name"
-            ),
-            Self::DeletionNeverApproved { rule, threshold, approvers } => write!(
-                formatter,
-                "rule '{rule}' allows deletions, of which {threshold} persons have to approve, and {approvers} may: it can never be met"
-            ),
-            Self::NoRuleForApprovals { rule } => write!(
-                formatter,
-                "rule '{rule}' hears approvals, and no rule names '{APPROVALS}': nobody can push one"
-            ),
-            Self::ThresholdTooHigh { rule, threshold, persons } => write!(
-                formatter,
-                "rule '{rule}' wants {threshold} persons to vouch, and {persons} may: it can never be met"
-            ),
-            Self::TrustedForge { rule, forge } => write!(
-                formatter,
-                "rule '{rule}' trusts the forge '{forge}': whoever is logged in there, or has broken into it, may change anything without a signature of their own"
-            ),
-            Self::NoTagSigners { rule } => {
-                write!(formatter, "rule '{rule}' governs tags and does not say who may sign them")
-            }
-            Self::TimeNotProven { rule } => write!(
-                formatter,
-                "rule '{rule}' allows signatures whose time nothing proves: whoever has had the key of a certificate, at whatever time, may have made them"
-            ),
-            Self::UnreachablePattern { rule, pattern, by } => {
-                write!(
-                    formatter,
-                    "the pattern '{pattern}' of rule '{rule}' decides nothing: rule '{by}' comes first"
-                )
-            }
-            Self::UnusedGroup { group } => write!(formatter, "no rule names the group '{group}'"),
-            Self::UnusedIdentity { identity } => {
-                write!(formatter, "no rule names the identity '{identity}'")
-            }
-        }
-    }
-}
 
 /// That tags may not be replaced is in vain where they may be deleted and created.
 fn in_two_steps(rule: &Rule) -> Option<Finding> {
@@ -311,7 +37,8 @@ impl Policy {
         let mut findings = Vec::new();
         for (index, rule) in self.rules.iter().enumerate() {
             for pattern in &rule.patterns {
-                let covers = |earlier: &&Rule| earlier.patterns.iter().any(|other| other.covers(pattern));
+                let covers =
+                    |earlier: &&Rule| earlier.patterns.iter().any(|other| goes_before(other, pattern));
                 if let Some(by) = self.rules[..index].iter().find(covers) {
                     findings.push(Finding::UnreachablePattern {
                         rule: rule.name.clone(),
@@ -438,6 +165,9 @@ impl Policy {
             let approvers = approvers.len();
             findings.push(Finding::DeletionNeverApproved { rule: name(), threshold, approvers });
         }
+        if rule.vouching.approvers.is_some() && rule.vouching.threshold.is_none() {
+            findings.push(Finding::ApproversOfForgesAlone { rule: name() });
+        }
         if rule.vouching.hears_approvals() && self.rule_for(APPROVALS.as_bytes()).is_none() {
             findings.push(Finding::NoRuleForApprovals { rule: name() });
         }
@@ -461,31 +191,6 @@ impl Policy {
             );
         }
         self.groups.iter().map(|group| group.name.as_str()).filter(|name| !used.contains(name)).collect()
-    }
-
-    /// What can never be met, or nobody can meet, where a hook is installed for `forge`.
-    #[must_use]
-    pub fn check_for(&self, forge: &Forge) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let impossible = forge.kind.gives_no_certificates();
-        for rule in &self.rules {
-            let name = rule.name.clone();
-            if let Some(why) = impossible.filter(|_| rule.pusher.needs_certificate) {
-                findings.push(Finding::CertificateNeverThere { rule: name, why });
-                continue;
-            }
-            let may_push = |identity: &&super::NamedIdentity| {
-                rule.pusher.pushers.as_ref().is_none_or(|pushers| pushers.contains(&identity.name))
-            };
-            let mut pushers = self.identities.iter().filter(may_push);
-            if impossible.is_some()
-                && rule.pusher.asks()
-                && !pushers.any(|identity| identity.has_account_at(&forge.name))
-            {
-                findings.push(Finding::NoPusherAtForge { rule: name, forge: forge.name.clone() });
-            }
-        }
-        findings
     }
 
     /// What is no longer, or not yet, as it was probably meant; `now` in seconds since 1970.
@@ -576,6 +281,24 @@ mod tests {
                 Finding::UnusedIdentity { identity: "b".to_owned() },
             ]
         );
+    }
+
+    #[test]
+    fn a_pattern_in_a_reserved_namespace_decides_behind_one_for_everything() {
+        let findings = |first: &str, second: &str| {
+            let rule = |name: &str, refs: &str| {
+                format!("[[rule]]\nname = \"{name}\"\nrefs = [\"{refs}\"]\ncommits = \"unsigned\"\n")
+            };
+            let rules = rule("one", first) + &rule("two", second);
+            Policy::parse(&format!("version = 1\nother_refs = \"refuse\"\n{rules}")).unwrap().check()
+        };
+        for reference in ["refs/notes/build", "refs/countersign/approvals"] {
+            assert_eq!(findings("refs/**", reference), [], "{reference}");
+        }
+        let (rule, by) = ("two".to_owned(), "one".to_owned());
+        let pattern = "refs/notes/build".to_owned();
+        let found = Finding::UnreachablePattern { rule, pattern, by };
+        assert_eq!(findings("refs/notes/*", "refs/notes/build"), [found]);
     }
 
     #[test]

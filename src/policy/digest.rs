@@ -5,7 +5,7 @@ use crate::{encoding::sha256, verify::Key};
 
 /// Stands in every rule digest: raised when the meaning of a rule changes, so that nothing accepted
 /// under the old meaning counts.
-const RULE_MEANING: &[u8] = b"countersign commit rule 6";
+const RULE_MEANING: &[u8] = b"countersign commit rule 7";
 
 impl Policy {
     /// SHA-256 over everything that decides about the commits of a rule: who may sign, with all that
@@ -49,6 +49,7 @@ impl Policy {
             Mode::Warn => b"warn",
         });
         field(rule.anchor.as_ref().map_or(&[], |anchor| anchor.as_slice()));
+        rule.way.canonical().iter().for_each(|part| field(part));
         rule.vouching.canonical().iter().for_each(|part| field(part));
         if rule.vouching.hears_forges() {
             // GitHub's own are in every policy, and their certificates need not be at hand.

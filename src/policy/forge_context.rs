@@ -33,7 +33,7 @@ pub struct Forge {
 }
 
 /// How a change came to the forge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Way {
     /// `git push` over HTTP.
@@ -44,6 +44,19 @@ pub enum Way {
     Unknown,
     /// Something on the forge's pages or in its API.
     Web,
+}
+
+impl Way {
+    /// The word for it in a policy.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Ssh => "ssh",
+            Self::Unknown => "unknown",
+            Self::Web => "web",
+        }
+    }
 }
 
 /// Whether the forge itself has merged something.
@@ -144,6 +157,25 @@ impl ForgeKind {
         }
     }
 
+    /// The ways that it tells apart from others. A push by any other one comes to [`Way::Unknown`].
+    #[must_use]
+    pub fn ways(self) -> &'static [Way] {
+        match self {
+            // Both say of pages and API what was done there, and Bitbucket of a push only that it is one.
+            Self::Bitbucket => &[Way::Web],
+            Self::GitHub => &[Way::Ssh, Way::Web],
+            Self::Gitea | Self::GitLab => &[Way::Http, Way::Ssh, Way::Web],
+            Self::Gitolite => &[Way::Http, Way::Ssh],
+            Self::Http => &[Way::Http],
+        }
+    }
+
+    /// Whether it has pages on which something is merged, and does not say when that is what was done there.
+    #[must_use]
+    pub fn hides_merges(self) -> bool {
+        self == Self::GitLab
+    }
+
     /// Why a hook of this forge never sees a push certificate; `None` where it may.
     #[must_use]
     pub fn gives_no_certificates(self) -> Option<&'static str> {
@@ -171,13 +203,7 @@ impl ForgeContext {
     /// By which way the change came, in words.
     #[must_use]
     pub fn way_words(&self) -> &'static str {
-        match (self.way, self.merge) {
-            (Way::Http, _) => "http",
-            (Way::Ssh, _) => "ssh",
-            (Way::Web, WebMerge::Yes) => "web merge",
-            (Way::Web, WebMerge::No | WebMerge::Unknown) => "web",
-            (Way::Unknown, _) => "unknown",
-        }
+        if self.merge == WebMerge::Yes { "web merge" } else { self.way.word() }
     }
 
     /// The account that pushes, under each of its names.

@@ -8,12 +8,15 @@ mod approval_fault;
 mod cause;
 mod certificate_authorities;
 mod check;
+mod check_forge;
 mod ci;
 mod decision;
 mod demands;
 mod digest;
 mod file;
+mod finding;
 mod forge_context;
+mod governing;
 mod limits;
 mod openpgp;
 mod path;
@@ -23,9 +26,11 @@ mod policy_fault;
 mod proof_fault;
 mod push_certificate;
 mod pusher;
+mod rule;
 mod signer;
 mod vouching;
 mod wanted;
+mod way;
 mod window;
 
 pub use allowed_signers::{AllowedSigners, AllowedSignersError, LineError, parse_time as parse_ssh_time};
@@ -33,12 +38,13 @@ pub use approval_fault::{ApprovalFault, Shortfall};
 pub use cause::{Cause, Event};
 use certificate_authorities::CertificateAuthorities;
 pub use certificate_authorities::{AuthorityEntry, x509_entry};
-pub use check::Finding;
 pub use ci::WantedClaims;
 pub use decision::{Evidence, Refusal, Subject};
 pub use demands::{Demands, Proof, ProofLack};
 pub use file::{PolicyError, is_repository_id, policy_entry};
+pub use finding::Finding;
 pub use forge_context::{Account, Forge, ForgeContext, ForgeKind, Way, WebMerge};
+pub use governing::Governing;
 pub use limits::{LimitError, Limits, SubjectPattern};
 use openpgp::OpenPgp;
 pub use path::{PathPattern, PathPatternError, PathPlace, PathRule};
@@ -48,10 +54,12 @@ pub use policy_fault::PolicyFault;
 pub use proof_fault::ProofFault;
 pub use push_certificate::CertificateFault;
 pub use pusher::{ForgeUser, PusherDemand, PusherFault, Pushing, ReceivedPush};
+pub use rule::{Mode, Permission, Permissions, Rule, Signers};
 use signer::Directory;
 pub use signer::{KeySigner, KeylessSigner, SignedBy};
 pub use vouching::Vouching;
 pub use wanted::{Group, Wanted, WantedName};
+pub use way::{WayDemand, WayFault};
 pub use window::{Covered, Known, Lapse, Receipt, Window};
 
 use crate::object::ObjectId;
@@ -150,104 +158,6 @@ pub enum OtherRefs {
     Refuse,
 }
 
-/// Whether an event may happen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Permission {
-    /// It may.
-    Allow,
-    /// It may not; what is not said is this.
-    #[default]
-    Refuse,
-}
-
-/// What a refusal by a rule leads to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// The push is refused.
-    #[default]
-    Enforce,
-    /// The pusher is warned, and nothing that happens counts as accepted.
-    Warn,
-}
-
-/// Who has to have signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Signers {
-    /// One of these.
-    Named(Wanted),
-    /// Nobody: signatures are not looked at.
-    Unsigned,
-}
-
-/// What a rule says of each event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Permissions {
-    /// A ref that did not exist.
-    pub create: Permission,
-    /// A ref that goes away.
-    pub delete: Permission,
-    /// A tag that names a commit itself, without a tag object.
-    pub lightweight_tags: Permission,
-    /// A tag object whose name is not the ref's.
-    pub misnamed_tags: Permission,
-    /// A tag object that names a tag object.
-    pub nested_tags: Permission,
-    /// A tag that already exists and would name something else.
-    pub replace_tags: Permission,
-    /// A ref whose new value does not descend from the old one.
-    pub rewind: Permission,
-    /// A tag that leads to a tree or a blob.
-    pub tags_of_trees_and_blobs: Permission,
-}
-
-/// What holds for the refs that match one of its patterns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// Named in every refusal.
-    pub name: String,
-    /// Which refs it governs.
-    pub patterns: Vec<Pattern>,
-    /// Who may sign commits.
-    pub commits: Signers,
-    /// Who may sign tag objects; without it there may be none.
-    pub tags: Option<Signers>,
-    /// Who may push.
-    pub pusher: PusherDemand,
-    /// What may happen.
-    pub permissions: Permissions,
-    /// Refs from which a new or rewound ref may take its history.
-    pub bases: Vec<String>,
-    /// What has to prove a signature.
-    pub demands: Demands,
-    /// Whose address stands in the `committer` header of commits.
-    pub committer: Whose,
-    /// Whose address stands in the `author` header of commits.
-    pub author: Whose,
-    /// History up to this commit is taken as it is.
-    pub anchor: Option<ObjectId>,
-    /// How many persons have to vouch, and what a forge may do.
-    pub vouching: Vouching,
-    /// Whether it refuses or warns.
-    pub mode: Mode,
-    /// Who may change what in the tree; all of them hold.
-    pub paths: Vec<PathRule>,
-}
-
-/// Which part of the policy decides about a ref.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Governing<'a> {
-    /// Nothing names it, and what no rule names is accepted.
-    Accepted,
-    /// Nothing names it, and what no rule names is refused.
-    Refused,
-    /// It lies in one of [`RESERVED_NAMESPACES`] and no rule names that namespace, or it is the [`LEDGER`].
-    Reserved,
-    /// The first rule in the file's order that matches.
-    Rule(&'a Rule),
-}
-
 impl Policy {
     /// Read a policy file.
     ///
@@ -311,68 +221,6 @@ impl Policy {
     pub fn other_refs(&self) -> OtherRefs {
         self.other_refs
     }
-
-    /// What decides about the ref with this full name.
-    #[must_use]
-    pub fn governing(&self, reference: &[u8]) -> Governing<'_> {
-        if is_ledger(reference) {
-            return Governing::Reserved;
-        }
-        let reserved =
-            RESERVED_NAMESPACES.iter().find(|namespace| reference.starts_with(namespace.as_bytes()));
-        let counts =
-            |pattern: &&Pattern| reserved.is_none_or(|namespace| pattern.as_str().starts_with(namespace));
-        let matches =
-            |rule: &&Rule| rule.patterns.iter().filter(counts).any(|pattern| pattern.matches(reference));
-        match (self.rules.iter().find(matches), reserved) {
-            (Some(rule), _) => Governing::Rule(rule),
-            (None, Some(_)) => Governing::Reserved,
-            (None, None) if self.other_refs == OtherRefs::Accept => Governing::Accepted,
-            (None, None) => Governing::Refused,
-        }
-    }
-
-    /// Whether the same part of the policy decides about a ref where names are told apart only by how `fold`
-    /// spells them.
-    #[must_use]
-    pub fn governs_folded(&self, reference: &[u8], fold: &dyn Fn(&[u8]) -> Vec<u8>) -> bool {
-        let name = fold(reference);
-        let is_reserved =
-            |name: &[u8]| RESERVED_NAMESPACES.iter().any(|space| name.starts_with(space.as_bytes()));
-        // Lower case already: such a name is reserved however it is spelt.
-        if is_reserved(&name) != is_reserved(reference) {
-            return false;
-        }
-        let exact = self.rule_for(reference).map(|rule| &rule.name);
-        let folded = self.rules.iter().find(|rule| {
-            rule.patterns.iter().any(|pattern| {
-                let text = fold(pattern.as_str().as_bytes());
-                let parsed = std::str::from_utf8(&text).ok().and_then(|text| Pattern::parse(text).ok());
-                parsed.is_some_and(|pattern| pattern.matches(&name))
-            })
-        });
-        is_reserved(&name) || exact == folded.map(|rule| &rule.name)
-    }
-
-    /// The rule that decides about a ref, if one does.
-    #[must_use]
-    pub fn rule_for(&self, reference: &[u8]) -> Option<&Rule> {
-        match self.governing(reference) {
-            Governing::Rule(rule) => Some(rule),
-            _ => None,
-        }
-    }
-}
-
-impl Signers {
-    /// Who has to have signed; `None` for nobody.
-    #[must_use]
-    pub fn wanted(&self) -> Option<&Wanted> {
-        match self {
-            Self::Named(wanted) => Some(wanted),
-            Self::Unsigned => None,
-        }
-    }
 }
 
 impl NamedIdentity {
@@ -385,28 +233,6 @@ impl NamedIdentity {
     /// Whether a signer of it counts for a time alone.
     fn is_limited(&self) -> bool {
         self.windows().any(|window| !window.is_unlimited())
-    }
-}
-
-impl Rule {
-    /// Everybody whom it asks for anything.
-    pub fn wanted(&self) -> impl Iterator<Item = &Wanted> {
-        let signers = [Some(&self.commits), self.tags.as_ref()].into_iter().flatten();
-        let paths = self.paths.iter().map(|path| &path.commits);
-        let signers = signers.filter_map(Signers::wanted).chain(paths);
-        signers.chain(&self.vouching.approvers).chain(&self.pusher.pushers)
-    }
-
-    /// Whether it asks for the identity called `name`, by itself or in a group.
-    #[must_use]
-    pub fn names(&self, name: &str) -> bool {
-        self.wanted().any(|wanted| wanted.contains(name))
-    }
-
-    /// Whether a refusal refuses the push.
-    #[must_use]
-    pub fn is_enforced(&self) -> bool {
-        self.mode == Mode::Enforce
     }
 }
 
@@ -451,36 +277,6 @@ mod tests {
             kind: crate::sigstore::certificate::SubjectKind::Email,
             subject: subject.to_owned(),
         }
-    }
-
-    #[test]
-    fn the_first_rule_that_matches_decides() {
-        let policy = Policy::parse(POLICY).unwrap();
-        let name = |reference: &str| policy.rule_for(reference.as_bytes()).map(|rule| rule.name.as_str());
-        assert_eq!(name("refs/heads/main"), Some("main"));
-        assert_eq!(name("refs/heads/release/1"), Some("main"));
-        assert_eq!(name("refs/heads/release/1/2"), Some("rest"));
-        assert_eq!(policy.rule_for(b"refs/heads/\xff\xfe").unwrap().name, "rest", "names are bytes");
-    }
-
-    #[test]
-    fn reserved_namespaces_need_to_be_named() {
-        let policy = Policy::parse(POLICY).unwrap();
-        assert_eq!(policy.rule_for(b"refs/notes/review").unwrap().name, "notes");
-        assert_eq!(policy.governing(b"refs/notes/commits"), Governing::Reserved);
-        for reference in ["refs/replace/1234", "refs/countersign/log", "refs/notes/x"] {
-            assert_eq!(policy.governing(reference.as_bytes()), Governing::Reserved, "{reference}");
-        }
-        let open = Policy::parse("version = 1\nother_refs = \"accept\"\n").unwrap();
-        assert_eq!(open.governing(b"refs/replace/1"), Governing::Reserved);
-        let all = Policy::parse("version = 1\nother_refs = \"refuse\"\n[[rule]]\nname = \"all\"\nrefs = [\"refs/countersign/**\"]\ncommits = \"unsigned\"\n").unwrap();
-        for ledger in ["refs/countersign/ledger", "refs/countersign/LEDGER", "refs/countersign/ledger/a"] {
-            assert_eq!(all.governing(ledger.as_bytes()), Governing::Reserved, "{ledger}");
-        }
-        for other in ["refs/countersign/proofs", "refs/countersign/ledgers", "refs/countersign/l"] {
-            assert!(matches!(all.governing(other.as_bytes()), Governing::Rule(_)), "{other}");
-        }
-        assert_eq!(open.governing(b"refs/heads/x"), Governing::Accepted);
     }
 
     #[test]

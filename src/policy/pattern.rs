@@ -26,6 +26,11 @@ pub enum PatternError {
     /// It could only match something that is no ref.
     #[error("it does not begin with 'refs/'")]
     NotARef,
+    /// No ref can have such a name, so that it would decide about nothing.
+    #[error(
+        "no ref's name looks so: it ends with '/', or holds '..', '//', '@{{' or a name that begins with '.' or ends with '.' or '.lock'"
+    )]
+    NoName,
     /// Three stars in a row.
     #[error("more than two '*' stand in a row")]
     Stars,
@@ -52,6 +57,11 @@ impl Pattern {
         let foreign = |c: char| c.is_ascii_control() || matches!(c, ' ' | '~' | '^' | ':' | '?' | '[' | '\\');
         if let Some(character) = text.chars().find(|c| foreign(*c)) {
             return Err(PatternError::Character(character));
+        }
+        // What is wrong with the rest stays wrong whatever a star stands for.
+        let example = text.replace("**", "*").replace('*', "x");
+        if gix::validate::reference::name(example.as_str().into()).is_err() {
+            return Err(PatternError::NoName);
         }
         let mut tokens = Vec::new();
         let mut bytes = text.bytes().peekable();
@@ -156,8 +166,31 @@ mod tests {
             ("refs/heads/[ab]", PatternError::Character('[')),
             ("refs/heads/a b", PatternError::Character(' ')),
             ("refs/heads/^main", PatternError::Character('^')),
+            ("refs/heads/", PatternError::NoName),
+            ("refs/**/", PatternError::NoName),
+            ("refs//main", PatternError::NoName),
+            ("refs/heads/../main", PatternError::NoName),
+            ("refs/heads/*..*", PatternError::NoName),
+            ("refs/heads/.x", PatternError::NoName),
+            ("refs/heads/*.lock", PatternError::NoName),
+            ("refs/heads/main.", PatternError::NoName),
+            ("refs/heads/@{1}", PatternError::NoName),
         ] {
             assert_eq!(Pattern::parse(text).unwrap_err(), cause, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_a_name_is_read() {
+        for text in [
+            "refs/*",
+            "refs/heads/a.*",
+            "refs/heads/*.x",
+            "refs/heads/@*",
+            "refs/heads/**/-x",
+            "refs/heads/*.*.*",
+        ] {
+            assert!(Pattern::parse(text).is_ok(), "{text}");
         }
     }
 
@@ -197,8 +230,8 @@ mod tests {
     proptest! {
         #[test]
         fn as_defined(tail in "[ab/*]{0,8}", name in "[ab/]{0,8}") {
-            prop_assume!(!tail.contains("***"));
             let text = format!("refs/{tail}");
+            prop_assume!(Pattern::parse(&text).is_ok());
             let name = format!("refs/{name}");
             prop_assert_eq!(
                 pattern(&text).matches(name.as_bytes()),
@@ -208,8 +241,8 @@ mod tests {
 
         #[test]
         fn covered_names_match(earlier in "[a/*]{0,6}", later in "[a/*]{0,6}", name in "[a/]{0,6}") {
-            prop_assume!(!earlier.contains("***") && !later.contains("***"));
-            let (earlier, later) = (pattern(&format!("refs/{earlier}")), pattern(&format!("refs/{later}")));
+            let parse = |tail: &str| Pattern::parse(&format!("refs/{tail}"));
+            let (Ok(earlier), Ok(later)) = (parse(&earlier), parse(&later)) else { return Ok(()) };
             let name = format!("refs/{name}");
             if earlier.covers(&later) && later.matches(name.as_bytes()) {
                 prop_assert!(earlier.matches(name.as_bytes()));

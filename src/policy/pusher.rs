@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{
     Account, Cause, CertificateFault, Demands, Evidence, ForgeContext, Lapse, NamedIdentity, Policy, Receipt,
-    Rule, Signers, Wanted, Window, window::Times,
+    Rule, Signers, Wanted, WayFault, Window, vouching::refuse_expired, window::Times,
 };
 use crate::{verify::Verdict, words::escape};
 
@@ -89,6 +89,8 @@ pub enum PusherFault {
         /// Who may.
         wanted: Option<Wanted>,
     },
+    /// It may not come by the way by which it came.
+    Way(WayFault),
 }
 
 impl PusherDemand {
@@ -120,11 +122,20 @@ impl Pushing {
 }
 
 impl Policy {
-    /// Whether who pushes may, by `rule`.
+    /// Whether who pushes may, by `rule`, and by the way by which the push came.
     ///
     /// # Errors
     /// Why not.
     pub fn judge_pusher(&self, rule: &Rule, pushing: &Pushing, now: i64) -> Result<(), PusherFault> {
+        self.judge_who(rule, pushing, now)?;
+        match pushing {
+            Pushing::Received(push) => rule.way.judge(push.forge.as_ref()).map_err(PusherFault::Way),
+            // Nobody knows yet by which way it will come.
+            Pushing::Nobody | Pushing::Planned { .. } => Ok(()),
+        }
+    }
+
+    fn judge_who(&self, rule: &Rule, pushing: &Pushing, now: i64) -> Result<(), PusherFault> {
         let demand = &rule.pusher;
         if !demand.asks() {
             return Ok(());
@@ -143,6 +154,7 @@ impl Policy {
             (Some(Err(fault)), _) => Err(PusherFault::Certificate(fault.clone())),
             (Some(Ok(evidence)), _) => {
                 let names = wanted().unwrap_or_else(|| self.everybody());
+                present(evidence).map_err(|cause| PusherFault::Signer(Box::new(cause)))?;
                 self.judge(&Signers::Named(names), &rule.demands, evidence, &Receipt::without_anchors(now))
                     .map_err(|cause| PusherFault::Signer(Box::new(cause)))
             }
@@ -160,6 +172,9 @@ impl Policy {
     #[must_use]
     pub fn certified_pushers(&self, pushing: &Pushing, now: i64) -> Vec<&str> {
         let Some(Ok(evidence)) = pushing.certificate() else { return Vec::new() };
+        if present(evidence).is_err() {
+            return Vec::new();
+        }
         let receipt = Receipt::without_anchors(now);
         let counts = |name: &&str| {
             let signers = Signers::Named(std::iter::once(*name).collect());
@@ -202,6 +217,14 @@ impl Policy {
 
     fn everybody(&self) -> Wanted {
         self.identities.iter().map(|identity| identity.name.as_str()).collect()
+    }
+}
+
+/// Refuse what a key signed that has expired: a push is made now.
+fn present(evidence: &Evidence) -> Result<(), Cause> {
+    match evidence {
+        Evidence::Signed(verdict) => refuse_expired(verdict),
+        Evidence::Malformed(_) | Evidence::Unsigned => Ok(()),
     }
 }
 
@@ -267,6 +290,7 @@ impl PusherFault {
             Self::Unknown { .. } => {
                 "push with 'git push --signed', or to a server whose hook is installed with '--forge'".to_owned()
             }
+            Self::Way(fault) => fault.hint(),
         }
     }
 }
@@ -301,6 +325,7 @@ impl fmt::Display for PusherFault {
             Self::Unknown { wanted } => {
                 write!(formatter, "nothing says who pushes, where {}", only(wanted))
             }
+            Self::Way(fault) => write!(formatter, "{fault}"),
         }
     }
 }

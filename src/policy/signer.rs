@@ -312,12 +312,7 @@ impl Policy {
         if let Some((key, forge)) = forge {
             return Err(Cause::Forge { forge: forge.clone(), key: key.clone() });
         }
-        let signers: Vec<(&str, &KeySigner)> = keys
-            .iter()
-            .filter_map(|key| self.directory.keys.get(key))
-            .map(|(index, place)| (&self.identities[*index], *place))
-            .map(|(identity, place)| (identity.name.as_str(), &identity.keys[place]))
-            .collect();
+        let signers = self.signers_of(keys);
         let cause = |(name, lapse): (&str, Lapse)| Cause::Lapsed {
             name: name.to_owned(),
             signer: super::cause::key_list(keys),
@@ -327,12 +322,9 @@ impl Policy {
         for (name, signer) in &signers {
             signer.window.admit_safe(receipt).map_err(|lapse| cause((name, lapse)))?;
         }
-        // What is said of this very certificate goes before what is said of its addresses.
-        let is_one = |signer: &KeySigner| matches!(signer.key, Key::X509Certificate { .. });
-        let has_one = signers.iter().any(|(_, signer)| is_one(signer));
         let mut names = Vec::new();
         let mut lapsed = None;
-        for (name, signer) in signers.into_iter().filter(|(_, signer)| is_one(signer) == has_one) {
+        for (name, signer) in decisive(signers) {
             match signer.window.admit(Times::Stated(time), receipt) {
                 Ok(()) => names.push(name),
                 Err(lapse) => lapsed = lapsed.or(Some((name, lapse))),
@@ -343,6 +335,17 @@ impl Policy {
             Some(lapsed) => Err(cause(lapsed)),
             None => Err(Cause::KeyNotInThePolicy(keys.to_vec())),
         }
+    }
+
+    /// Everybody whom the policy means by one of `keys`, whenever they count: any of them may have signed.
+    pub(super) fn holders(&self, keys: &[Key]) -> BTreeSet<&str> {
+        decisive(self.signers_of(keys)).map(|(name, _)| name).collect()
+    }
+
+    fn signers_of(&self, keys: &[Key]) -> Vec<(&str, &KeySigner)> {
+        let places = keys.iter().filter_map(|key| self.directory.keys.get(key));
+        let identities = places.map(|(index, place)| (&self.identities[*index], *place));
+        identities.map(|(identity, place)| (identity.name.as_str(), &identity.keys[place])).collect()
     }
 
     /// The signers that `identity` with `claims` may be, each with the policy's name for it.
@@ -360,6 +363,13 @@ impl Policy {
     pub fn name_of_key(&self, key: &Key) -> Option<&str> {
         self.directory.keys.get(key).map(|(index, _)| self.identities[*index].name.as_str())
     }
+}
+
+/// Those of `signers` that decide: what is said of this very certificate goes before what is said of its addresses.
+fn decisive<'p>(signers: Vec<(&'p str, &'p KeySigner)>) -> impl Iterator<Item = (&'p str, &'p KeySigner)> {
+    let is_one = |signer: &KeySigner| matches!(signer.key, Key::X509Certificate { .. });
+    let has_one = signers.iter().any(|(_, signer)| is_one(signer));
+    signers.into_iter().filter(move |(_, signer)| is_one(signer) == has_one)
 }
 
 #[cfg(test)]

@@ -108,12 +108,22 @@ impl Policy {
         if approvers.contains(&person) { Ok(person) } else { Err(Cause::SeveralPersons(vec![person])) }
     }
 
+    /// The same for an approval that is to count at `now`, in seconds since 1970: a key that has expired by then
+    /// approves nothing, whatever time it states.
+    ///
+    /// # Errors
+    /// As for [`Self::approver`].
+    pub fn approver_now(&self, rule: &Rule, verdict: Verdict, now: i64) -> Result<String, Cause> {
+        refuse_expired(&verdict)?;
+        self.approver(rule, verdict, &Receipt::without_anchors(now))
+    }
+
     /// The person who vouches for a whole push by having signed it, as an approval of it would count under `rule`;
     /// none without a certificate that does.
     #[must_use]
     pub fn certifier(&self, rule: &Rule, pushing: &Pushing, now: i64) -> Option<String> {
         let Some(Ok(Evidence::Signed(verdict))) = pushing.certificate() else { return None };
-        self.approver(rule, verdict.clone(), &Receipt::without_anchors(now)).ok()
+        self.approver_now(rule, verdict.clone(), now).ok()
     }
 
     /// The person as whom the signature on a commit or tag counts toward the threshold of `rule`, if it is one
@@ -129,15 +139,27 @@ impl Policy {
         self.counts_as_person(rule, &person).then_some(person)
     }
 
-    fn names_behind(&self, evidence: &Evidence, receipt: &Receipt<'_>) -> Result<Vec<String>, Cause> {
-        let signer = match evidence {
-            Evidence::Signed(Verdict::Good(proven)) => SignedBy::from(&**proven),
-            Evidence::Signed(Verdict::NotLogged(signed)) => SignedBy::from(&**signed),
-            Evidence::Signed(Verdict::Stated(stated)) => SignedBy::from(&**stated),
-            Evidence::Signed(Verdict::TimeNotProven(signed)) => SignedBy::from(&**signed),
-            _ => return Ok(Vec::new()),
+    /// Everybody who may have made a signature that counts; of a certificate for several also those who count no
+    /// longer.
+    fn names_behind(&self, evidence: &Evidence, receipt: &Receipt<'_>) -> Result<BTreeSet<String>, Cause> {
+        let (signer, holders) = match evidence {
+            Evidence::Signed(Verdict::Good(proven)) => (SignedBy::from(&**proven), BTreeSet::new()),
+            Evidence::Signed(Verdict::NotLogged(signed)) => (SignedBy::from(&**signed), BTreeSet::new()),
+            Evidence::Signed(Verdict::Stated(stated)) => {
+                (SignedBy::from(&**stated), self.holders(stated.keys()))
+            }
+            Evidence::Signed(Verdict::TimeNotProven(signed)) => (SignedBy::from(&**signed), BTreeSet::new()),
+            _ => return Ok(BTreeSet::new()),
         };
-        Ok(self.names(signer, receipt)?.into_iter().map(str::to_owned).collect())
+        Ok(self.names(signer, receipt)?.into_iter().chain(holders).map(str::to_owned).collect())
+    }
+}
+
+/// Refuse what is signed for the present with a key that has expired: whoever holds it chooses what time it states.
+pub(super) fn refuse_expired(verdict: &Verdict) -> Result<(), Cause> {
+    match verdict {
+        Verdict::Stated(stated) if stated.key_expired() => Err(Cause::KeyExpired(stated.keys().to_vec())),
+        _ => Ok(()),
     }
 }
 
@@ -154,8 +176,7 @@ fn signs(wanted: &Wanted, identity: &NamedIdentity) -> bool {
 
 /// One signature is one person's: a certificate for several principals may be used by either of them, whoever
 /// of them counts.
-fn one_person(names: Vec<String>) -> Result<String, Cause> {
-    let mut names: BTreeSet<String> = names.into_iter().collect();
+fn one_person(mut names: BTreeSet<String>) -> Result<String, Cause> {
     match (names.pop_first(), names.is_empty()) {
         (Some(name), true) => Ok(name),
         (first, _) => Err(Cause::SeveralPersons(first.into_iter().chain(names).collect())),
@@ -165,6 +186,47 @@ fn one_person(names: Vec<String>) -> Result<String, Cause> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{PusherFault, ReceivedPush};
+
+    /// A good verdict by the OpenPGP key `AA…`, which has expired or not, as the gate remembers it.
+    fn stated(has_expired: bool) -> Verdict {
+        let text =
+            |tag: u8, text: &str| [&[tag, u8::try_from(text.len()).unwrap()][..], text.as_bytes()].concat();
+        let key = [vec![0x08, 1], text(0x12, &"A".repeat(40))].concat();
+        let expired = if has_expired { vec![0x20, 1] } else { Vec::new() };
+        let inner = |tag: u8, bytes: Vec<u8>| [vec![tag, u8::try_from(bytes.len()).unwrap()], bytes].concat();
+        let record = inner(0x12, [inner(0x0a, key), text(0x12, "k"), vec![0x18, 5], expired].concat());
+        Verdict::from_record(&record).unwrap()
+    }
+
+    #[test]
+    fn an_expired_key_does_nothing_for_the_present_whatever_time_it_states() {
+        let policy = Policy::parse(&format!(
+            "version = 1\nrepository = \"r\"\nother_refs = \"refuse\"\n[identity.a]\nopenpgp = [\"{}\"]\n\
+             [[rule]]\nname = \"r\"\nrefs = [\"refs/heads/a\"]\ncommits = [\"a\"]\nthreshold = 1\npushers = [\"a\"]\n",
+            "A".repeat(40)
+        ));
+        let policy = policy.unwrap();
+        let rule = &policy.rules()[0];
+        let judged = |has_expired| {
+            let verdict = stated(has_expired);
+            let pushing = Pushing::Received(ReceivedPush {
+                certificate: Some(Ok(Evidence::Signed(verdict.clone()))),
+                forge: None,
+            });
+            let pushed = policy.judge_pusher(rule, &pushing, 10);
+            let named = policy.certified_pushers(&pushing, 10).len();
+            (policy.approver_now(rule, verdict, 10), policy.certifier(rule, &pushing, 10), pushed, named)
+        };
+        let a = || "a".to_owned();
+        assert_eq!(judged(false), (Ok(a()), Some(a()), Ok(()), 1));
+        let cause = || refuse_expired(&stated(true)).unwrap_err();
+        let fault = PusherFault::Signer(Box::new(cause()));
+        assert_eq!(judged(true), (Err(cause()), None, Err(fault), 0));
+        // What it has signed while it had not is history.
+        let evidence = Evidence::Signed(stated(true));
+        assert_eq!(policy.person(rule, &evidence, &Receipt::without_anchors(10)), Some(a()));
+    }
 
     #[test]
     fn one_signature_is_one_persons() {

@@ -14,9 +14,12 @@ use gix::objs::{CommitRefIter, Kind};
 use super::{ObjectReadError, ObjectReader};
 use crate::object::{Commit, HashKind, ObjectError, ObjectId};
 
-/// How many more commits known to the hidden side are looked at once nothing else is left, for
+/// How many more commits known to the hidden side are looked at, at most, once nothing else is left, for
 /// histories whose dates lie (revision.c uses 5).
 const SLOP: usize = 64;
+
+/// How many of them for each commit found so far, so that one commit does not cost the reading of sixty.
+const SLOP_PER_FOUND: usize = 8;
 
 /// After how many commits a walk asks again whether to go on.
 const ASKED_EVERY: usize = 256;
@@ -272,7 +275,7 @@ impl<'a> Walk<'a> {
     fn run(&mut self) -> Option<Vec<ObjectId>> {
         let mut visited = Vec::new();
         let mut oldest = i64::MAX;
-        let mut slop = SLOP;
+        let mut beyond = 0;
         while let Some((date, _, id)) = self.queue.pop() {
             if self.is_stopped {
                 return None;
@@ -294,8 +297,8 @@ impl<'a> Walk<'a> {
             }
             if self.waiting == 0 {
                 let older = self.queue.peek().is_none_or(|(next, ..)| *next < oldest);
-                slop = if older { slop - 1 } else { SLOP };
-                if slop == 0 {
+                beyond = if older { beyond + 1 } else { 0 };
+                if beyond >= SLOP.min(SLOP_PER_FOUND * visited.len().max(1)) {
                     break;
                 }
             }

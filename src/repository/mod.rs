@@ -20,6 +20,7 @@ mod objects;
 mod proofs;
 mod proofs_add;
 mod reachable;
+mod ref_on_disk;
 mod references;
 mod revision;
 pub mod system;
@@ -40,7 +41,8 @@ pub use history::{History, HistoryError, Shallow, Survey, new_commits, new_commi
 pub use merge::{MergeTreeError, merged_tree, merges_to};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
 pub use proofs::{
-    MAXIMUM_PROOFS_OF_AN_OBJECT, PROOFS, ProofChange, ProofName, Proofs, proof_changes, read_blob,
+    MAXIMUM_OF_A_FOLDER, MAXIMUM_PROOFS_OF_AN_OBJECT, PROOFS, ProofChange, ProofName, Proofs, proof_changes,
+    read_blob,
 };
 pub use proofs_add::{AddProofsError, Author};
 pub use reachable::{Found, Reachable, tagged};

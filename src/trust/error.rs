@@ -101,34 +101,42 @@ pub enum TrustError {
 
 impl From<TrustError> for Failure {
     fn from(error: TrustError) -> Self {
-        let hint = match &error {
-            TrustError::NoPolicy(Place::File(path)) => {
-                format!("write one with 'countersign policy init {}'", path.display())
-            }
-            TrustError::AuthorityNotPinned(_) | TrustError::CertificatesNotPinned(_) => {
-                "put the file in its place and run 'countersign hook install' again".to_owned()
-            }
-            TrustError::NotPinned(_) | TrustError::TrustedRoot { .. } => {
-                "put the trusted root in its place, and for a hook run 'countersign hook install' again"
-                    .to_owned()
-            }
-            TrustError::Policy { place: Place::File(path), .. } => {
-                format!("look at it with 'countersign policy check {}'", path.display())
-            }
-            TrustError::Missing(_)
-            | TrustError::NoPolicy(Place::Commit(_))
-            | TrustError::NotInTheTree { .. }
-            | TrustError::Object { .. }
-            | TrustError::Policy { .. } => "ask whoever publishes the policy".to_owned(),
-            TrustError::BuiltIn { .. }
-            | TrustError::NotText(_)
-            | TrustError::TooLarge { .. }
-            | TrustError::TooMuch { .. }
-            | TrustError::Unreadable { .. } => {
-                "see to the path and its permissions; until this is mended a hook refuses every push"
-                    .to_owned()
-            }
-        };
+        if let TrustError::Policy { cause, .. } = &error {
+            let hint = cause.hint();
+            return Self::new(&error, hint).hint(remedy(&error));
+        }
+        let hint = remedy(&error);
         Self::new(error, hint)
+    }
+}
+
+/// What to do next, apart from what is wrong inside of a policy.
+fn remedy(error: &TrustError) -> String {
+    match error {
+        TrustError::NoPolicy(Place::File(path)) => {
+            format!("write one with 'countersign policy init {}'", path.display())
+        }
+        TrustError::AuthorityNotPinned(_) | TrustError::CertificatesNotPinned(_) => {
+            "put the file in its place and run 'countersign hook install' again".to_owned()
+        }
+        TrustError::NotPinned(_) | TrustError::TrustedRoot { .. } => {
+            "put the trusted root in its place, and for a hook run 'countersign hook install' again"
+                .to_owned()
+        }
+        TrustError::Policy { place: Place::File(path), .. } => {
+            format!("look at it with 'countersign policy check {}'", path.display())
+        }
+        TrustError::Missing(_)
+        | TrustError::NoPolicy(Place::Commit(_))
+        | TrustError::NotInTheTree { .. }
+        | TrustError::Object { .. }
+        | TrustError::Policy { .. } => "ask whoever publishes the policy".to_owned(),
+        TrustError::BuiltIn { .. }
+        | TrustError::NotText(_)
+        | TrustError::TooLarge { .. }
+        | TrustError::TooMuch { .. }
+        | TrustError::Unreadable { .. } => {
+            "see to the path and its permissions; until this is mended a hook refuses every push".to_owned()
+        }
     }
 }

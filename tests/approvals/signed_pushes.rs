@@ -124,6 +124,11 @@ fn a_certificate_for_several_counts_for_none_whom_the_policy_tells_apart() {
     crate::policy(&world, &with("\"dave\""));
     let (status, words) = push_with_key(&stage, "both-cert.pub");
     assert_ne!(status, 0, "{words}");
+    // Nor if the other one has left: who has used it is as unclear as before.
+    let retired = principal("dave") + &principal("erin") + "retired = 2020-01-01T00:00:00Z\n";
+    crate::policy(&world, &(retired + &TWO.replace("\"carol\"", "\"dave\"")));
+    let (status, words) = push_with_key(&stage, "both-cert.pub");
+    assert_ne!(status, 0, "{words}");
     // A principal that is nobody's here is no other person.
     crate::policy(&world, &(principal("dave") + &TWO.replace("\"carol\"", "\"dave\"")));
     let (status, words) = push_with_key(&stage, "both-cert.pub");

@@ -5,7 +5,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::{
-    ALICE, BOB, Draft, ID, REF, published,
+    ALICE, BOB, Draft, ID, REF,
+    following::step_on,
+    published,
     support::{Repository, Run, World},
     world,
 };
@@ -174,21 +176,7 @@ fn a_change_of_the_policy_itself_is_judged_by_the_one_before() {
     };
     refused(&third, &good, "its new value does not follow the present one");
     // A merge, the same serial, and a policy that could not be used.
-    let tree = |text: &str| {
-        let root = world.authority().authority().trusted_root_json().to_owned();
-        let root = repository.store("blob", root.as_bytes());
-        let roots = repository.git(&["mktree"]).input(format!("100644 blob {root}\tsandbox.json\n"));
-        let roots = roots.any_stdout().check().text();
-        let policy = repository.store("blob", text.as_bytes());
-        let entries = format!("100644 blob {policy}\tpolicy.toml\n040000 tree {}\troots\n", roots.trim_end());
-        repository.git(&["mktree"]).input(entries).any_stdout().check().text().trim_end().to_owned()
-    };
-    let step = |parents: &[&str], text: &str| {
-        let tree = tree(text);
-        let mut arguments = vec!["commit-tree", "-S", "-m", "step", &tree];
-        arguments.extend(parents.iter().flat_map(|parent| ["-p", parent]));
-        repository.git(&arguments).any_stdout().check().text().trim_end().to_owned()
-    };
+    let step = |parents: &[&str], text: &str| step_on(&repository, parents, ALICE, text);
     let text = own.text(&world);
     refused(&third, &step(&[&third], &text), "has the serial 3, and the one before it has 3");
     let next = text.replace("serial = 3", "serial = 5");

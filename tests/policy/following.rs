@@ -45,7 +45,12 @@ fn commit(
 
 /// A commit on `parent` that holds the policy `text`, signed by `email`.
 pub fn step(repository: &Repository<'_>, parent: &str, email: &str, text: &str) -> String {
-    commit(repository, &[parent], Some(email), &[Entry::File("policy.toml", text.into())])
+    step_on(repository, &[parent], email, text)
+}
+
+/// The same on several parents, or none.
+pub fn step_on(repository: &Repository<'_>, parents: &[&str], email: &str, text: &str) -> String {
+    commit(repository, parents, Some(email), &[Entry::File("policy.toml", text.into())])
 }
 
 /// A repository whose policy is pinned at its first commit, and that commit.

@@ -70,3 +70,45 @@ fn certificates_signed_with_openpgp_keys_count() {
     refused(&push(&eve, "main:topic"), &["the push certificate: signed by 'OpenPGP ", "does not name"]);
     stage.world.run("gpgconf", &["--kill", "all"]).any_status().any_stderr().check();
 }
+
+#[test]
+fn an_expired_key_signs_no_push_whatever_time_it_states() {
+    const TEST: &str = "push certificates with an expired OpenPGP key";
+    if skipped(TEST, "gpg") {
+        return;
+    }
+    let stage = Stage::new("");
+    let home = stage.world.path("gnupg");
+    std::fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let then = ["--batch", "--faked-system-time", "20210101T000000"];
+    let make = ["--passphrase", "", "--quick-generate-key", "carol@example.com", "ed25519", "sign", "1y"];
+    stage.world.run("gpg", &[&then[..], &make].concat()).any_stdout().any_stderr().check();
+    let list = ["--batch", "--with-colons", "--list-keys"];
+    let list = stage.world.run("gpg", &list).any_stdout().any_stderr().check().text();
+    let carol =
+        list.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).unwrap().trim_end_matches(':');
+    let export = stage.world.run("gpg", &["--batch", "--armor", "--export"]).any_stdout().any_stderr();
+    stage.world.write("carol.asc", export.check().stdout);
+    let more = format!(
+        "[identity.carol]\nopenpgp = [\"{carol}\"]\n[[openpgp_certificates]]\nfile = \"carol.asc\"\n"
+    );
+    let asked = "pushers = [\"carol\"]\n";
+    stage.policy(asked, &more);
+    stage.install(&[]);
+    stage.commit("first");
+    // Its holder lets the signature state a time at which it had not expired.
+    let gpg = "#!/bin/sh\nexec gpg --faked-system-time 20210601T000000 \"$@\"\n";
+    let program = stage.world.write("gpg-then", gpg);
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (program, key) = (format!("gpg.program={}", program.display()), format!("user.signingKey={carol}"));
+    let push = ["-c", "gpg.format=openpgp", "-c", &program, "-c", &key, "push", "-q", "--signed"];
+    let path = stage.path();
+    let push = || {
+        let run = stage.work().git(&[&push[..], &[&path, "main"]].concat());
+        run.any_stderr().any_status().check()
+    };
+    refused(&push(), &["the push certificate: signed by 'OpenPGP ", "which has expired", "has not expired"]);
+    stage.policy("", &more);
+    accepted(&push());
+    stage.world.run("gpgconf", &["--kill", "all"]).any_status().any_stderr().check();
+}

@@ -17,6 +17,7 @@ mod ledger;
 mod reading;
 mod stories;
 mod time;
+mod ways;
 mod web;
 
 use support::{ALICE, BOB, Outcome, PROGRAM, Repository, World};

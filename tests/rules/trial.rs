@@ -117,3 +117,35 @@ fn a_rule_is_explained_and_what_it_says_of_a_commit() {
     let short = ["policy", "explain", "--policy", &policy, "main"];
     stage.work().countersign(&short).status(3).stderr_holds(&["hint: write it as 'refs/heads/main'"]).check();
 }
+
+#[test]
+fn whoever_writes_a_policy_is_told_what_to_do_about_it() {
+    let stage = Stage::new(RULES);
+    let check = |rules: &str, status: i32| {
+        let policy = stage.policy(rules);
+        let run = stage.world.countersign(&["policy", "check", &policy]).status(status);
+        run.any_stdout().any_stderr().check()
+    };
+    let rule =
+        "[[rule]]\nname = \"main\"\nrefs = [\"refs/heads/main\"]\ncommits = [\"alice\", \"bob\", \"eve\"]\n";
+    for (rules, error, hint) in [
+        (
+            rule.replace("[\"alice\", \"bob\", \"eve\"]", "\"unsigned\"\napprovers = [\"bob\"]"),
+            "rule 'main' names 'approvers', and nobody is asked",
+            "say with 'threshold' how many persons",
+        ),
+        (
+            rule.replace("heads/main", "heads/"),
+            "the pattern 'refs/heads/' of rule 'main' is refused",
+            "'refs/heads/**'",
+        ),
+        (format!("{rule}threshold = 2\n"), "hears approvals", "write 'repository = \"example.com/project\"'"),
+    ] {
+        let said = check(&rules, 3).words();
+        assert!(said.contains("error: ") && said.contains(error), "{said}");
+        assert!(said.contains("\nhint: ") && said.contains(hint), "{said}");
+    }
+    let said = check(&rule.replace(", \"eve\"", ""), 1).text();
+    assert_eq!(said, "warning: no rule names the identity 'eve'\nhint: name it in a rule, or take it out\n");
+    check(rule, 0);
+}

@@ -3,24 +3,18 @@
 
 use std::process::Output;
 
-use crate::workshop::{ALWAYS, MAIL, PROGRAM, ROOT, Workshop, words, write};
+use crate::workshop::{ALWAYS, MAIL, PROGRAM, ROOT, Workshop, policy, words, write};
 
 const MAIN: &str = "refs/heads/main";
 const APPROVALS: &str = "refs/countersign/approvals";
 
-const POLICY: &str = r#"
-version = 1
-repository = "example.com/project"
-other_refs = "refuse"
-[[certificate_authority]]
-name = "corp"
-file = "corp.pem"
-[identity.alice]
-x509 = [{ authority = "corp", subject = "alice@corp.example" }]
-[identity.bob]
-x509 = [{ authority = "corp", subject = "rsa@corp.example" }]
-[identity.carol]
-x509 = [{ authority = "corp", subject = "carol@corp.example" }]
+const PEOPLE: [(&str, &str); 3] = [
+    ("alice", "subject = \"alice@corp.example\""),
+    ("bob", "subject = \"rsa@corp.example\""),
+    ("carol", "subject = \"carol@corp.example\""),
+];
+
+const RULES: &str = r#"
 [[rule]]
 name = "main"
 refs = ["refs/heads/main"]
@@ -87,7 +81,7 @@ fn who_approves_by_a_certificate_counts_once_and_only_as_whom_the_policy_knows()
     write(&workshop.path(""), "corp.pem", &workshop.pem(&["root"]));
     write(&workshop.path(""), "carol-chain.pem", &workshop.pem(&["carol", "middle"]));
     write(&workshop.path(""), "stranger-chain.pem", &workshop.pem(&["stranger", "stranger-root"]));
-    let policy = write(&workshop.path(""), "policy.toml", POLICY);
+    let policy = write(&workshop.path(""), "policy.toml", &policy("corp.pem", &PEOPLE, RULES));
     workshop.run("git", &["init", "-q", "--bare", "server.git"]);
     let install = ["hook", "install", "--repository", "server.git", "--policy", policy.to_str().unwrap()];
     workshop.run(PROGRAM, &install);

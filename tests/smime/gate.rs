@@ -5,16 +5,7 @@ use crate::{
     workshop::{ALWAYS, MAIL, MIDDLE_OF_2021, PROGRAM, ROOT, Workshop, YEAR_2021, words, write},
 };
 
-const POLICY: &str = r#"
-version = 1
-other_refs = "refuse"
-[[certificate_authority]]
-name = "corp"
-file = "keys/corp.pem"
-[identity.alice]
-x509 = [{ authority = "corp", subject = "alice@corp.example" }]
-[identity.former]
-x509 = [{ authority = "corp", certificate = "FORMER" }]
+const RULES: &str = r#"
 [[rule]]
 name = "all"
 refs = ["refs/**"]
@@ -35,7 +26,10 @@ fn server(test: &str) -> Option<(Workshop, String)> {
     let former = ["x509", "-in", "former.pem", "-noout", "-fingerprint", "-sha256"];
     let former = workshop.run("openssl", &former);
     let former = former.trim().split_once('=').unwrap().1;
-    let policy = write(&workshop.path("policy"), "policy.toml", &POLICY.replace("FORMER", former));
+    let former = format!("certificate = \"{former}\"");
+    let people = [("alice", "subject = \"alice@corp.example\""), ("former", former.as_str())];
+    let text = crate::workshop::policy("keys/corp.pem", &people, RULES);
+    let policy = write(&workshop.path("policy"), "policy.toml", &text);
     workshop.run("git", &["init", "-q", "--bare", "server.git"]);
     let policy = policy.to_str().unwrap().to_owned();
     workshop.run(PROGRAM, &["hook", "install", "--repository", "server.git", "--policy", &policy]);

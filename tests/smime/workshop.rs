@@ -29,6 +29,19 @@ pub const YEAR_2021: (&str, &str) = ("20210101000000Z", "20220101000000Z");
 /// Middle of 2021, in seconds since 1970.
 pub const MIDDLE_OF_2021: i64 = 1_625_000_000;
 
+/// A policy whose people have certificates by the authority `corp`, whose file is `file`: each name with what says
+/// whose certificate it is.
+pub fn policy(file: &str, people: &[(&str, &str)], rules: &str) -> String {
+    let people: String = people
+        .iter()
+        .map(|(name, what)| format!("[identity.{name}]\nx509 = [{{ authority = \"corp\", {what} }}]\n"))
+        .collect();
+    format!(
+        "version = 1\nrepository = \"example.com/project\"\nother_refs = \"refuse\"\n\
+         [[certificate_authority]]\nname = \"corp\"\nfile = \"{file}\"\n{people}{rules}"
+    )
+}
+
 pub struct Workshop {
     folder: tempfile::TempDir,
 }

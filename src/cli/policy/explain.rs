@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    policy::{Governing, Mode, Pattern, Permission, Policy, Refusal, Rule, Signers, Wanted, Whose},
+    policy::{Governing, Mode, Permission, Policy, Refusal, Rule, Signers, Wanted, WayDemand, Whose},
     repository::{Repository, Revision},
     words::{Failure, escape},
 };
@@ -77,9 +77,9 @@ fn of_commit(commit: ObjectId, refusals: &[Refusal]) -> String {
     told.collect()
 }
 
-/// The pattern by which `rule` decides about the ref.
-fn deciding<'r>(rule: &'r Rule, reference: &str) -> Option<&'r str> {
-    rule.patterns.iter().find(|pattern| pattern.matches(reference.as_bytes())).map(Pattern::as_str)
+/// The pattern by which a rule decides about the ref.
+fn deciding<'p>(policy: &'p Policy, reference: &str) -> Option<&'p str> {
+    policy.deciding(reference.as_bytes()).map(|(_, pattern)| pattern.as_str())
 }
 
 /// What may happen to the ref, by the keys of the file, and what not.
@@ -115,7 +115,11 @@ fn words(policy: &Policy, reference: &str, governing: Governing<'_>) -> String {
         Signers::Unsigned => "signatures are not looked at".to_owned(),
     };
     let mut lines = vec![
-        format!("{reference}: rule '{}', by '{}'", rule.name, deciding(rule, reference).unwrap_or_default()),
+        format!(
+            "{reference}: rule '{}', by '{}'",
+            rule.name,
+            deciding(policy, reference).unwrap_or_default()
+        ),
         format!("commits: {}", signers(&rule.commits)),
         format!("tags: {}", rule.tags.as_ref().map_or_else(|| "there may be none".to_owned(), signers)),
     ];
@@ -189,13 +193,31 @@ fn vouching(policy: &Policy, rule: &Rule) -> Vec<String> {
             policy.approvers(rule).into_iter().collect::<Vec<_>>().join(", ")
         ));
     }
+    if rule.vouching.forge_merges == Permission::Allow {
+        lines.push("merges that a forge has signed: taken where they are what merging yields".to_owned());
+    }
+    if !rule.vouching.trusted_forges.is_empty() {
+        lines.push(format!("signed by whoever is logged in at: {}", rule.vouching.trusted_forges.join(", ")));
+    }
     if let Some(pushers) = &rule.pusher.pushers {
         lines.push(format!("pushed by one of: {}", pushers.summary()));
     }
     if rule.pusher.needs_certificate {
         lines.push("pushed with a certificate ('git push --signed')".to_owned());
     }
+    if let Some(ways) = words_of(&rule.way) {
+        lines.push(format!("pushed by: {}", ways.join(", ")));
+    }
+    if rule.way.asks() {
+        let merges = if rule.way.takes_merges() { "taken" } else { "refused" };
+        lines.push(format!("merges on the forge's pages: {merges}"));
+    }
     lines
+}
+
+/// The ways that are taken, where not all are.
+fn words_of(demand: &WayDemand) -> Option<Vec<&'static str>> {
+    demand.ways.as_ref().map(|ways| ways.iter().map(|way| way.word()).collect())
 }
 
 fn as_json(policy: &Policy, reference: &str, governing: Governing<'_>) -> Value {
@@ -219,7 +241,7 @@ fn as_json(policy: &Policy, reference: &str, governing: Governing<'_>) -> Value 
     });
     value["rule"] = json!({
         "name": rule.name,
-        "pattern": deciding(rule, reference),
+        "pattern": deciding(policy, reference),
         "commits": signers(&rule.commits),
         "tags": rule.tags.as_ref().map(signers),
         "paths": paths.collect::<Vec<_>>(),
@@ -235,6 +257,10 @@ fn as_json(policy: &Policy, reference: &str, governing: Governing<'_>) -> Value 
         "approvers": rule.vouching.hears_approvals().then(|| policy.approvers(rule).into_iter().collect::<Vec<_>>()),
         "pushers": rule.pusher.pushers.as_ref().map(who),
         "push_certificate": rule.pusher.needs_certificate,
+        "ways": words_of(&rule.way),
+        "web_merges": rule.way.takes_merges(),
+        "forge_merges": rule.vouching.forge_merges == Permission::Allow,
+        "trust_forge": rule.vouching.trusted_forges,
         "bases": rule.bases,
         "anchor": rule.anchor.map(|anchor| anchor.to_string()),
         "mode": if rule.mode == Mode::Warn { "warn" } else { "enforce" },

@@ -43,7 +43,7 @@ pub(super) fn check(world: &mut World<'_>, path: &Path, forge: Option<&Forge>) -
     findings.extend(forge.into_iter().flat_map(|forge| policy.check_for(forge)));
     let mut words = String::new();
     for finding in &findings {
-        words += &format!("warning: {finding}\n");
+        words += &format!("warning: {finding}\nhint: {}\n", finding.hint());
     }
     if findings.is_empty() {
         let count = |count: usize, one: &str, more: &str| match count {

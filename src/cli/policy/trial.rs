@@ -13,7 +13,7 @@ use crate::{
     policy::{Cause, Pushing, Refusal, Subject},
     remote::Basis,
     repository::{Configuration, ReferenceError, ReferenceValue, Repository, Revision},
-    words::{Failure, escape, escape_bytes},
+    words::{Failure, counted, escape, escape_bytes},
 };
 
 /// How many objects of a group are told in words.
@@ -189,10 +189,10 @@ fn groups<'r>(refusals: &[&'r Refusal]) -> Vec<Group<'r>> {
 
 fn words(reference: &str, rule: Option<&str>, judged: usize, groups: &[Group<'_>]) -> String {
     let named = rule.map_or_else(String::new, |rule| format!(", by rule '{}'", escape(rule)));
-    let mut text = format!("{}: {} judged{named}\n", escape(reference), count(judged, "object"));
+    let mut text = format!("{}: {} judged{named}\n", escape(reference), counted(judged, "object"));
     for Group { rule, cause, hint, objects } in groups {
         let rule = rule.map_or_else(String::new, |rule| format!(" (rule '{}')", escape(rule)));
-        text += &format!("{}: {cause}{rule}\n", count(objects.len(), "refusal"));
+        text += &format!("{}: {cause}{rule}\n", counted(objects.len(), "refusal"));
         for refusal in objects.iter().take(MAXIMUM_TOLD) {
             let what = match refusal.subject {
                 Subject::Commit(id) => format!("commit {id}"),
@@ -218,10 +218,6 @@ fn path(refusal: &Refusal) -> String {
         Cause::Path { path, .. } => format!(", '{}'", escape_bytes(path)),
         _ => String::new(),
     }
-}
-
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 fn as_json(reference: &str, rule: Option<&str>, judged: usize, groups: &[Group<'_>]) -> serde_json::Value {

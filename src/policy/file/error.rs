@@ -207,6 +207,14 @@ pub enum PolicyError {
     /// A name that cannot be told from something else, or from another in a message.
     #[error("'{0}' is not a name that can be used")]
     Name(String),
+    /// Whoever may approve is asked about nothing.
+    #[error(
+        "rule '{rule}' names 'approvers', and nobody is asked: it says no 'threshold', and its commits are \"unsigned\""
+    )]
+    NothingToApprove {
+        /// The rule.
+        rule: String,
+    },
     /// An identity by an issuer that its instance is not believed for.
     #[error(
         "identity '{identity}' names the issuer '{issuer}', which is not among the 'issuers' of instance '{instance}'"

@@ -5,6 +5,7 @@ mod error;
 mod forge;
 mod forge_user;
 mod group;
+mod hint;
 mod identity;
 mod keys;
 mod moment;

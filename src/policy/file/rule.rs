@@ -1,5 +1,7 @@
 //! `[[rule]]`: what holds for the refs that match.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use super::{
@@ -11,19 +13,22 @@ use super::{
 use crate::{
     object::ObjectId,
     policy::{
-        Mode, Pattern, Permission, Permissions, Proof, PusherDemand, Rule, Signers, Vouching, Wanted, Whose,
+        Mode, Pattern, Permission, Permissions, Proof, PusherDemand, Rule, Signers, Vouching, Wanted, Way,
+        WayDemand, Whose,
     },
     words::escape,
 };
 
 /// The keys of the table.
-pub(super) const KEYS: [&str; 30] = [
+pub(super) const KEYS: [&str; 32] = [
     "name",
     "refs",
     "commits",
     "tags",
     "pushers",
     "push_certificate",
+    "ways",
+    "web_merges",
     "create",
     "delete",
     "rewind",
@@ -69,6 +74,15 @@ pub(super) enum CertificateText {
     Require,
 }
 
+/// By which way a push comes; what a forge does not say is none.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WayText {
+    Http,
+    Ssh,
+    Web,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleText {
@@ -79,6 +93,8 @@ pub(super) struct RuleText {
     pub(super) pushers: Option<Vec<String>>,
     #[serde(default)]
     pub(super) push_certificate: CertificateText,
+    ways: Option<Vec<WayText>>,
+    web_merges: Option<Permission>,
     #[serde(default)]
     pub(super) create: Permission,
     #[serde(default)]
@@ -161,6 +177,10 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
         None => None,
     };
     let needs_certificate = text.push_certificate == CertificateText::Require;
+    let way = way_demand(&name, text.ways, text.web_merges)?;
+    if needs_certificate && way.ways.as_deref() == Some(&[Way::Web]) {
+        return Err(PolicyError::Contradiction { rule: name, keys: ["push_certificate", "ways"] });
+    }
     let paths =
         text.path.into_iter().map(|text| path_rule(&name, text, directory)).collect::<Result<_, _>>()?;
     for (key, whose) in [("committer", text.committer), ("author", text.author)] {
@@ -193,6 +213,7 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
         commits,
         tags,
         pusher: PusherDemand { pushers, needs_certificate },
+        way,
         permissions,
         bases: text.bases,
         demands,
@@ -203,6 +224,24 @@ pub(super) fn named_rule(text: RuleText, directory: &Directory<'_>) -> Result<Ru
         mode: text.mode,
         paths,
     })
+}
+
+/// What the table says of how a push comes.
+fn way_demand(
+    rule: &str,
+    ways: Option<Vec<WayText>>,
+    web_merges: Option<Permission>,
+) -> Result<WayDemand, PolicyError> {
+    if ways.as_ref().is_some_and(Vec::is_empty) {
+        return Err(PolicyError::Empty { key: "ways", place: format!("rule '{rule}'") });
+    }
+    let way = |text: WayText| match text {
+        WayText::Http => Way::Http,
+        WayText::Ssh => Way::Ssh,
+        WayText::Web => Way::Web,
+    };
+    let ways = ways.map(|ways| ways.into_iter().map(way).collect::<BTreeSet<Way>>().into_iter().collect());
+    Ok(WayDemand { ways, web_merges })
 }
 
 pub(super) fn signers(

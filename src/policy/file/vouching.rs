@@ -6,7 +6,7 @@ use super::{
     spelling::nearest,
 };
 use crate::{
-    policy::{Signers, Vouching, signer::Directory},
+    policy::{Permission, Signers, Vouching, signer::Directory},
     words::escape,
 };
 
@@ -33,8 +33,20 @@ pub(super) fn vouching(
             Some(usize::try_from(number).map_err(|_| PolicyError::Threshold { rule: rule.clone() })?)
         }
     };
-    if threshold.is_some() && approvers.is_none() && matches!(text.commits, SignersText::Word(_)) {
-        return Err(PolicyError::NoApprovers { rule });
+    if matches!(text.commits, SignersText::Word(_)) {
+        match (threshold, &approvers) {
+            (Some(_), None) => return Err(PolicyError::NoApprovers { rule }),
+            // A forge's commits are those that a signature says so of.
+            (None, Some(_)) => return Err(PolicyError::NothingToApprove { rule }),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        let of_forges = [
+            ("forge_merges", text.forge_merges == Permission::Allow),
+            ("trust_forge", text.trust_forge.is_some()),
+        ];
+        if let Some((key, _)) = of_forges.into_iter().find(|(_, is_said)| *is_said) {
+            return Err(PolicyError::Contradiction { rule, keys: [key, "commits"] });
+        }
     }
     let forges = directory.forge_names();
     let trusted_forges = text.trust_forge.take();
@@ -145,6 +157,12 @@ mod tests {
             Policy::parse(&format!("{head}commits = \"unsigned\"\n{lines}")).unwrap_err()
         };
         assert_eq!(unsigned("threshold = 1"), PolicyError::NoApprovers { rule: rule() });
+        for (line, key) in
+            [("forge_merges = \"allow\"", "forge_merges"), ("trust_forge = [\"github\"]", "trust_forge")]
+        {
+            let keys = [key, "commits"];
+            assert_eq!(unsigned(line), PolicyError::Contradiction { rule: rule(), keys });
+        }
         let named =
             "version = 1\nother_refs = \"refuse\"\n[identity.a]\nopenpgp = [{ fingerprint = \"A\" }]\n"
                 .replace("\"A\"", &format!("\"{}\"", "A".repeat(40)));
@@ -152,6 +170,22 @@ mod tests {
             "[[rule]]\nname = \"main\"\nrefs = [\"refs/heads/a\"]\ncommits = [\"a\"]\nthreshold = 1\n";
         let refused = Policy::parse(&(named + lines)).unwrap_err();
         assert_eq!(refused, PolicyError::NoRepository { rule: rule() });
+    }
+
+    #[test]
+    fn approvers_who_are_asked_about_nothing_are_refused_and_about_forges_alone_are_told() {
+        let approvers = "approvers = [\"bob\"]";
+        let alone = Finding::ApproversOfForgesAlone { rule: "main".to_owned() };
+        assert_eq!(parse(approvers).unwrap().check(), [alone]);
+        assert_eq!(parse(&format!("threshold = 1\n{approvers}")).unwrap().check(), []);
+        let unsigned = |lines: &str| {
+            let signed = "commits = [\"alice\", \"bob\", \"build\"]";
+            Policy::parse(&text(lines).replace(signed, "commits = \"unsigned\""))
+        };
+        let error = unsigned(approvers).unwrap_err();
+        assert_eq!(error, PolicyError::NothingToApprove { rule: "main".to_owned() });
+        assert!(error.hint().contains("'threshold'"), "{}", error.hint());
+        unsigned(&format!("threshold = 1\n{approvers}")).unwrap();
     }
 
     #[test]

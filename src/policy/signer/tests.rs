@@ -270,6 +270,23 @@ fn one_compromised_principal_spoils_the_certificate() {
 }
 
 #[test]
+fn whoever_has_left_may_still_hold_a_certificate_for_several() {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH";
+    let policy = parse(&format!(
+        "[identity.a]\nretired = 1970-01-01T00:00:40Z\n\
+         ssh_certificates = [{{ authority = \"{key}\", principal = \"one\" }}]\n\
+         [identity.b]\nssh_certificates = [{{ authority = \"{key}\", principal = \"two\" }}]\n"
+    ));
+    let policy = policy.unwrap();
+    let keys: Vec<Key> =
+        policy.identities().iter().flat_map(|one| &one.keys).map(|one| one.key.clone()).collect();
+    let signer = SignedBy::Stated { keys: &keys, time: Some(10) };
+    assert_eq!(policy.names(signer, &Receipt::without_anchors(100)), Ok(vec!["b"]));
+    assert_eq!(policy.holders(&keys), ["a", "b"].into());
+    assert_eq!(policy.holders(&keys[1..]), ["b"].into());
+}
+
+#[test]
 fn anchors_and_the_repository_are_read() {
     let anchor = |object: &str, received: &str| {
         parse(&format!("repository = \"r\"\n[[anchor]]\nobject = \"{object}\"\nreceived = {received}\n"))
