@@ -240,6 +240,34 @@ mod tests {
         assert!(!Shim::is_shim(b"#!/bin/sh\nexit 0\n"));
     }
 
+    /// As many as the program itself reads, in the time of a few: a pusher chooses how many there are.
+    #[test]
+    fn push_options_come_through_as_they_are_and_cost_little_each() {
+        use crate::repository::system::{PermissionsExt as _, set_mode};
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            set_mode(&path, std::fs::Permissions::from_mode(0o755).mode()).unwrap();
+            path
+        };
+        let program = write("program", b"#!/bin/sh\nexec /usr/bin/env -0\n");
+        let hook = write("hook", &Shim { program, before: None, ..shim("/p") }.render().unwrap());
+        let odd = ["$(touch x) `y` \"z\" \\", "it's\nGIT_DIR=/elsewhere", "", " a=b "];
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "ulimit -t 3; exec \"$0\""]).arg(hook).env("GIT_PUSH_OPTION_COUNT", "10000");
+        for number in 0..10_000 {
+            command.env(format!("GIT_PUSH_OPTION_{number}"), odd.get(number).unwrap_or(&"x"));
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{:?} {}", output.status, String::from_utf8_lossy(&output.stderr));
+        let told: std::collections::HashSet<&[u8]> = output.stdout.split(|byte| *byte == 0).collect();
+        for (number, value) in odd.iter().enumerate() {
+            assert!(told.contains(format!("GIT_PUSH_OPTION_{number}={value}").as_bytes()), "{value:?}");
+        }
+        assert!(told.contains(b"GIT_PUSH_OPTION_9999=x".as_slice()) && told.contains(b"GIT_DIR=".as_slice()));
+    }
+
     proptest::proptest! {
         #[test]
         fn any_path_reads_back(path in "[^\n\0]{0,30}") {
