@@ -576,7 +576,7 @@ fn what_is_nested_merged_or_dangling_is_judged() {
     world.push(&[&format!("{bad}:refs/heads/wild/x")]).accepted();
     let inner = world.tag(Who::Alice, "commit", &bad, "inner");
     let outer = world.tag(Who::Alice, "tag", &inner, "outer");
-    world.push(&[&format!("{outer}:refs/tags/outer")]).refused(&["refs/tags/outer"]);
+    world.push(&[&format!("{outer}:refs/tags/outer")]).refused(&["the tag names another tag", &bad[..12]]);
     let merge = world.commit(Who::Alice, &[&one, &bad], "merge");
     world.push(&[&format!("{merge}:refs/heads/main")]).refused(&[&bad[..12]]);
     world.push(&[&format!("{merge}:refs/heads/release/1")]).refused(&[&bad[..12]]);
