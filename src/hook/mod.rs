@@ -52,6 +52,7 @@ mod task;
 mod telling;
 mod template;
 mod turn;
+mod unmet;
 mod updates;
 mod used_certificates;
 mod verdicts;

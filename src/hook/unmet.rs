@@ -29,7 +29,8 @@ pub(super) fn look(
     }
     if let Err(error) = is_there(&shim.settings.audit) {
         let sink = shim.settings.audit.text();
-        let what = format!("decisions cannot be written down, by '--audit {}': {error}", sink.to_string_lossy());
+        let what =
+            format!("decisions cannot be written down, by '--audit {}': {error}", sink.to_string_lossy());
         findings.push(match shim.settings.audit_required {
             true => StatusFinding::Broken(what),
             false => StatusFinding::Unmet(what),

@@ -176,3 +176,26 @@ fn what_stands_in_a_line_is_described() {
     assert_eq!(decisions, ["accepted", "refused", "admission", "admitted", "not_judged"]);
     assert!(log[0]["warnings"][0]["cause"].is_string(), "{}", log[0]);
 }
+
+#[test]
+fn an_installation_that_cannot_write_decisions_down_and_one_that_gives_something_up_say_so() {
+    let stage = Stage::new(MAIN);
+    let nowhere = format!("file:{}", stage.world.path("nowhere/audit.jsonl").display());
+    let unwritten = format!("decisions cannot be written down, by '--audit {nowhere}': No such file");
+    let install = |options: &[&str]| stage.install(&stage.root, options).any_stdout().check().text();
+    let said = install(&["--audit", &nowhere]);
+    assert!(said.contains(&format!("warning: {unwritten}")), "{said}");
+    let said = install(&["--audit", &nowhere, "--audit-required", "--time-limit", "4"]);
+    assert!(said.contains(&format!("warning: every push is refused: {unwritten}")), "{said}");
+    stage.status().status(1).stdout_holds(&["every push is refused: decisions cannot"]).check();
+    let said = install(&["--audit", &nowhere]);
+    for option in ["--time-limit 4", "--audit-required"] {
+        let words = format!("warning: '{option}' held before and does not any more");
+        assert!(said.contains(&words), "no {words:?} in {said}");
+    }
+    fs::create_dir(stage.world.path("nowhere")).unwrap();
+    let said = install(&["--audit", &nowhere]);
+    assert!(!said.contains("decisions") && !said.contains("held before"), "{said}");
+    fs::create_dir(stage.world.path("nowhere/audit.jsonl")).unwrap();
+    stage.status().status(1).stdout_holds(&["it is no regular file"]).check();
+}

@@ -125,7 +125,8 @@ fn a_rewind_behind_the_hooks_back_refuses_every_push_until_the_administrator_pin
     let status = stage.status().status(1).any_stdout().check().text();
     assert!(status.contains("every push is refused") && status.contains("was rewound"), "{status}");
     // The same pin installed once more does not forget what was seen.
-    stage.install(&stage.root, &[]).status(3).stderr_holds(&["was rewound"]).check();
+    let mended = format!("hint: set it right with 'git update-ref {REF} {second}'");
+    stage.install(&stage.root, &[]).status(3).stderr_holds(&["was rewound", &mended]).check();
     stage.refused(&[&main_to(&two)], &words);
     // Gone altogether is no better.
     stage.server().git(&["update-ref", "-d", REF]).check();

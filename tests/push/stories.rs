@@ -122,6 +122,10 @@ fn an_installation_that_cannot_take_certificates_says_so() {
     let path = format!("address: {}\n", stage.world.redact(&stage.path()));
     stage.world.countersign(&status).any_status().stdout_holds(&[&path]).check();
     stage.server().git(&["config", "--unset", "receive.certNonceSeed"]).check();
+    let words = "asks for a push certificate, and git takes none here: set 'receive.certNonceSeed'";
+    stage.world.countersign(&status).status(1).stdout_holds(&[words]).check();
+    stage.world.countersign(&install).stdout_holds(&[words]).check();
+    stage.install(&[]);
     refused(&stage.push(&["--signed", "main"]), &["does not support --signed push"]);
     refused(
         &stage.push(&["--signed=if-asked", "main"]),

@@ -7,7 +7,7 @@ use crate::{
     ledger::LedgerError,
     repository::{ConfigurationError, OpenError},
     trust::{ChainError, PinError, TrustError},
-    words::Failure,
+    words::{Failure, shell_word},
 };
 
 /// Why the shim cannot be installed, removed or looked at. One cause, one variant.
@@ -166,6 +166,17 @@ impl From<InstallError> for Failure {
 
 impl From<ChainError> for InstallError {
     fn from(error: ChainError) -> Self {
-        Self::Policy(Box::new(error.into()))
+        let failure = match &error {
+            // Whoever installs is the administrator, and not somebody who fetches.
+            ChainError::Rewound { reference, seen } => Failure::new(
+                &error,
+                format!(
+                    "set it right with 'git update-ref {} {seen}' in the repository, or have another commit believed with '--policy-root'",
+                    shell_word(reference)
+                ),
+            ),
+            _ => error.into(),
+        };
+        Self::Policy(Box::new(failure))
     }
 }

@@ -13,6 +13,7 @@ use super::{
     owner,
     place::{Place, absolute, is_executable, make_folder},
     turn::Turn,
+    unmet,
 };
 use crate::{
     ledger::{Folder, Settler},
@@ -323,6 +324,7 @@ fn given_up(git_dir: &Path, plan: &Plan) -> Vec<String> {
                 .to_owned(),
         );
     }
+    words.extend(unmet::given_up(&before.settings, &plan.shim.settings));
     words
 }
 
@@ -376,6 +378,9 @@ pub fn install_for_all(
     make_folder(&folder).map_err(|source| InstallError::Io { path: folder.clone(), source })?;
     let _turn = Turn::take(&folder)?;
     make_private(&plan.shim.state)?;
+    let before = layout.shared_path(&folder, HookName::PreReceive).and_then(|path| std::fs::read(path).ok());
+    let before = before.and_then(|text| Shim::parse(&text).ok());
+    let given_up = before.map(|before| unmet::given_up(&before.settings, &plan.shim.settings));
     plan.put()?;
     let all = plan.all();
     let configuration = configuration.map(absolute).transpose()?;
@@ -388,7 +393,7 @@ pub fn install_for_all(
             take_out_with_folder(&path, name, &folder)?;
         }
     }
-    Ok(plan.installed(configuration, Vec::new()))
+    Ok(plan.installed(configuration, given_up.unwrap_or_default()))
 }
 
 /// The settings for the hook, which may run anywhere.

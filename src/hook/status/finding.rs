@@ -10,6 +10,8 @@ use crate::policy;
 pub enum StatusFinding {
     /// An update is let through once, whatever the policy says.
     Admitted(String),
+    /// The policy or the installation asks for what the server does not give.
+    Unmet(String),
     /// Every push is refused as things stand.
     Broken(String),
     /// A rule asks for push certificates, and the shim names no address that one could be for.
@@ -102,6 +104,12 @@ impl StatusFinding {
         matches!(self, Self::Open(_) | Self::Unreadable(_) | Self::Twice { .. } | Self::NotAsOwner { .. })
     }
 
+    /// Whether it is about what is asked for and cannot be had as things stand.
+    #[must_use]
+    pub fn is_about_demands(&self) -> bool {
+        matches!(self, Self::Broken(_) | Self::NoAddresses { .. } | Self::Unmet(_))
+    }
+
     /// Whether it is about who can write what decides.
     #[must_use]
     pub fn is_about_writers(&self) -> bool {
@@ -118,6 +126,7 @@ impl fmt::Display for StatusFinding {
         match self {
             Self::Admitted(what) => write!(formatter, "admitted once, whatever the policy says: {what}"),
             Self::Broken(what) => write!(formatter, "every push is refused: {what}"),
+            Self::Unmet(what) => formatter.write_str(what),
             Self::NoAddresses { rule } => write!(
                 formatter,
                 "rule '{rule}' asks for a push certificate, and none can be for this server: install the hook again with '--address'"

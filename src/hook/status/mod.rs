@@ -14,6 +14,7 @@ use super::{
     for_all::Standing,
     layout::{Layout, configuration, hook_path, hooks_path},
     pre_receive::{foreign_anchor, same_place},
+    unmet,
 };
 use crate::repository::{ConfigurationError, Repository};
 
@@ -97,6 +98,7 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
                 }
             },
         };
+        unmet::look(shim, policy.as_ref(), &configuration, &mut findings);
         if let Some(policy) = policy {
             let all = policy.check().into_iter().chain(policy.check_at(now));
             findings.extend(all.map(StatusFinding::Policy));
