@@ -143,6 +143,28 @@ fn the_first_policy_is_believed_by_somebody_who_has_looked_at_it() {
 }
 
 #[test]
+fn a_remote_that_calls_itself_by_the_id_of_another_repository_is_not_believed() {
+    let (world, root) = pinned();
+    super::clone(&world, "ours");
+    // Somebody else's repository, with a policy of his own for the same id.
+    let other = world.bare("other.git", "sha1").path.display().to_string();
+    let theirs = world.repository("theirs", "sha1");
+    publish(&theirs, ID, 7, "\"alice\"", ALICE);
+    theirs.git(&["push", "-q", &other, REF]).check();
+    let trust = || world.countersign(&["remote", "trust", &other, "--trust-first-use"]);
+    let words = [&format!("says that it is '{ID}', whose policy is another one: '{REF} {root}'"), "hint: "];
+    trust().status(3).stderr_holds(&words.map(|word| &word[..])).check();
+    // A pin of the repository itself says so too, and a mirror has the same one.
+    let key = format!("countersign.file://{}.policyPin", world.path("served.git").display());
+    world.run("git", &["config", "--global", "--unset", &key]).check();
+    world.run("git", &["config", "--global", "countersign.policyPin", &format!("{ID} {REF} {root}")]).check();
+    trust().status(3).stderr_holds(&words.map(|word| &word[..])).check();
+    world.run("git", &["clone", "-q", "--mirror", "served.git", "mirror.git"]).check();
+    let mirror = world.path("mirror.git").display().to_string();
+    world.countersign(&["remote", "trust", &mirror, "--trust-first-use"]).any_stdout().check();
+}
+
+#[test]
 fn at_a_terminal_the_repositorys_name_has_to_be_typed() {
     let test = "at_a_terminal_the_repositorys_name_has_to_be_typed";
     if super::support::skipped(test, "script") {

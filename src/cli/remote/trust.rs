@@ -7,13 +7,16 @@ use super::{Failure, Outcome, PREFIX, World, address, asking, basis, exit};
 use crate::{
     cli::{
         git_config,
-        policy::{asked, describe, source::with_reading},
+        policy::{
+            asked, describe,
+            source::{PIN, pins, with_reading},
+        },
         remote::arguments::TrustArguments,
         settings,
     },
     object::ObjectId,
     remote::{self, Address},
-    repository::{Configuration, ObjectReader},
+    repository::{Configuration, ObjectReader, Scopes},
     trust::{ChainError, Followed, InCommit, Pin, check_reference, commits, read_policy},
     words::escape,
 };
@@ -32,6 +35,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &TrustArguments) -> Outcome 
     }
     let (reader, tip) = get(world, &configuration, &address, &arguments.reference)?;
     let pin = pin(&reader, tip, arguments)?;
+    check_others(&configuration, &pin)?;
     let followed = with_reading(world, &configuration, |reading| {
         // Whatever leads to the tip has to stand on the root.
         Ok(Followed::begin(&reader, &pin)?.advance_to(&reader, tip, reading)?)
@@ -54,6 +58,31 @@ pub(super) fn run(world: &mut World<'_>, arguments: &TrustArguments) -> Outcome 
     })?;
     world.say(&format!("pinned for '{}'\n", escape(address.key())));
     Ok(exit::GOOD)
+}
+
+/// Refuse a policy that says of itself that it is that of a repository whose policy is another one: what is
+/// remembered of that repository is shared by all of its addresses.
+fn check_others(configuration: &Configuration, pin: &Pin) -> Result<(), Failure> {
+    let mut others: Vec<(String, Pin)> = Vec::new();
+    others.extend(pins(configuration)?.into_iter().map(|(_, other)| (PIN.to_owned(), other)));
+    for subsection in configuration.subsections("countersign", Scopes::Protected) {
+        let key = format!("countersign.{subsection}.policyPin");
+        let values = configuration.get_all(&key, Scopes::Protected).into_iter();
+        // One that cannot be read counts nowhere.
+        let read = values.filter_map(|(_, value)| Pin::parse(&value.to_string()).ok());
+        others.extend(read.map(|other| (key.clone(), other)));
+    }
+    let is_contrary = |other: &Pin| other.repository == pin.repository && other != pin;
+    match others.into_iter().find(|(_, other)| is_contrary(other)) {
+        None => Ok(()),
+        Some((key, other)) => Err(Failure::new(
+            format!(
+                "the remote says that it is '{}', whose policy is another one: '{} {}' by '{key}'",
+                pin.repository, other.reference, other.root
+            ),
+            "ask whoever publishes the policy of that repository; where that one is to count no longer, unset it",
+        )),
+    }
 }
 
 /// The commit that the remote's ref names, and a reader that has it.
