@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     ledger::{
-        Acceptance, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId, Scope, Settled,
-        Settler,
+        Acceptance, BY_CERTIFICATE, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId,
+        Scope, Settled, Settler,
     },
     object::{HashKind, ObjectId},
     policy::ForgeContext,
@@ -42,14 +42,17 @@ impl Pushed {
         admitted: impl Iterator<Item = String>,
     ) -> Self {
         let account = forge.and_then(|context| {
-            let account = context.user.as_ref().or(context.id.as_ref())?;
+            // Whoever has it has chosen it, and is quoted.
+            let account = context.user.as_ref().or(context.id.as_ref())?.replace('\'', r"\u{27}");
             Some(format!("account '{account}' of '{}'", context.forge.name))
         });
-        let names: Vec<String> = signers.iter().map(|name| format!("'{name}'")).collect();
-        let signer = (!names.is_empty()).then(|| format!("{} by certificate", names.join(" or ")));
+        let signer = (!signers.is_empty()).then(|| format!("'{}{BY_CERTIFICATE}", signers.join("' or '")));
         let words = signer.into_iter().chain(account);
         // Whoever pushed it, the administrator has let it in.
-        let admitted = admitted.map(|admission| format!("admitted by the administrator: {admission}"));
+        let admitted = admitted.map(|admission| {
+            let admission = admission.replace(BY_CERTIFICATE, r"\u{27} by certificate");
+            format!("admitted by the administrator: {admission}")
+        });
         let words: Vec<String> = admitted.chain(words).collect();
         Self { pusher: (!words.is_empty()).then(|| words.join(", ")), certificate }
     }
@@ -338,6 +341,9 @@ pub fn failure(error: &LedgerError) -> Failure {
         LedgerError::Intent { .. } => {
             "the server's administrator moves the file away; 'countersign ledger verify' tells then which refs were moved without an entry"
         }
+        LedgerError::SetBack { .. } => {
+            "the server's administrator restores 'refs/countersign/ledger' from a clone that has the former, or removes 'ledger.head' in the state folder to go on from the latter, which whoever has seen the former is told of"
+        }
         LedgerError::Unusable { .. } => {
             "the server's administrator sees to the file, as the user as whom the server's hooks run"
         }
@@ -346,4 +352,33 @@ pub fn failure(error: &LedgerError) -> Failure {
         }
     };
     Failure::new(error, hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Forge, Way, WebMerge};
+
+    #[test]
+    fn nobody_is_named_by_a_certificate_through_the_name_of_an_account() {
+        let account = |user: &str| ForgeContext {
+            forge: Forge { kind: crate::policy::ForgeKind::GitLab, name: "git.example.com".to_owned() },
+            user: Some(user.to_owned()),
+            id: None,
+            way: Way::Ssh,
+            merge: WebMerge::No,
+            repository: None,
+        };
+        let alice = ["alice".to_owned(), "robot".to_owned()];
+        let pusher = |signers: &[String], user: &str, admitted: &[&str]| {
+            let admitted = admitted.iter().map(|text| (*text).to_owned());
+            Pushed::new(None, signers, Some(&account(user)), admitted).pusher.unwrap()
+        };
+        assert_eq!(
+            pusher(&alice, "al", &[]),
+            "'alice' or 'robot' by certificate, account 'al' of 'git.example.com'"
+        );
+        let liar = pusher(&[], "x' by certificate, 'alice' by certificate", &["for 'alice' by certificate"]);
+        assert!(!liar.contains(BY_CERTIFICATE) && liar.contains("account 'x\\u{27} by"), "{liar}");
+    }
 }

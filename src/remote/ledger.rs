@@ -73,10 +73,10 @@ impl Session<'_> {
             comes_first: &is_governed,
         };
         let report = check(&held_against, |commit| walk(&reader, Some(commit), None));
-        // Gaps are told last, and refs without a rule before them: behind one of those none with a rule was left
-        // out.
+        // Gaps and the like are told last, and refs without a rule before them: behind one of those none with a rule
+        // was left out.
         let is_whole = match report.findings.last() {
-            Some(Finding::Gap { .. }) => true,
+            Some(Finding::Gap { .. } | Finding::NoCertificate { .. }) => true,
             Some(Finding::Moved { reference, .. } | Finding::UnderWay { reference }) => {
                 !is_governed(reference)
             }

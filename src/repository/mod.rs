@@ -20,6 +20,7 @@ mod objects;
 mod proofs;
 mod proofs_add;
 mod reachable;
+mod ref_on_disk;
 mod references;
 mod revision;
 pub mod system;

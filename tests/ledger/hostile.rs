@@ -142,6 +142,47 @@ fn a_ledger_that_was_tampered_with_is_found_and_goes_no_further() {
 }
 
 #[test]
+fn nobody_writes_behind_a_ledger_that_was_set_back_and_so_covers_that_up() {
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    let two = world.commit(&[&one], "two");
+    let three = world.commit(&[&two], "three");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let first = world.at(LEDGER);
+    world.push(&[&format!("{two}:refs/heads/main")]).good();
+    let second = world.at(LEDGER);
+    // Everything is as it was after the first push.
+    world.on_server(&["update-ref", LEDGER, &first]).good();
+    world.on_server(&["update-ref", "refs/heads/main", &one]).good();
+    let words = [&format!("its head was '{second}'")[..], "ledger.head"];
+    world.push(&[&format!("{three}:refs/heads/x")]).refused(&words);
+    world.ledger(&["enter", "--reason", "nothing was"]).ended(3, &words);
+    assert_eq!(world.at(LEDGER), first);
+    // An accepted push whose ledger is set back before it is entered is not lost.
+    world.on_server(&["update-ref", LEDGER, &second]).good();
+    world.on_server(&["update-ref", "refs/heads/main", &two]).good();
+    let hooks = ["reference-transaction", "post-receive"].map(|name| world.server.join("hooks").join(name));
+    hooks.iter().for_each(|hook| fs::rename(hook, hook.with_extension("away")).unwrap());
+    world.push(&[&format!("{three}:refs/heads/main")]).good();
+    hooks.iter().for_each(|hook| fs::rename(hook.with_extension("away"), hook).unwrap());
+    world.on_server(&["update-ref", LEDGER, &first]).good();
+    world.ledger(&["settle"]).ended(3, &words);
+    assert_eq!(world.intents().len(), 1);
+    world.on_server(&["update-ref", LEDGER, &second]).good();
+    world.ledger(&["settle"]).ended(0, &["1 entered"]);
+    world.is_in_order();
+    // A note of an earlier head is none of that: the ledger goes on from there.
+    fs::write(world.state().join("ledger.head"), format!("{first}\n")).unwrap();
+    world.push(&[&format!("{three}:refs/heads/x")]).good();
+    world.is_in_order();
+    // Whoever knows why takes the note away, and clients that have seen more still tell.
+    world.on_server(&["update-ref", LEDGER, &second]).good();
+    fs::remove_file(world.state().join("ledger.head")).unwrap();
+    world.push(&[&format!("{three}:refs/heads/y")]).good();
+    assert_eq!(world.entries().len(), 3);
+}
+
+#[test]
 fn a_commit_that_is_pushed_is_no_record_of_anybodys_ledger() {
     // A branch of records stays a branch.
     let world = World::new();

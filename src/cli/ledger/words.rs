@@ -131,6 +131,9 @@ pub(super) fn finding(finding: &Finding) -> String {
             };
             format!("{}: holds {}, and {says}{from}", escape_bytes(reference), value(*holds))
         }
+        Finding::NoCertificate { sequence } => {
+            format!("entry {sequence}: it names a pusher by certificate, and has none")
+        }
         Finding::NoLedger { remembered: Some(remembered) } => {
             format!("the ledger is gone: its head was '{remembered}'")
         }
@@ -182,6 +185,9 @@ pub(super) fn finding_json(found: &Finding) -> Value {
                 Elsewhere::Nowhere => {}
             }
             object
+        }
+        Finding::NoCertificate { sequence } => {
+            json!({"finding": "no-certificate", "sequence": sequence})
         }
         Finding::NoLedger { remembered } => {
             json!({"finding": "no-ledger", "remembered": id(remembered)})
