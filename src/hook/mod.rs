@@ -64,7 +64,9 @@ pub use audit::LogLine;
 pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};
 pub use configured::ConfiguredError;
-pub use entering::{LedgerContext, failure as ledger_failure, post_receive, reference_transaction, update};
+pub use entering::{
+    ADMITTED, LedgerContext, failure as ledger_failure, post_receive, reference_transaction, update,
+};
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use finding::Finding;
 pub use for_all::state_folder;

@@ -258,8 +258,10 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
         if let Some(policy) = policy {
             let all = policy.check().into_iter().chain(policy.check_at(now));
             findings.extend(all.map(StatusFinding::Policy));
-            let at_forge = shim.settings.forge.iter().flat_map(|forge| policy.check_for(forge));
-            findings.extend(at_forge.map(StatusFinding::Policy));
+            let forge = shim.settings.forge.as_ref();
+            let at_forge =
+                forge.map_or_else(|| policy.check_without_forge(), |forge| policy.check_for(forge));
+            findings.extend(at_forge.into_iter().map(StatusFinding::Policy));
             let needs_certificate = policy.rules().iter().find(|rule| rule.pusher.needs_certificate);
             if let Some(rule) = needs_certificate.filter(|_| shim.settings.addresses.is_empty()) {
                 findings.push(StatusFinding::NoAddresses { rule: rule.name.clone() });

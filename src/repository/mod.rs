@@ -6,6 +6,7 @@
 //!
 //! Not responsible for what is inside a signature.
 
+mod absolute;
 mod alternates;
 mod approvals;
 mod changes;
@@ -30,6 +31,7 @@ mod writing;
 
 use std::path::{Path, PathBuf};
 
+pub use absolute::absolute;
 pub use alternates::parse_object_directories;
 pub use approvals::{Approvals, MAXIMUM_APPROVALS_OF_AN_UPDATE};
 pub use changes::{Allowance, Changes, ChangesError, Interest};
@@ -111,7 +113,7 @@ impl Repository {
     /// As for [`Self::open`].
     pub fn at(path: &Path) -> Result<Self, OpenError> {
         let not_a_repository = || OpenError::NotARepository { path: path.to_owned() };
-        let found = std::path::absolute(path).map_err(|_| not_a_repository())?;
+        let found = absolute(path).map_err(|_| not_a_repository())?;
         let git_dir = if found.is_file() {
             gix::discover::path::from_gitdir_file(&found).map_err(|_| not_a_repository())?
         } else {

@@ -143,25 +143,20 @@ fn the_first_policy_is_believed_by_somebody_who_has_looked_at_it() {
 }
 
 #[test]
-fn a_remote_that_calls_itself_by_the_id_of_another_repository_is_not_believed() {
+fn a_remote_that_calls_itself_by_the_id_of_a_pinned_repository_has_its_root() {
     let (world, root) = pinned();
-    super::clone(&world, "ours");
-    // Somebody else's repository, with a policy of his own for the same id.
+    // Pinned for clones, as 'countersign policy pin' does, and for no address.
+    let key = format!("countersign.file://{}.policyPin", world.path("served.git").display());
+    world.run("git", &["config", "--global", "--unset", &key]).check();
+    world.run("git", &["config", "--global", "countersign.policyPin", &format!("{ID} {REF} {root}")]).check();
     let other = world.bare("other.git", "sha1").path.display().to_string();
     let theirs = world.repository("theirs", "sha1");
     publish(&theirs, ID, 7, "\"alice\"", ALICE);
     theirs.git(&["push", "-q", &other, REF]).check();
-    let trust = || world.countersign(&["remote", "trust", &other, "--trust-first-use"]);
-    let words = [&format!("says that it is '{ID}', whose policy is another one: '{REF} {root}'"), "hint: "];
-    trust().status(3).stderr_holds(&words.map(|word| &word[..])).check();
-    // A pin of the repository itself says so too, and a mirror has the same one.
-    let key = format!("countersign.file://{}.policyPin", world.path("served.git").display());
-    world.run("git", &["config", "--global", "--unset", &key]).check();
-    world.run("git", &["config", "--global", "countersign.policyPin", &format!("{ID} {REF} {root}")]).check();
-    trust().status(3).stderr_holds(&words.map(|word| &word[..])).check();
-    world.run("git", &["clone", "-q", "--mirror", "served.git", "mirror.git"]).check();
-    let mirror = world.path("mirror.git").display().to_string();
-    world.countersign(&["remote", "trust", &mirror, "--trust-first-use"]).any_stdout().check();
+    let trust = |address: &str| world.countersign(&["remote", "trust", address, "--trust-first-use"]);
+    let words = ["to another policy than this one: 'countersign.policyPin' says so", "hint: "];
+    trust(&other).status(3).stderr_holds(&words).check();
+    trust(&address(&world)).any_stdout().check();
 }
 
 #[test]
@@ -182,4 +177,38 @@ fn at_a_terminal_the_repositorys_name_has_to_be_typed() {
         let set = world.run("git", &["config", "--global", &key]).any_status().any_stdout().check();
         assert_eq!(set.status == 0, is_pinned);
     }
+}
+
+#[test]
+fn what_the_remote_keeps_for_itself_comes_by_the_transport_that_is_set_up_here() {
+    let (world, _) = pinned();
+    let ours = super::clone(&world, "ours");
+    let author = author(&world);
+    publish(&author, ID, 2, "\"alice\"", ALICE);
+    let second = author.commit("second");
+    upload(&author, &[REF, "main"]);
+    // What is allowed, and how a remote is reached, may be said for one repository.
+    world.run("git", &["config", "--global", "protocol.file.allow", "never"]).check();
+    ours.git(&["config", "protocol.file.allow", "always"]).check();
+    super::fetch(&ours, &[]).check();
+    assert_eq!(ours.id("origin/main"), second);
+}
+
+#[test]
+fn two_addresses_of_one_repository_have_one_root_of_its_policy() {
+    let (world, root) = pinned();
+    let other = world.bare("other.git", "sha1");
+    let author = author(&world);
+    author.git(&["update-ref", "-d", REF]).check();
+    publish(&author, ID, 1, "\"alice\", \"bob\"", ALICE);
+    author.git(&["push", "-q", other.path.to_str().unwrap(), "main", REF]).check();
+    let trust = |more: &[&str]| {
+        let address = format!("verified::{}", other.path.display());
+        world.countersign(&[&["remote", "trust", "--trust-first-use", &address], more].concat())
+    };
+    let words = ["is pinned already, to another policy than this one", "hint: "];
+    trust(&[]).status(3).stderr_holds(&words).check();
+    other.git(&["fetch", "-q", world.path("served.git").to_str().unwrap(), &format!("+{REF}:{REF}")]).check();
+    assert_eq!(other.git(&["rev-list", "--max-parents=0", REF]).any_stdout().check().text().trim(), root);
+    trust(&[]).any_stdout().check();
 }

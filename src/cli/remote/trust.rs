@@ -9,7 +9,7 @@ use crate::{
         git_config,
         policy::{
             asked, describe,
-            source::{PIN, pins, with_reading},
+            source::{PIN, with_reading},
         },
         remote::arguments::TrustArguments,
         settings,
@@ -35,7 +35,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &TrustArguments) -> Outcome 
     }
     let (reader, tip) = get(world, &configuration, &address, &arguments.reference)?;
     let pin = pin(&reader, tip, arguments)?;
-    check_others(&configuration, &pin)?;
+    one_root(&configuration, &pin)?;
     let followed = with_reading(world, &configuration, |reading| {
         // Whatever leads to the tip has to stand on the root.
         Ok(Followed::begin(&reader, &pin)?.advance_to(&reader, tip, reading)?)
@@ -60,29 +60,26 @@ pub(super) fn run(world: &mut World<'_>, arguments: &TrustArguments) -> Outcome 
     Ok(exit::GOOD)
 }
 
-/// Refuse a policy that says of itself that it is that of a repository whose policy is another one: what is
-/// remembered of that repository is shared by all of its addresses.
-fn check_others(configuration: &Configuration, pin: &Pin) -> Result<(), Failure> {
-    let mut others: Vec<(String, Pin)> = Vec::new();
-    others.extend(pins(configuration)?.into_iter().map(|(_, other)| (PIN.to_owned(), other)));
-    for subsection in configuration.subsections("countersign", Scopes::Protected) {
-        let key = format!("countersign.{subsection}.policyPin");
+/// Refuse a pin of a repository that another address, or its own clones, are pinned to by another one: all of its
+/// addresses share what is remembered, and whoever may say for one what is accepted says it for all.
+fn one_root(configuration: &Configuration, pin: &Pin) -> Result<(), Failure> {
+    let subsections = configuration.subsections("countersign", Scopes::Protected);
+    let keys = subsections.iter().map(|subsection| format!("countersign.{subsection}.policyPin"));
+    for key in keys.chain([PIN.to_owned()]) {
         let values = configuration.get_all(&key, Scopes::Protected).into_iter();
         // One that cannot be read counts nowhere.
-        let read = values.filter_map(|(_, value)| Pin::parse(&value.to_string()).ok());
-        others.extend(read.map(|other| (key.clone(), other)));
+        let mut others = values.filter_map(|(_, value)| Pin::parse(&value.to_string()).ok());
+        if others.any(|other| other.repository == pin.repository && other != *pin) {
+            return Err(Failure::new(
+                format!(
+                    "'{}' is pinned already, to another policy than this one: '{key}' says so",
+                    pin.repository
+                ),
+                "if the remote is that repository, give the same '--root' and '--ref'; if it is not, do not trust it",
+            ));
+        }
     }
-    let is_contrary = |other: &Pin| other.repository == pin.repository && other != pin;
-    match others.into_iter().find(|(_, other)| is_contrary(other)) {
-        None => Ok(()),
-        Some((key, other)) => Err(Failure::new(
-            format!(
-                "the remote says that it is '{}', whose policy is another one: '{} {}' by '{key}'",
-                pin.repository, other.reference, other.root
-            ),
-            "ask whoever publishes the policy of that repository; where that one is to count no longer, unset it",
-        )),
-    }
+    Ok(())
 }
 
 /// The commit that the remote's ref names, and a reader that has it.
