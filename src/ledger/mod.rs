@@ -17,6 +17,8 @@ mod folder;
 mod intent;
 mod many;
 mod process;
+#[cfg(test)]
+mod properties;
 mod record;
 mod resolve;
 mod settle;
