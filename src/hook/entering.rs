@@ -287,7 +287,8 @@ fn fill_in(happened: &mut [Entry], intents: &[Intent], process: Option<&Process>
 
 /// The updates in the lines of a transaction (githooks, `reference-transaction`). Lines about symbolic refs
 /// and about what is no ref are of no push. What is deleted whatever it held has neither value.
-fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
+#[must_use]
+pub fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
     let id = |text: &[u8]| ObjectId::from_hex(text).ok().filter(|id| id.kind() == hash);
     let entry = |line: &[u8]| {
         let mut fields = line.splitn(3, |byte| *byte == b' ');
