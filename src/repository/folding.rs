@@ -10,20 +10,17 @@ use crate::words::is_deceptive;
 /// and with whole case folding (HFS+, APFS, NTFS and case-folding ext4 each take fewer spellings for one).
 #[must_use]
 pub fn folded(name: &BStr) -> BString {
+    // Of what is no text no file system folds more.
+    let Ok(text) = std::str::from_utf8(name) else { return name.to_ascii_lowercase().into() };
     // What gix composes it leaves as it is where a name holds a character beyond U+FFFF.
     let decomposed = |text: &str| gix::utils::str::decompose(Cow::Borrowed(text)).into_owned();
-    let mut folded = BString::default();
-    for chunk in name.utf8_chunks() {
-        let shown: String = chunk.valid().chars().filter(|character| !is_deceptive(*character)).collect();
-        let shown = decomposed(&shown);
-        // By way of the upper case: of `\u{df}` and `ss`, `\u{17f}` and `s` only the lower cases differ. The capital
-        // `\u{1e9e}` has none of its own.
-        let letters = shown.chars().flat_map(char::to_lowercase).flat_map(char::to_uppercase);
-        let letters: String = letters.flat_map(char::to_lowercase).collect();
-        folded.extend_from_slice(decomposed(&letters).as_bytes());
-        folded.extend_from_slice(chunk.invalid());
-    }
-    folded
+    let shown: String = text.chars().filter(|character| !is_deceptive(*character)).collect();
+    let shown = decomposed(&shown);
+    // By way of the upper case: of `\u{df}` and `ss`, `\u{17f}` and `s` only the lower cases differ. The capital
+    // `\u{1e9e}` has none of its own.
+    let letters = shown.chars().flat_map(char::to_lowercase).flat_map(char::to_uppercase);
+    let letters: String = letters.flat_map(char::to_lowercase).collect();
+    decomposed(&letters).into()
 }
 
 /// Whether the file system of a git directory answers to `HEAD` under another spelling.

@@ -43,6 +43,7 @@ pub fn address(data: &[u8]) {
     }
     // So is the same path in somebody else's home.
     if !text.contains("://")
+        && !text.starts_with('/')
         && let Some((place, path)) = text.split_once(':')
         && !path.starts_with(['/', '~'])
         && !place.starts_with("other@")
