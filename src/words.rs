@@ -55,6 +55,12 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// `count` things that are called `one`.
+#[must_use]
+pub fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 /// [`escape`] for bytes that should be UTF-8; other bytes are shown as `\xNN`.
 #[must_use]
 pub fn escape_bytes(bytes: &[u8]) -> String {

@@ -2,10 +2,10 @@
 
 use super::{World, settings};
 use crate::{
+    hook::not_used,
     object::{Commit, ObjectId, Payload, Signed, Tag, assemble},
     repository::{ObjectReader, PROOFS, Proofs, Repository},
     verify::{Verdict, Verifier},
-    words,
 };
 
 /// What to do about a signature whose time is not proven.
@@ -18,7 +18,7 @@ pub(super) fn proofs(repository: &Repository, reader: &ObjectReader) -> (Proofs,
         Err(error) => return (Proofs::default(), vec![error.to_string()]),
     };
     let proofs = Proofs::open(reader, &tip.into_iter().collect::<Vec<ObjectId>>());
-    let trouble = proofs.trouble().to_vec();
+    let trouble = proofs.trouble();
     (proofs, trouble)
 }
 
@@ -38,9 +38,7 @@ impl Kept<'_> {
 
 /// The words about what cannot be read.
 pub(super) fn warning(trouble: &[String]) -> String {
-    let line =
-        |reason: &String| format!("warning: what '{PROOFS}' keeps is not used: {}\n", words::escape(reason));
-    trouble.iter().map(line).collect()
+    not_used(PROOFS, trouble)
 }
 
 /// Judge what git hands over, which is payload and signature without the object. Where its time is not

@@ -16,9 +16,9 @@ use super::{
 use crate::{
     hook::{
         Gate, MAXIMUM_LISTED, Pace, PrePushArguments, Standing, Telling, Update, foreign_anchor,
-        kept_approvals, parse_planned,
+        kept_approvals, not_used, parse_planned,
     },
-    object::ObjectId,
+    object::{APPROVALS, ObjectId},
     policy::{Cause, Pushing, Refusal},
     remote::{Address, Basis, PREFIX},
     repository::{Configuration, ObjectReader, ReferenceError, ReferenceValue, References, Repository},
@@ -114,6 +114,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PrePushArguments) -> Outcom
         .partition(|refusal| matches!(refusal.cause, Cause::Threshold(_) | Cause::ForgeUnapproved { .. }));
 
     world.complain(&kept::warning(&trouble));
+    world.complain(&not_used(APPROVALS, &approvals.trouble()));
     let telling =
         Telling { reader: &reader, shallow: &shallow, updates: &planned, is_own: true, go_on: &|| true };
     let mut text = telling.all("warning", &finding.warnings) + &telling.all("error", &refusals);

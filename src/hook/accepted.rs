@@ -67,7 +67,8 @@ impl AcceptedTips {
             return Ok(());
         }
         std::fs::create_dir_all(path.parent().expect("the path ends in a file name"))?;
-        std::fs::write(path, reference)
+        // Were it gone after the power has failed, the ref's past would count once more.
+        write_whole(&path, reference, Durability::Disk)
     }
 
     fn mark(&self, digest: &[u8; 32], reference: &[u8]) -> PathBuf {

@@ -3,11 +3,7 @@
 
 use std::{io::Write, slice};
 
-use super::{
-    AcceptedTips, Admission, Admissions, Update,
-    admission::Taken,
-    gate::{Finding, Gate},
-};
+use super::{AcceptedTips, Admission, Admissions, Update, admission::Taken, finding::Finding, gate::Gate};
 use crate::policy::{Cause, Refusal, Subject};
 
 /// An update that passes only because it was admitted.
@@ -56,6 +52,7 @@ pub(super) fn judge(
 /// Whether an administrator can have meant it: what the policy asks for, and not that something could not be judged,
 /// is not what was admitted, or would change what the gate itself goes by.
 fn can_be_waived(gate: &Gate<'_>, cause: &Cause) -> bool {
+    // Each by its name: a new one is refused until somebody has thought about it.
     match cause {
         Cause::Path { cause, .. } => can_be_waived(gate, cause),
         Cause::Pusher(_) => gate.pushing.contradiction().is_none(),
@@ -63,7 +60,35 @@ fn can_be_waived(gate: &Gate<'_>, cause: &Cause) -> bool {
         Cause::PolicyChange(_) | Cause::Reserved | Cause::Ledger | Cause::Approval(_) | Cause::Proof(_) => {
             false
         }
-        _ => true,
+        // A push to one name would move the ref of another.
+        Cause::Alike(_) | Cause::AlikeByTheRules => false,
+        Cause::Ambiguous { .. }
+        | Cause::Bad(_)
+        | Cause::CannotTell(_)
+        | Cause::Event(_)
+        | Cause::Forge { .. }
+        | Cause::ForgeMerge { .. }
+        | Cause::ForgeUnapproved { .. }
+        | Cause::KeyExpired(_)
+        | Cause::KeyNotInThePolicy(_)
+        | Cause::KeyNotInTheRule { .. }
+        | Cause::Lapsed { .. }
+        | Cause::Malformed(_)
+        | Cause::NoHistoryForPaths
+        | Cause::NoRule
+        | Cause::NotACommit(_)
+        | Cause::NotInThePolicy(..)
+        | Cause::NotInTheRule { .. }
+        | Cause::NotLogged(_)
+        | Cause::NotProven { .. }
+        | Cause::NotTheSigner(_)
+        | Cause::PathTakenBack { .. }
+        | Cause::SeveralPersons(_)
+        | Cause::TagsNotNamed
+        | Cause::Threshold(_)
+        | Cause::TimeNotProven(_)
+        | Cause::TooManyNestedTags
+        | Cause::Unsigned { .. } => true,
     }
 }
 

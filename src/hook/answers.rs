@@ -17,9 +17,10 @@ use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, Pa
 
 use super::{
     evidence::{Gathering, Known, TOGETHER},
-    gate::{Gate, Task},
+    gate::Gate,
     paths::Touched,
     persons,
+    task::Task,
 };
 use crate::{
     object::ObjectId,

@@ -3,7 +3,10 @@
 //! What a push brings for `refs/countersign/approvals` is used for the very same push. Where a rule lets the
 //! ref be pushed to, an update may add approvals by somebody who may give them, and do nothing else.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
@@ -23,6 +26,9 @@ use crate::{
 
 /// How many faults of one update are told.
 const MAXIMUM_TOLD: usize = 16;
+/// How many approvals of one update are kept of one person, for whom one is enough: one from each place where they
+/// work, and no more, so that nobody keeps others out. A signature can be written in many ways.
+const MAXIMUM_OF_A_PERSON: usize = 4;
 /// How many approvals of something else are told.
 const MAXIMUM_OTHERS: usize = 3;
 
@@ -34,43 +40,115 @@ pub fn kept_approvals(objects: &Objects, references: &References, updates: &[Upd
 
 /// What is wrong with an update of the ref, at most a few causes.
 pub(super) fn faults(gate: &Gate<'_>, reader: &ObjectReader, update: &Update) -> Vec<Cause> {
-    let too_many = Cause::Approval(ApprovalFault::TooMany);
     let (added, mut faults) = match added(
         gate.pace.is_over,
         reader,
         update,
-        too_many,
+        Cause::Approval(ApprovalFault::TooMany),
         ApprovalFault::Removed,
         ApprovalFault::Strange,
+        ApprovalFault::Full,
     ) {
         Ok(changes) => changes,
         Err(cause) => return vec![cause],
     };
     if faults.is_empty() {
-        let &Gate { policy, verifier, objects, approvals, now, pace: Pace { is_over, .. }, .. } = gate;
-        let by = Judging { policy, verifier, approvals, now };
-        // Where the time is over, the whole push is refused for that.
-        let judge = |reader: &mut ObjectReader, name: &ProofName| {
-            if is_over() { None } else { by.check(reader, *name).err() }
-        };
-        faults = added.par_iter().map_init(|| objects.reader(), judge).flatten().collect();
+        faults = Judging::new(gate).faults(reader, &added);
     }
     faults.truncate(MAXIMUM_TOLD);
     faults.into_iter().map(Cause::Approval).collect()
 }
 
-/// What one approval is judged by.
+/// What approvals are judged by.
 struct Judging<'a> {
     policy: &'a Policy,
     verifier: &'a Verifier,
+    objects: &'a Objects,
     approvals: &'a Approvals,
     now: i64,
+    is_over: &'a (dyn Fn() -> bool + Sync),
 }
 
-impl Judging<'_> {
-    /// Whether an approval may be added.
-    fn check(&self, reader: &ObjectReader, name: ProofName) -> Result<(), ApprovalFault> {
-        let Self { policy, verifier, approvals, now } = *self;
+impl<'a> Judging<'a> {
+    fn new(gate: &Gate<'a>) -> Self {
+        let &Gate { policy, verifier, objects, approvals, now, pace: Pace { is_over, .. }, .. } = gate;
+        Self { policy, verifier, objects, approvals, now, is_over }
+    }
+
+    /// Why not all of `added` (in their order) may be added. Where the time is over that is not all, and the whole push
+    /// is refused for it.
+    fn faults(&self, reader: &ObjectReader, added: &[ProofName]) -> Vec<ApprovalFault> {
+        let updates = || added.chunk_by(|one, other| one.object == other.object);
+        // What costs nothing to refuse comes first.
+        let crowded =
+            updates().filter(|of_one| self.all(reader, of_one).len() > MAXIMUM_APPROVALS_OF_AN_UPDATE);
+        let crowded: Vec<ApprovalFault> =
+            crowded.map(|_| ApprovalFault::Crowded).take(MAXIMUM_TOLD).collect();
+        if !crowded.is_empty() {
+            return crowded;
+        }
+        let told = AtomicUsize::new(0);
+        let judge = |reader: &mut ObjectReader, name: &ProofName| {
+            if (self.is_over)() || told.load(Ordering::Relaxed) >= MAXIMUM_TOLD {
+                return None;
+            }
+            let judged = self.check(reader, *name);
+            told.fetch_add(judged.is_err().into(), Ordering::Relaxed);
+            Some((*name, judged))
+        };
+        let judged: Vec<(ProofName, Result<String, ApprovalFault>)> =
+            added.par_iter().map_init(|| self.objects.reader(), judge).flatten().collect();
+        let (mut persons, mut faults) = (HashMap::new(), Vec::new());
+        for (name, judged) in judged {
+            match judged {
+                Ok(person) => drop(persons.insert(name, person)),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if faults.is_empty() {
+            faults.extend(updates().filter_map(|of_one| self.once_too_often(reader, of_one, &persons)));
+        }
+        faults
+    }
+
+    /// All that is kept of the update that `added` approve, and those.
+    fn all(&self, reader: &ObjectReader, added: &[ProofName]) -> BTreeSet<ProofName> {
+        let mut names = self.approvals.names_of(reader, &added[0].object);
+        names.extend(added);
+        names
+    }
+
+    /// Whether somebody of `persons` has approved one update more often than is kept: `added` are of that update. What
+    /// does not count any more is nobody's, so that it keeps nobody out.
+    fn once_too_often(
+        &self,
+        reader: &ObjectReader,
+        added: &[ProofName],
+        persons: &HashMap<ProofName, String>,
+    ) -> Option<ApprovalFault> {
+        let all = self.all(reader, added);
+        if all.len() <= MAXIMUM_OF_A_PERSON {
+            return None;
+        }
+        let judge = |reader: &mut ObjectReader, name: &ProofName| match persons.get(name) {
+            Some(person) => Some(person.clone()),
+            None if (self.is_over)() => None,
+            None => self.check(reader, *name).ok(),
+        };
+        let all: Vec<ProofName> = all.into_iter().collect();
+        let counted = all.par_iter().map_init(|| self.objects.reader(), judge).flatten();
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for person in counted.collect::<Vec<String>>() {
+            *counts.entry(person).or_default() += 1;
+        }
+        let mut adding = added.iter().filter_map(|name| persons.get(name));
+        let person =
+            adding.find(|person| counts.get(*person).is_some_and(|count| *count > MAXIMUM_OF_A_PERSON));
+        person.cloned().map(ApprovalFault::Again)
+    }
+
+    /// The person as whom an approval counts that may be added, apart from how many there are.
+    fn check(&self, reader: &ObjectReader, name: ProofName) -> Result<String, ApprovalFault> {
         let bytes =
             read_blob(reader, name.blob).map_err(|error| ApprovalFault::Unavailable(error.to_string()))?;
         let approval = Approval::parse(reader.hash(), &bytes).map_err(ApprovalFault::Unreadable)?;
@@ -81,12 +159,7 @@ impl Judging<'_> {
         if let Some(base) = statement.base.filter(|base| reader.kind(*base).is_err()) {
             return Err(ApprovalFault::NoBase(base));
         }
-        counted_as(policy, verifier, &approval, now)?;
-        // More than that are never read.
-        if approvals.count(reader, statement) > MAXIMUM_APPROVALS_OF_AN_UPDATE {
-            return Err(ApprovalFault::TooMany);
-        }
-        Ok(())
+        counted_as(self.policy, self.verifier, &approval, self.now)
     }
 }
 
@@ -136,11 +209,15 @@ pub(super) fn approvers(
     statement: &Statement,
 ) -> (BTreeSet<String>, Vec<ApprovalFault>) {
     let (mut persons, mut faults) = (BTreeSet::new(), Vec::new());
+    let kept = statement.key(reader.hash()).map(|key| gate.approvals.names_of(reader, &key).len());
+    if kept.is_some_and(|kept| kept > MAXIMUM_APPROVALS_OF_AN_UPDATE) {
+        faults.push(ApprovalFault::Crowded);
+    }
     for approval in gate.approvals.of(reader, statement) {
         if gate.is_over() {
             break;
         }
-        let judged = approval.map_err(ApprovalFault::Unreadable).and_then(|approval| {
+        let judged = approval.map_err(ApprovalFault::Unreadable).and_then(|(approval, _)| {
             judge_approval(gate.policy, gate.verifier, rule, &approval, gate.now)
                 .map_err(|cause| ApprovalFault::NotCounted(Box::new(cause)))
         });
@@ -159,7 +236,11 @@ pub(super) fn approvers(
 /// Only words depend on that, so nobody looks at their signatures.
 pub(super) fn others(gate: &Gate<'_>, reader: &ObjectReader, statement: &Statement) -> Vec<ApprovalFault> {
     let mut faults = Vec::new();
-    for (_, Approval { statement: other, .. }) in gate.approvals.all(reader).take_while(|_| !gate.is_over()) {
+    let statements = gate.approvals.statements(reader, &|| !gate.is_over());
+    for other in statements {
+        if gate.is_over() {
+            break;
+        }
         let same = [
             other.repository == statement.repository,
             other.reference == statement.reference,
@@ -167,8 +248,8 @@ pub(super) fn others(gate: &Gate<'_>, reader: &ObjectReader, statement: &Stateme
             other.tree == statement.tree,
         ];
         let fault = match same {
-            [false, true, true, true] => ApprovalFault::AnotherRepository(other.repository),
-            [true, false, true, true] => ApprovalFault::AnotherReference(other.reference),
+            [false, true, true, true] => ApprovalFault::AnotherRepository(other.repository.clone()),
+            [true, false, true, true] => ApprovalFault::AnotherReference(other.reference.clone()),
             [true, true, false, true] => ApprovalFault::AnotherBase(other.base),
             [true, true, true, false] => ApprovalFault::AnotherTree(other.tree),
             _ => continue,

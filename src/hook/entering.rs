@@ -7,19 +7,19 @@ use std::{
     time::Instant,
 };
 
-use gix::bstr::{BString, ByteSlice as _};
+use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::{
     Context, PolicyMemory, Update, for_all, owner, parse_updates, policy_ref, pre_receive::MAXIMUM_INPUT,
 };
 use crate::{
     ledger::{
-        Acceptance, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId, Scope, Settled,
-        Settler,
+        Acceptance, BY_CERTIFICATE, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId,
+        Scope, Settled, Settler,
     },
     object::{HashKind, ObjectId},
     policy::ForgeContext,
-    repository::Repository,
+    repository::{ReferenceError, ReferenceValue, Repository},
     words::{Failure, escape, escape_bytes},
 };
 
@@ -42,15 +42,18 @@ impl Pushed {
         admitted: impl Iterator<Item = String>,
     ) -> Self {
         let account = forge.and_then(|context| {
-            let account = context.user.as_ref().or(context.id.as_ref())?;
+            // Whoever has it has chosen it, and is quoted.
+            let account = context.user.as_ref().or(context.id.as_ref())?.replace('\'', r"\u{27}");
             Some(format!("account '{account}' of '{}'", context.forge.name))
         });
-        let names: Vec<String> = signers.iter().map(|name| format!("'{name}'")).collect();
-        let signer = (!names.is_empty()).then(|| format!("{} by certificate", names.join(" or ")));
+        let signer = (!signers.is_empty()).then(|| format!("'{}{BY_CERTIFICATE}", signers.join("' or '")));
         let words = signer.into_iter().chain(account);
         // Whoever pushed it, the administrator has let it in.
-        let admitted = admitted.map(|admission| format!("admitted by the administrator: {admission}"));
-        let words: Vec<String> = admitted.chain(words).collect();
+        let admitted = admitted.map(|admission| {
+            let admission = admission.replace(BY_CERTIFICATE, r"\u{27} by certificate");
+            format!("{ADMITTED}: {admission}")
+        });
+        let words: Vec<String> = words.chain(admitted).collect();
         Self { pusher: (!words.is_empty()).then(|| words.join(", ")), certificate }
     }
 }
@@ -69,6 +72,9 @@ pub struct LedgerContext {
 /// The longest that is kept of a pusher's name, in characters.
 const MAXIMUM_PUSHER: usize = 256;
 
+/// How it is said in the place of a pusher that the administrator has let an update in.
+pub const ADMITTED: &str = "admitted by the administrator";
+
 /// Enter what earlier pushes have left over, and see where the ledger stands: its head. The hook has begun at
 /// `begun`.
 pub(super) fn prepare(
@@ -83,8 +89,9 @@ pub(super) fn prepare(
     let folder = Folder::new(&context.state, repository.hash()).until(deadline);
     let settler = Settler { repository, folder: &folder, now: context.now };
     // Where no other hook has come to it. A ref that is set back has a past that the gate knows.
+    let references = repository.references();
     let is_there = |entry: &Entry| {
-        let value = repository.references().read(entry.reference.as_bstr());
+        let value = references.read(entry.reference.as_bstr());
         entry.new.is_some() && value.is_ok_and(|value| value.id == entry.new)
     };
     let _ = note_policy(&context.state, &folder, &is_there);
@@ -96,16 +103,16 @@ pub(super) fn prepare(
     settler.begin().map_err(|error| failure(&error))
 }
 
-/// Leave an intent for the accepted `updates`: from then on they are entered, or known not to have happened.
+/// Leave an intent for what is accepted, the `entries` of a repository that uses `hash`: from then on they are
+/// entered, or known not to have happened.
 pub(super) fn leave(
     context: &Context,
-    repository: &Repository,
+    hash: HashKind,
     policy: PolicyVersion,
     pushed: Pushed,
     ledger: Option<ObjectId>,
-    updates: &[Update],
+    entries: Vec<Entry>,
 ) -> Result<(), Failure> {
-    let entries = entries(repository, updates).map_err(|error| failure(&error))?;
     if entries.is_empty() {
         return Ok(());
     }
@@ -116,18 +123,19 @@ pub(super) fn leave(
     let acceptance =
         Acceptance { push, received: context.now.max(0), policy, pusher, certificate: pushed.certificate };
     let intent = Intent { acceptance, ledger, process: Process::moving(), entries };
-    Folder::new(&context.state, repository.hash()).leave(&intent).map_err(|error| failure(&error))
+    Folder::new(&context.state, hash).leave(&intent).map_err(|error| failure(&error))
 }
 
-/// What `updates` do to the refs themselves, whatever symbolic refs they go through; each ref once.
-fn entries(repository: &Repository, updates: &[Update]) -> Result<Vec<Entry>, LedgerError> {
-    let references = repository.references();
+/// What `updates` do to the refs themselves, whatever symbolic refs they go through by `value`; each ref once.
+pub(super) fn entries(
+    updates: &[Update],
+    value: &dyn Fn(&BStr) -> Result<ReferenceValue, ReferenceError>,
+) -> Result<Vec<Entry>, LedgerError> {
     let (mut entries, mut seen) = (Vec::new(), HashSet::new());
     for Update { claimed, wanted, reference } in
         updates.iter().filter(|update| update.claimed != update.wanted)
     {
-        let names = references.read(reference.as_bstr())?.names;
-        let reference = names.into_iter().next_back().expect("a ref has a name");
+        let reference = value(reference.as_bstr())?.names.into_iter().next_back().expect("a ref has a name");
         if seen.insert(reference.clone()) {
             entries.push(Entry { old: *claimed, new: *wanted, reference });
         }
@@ -184,7 +192,8 @@ pub fn post_receive(context: &LedgerContext, input: &mut dyn Read, output: &mut 
         let (repository, folder) = open(context)?;
         let updates = parse_updates(repository.hash(), &read(input)?)
             .map_err(|error| Failure::new(error, "this command is for git's post-receive hook"))?;
-        let happened = entries(&repository, &updates).map_err(|error| failure(&error))?;
+        let references = repository.references();
+        let happened = entries(&updates, &|name| references.read(name)).map_err(|error| failure(&error))?;
         let noted = note_policy(&context.state, &folder, &|entry| happened.contains(entry));
         words = noted.err().unwrap_or_default();
         let settler = Settler { repository: &repository, folder: &folder, now: context.now };
@@ -223,11 +232,9 @@ pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, o
         let line = [old.as_bytes(), b" ", new.as_bytes(), b" ", reference, b"\n"].concat();
         let updates = parse_updates(repository.hash(), &line)
             .map_err(|error| Failure::new(error, "this command is for git's update hook"))?;
-        let Some(wanted) =
-            entries(&repository, &updates).map_err(|error| failure(&error))?.into_iter().next()
-        else {
-            return Ok(());
-        };
+        let references = repository.references();
+        let wanted = entries(&updates, &|name| references.read(name)).map_err(|error| failure(&error))?;
+        let Some(wanted) = wanted.into_iter().next() else { return Ok(()) };
         let name = escape_bytes(&wanted.reference);
         let accepted = folder.accepts(&wanted, Process::receiving().as_ref());
         if !accepted.map_err(|error| failure(&error))? {
@@ -236,7 +243,7 @@ pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, o
                 "ask the server's administrator to look at 'countersign hook status'",
             ));
         }
-        let value = repository.references().read(wanted.reference.as_bstr());
+        let value = references.read(wanted.reference.as_bstr());
         if value.map_err(|error| failure(&LedgerError::Reference(error)))?.id != wanted.old {
             return Err(Failure::new(
                 format!("'{name}' was moved by somebody else meanwhile"),
@@ -338,6 +345,9 @@ pub fn failure(error: &LedgerError) -> Failure {
         LedgerError::Intent { .. } => {
             "the server's administrator moves the file away; 'countersign ledger verify' tells then which refs were moved without an entry"
         }
+        LedgerError::SetBack { .. } => {
+            "the server's administrator restores 'refs/countersign/ledger' from a clone that has the former, or removes 'ledger.head' in the state folder to go on from the latter, which whoever has seen the former is told of"
+        }
         LedgerError::Unusable { .. } => {
             "the server's administrator sees to the file, as the user as whom the server's hooks run"
         }
@@ -346,4 +356,33 @@ pub fn failure(error: &LedgerError) -> Failure {
         }
     };
     Failure::new(error, hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Forge, Way, WebMerge};
+
+    #[test]
+    fn nobody_is_named_by_a_certificate_through_the_name_of_an_account() {
+        let account = |user: &str| ForgeContext {
+            forge: Forge { kind: crate::policy::ForgeKind::GitLab, name: "git.example.com".to_owned() },
+            user: Some(user.to_owned()),
+            id: None,
+            way: Way::Ssh,
+            merge: WebMerge::No,
+            repository: None,
+        };
+        let alice = ["alice".to_owned(), "robot".to_owned()];
+        let pusher = |signers: &[String], user: &str, admitted: &[&str]| {
+            let admitted = admitted.iter().map(|text| (*text).to_owned());
+            Pushed::new(None, signers, Some(&account(user)), admitted).pusher.unwrap()
+        };
+        assert_eq!(
+            pusher(&alice, "al", &[]),
+            "'alice' or 'robot' by certificate, account 'al' of 'git.example.com'"
+        );
+        let liar = pusher(&[], "x' by certificate, 'alice' by certificate", &["for 'alice' by certificate"]);
+        assert!(!liar.contains(BY_CERTIFICATE) && liar.contains("account 'x\\u{27} by"), "{liar}");
+    }
 }

@@ -85,8 +85,10 @@ pub fn forge_context(forge: &Forge, variable: impl Fn(&str) -> Option<OsString>)
         }
         ForgeKind::GitLab => {
             let id = get("GL_ID");
-            // A deploy key is nobody's account.
-            if !id.as_deref().is_some_and(|id| id.starts_with("key-")) {
+            // A deploy key or token is nobody's account, whatever it is called: whoever makes one may choose that.
+            let number = id.as_deref().and_then(|id| id.strip_prefix("user-"));
+            let is_account = |number: &str| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+            if number.is_some_and(is_account) {
                 context.user = get("GL_USERNAME");
             }
             context.id = id;
@@ -152,6 +154,16 @@ mod tests {
                 "gitlab",
                 &[("GL_USERNAME", "owner"), ("GL_ID", "key-9"), ("GL_PROTOCOL", "ssh")],
                 (None, some("key-9"), Way::Ssh, WebMerge::No),
+            ),
+            (
+                "gitlab",
+                &[("GL_USERNAME", "alice"), ("GL_ID", "user-x"), ("GL_PROTOCOL", "http")],
+                (None, some("user-x"), Way::Http, WebMerge::No),
+            ),
+            (
+                "gitlab",
+                &[("GL_USERNAME", "alice"), ("GL_PROTOCOL", "http")],
+                (None, None, Way::Http, WebMerge::No),
             ),
             (
                 "forgejo",

@@ -11,73 +11,24 @@ use std::{
     io::Write,
 };
 
-use gix::bstr::{BStr, ByteSlice};
+use gix::bstr::ByteSlice;
 
 use super::{
-    AcceptedTips, Pace, Update,
+    Pace, Standing, Update,
     answers::{Answers, answers},
-    approvals, paths, plan, proofs,
-    vouching::{End, Forge, Passed, Vouched, end},
+    approvals,
+    created::{MAXIMUM_NAMED, Names},
+    finding::{Finding, MAXIMUM_BROKEN},
+    paths, plan, proofs,
+    task::Task,
+    vouching::{Forge, Passed, Vouched, end},
 };
 use crate::{
     object::{APPROVALS, ObjectId},
-    policy::{Cause, Event, Governing, Policy, Pushing, Refusal, Rule, Subject, is_ledger},
-    repository::{
-        Allowance, Approvals, History, HistoryError, ObjectReader, Objects, PROOFS, Proofs, ReferenceError,
-        ReferenceValue, References, Shallow, new_commits_while,
-    },
+    policy::{Cause, Governing, Policy, Pushing, Rule, Subject, is_ledger},
+    repository::{Allowance, Approvals, ObjectReader, Objects, PROOFS, Proofs, Shallow},
     verify::Verifier,
 };
-
-/// What stands before the updates, as whoever judges them knows it.
-pub trait Standing {
-    /// The value of the ref with this full name, and the names that symbolic refs behind it stand for.
-    ///
-    /// # Errors
-    /// The name is invalid, or what is there cannot be read.
-    fn value(&self, name: &BStr) -> Result<ReferenceValue, ReferenceError>;
-
-    /// Whether `commit` was accepted as a ref's value under the rule with this digest.
-    fn is_accepted(&self, digest: &[u8; 32], commit: ObjectId) -> bool;
-
-    /// Whether the past of the ref `name` counts as accepted with its next value, under the rule with this
-    /// digest: where it is met for the first time.
-    fn carries_its_past(&self, _digest: &[u8; 32], _name: &[u8]) -> bool {
-        true
-    }
-
-    /// Whether somebody creates a ref of this name that has no value yet: whoever looks at a repository
-    /// for the first time meets refs that are merely there.
-    fn is_created(&self, _name: &[u8]) -> bool {
-        true
-    }
-
-    /// Whether every move of a ref is seen. Whoever comes by now and then cannot tell who vouched for the
-    /// moves in between.
-    fn sees_each_move(&self) -> bool {
-        true
-    }
-}
-
-/// What stands in the server's own repository.
-pub(super) struct Server<'a> {
-    pub(super) references: &'a References,
-    pub(super) accepted: &'a AcceptedTips,
-}
-
-impl Standing for Server<'_> {
-    fn value(&self, name: &BStr) -> Result<ReferenceValue, ReferenceError> {
-        self.references.read(name)
-    }
-
-    fn is_accepted(&self, digest: &[u8; 32], commit: ObjectId) -> bool {
-        self.accepted.contains(digest, commit)
-    }
-
-    fn carries_its_past(&self, digest: &[u8; 32], name: &[u8]) -> bool {
-        !self.accepted.has_begun(digest, name)
-    }
-}
 
 /// Everything that the gate looks at, read before it begins.
 pub struct Gate<'a> {
@@ -108,49 +59,12 @@ pub struct Gate<'a> {
 /// After how many commits whose evidence is known it is asked again whether the time is over.
 const ASKED_EVERY: usize = 64;
 
+/// The longest name of a ref, in bytes: Linux's `PATH_MAX`. What is said of each commit says it again.
+const MAXIMUM_NAME: usize = 4096;
+
 /// The most commits that are listed for the refs that a push updates, each ref by itself: many refs that
 /// all take in one long history would have it walked and kept once for each.
 pub const MAXIMUM_LISTED: usize = 8_000_000;
-
-/// What the gate has found.
-#[derive(Debug, Default)]
-pub struct Finding {
-    /// Why the push is refused; empty if it is not.
-    pub refusals: Vec<Refusal>,
-    /// What rules in warning mode would have refused.
-    pub warnings: Vec<Refusal>,
-    /// Which tips may be written down as accepted, once the whole push is.
-    pub tips: Vec<([u8; 32], ObjectId)>,
-    /// Every commit and tag that was looked at.
-    pub judged: Vec<ObjectId>,
-    /// Which refs are met under which rule, by its digest, once the whole push is accepted.
-    pub begun: Vec<([u8; 32], Vec<u8>)>,
-    /// Which refs do not go on from what they held.
-    pub replaced: Vec<Vec<u8>>,
-    /// Whether the time was over before everything was judged; then that is refused.
-    pub is_out_of_time: bool,
-    /// How many refs are refused because their history cannot be walked.
-    broken: usize,
-}
-
-/// What is to be judged for one ref under one of its names.
-pub(super) struct Task<'a> {
-    pub(super) reference: Vec<u8>,
-    pub(super) rule: &'a Rule,
-    /// What the ref holds.
-    pub(super) base: Option<ObjectId>,
-    /// What it would hold.
-    pub(super) wanted: ObjectId,
-    pub(super) tags: Vec<ObjectId>,
-    pub(super) commits: Vec<ObjectId>,
-    pub(super) tip: Option<ObjectId>,
-    /// The commit behind the current value.
-    before: Option<ObjectId>,
-    /// The ref did not exist.
-    created: bool,
-    /// The commit that it led to, if the new one does not descend from it.
-    pub(super) replaced: Option<ObjectId>,
-}
 
 impl<'a> Gate<'a> {
     /// Judge a whole push, telling `progress` when it takes long.
@@ -165,6 +79,10 @@ impl<'a> Gate<'a> {
             }
             match self.names_of(update) {
                 Ok(found) => names.push((update, found)),
+                // Whoever has not seen it is told that first: what it holds is nothing to fetch and try again with.
+                Err(_) if is_ledger(&update.reference) => {
+                    finding.refuse(&update.reference, Subject::Reference, None, Cause::Ledger);
+                }
                 Err(cause) => finding.refuse(&update.reference, Subject::Reference, None, cause),
             }
         }
@@ -313,6 +231,9 @@ impl<'a> Gate<'a> {
         if !name.starts_with(b"refs/") {
             return Err(Cause::Unexpected("a ref's name has to begin with 'refs/'".to_owned()));
         }
+        if name.len() > MAXIMUM_NAME {
+            return Err(Cause::Unexpected("the ref's name is longer than any file's".to_owned()));
+        }
         let value = self.standing.value(name).map_err(|error| Cause::Unexpected(error.to_string()))?;
         if value.id != update.claimed {
             return Err(Cause::Stale { server: value.id, claimed: update.claimed });
@@ -355,203 +276,6 @@ impl<'a> Gate<'a> {
         self.policy.commit_rule_digest(rule, |name| {
             self.verifier.instances().iter().find(|instance| instance.name() == name).map(|i| *i.digest())
         })
-    }
-
-    /// Judge what happens to the ref, and find out what else has to be judged. The commits of a ref
-    /// that is created are left to [`Self::walk_created`].
-    fn plan(
-        &self,
-        reader: &ObjectReader,
-        finding: &mut Finding,
-        rule: &'a Rule,
-        bases: &[ObjectId],
-        name: &[u8],
-        update: &Update,
-    ) -> Option<Task<'a>> {
-        let mut event = |subject: Subject, event: Event| {
-            if let Err(cause) = rule.judge_event(event) {
-                finding.refuse(name, subject, Some(rule), cause);
-            }
-        };
-        let Some(wanted) = update.wanted else {
-            event(Subject::Reference, Event::Delete);
-            if rule.vouching.threshold.is_some() && self.standing.sees_each_move() {
-                let base = update.claimed;
-                let vouched = Vouched::new(self, reader, rule, name, base, (End::Deleted, None));
-                if let Err(cause) = vouched.judge(None) {
-                    finding.refuse(name, Subject::Reference, Some(rule), cause);
-                }
-            }
-            return None;
-        };
-        match update.claimed {
-            None if self.standing.is_created(name) => event(Subject::Reference, Event::Create),
-            Some(current) if current != wanted && plan::is_tag(name) => {
-                event(Subject::Reference, Event::ReplaceTag);
-            }
-            Some(_) | None => {}
-        }
-        let target = match plan::target(reader, name, wanted) {
-            Ok(target) => target,
-            Err((subject, cause)) => {
-                finding.refuse(name, subject, Some(rule), cause);
-                return None;
-            }
-        };
-        for (subject, happens) in target.events {
-            event(subject, happens);
-        }
-        let mut task = Task {
-            reference: name.to_vec(),
-            rule,
-            base: update.claimed,
-            wanted,
-            tags: target.tags,
-            commits: Vec::new(),
-            tip: target.commit,
-            before: None,
-            created: update.claimed.is_none(),
-            replaced: None,
-        };
-        if update.claimed.is_some_and(|current| current != wanted)
-            && target.commit.is_none()
-            && !plan::is_tag(name)
-        {
-            event(Subject::Reference, Event::Rewind);
-        }
-        if let (Some(current), Some(tip)) = (update.claimed, target.commit) {
-            let current = plan::commit_behind(reader, current);
-            if current.is_none() && !rule.paths.is_empty() && !plan::is_tag(name) {
-                let words = "what the ref holds now cannot be read".to_owned();
-                finding.refuse(name, Subject::Reference, Some(rule), Cause::Unexpected(words));
-                return None;
-            }
-            task.before = current;
-            match self.walk_updated(reader, rule, bases, current, tip) {
-                Ok((history, descends)) => {
-                    if !descends && !plan::is_tag(name) {
-                        event(Subject::Reference, Event::Rewind);
-                    }
-                    task.commits = history.commits;
-                    task.replaced = current.filter(|_| !descends);
-                    finding.replaced.extend(task.replaced.map(|_| name.to_vec()));
-                }
-                Err(error) => finding.refuse_history(name, rule, error),
-            }
-        }
-        if task.tip.is_none() && !rule.paths.is_empty() {
-            finding.refuse(name, Subject::Reference, Some(rule), Cause::NoHistoryForPaths);
-        }
-        Some(task)
-    }
-
-    /// The commits of `tips` that are new.
-    pub(super) fn walk(
-        &self,
-        reader: &ObjectReader,
-        tips: &[ObjectId],
-        hidden: &[ObjectId],
-        anchor: Option<ObjectId>,
-    ) -> Result<History, HistoryError> {
-        let go_on = |met| self.pace.goes_on(met);
-        new_commits_while(reader, tips, hidden, anchor, self.shallow, &go_on)
-    }
-
-    /// What an update adds, and whether the new value descends from the current one.
-    fn walk_updated(
-        &self,
-        reader: &ObjectReader,
-        rule: &Rule,
-        bases: &[ObjectId],
-        current: Option<ObjectId>,
-        tip: ObjectId,
-    ) -> Result<(History, bool), HistoryError> {
-        let walk = |hidden: &[ObjectId], anchor| self.walk(reader, &[tip], hidden, anchor);
-        let own: Vec<ObjectId> = current.into_iter().collect();
-        let history = walk(&own, rule.anchor);
-        let reaches = |history: &Result<History, HistoryError>| {
-            history
-                .as_ref()
-                .is_ok_and(|history| !own.is_empty() && own.iter().all(|id| history.reached.contains(id)))
-        };
-        // The way down to the current value may lead through the anchor, where the walk ends.
-        let descends = reaches(&history) || (rule.anchor.is_some() && reaches(&walk(&own, None)));
-        if descends || bases.is_empty() {
-            return Ok((history?, descends));
-        }
-        Ok((walk(&[&own, bases].concat(), rule.anchor)?, false))
-    }
-
-    /// Walk the histories of all refs that are created under `rule` in one go, and one by one only
-    /// if something is wrong with them. The commits of all stand with the first one then.
-    fn walk_created(
-        &self,
-        reader: &ObjectReader,
-        finding: &mut Finding,
-        rule: &Rule,
-        bases: &[ObjectId],
-        tasks: &mut [Task<'a>],
-    ) {
-        let mut created: Vec<&mut Task<'a>> =
-            tasks.iter_mut().filter(|task| task.created && task.rule.name == rule.name).collect();
-        let tips: Vec<ObjectId> = created.iter().filter_map(|task| task.tip).collect();
-        let walk = |tips: &[ObjectId], hidden: &[ObjectId]| self.walk(reader, tips, hidden, rule.anchor);
-        if rule.vouching.judges_each_ref() {
-            return self.walk_each(finding, rule, &mut created, &|tip| walk(&[tip], bases));
-        }
-        let Some(first) = created.first_mut() else { return };
-        let together = match walk(&tips, bases) {
-            Ok(history) => {
-                first.commits = history.commits;
-                return;
-            }
-            Err(error) => error,
-        };
-        let before = finding.refusals.len();
-        let mut passed = bases.to_vec();
-        // The push is refused already; it is only to be told which refs it is refused for.
-        for task in created.iter().take(MAXIMUM_NAMED) {
-            if finding.broken >= MAXIMUM_BROKEN {
-                return;
-            }
-            match task.tip.map(|tip| (tip, walk(&[tip], &passed))) {
-                Some((_, Err(error))) => finding.refuse_history(&task.reference, rule, error),
-                // Only to keep what is shared from being walked again and again.
-                Some((tip, Ok(_))) => passed.push(tip),
-                None => {}
-            }
-        }
-        if finding.refusals.len() == before {
-            finding.refuse_history(&created[0].reference, rule, together);
-        }
-    }
-
-    /// Walk the history of each of `created` by itself, for who vouches for it is asked for each.
-    fn walk_each(
-        &self,
-        finding: &mut Finding,
-        rule: &Rule,
-        created: &mut [&mut Task<'a>],
-        walk: &dyn Fn(ObjectId) -> Result<History, HistoryError>,
-    ) {
-        let mut listed = 0;
-        for task in created {
-            if finding.broken >= MAXIMUM_BROKEN {
-                return;
-            }
-            match task.tip.map(walk) {
-                Some(Ok(history)) => {
-                    listed += history.commits.len();
-                    if listed > self.maximum_listed {
-                        let cause = Cause::TooManyCommits;
-                        return finding.refuse(&task.reference, Subject::Reference, Some(rule), cause);
-                    }
-                    task.commits = history.commits;
-                }
-                Some(Err(error)) => finding.refuse_history(&task.reference, rule, error),
-                None => {}
-            }
-        }
     }
 
     fn judge_task(&self, finding: &mut Finding, task: &Task<'a>, answers: &Answers, names: &Names<'_>) {
@@ -598,9 +322,7 @@ impl<'a> Gate<'a> {
             finding.begun.push((digest, task.reference.clone()));
         }
     }
-}
 
-impl<'a> Gate<'a> {
     /// Judge whether enough persons vouch for `task`; `person` tells who has signed an object.
     fn judge_vouching(
         &self,
@@ -622,105 +344,24 @@ impl<'a> Gate<'a> {
     }
 }
 
-/// Which of several refs that are created together brought a commit: only words depend on it.
-struct Names<'a> {
-    gate: &'a Gate<'a>,
-    reader: &'a ObjectReader,
-    tasks: &'a [Task<'a>],
-    bases: &'a HashMap<&'a str, Vec<ObjectId>>,
-    /// What each tip adds, as far as it was asked for.
-    histories: RefCell<HashMap<ObjectId, HashSet<ObjectId>>>,
-}
-
-/// How many refs that are created together are looked at one by one once something is wrong.
-const MAXIMUM_NAMED: usize = 64;
-
-/// How many histories that cannot be walked are met before the rest of a push is not looked at: each may
-/// have been walked for long, and nothing of it is remembered.
-const MAXIMUM_BROKEN: usize = 16;
-
-impl<'a> Names<'a> {
-    fn of(&self, task: &'a Task<'a>, commit: ObjectId) -> &'a [u8] {
-        if task.rule.vouching.judges_each_ref() {
-            return &task.reference;
-        }
-        let bases = self.bases.get(task.rule.name.as_str()).map(Vec::as_slice).unwrap_or_default();
-        let together: Vec<(&Task<'_>, ObjectId)> = (self.tasks.iter())
-            .filter(|other| task.created && other.created && other.rule.name == task.rule.name)
-            .filter_map(|other| Some((other, other.tip?)))
-            .collect();
-        if let Some((other, _)) = together.iter().find(|(_, tip)| *tip == commit) {
-            return &other.reference;
-        }
-        let mut histories = self.histories.borrow_mut();
-        let mut seen = HashSet::new();
-        let distinct = together.iter().filter(|(_, tip)| seen.insert(*tip));
-        for (other, tip) in distinct.take(MAXIMUM_NAMED) {
-            let history = histories.entry(*tip).or_insert_with(|| {
-                let walked = self.gate.walk(self.reader, &[*tip], bases, other.rule.anchor);
-                walked.map(|history| history.commits.into_iter().collect()).unwrap_or_default()
-            });
-            if history.contains(&commit) {
-                return &other.reference;
-            }
-        }
-        &task.reference
-    }
-}
-
-impl Finding {
-    /// Refuse everything because only `judged` of so many objects were judged in time.
-    pub(super) fn out_of_time(mut self, updates: &[Update], judged: usize, of: usize) -> Self {
-        self.is_out_of_time = true;
-        // It is said once for each ref.
-        self.refusals.retain(|refusal| !refusal.cause.is_out_of_time());
-        for update in updates {
-            self.refuse(&update.reference, Subject::Reference, None, Cause::OutOfTime { judged, of });
-        }
-        self
-    }
-
-    /// Note a refusal, or a warning where the rule only warns and the cause is its own to weigh.
-    fn refuse(&mut self, reference: &[u8], subject: Subject, rule: Option<&Rule>, cause: Cause) {
-        let only_warns = rule.is_some_and(|rule| !rule.is_enforced()) && cause.is_for_the_rule_to_decide();
-        let refusal = Refusal {
-            reference: reference.to_vec(),
-            subject,
-            rule: rule.map(|rule| rule.name.clone()),
-            cause,
-        };
-        if only_warns { self.warnings.push(refusal) } else { self.refusals.push(refusal) }
-    }
-
-    fn refuse_history(&mut self, reference: &[u8], rule: &Rule, error: HistoryError) {
-        let (subject, cause) = match error {
-            HistoryError::Malformed { id, cause } => (Subject::Commit(id), Cause::Malformed(cause)),
-            // That is said once, for the whole push.
-            HistoryError::Stopped => return,
-            HistoryError::Shallow(id) => (Subject::Commit(id), Cause::Unexpected(error.to_string())),
-            other => (Subject::Reference, Cause::Unexpected(other.to_string())),
-        };
-        self.broken += 1;
-        self.refuse(reference, subject, Some(rule), cause);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repository::tests::Scratch;
+    use crate::{
+        hook::{AcceptedTips, standing::Server},
+        policy::Refusal,
+        repository::tests::Scratch,
+    };
 
     fn judge(scratch: &Scratch, policy: &Policy, updates: &[Update], maximum_listed: usize) -> Finding {
         let repository = scratch.open();
         let state = tempfile::tempdir().unwrap();
+        let (references, accepted) = (repository.references(), AcceptedTips::new(state.path()));
         let gate = Gate {
             policy,
             verifier: &Verifier::new(Vec::new()),
             objects: &repository.objects().unwrap(),
-            standing: &Server {
-                references: &repository.references(),
-                accepted: &AcceptedTips::new(state.path()),
-            },
+            standing: &Server::new(&references, &accepted),
             shallow: &repository.shallow(None).unwrap(),
             proofs: &Proofs::default(),
             pushing: &Pushing::Nobody,
@@ -754,6 +395,24 @@ mod tests {
         let judge = |maximum| judge(&scratch, &policy, &updates, maximum).refusals;
         assert_eq!(judge(15), []);
         assert!(matches!(&judge(14)[..], [Refusal { cause: Cause::TooManyCommits, .. }]));
+    }
+
+    #[test]
+    fn a_name_that_no_file_can_have_is_refused_before_anything_is_said_of_its_commits() {
+        let scratch = Scratch::new(&[]);
+        let root = scratch.commit("root");
+        let rules = "[[rule]]\nname = \"all\"\nrefs = [\"refs/heads/*\"]\ncommits = \"unsigned\"\ncreate = \"allow\"\n";
+        let policy = Policy::parse(&format!("version = 1\nother_refs = \"refuse\"\n{rules}")).unwrap();
+        let of = |length: usize| {
+            let name = [&b"refs/heads/"[..], &vec![b'x'; length - 11]].concat();
+            let update = Update { claimed: None, wanted: Some(root), reference: name };
+            judge(&scratch, &policy, &[update], MAXIMUM_LISTED).refusals
+        };
+        assert_eq!(of(200), []);
+        match &of(MAXIMUM_NAME + 1)[..] {
+            [Refusal { cause: Cause::Unexpected(words), .. }] => assert!(words.contains("longer than any")),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -636,7 +636,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
 }
 
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, InstallError> {
-    std::path::absolute(path).map_err(|source| InstallError::Io { path: path.to_owned(), source })
+    crate::repository::absolute(path).map_err(|source| InstallError::Io { path: path.to_owned(), source })
 }
 
 /// Git passes over hooks that may not be executed, and so does the shim.

@@ -17,9 +17,11 @@ mod certificate;
 mod companion;
 mod config_file;
 mod configured;
+mod created;
 mod entering;
 mod environment;
 mod evidence;
+mod finding;
 mod folding;
 mod for_all;
 mod forge;
@@ -43,7 +45,9 @@ mod pushee;
 mod settings;
 mod shim;
 mod snapshot;
+mod standing;
 mod status;
+mod task;
 mod telling;
 mod updates;
 mod used_certificates;
@@ -52,6 +56,7 @@ mod vouching;
 mod writers;
 
 pub use accepted::AcceptedTips;
+pub use added::not_used;
 pub use admission::{Admission, AdmissionRequest, Admissions, admit};
 pub use approvals::{counted_as, kept_approvals};
 pub use arguments::{HookArguments, PrePushArguments, Surroundings, run_hook};
@@ -60,12 +65,13 @@ pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};
 pub use configured::ConfiguredError;
 pub use entering::{
-    LedgerContext, failure as ledger_failure, happened, post_receive, reference_transaction, update,
+    ADMITTED, LedgerContext, failure as ledger_failure, happened, post_receive, reference_transaction, update,
 };
 pub use environment::{CertificateEnvironment, PushEnvironment};
+pub use finding::Finding;
 pub use for_all::state_folder;
 pub use forge::forge_context;
-pub use gate::{Finding, Gate, MAXIMUM_LISTED, Standing};
+pub use gate::{Gate, MAXIMUM_LISTED};
 pub use guard::unjudged;
 pub use install::{
     InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
@@ -81,6 +87,7 @@ pub use proofs::kept as kept_proofs;
 pub use pushee::{PusheeError, pushee_key};
 pub use settings::{AuditSink, PolicyPlace, Settings, parse_address, parse_forge, parse_seconds};
 pub use shim::{Shim, ShimError};
+pub use standing::Standing;
 pub use status::{Status, StatusFinding, installed_trust, status};
 pub use telling::Telling;
 pub use updates::{Update, UpdateError, parse_updates};

@@ -14,10 +14,7 @@ use std::{
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::{
-    gate::{Gate, Task},
-    pace::OUT_OF_TIME,
-};
+use super::{gate::Gate, pace::OUT_OF_TIME, task::Task};
 use crate::{
     object::ObjectId,
     policy::{Cause, PathPlace, Rule},

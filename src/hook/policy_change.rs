@@ -1,6 +1,6 @@
 //! What becomes of the ref that holds the policy: a change of it is judged by the policy that stands.
 
-use super::{foreign_anchor, gate::Finding, pace::OUT_OF_TIME};
+use super::{Finding, foreign_anchor, pace::OUT_OF_TIME};
 use crate::{
     object::ObjectId,
     policy::{Cause, PolicyFault, Refusal, Subject},

@@ -15,12 +15,14 @@ use super::{
     audit::Decision,
     certificate::{self, Surrounding},
     entering::{self, Pushed},
+    finding::Finding,
     folding,
-    gate::{Finding, Gate, MAXIMUM_LISTED, Server},
-    kept_approvals,
+    gate::{Gate, MAXIMUM_LISTED},
+    kept_approvals, not_used,
     pace::{PATIENCE, TimeIsOver},
     parse_updates, proofs,
     snapshot::{Snapshot, SnapshotError},
+    standing::{Server, Standing as _},
 };
 use crate::{
     ledger::PolicyVersion,
@@ -176,6 +178,9 @@ pub fn pre_receive_by(
 /// What the server's administrator has to see to.
 const ADMINISTRATOR: &str = "every push is refused until this is mended; ask the server's administrator";
 
+/// What it costs that nothing is remembered.
+const VERIFIED_ANEW: &str = "hint: tell the server's administrator; the next push is verified anew\n";
+
 fn as_warning(failure: &Failure) -> String {
     failure.to_string().replacen("error: ", "warning: ", 1)
 }
@@ -198,7 +203,12 @@ fn judge(
             let _ = writeln!(&output, "countersign: {}", words());
         }
     };
-    let reads = |met: usize| tell(&|| format!("read {met} commits of a history"));
+    let reads = |met: usize| {
+        // What was done before the first one took its time, and says nothing of the history.
+        if met > 0 {
+            tell(&|| format!("read {met} commits of a history"));
+        }
+    };
     let changes = |judged: usize, of: usize| {
         tell(&|| match of {
             0 => format!("read {judged} changes of the policy"),
@@ -234,6 +244,10 @@ fn judge(
     let read = Snapshot::read(context, &repository, &references, &pace, &mut course.words);
     let mut snapshot = match read {
         Ok(snapshot) => snapshot,
+        // A pusher reads it, who can do nothing about it.
+        Err(SnapshotError::Failed(failure)) if failure.hints.iter().all(|hint| hint != ADMINISTRATOR) => {
+            return Err(failure.hint(ADMINISTRATOR));
+        }
         Err(SnapshotError::Failed(failure)) => return Err(failure),
         Err(SnapshotError::OutOfTime { judged, of }) => return refuse_late(&repository, course, judged, of),
     };
@@ -257,10 +271,6 @@ fn judge(
         .map_err(|error| failed(&error))?;
     let shallow = repository.shallow(environment.shallow_file.as_deref()).map_err(|error| failed(&error))?;
     let proofs = proofs::kept(&objects, &references, &course.updates);
-    for reason in proofs.trouble() {
-        // Less is proven then.
-        course.words += &format!("warning: what '{PROOFS}' keeps is not used: {}\n", escape(reason));
-    }
     let verdicts = Verdicts::open(&context.state, &snapshot.trust, &snapshot.instances, context.now);
     let verifier = Verifier::new(std::mem::take(&mut snapshot.instances))
         .with_openpgp(std::mem::take(&mut snapshot.trust.openpgp))
@@ -287,20 +297,20 @@ fn judge(
     let certified = snapshot.trust.policy.certified_pushers(&pushing, context.now);
     course.pushers = certified.into_iter().map(str::to_owned).collect();
     let approvals = kept_approvals(&objects, &references, &course.updates);
-    for reason in approvals.trouble() {
-        course.words += &format!("warning: what '{APPROVALS}' keeps is not used: {}\n", escape(reason));
-    }
     let verdicts = verdicts
         .inspect_err(|error| {
             let error = escape(&error.to_string());
-            course.words += &format!("warning: what is found good is not remembered: {error}\n");
+            course.words +=
+                &format!("warning: what is found good is not remembered: {error}\n{VERIFIED_ANEW}");
         })
         .ok();
+    let accepted = AcceptedTips::new(&context.state);
+    let server = Server::new(&references, &accepted);
     let gate = Gate {
         policy: &snapshot.trust.policy,
         verifier: &verifier,
         objects: &objects,
-        standing: &Server { references: &references, accepted: &AcceptedTips::new(&context.state) },
+        standing: &server,
         shallow: &shallow,
         proofs: &proofs,
         pushing: &pushing,
@@ -317,7 +327,7 @@ fn judge(
     let reader = objects.reader();
     let mut finding = gate.judge(&others, &mut &output);
     finding.refusals.extend(folding::refusals(&repository, &snapshot.trust.policy, &course.updates));
-    let changed = snapshot.judge_changes(context, &reader, &references, &course.updates, &pace, &mut finding);
+    let changed = snapshot.judge_changes(context, &reader, &server, &course.updates, &pace, &mut finding);
     if changed == Err(TimeIsOver) {
         finding = finding.out_of_time(&course.updates, 0, 0);
     } else if finding.refusals.is_empty() && is_over() {
@@ -328,18 +338,21 @@ fn judge(
         let admitted: Vec<Update> = admitted.into_iter().cloned().collect();
         course.admitted = admitting::judge(&gate, &holding, &admitted, &mut finding, &mut &output);
     }
+    course.words += &not_used(PROOFS, &proofs.trouble());
+    course.words += &not_used(APPROVALS, &approvals.trouble());
     snapshot.remember(context, &mut course.words);
     let mut entered = Ok(());
     if context.settings.ledger && finding.refusals.is_empty() {
         let policy =
             snapshot.commit.map_or(PolicyVersion::Digest(snapshot.trust.digest), PolicyVersion::Commit);
-        let reasons = course.admitted.iter().map(|admitted| admitted.admission.words());
+        let reasons = course.admitted.iter().map(|admitted| admitted.admission.reason_words());
         let pushed = Pushed::new(verified, &course.pushers, context.forge.as_ref(), reasons);
-        entered = entering::leave(context, &repository, policy, pushed, ledger, &course.updates);
+        entered = entering::entries(&course.updates, &|name| server.value(name))
+            .map_err(|error| entering::failure(&error))
+            .and_then(|entries| entering::leave(context, repository.hash(), policy, pushed, ledger, entries));
     }
     // Last of all: what is used up is needed, and enough.
     if entered.is_ok() && finding.refusals.is_empty() {
-        let accepted = AcceptedTips::new(&context.state);
         course.taken = admitting::take(&admissions, &accepted, &course.admitted, context.now, &mut finding);
     }
     let is_accepted = entered.is_ok() && finding.refusals.is_empty();
@@ -347,7 +360,8 @@ fn judge(
         && let Err(error) = verdicts.keep(is_accepted)
     {
         let error = escape(&error.to_string());
-        course.words += &format!("warning: what was found good cannot be remembered: {error}\n");
+        course.words +=
+            &format!("warning: what was found good cannot be remembered: {error}\n{VERIFIED_ANEW}");
     }
     let telling = Telling {
         reader: &reader,
@@ -358,10 +372,16 @@ fn judge(
     };
     let mut words = telling.all("warning", &finding.warnings);
     for Admitted { admission, waived, .. } in course.admitted.iter().filter(|_| is_accepted) {
-        words += &telling.all("warning", waived);
+        // It is in, and there is nothing to mend.
+        let told = telling.all("warning", waived);
+        words.extend(told.lines().filter(|line| !line.starts_with("hint: ")).flat_map(|line| [line, "\n"]));
         words += &format!("warning: admitted by the server's administrator: {}\n", admission.words());
     }
     words += &telling.all("error", &finding.refusals);
+    if finding.unnamed > 0 {
+        let word = if finding.refusals.is_empty() { "warning" } else { "error" };
+        words += &format!("{word}: and {} more\n", finding.unnamed);
+    }
     course.words += &words;
     course.finding = finding;
     entered
@@ -419,7 +439,9 @@ fn remember(state: &Path, finding: &Finding, words: &mut String) {
     let accepted = AcceptedTips::new(state);
     let begun = finding.begun.iter().map(|(digest, name)| accepted.begin(digest, name));
     let tips = finding.tips.iter().map(|(digest, tip)| accepted.insert(digest, *tip));
-    for noted in tips.chain(begun) {
+    // A tip that counts without the mark that its ref was met would have the ref's past count once more, whatever
+    // came into it since.
+    for noted in begun.chain(tips) {
         if let Err(error) = noted {
             *words += &format!(
                 "warning: what was accepted cannot be noted in '{}': {error}\n\
@@ -428,5 +450,32 @@ fn remember(state: &Path, finding: &Finding, words: &mut String) {
             );
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_tip_counts_where_it_cannot_be_noted_that_its_ref_was_met() {
+        let state = tempfile::tempdir().unwrap();
+        let (digest, tip) = ([1; 32], ObjectId::null(HashKind::Sha1));
+        let name = b"refs/heads/main".to_vec();
+        let finding =
+            Finding { tips: vec![(digest, tip)], begun: vec![(digest, name.clone())], ..Finding::default() };
+        let accepted = AcceptedTips::new(state.path());
+        let folder = state.path().join("accepted").join(hex::encode(digest));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("refs"), "in the way").unwrap();
+        let mut words = String::new();
+        remember(state.path(), &finding, &mut words);
+        assert!(words.contains("cannot be noted") && words.contains("hint: "), "{words}");
+        assert!(!accepted.contains(&digest, tip));
+        std::fs::remove_file(folder.join("refs")).unwrap();
+        words.clear();
+        remember(state.path(), &finding, &mut words);
+        assert_eq!(words, "");
+        assert!(accepted.contains(&digest, tip) && accepted.has_begun(&digest, &name));
     }
 }

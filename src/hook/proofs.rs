@@ -4,6 +4,8 @@
 //! object that it is about, or for none, whoever has brought it. Where a rule lets the ref be pushed to, an
 //! update may add entries that prove something of objects that are here, and do nothing else.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use gix::objs::Kind;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
@@ -32,22 +34,39 @@ pub fn kept(objects: &Objects, references: &References, updates: &[Update]) -> P
 
 /// What is wrong with an update of the ref, at most a few causes.
 pub(super) fn faults(gate: &Gate<'_>, reader: &ObjectReader, update: &Update) -> Vec<Cause> {
-    let too_many = Cause::Proof(ProofFault::TooMany);
-    let (added, mut faults) =
-        match added(gate.pace.is_over, reader, update, too_many, ProofFault::Removed, ProofFault::Strange) {
-            Ok(changes) => changes,
-            Err(cause) => return vec![cause],
-        };
-    // More than that of one object are never read, and each would have the object read and judged again.
-    let mut of_each = added.chunk_by(|one, other| one.object == other.object);
-    if of_each.any(|of_one| of_one.len() > MAXIMUM_PROOFS_OF_AN_OBJECT) {
-        faults.push(ProofFault::TooMany);
-    }
+    let (added, mut faults) = match added(
+        gate.pace.is_over,
+        reader,
+        update,
+        Cause::Proof(ProofFault::TooMany),
+        ProofFault::Removed,
+        ProofFault::Strange,
+        ProofFault::Full,
+    ) {
+        Ok(changes) => changes,
+        Err(cause) => return vec![cause],
+    };
+    // More than that of one object are never read, whenever they came, and each would have the object read and judged
+    // again.
+    let too_many = added.chunk_by(|one, other| one.object == other.object).filter_map(|of_one| {
+        let object = of_one[0].object;
+        let mut names = gate.proofs.names_of(reader, &object);
+        names.extend(of_one);
+        (names.len() > MAXIMUM_PROOFS_OF_AN_OBJECT).then_some(ProofFault::TooManyOfOne(object))
+    });
+    faults.extend(too_many.take(MAXIMUM_TOLD));
     if faults.is_empty() {
         let &Gate { verifier, objects, now, pace: Pace { is_over, .. }, .. } = gate;
         // Where the time is over, the whole push is refused for that.
+        // Nor is more looked at than is told.
+        let told = AtomicUsize::new(0);
         let judge = |reader: &mut ObjectReader, name: &ProofName| {
-            if is_over() { None } else { check(reader, verifier, now, *name).err() }
+            if is_over() || told.load(Ordering::Relaxed) >= MAXIMUM_TOLD {
+                return None;
+            }
+            let fault = check(reader, verifier, now, *name).err()?;
+            told.fetch_add(1, Ordering::Relaxed);
+            Some(fault)
         };
         faults = added.par_iter().map_init(|| objects.reader(), judge).flatten().collect();
     }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::repository::system::OsStrExt as _;
+use crate::repository::{absolute, system::OsStrExt as _};
 
 use super::{PusheeError, pushee_key};
 use crate::{
@@ -131,8 +131,8 @@ impl AuditSink {
     /// The path is empty, or the current directory cannot be told.
     pub fn absolute(self) -> std::io::Result<Self> {
         Ok(match self {
-            Self::File(path) => Self::File(std::path::absolute(path)?),
-            Self::Syslog(path) => Self::Syslog(std::path::absolute(path)?),
+            Self::File(path) => Self::File(absolute(&path)?),
+            Self::Syslog(path) => Self::Syslog(absolute(&path)?),
             other => other,
         })
     }

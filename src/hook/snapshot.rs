@@ -4,9 +4,10 @@ use gix::bstr::ByteSlice as _;
 
 use super::{
     Context, Pace, PolicyMemory, PolicyPlace, Update,
-    gate::Finding,
+    finding::Finding,
     pace::TimeIsOver,
     policy_ref::{self, PolicyRef},
+    standing::Standing,
 };
 use crate::{
     object::ObjectId,
@@ -103,7 +104,7 @@ impl Snapshot {
         &self,
         context: &Context,
         reader: &ObjectReader,
-        references: &References,
+        server: &dyn Standing,
         updates: &[Update],
         pace: &Pace<'_>,
         finding: &mut Finding,
@@ -118,7 +119,7 @@ impl Snapshot {
             if (pace.is_over)() {
                 return Err(TimeIsOver);
             }
-            let names = references.read(update.reference.as_bstr()).map(|value| value.names);
+            let names = server.value(update.reference.as_bstr()).map(|value| value.names);
             // A name that cannot be read has been refused already.
             if !names.is_ok_and(|names| names.iter().any(|found| *found == name)) {
                 continue;

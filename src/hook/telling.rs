@@ -22,9 +22,6 @@ const MAXIMUM_GROUPS: usize = 4;
 /// How many objects are told of all causes together, one a line.
 const MAXIMUM_LINES: usize = 8;
 
-/// How many refusals are looked at.
-const MAXIMUM_LOOKED_AT: usize = 50_000;
-
 /// How many commits a command may have somebody sign again.
 const MAXIMUM_MENDED: usize = 1000;
 
@@ -173,7 +170,7 @@ fn shortened(text: &[u8]) -> String {
 fn groups<'a>(refusals: &[&'a Refusal]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     let mut places = HashMap::new();
-    for refusal in refusals.iter().take(MAXIMUM_LOOKED_AT) {
+    for refusal in refusals {
         let mut cause = refusal.cause.to_string();
         if let Some(rule) = &refusal.rule {
             cause += &format!(" (rule '{}')", escape(rule));
@@ -224,18 +221,21 @@ impl<'a> Commands<'a> {
         if commands.is_empty() {
             return general;
         }
-        let again = if group.refusals.len() == 1 { "it" } else { "them" };
+        let what = if group.refusals.len() == 1 { "it" } else { "them" };
         let place =
             if matches!(first.subject, Subject::Commit(_)) { ", on the branch that you push" } else { "" };
         let commands = commands.into_iter();
         if is_by_somebody(&first.cause) {
-            let as_who = format!("or sign {again} as somebody whom the rule names{place}: ");
+            let as_who = format!("or sign {what} as somebody whom the rule names{place}: ");
             return general
                 .into_iter()
                 .chain(commands.map(|command| format!("{as_who}'{command}'")))
                 .collect();
         }
-        commands.map(|command| format!("sign {again} again{place}: '{command}'")).collect()
+        // What carries no signature was not signed before.
+        let is_new = matches!(first.cause, Cause::Unsigned { .. } | Cause::Event(Event::LightweightTag));
+        let once_more = if is_new { "" } else { " again" };
+        commands.map(|command| format!("sign {what}{once_more}{place}: '{command}'")).collect()
     }
 
     /// The command that signs the refused commits of a branch again, and no others but those on top of them.

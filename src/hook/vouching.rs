@@ -6,12 +6,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::{
-    approvals,
-    gate::{Gate, Task},
-    pace::OUT_OF_TIME,
-    plan,
-};
+use super::{approvals, gate::Gate, pace::OUT_OF_TIME, plan, task::Task};
 use crate::{
     object::{Commit, ObjectId, Statement},
     policy::{Cause, Permission, Rule, Shortfall, Subject},

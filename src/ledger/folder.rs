@@ -185,21 +185,18 @@ impl Folder {
 
     /// Let what is left of an intent take its place; an empty one goes away.
     pub(super) fn keep(&self, held: &Held) -> Result<(), LedgerError> {
+        if let Some(process) = held.intent.process.as_ref().filter(|_| !held.is_dropped) {
+            self.forget_many(process.number());
+        }
         let kind = if held.is_dropped { DROPPED } else { INTENT };
         let path = self.intents().join(format!("{}.{kind}", held.stem));
         if !held.intent.entries.is_empty() {
             return self.write(&path, &held.intent.bytes(self.hash));
         }
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(LedgerError::unusable(&path)(error));
-            }
-            _ => {}
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LedgerError::unusable(&path)(error)),
+            _ => Ok(()),
         }
-        if let Some(process) = held.intent.process.as_ref().filter(|_| !held.is_dropped) {
-            self.forget_many(process.number());
-        }
-        Ok(())
     }
 
     /// Wait until nobody else settles.
@@ -246,8 +243,15 @@ impl Folder {
         id.map(Some).ok_or(LedgerError::HeadFile(path))
     }
 
+    /// Note the head that was written last. That there is a ledger at all has to reach the disk; after that it is
+    /// enough if an earlier head does, from which the ledger goes on.
     pub(super) fn remember(&self, head: ObjectId) -> Result<(), LedgerError> {
-        self.write(&self.head_file(), format!("{head}\n").as_bytes())
+        let (path, line) = (self.head_file(), format!("{head}\n"));
+        if path.exists() {
+            let written = write_whole_through(&self.state, &path, line.as_bytes(), Durability::System);
+            return written.map_err(LedgerError::unusable(&path));
+        }
+        self.write(&path, line.as_bytes())
     }
 
     fn head_file(&self) -> PathBuf {
@@ -270,7 +274,13 @@ impl Folder {
             fs::create_dir_all(folder)?;
             // Not beside the others: whoever lists them never sees half of one.
             write_whole_through(&self.state, path, bytes, Durability::Disk)?;
-            if is_new { sync_folder(&self.state) } else { Ok(()) }
+            if is_new {
+                sync_folder(&self.state)?;
+                // Those above may be as new; whatever cannot be looked into was made by others, long ago.
+                let above = self.state.ancestors().skip(1);
+                above.map(sync_folder).take_while(Result::is_ok).for_each(drop);
+            }
+            Ok(())
         };
         write().map_err(LedgerError::unusable(path))
     }

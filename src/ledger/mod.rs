@@ -13,6 +13,7 @@
 mod certificate;
 mod check;
 mod fields;
+mod finding;
 mod folder;
 mod intent;
 mod many;
@@ -22,10 +23,13 @@ mod properties;
 mod record;
 mod resolve;
 mod settle;
+mod standing;
+mod work;
 mod write;
 
 pub use certificate::{CertificateError, Certificates};
-pub use check::{Check, Elsewhere, Finding, LeftOver, Report, UnderWay, check};
+pub use check::{Check, UnderWay, check};
+pub use finding::{Elsewhere, Finding, LeftOver, Report};
 pub use folder::{Folder, Lock};
 pub use intent::{Intent, IntentError};
 pub use process::Process;
@@ -53,6 +57,18 @@ pub struct Acceptance {
     /// The blob of the push certificate.
     pub certificate: Option<ObjectId>,
 }
+
+impl Acceptance {
+    /// Whether whoever pushed is said to have signed a push certificate.
+    #[must_use]
+    pub fn claims_certificate(&self) -> bool {
+        self.pusher.as_ref().is_some_and(|pusher| pusher.contains(BY_CERTIFICATE))
+    }
+}
+
+/// What stands in a pusher's name behind the name of whoever has signed the push certificate. Names of other kinds
+/// hold no quote, and so not this.
+pub const BY_CERTIFICATE: &str = "' by certificate";
 
 /// A random name for a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

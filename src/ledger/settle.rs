@@ -8,23 +8,23 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use gix::bstr::{BString, ByteSlice as _};
 
 use super::{
-    Acceptance, Entry, Folder, LEDGER, LedgerError, LeftOver, Occasion, Pending, Process, PushId,
+    Entry, Folder, LedgerError, LeftOver, Pending, Process, PushId,
     folder::Held,
-    many::SMALL,
     resolve,
-    write::{self, append},
+    work::{Place, Work, places},
+    write,
 };
-use crate::{object::ObjectId, policy::is_ledger, repository::Repository};
+use crate::{object::ObjectId, repository::Repository};
 
 /// How long an accepted push may take until it is done, in seconds, where nobody can say whether the process
 /// behind it still runs.
 const GRACE: i64 = 60 * 60;
 
 /// How often it is tried again when somebody else writes.
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 
 /// How many records are looked back at for what a ref held.
-const MAXIMUM_WALKED: usize = 100_000;
+pub(super) const MAXIMUM_WALKED: usize = 100_000;
 
 /// Which refs are settled.
 #[derive(Clone, Copy, Debug)]
@@ -68,9 +68,6 @@ pub struct Settler<'a> {
     pub now: i64,
 }
 
-/// Where an update stands: the intent, and the entry in it.
-type Place = (usize, usize);
-
 /// What the ledger says of some refs.
 #[derive(Default)]
 struct Said {
@@ -79,34 +76,8 @@ struct Said {
 }
 
 impl Settler<'_> {
-    /// See to it that there is a ledger, if there is anything to enter: the refs as they stand. Its head.
-    ///
-    /// # Errors
-    /// There was one and it is gone, or it cannot be read or written.
-    pub fn begin(&self) -> Result<Option<ObjectId>, LedgerError> {
-        if let Some(head) = write::head(self.repository)? {
-            // What cannot be written behind accepts nothing.
-            write::read(&self.repository.objects()?.reader(), head)?;
-            return Ok(Some(head));
-        }
-        if let Some(head) = self.folder.remembered()? {
-            return Err(LedgerError::Gone(head));
-        }
-        let refs = self.repository.references().direct()?;
-        if refs.is_empty() {
-            return Ok(None);
-        }
-        let _lock = self.folder.lock()?;
-        if let Some(head) = write::head(self.repository)? {
-            return Ok(Some(head));
-        }
-        let entry = |(reference, id)| Entry { old: None, new: Some(id), reference };
-        let standing = Occasion::Standing { received: self.now.max(0) };
-        self.write(None, &[(standing, refs.into_iter().map(entry).collect())])
-    }
-
-    /// Settle a transaction of refs that has just been committed by `process`. Of a push of many refs, each in a
-    /// transaction of its own, all wait for the last one.
+    /// Settle a transaction of refs that has just been committed by `process`. Of a push of several refs, each in
+    /// a transaction of its own, all wait for the last one.
     ///
     /// # Errors
     /// As for [`Self::settle`].
@@ -119,9 +90,8 @@ impl Settler<'_> {
         let mut refs = HashSet::new();
         for (intent, entry) in places(&held, happened, process) {
             let entries = &held[intent].intent.entries;
-            if entries.len() <= SMALL || happened.len() > 1 {
-                refs.insert(entries[entry].reference.clone());
-            } else if entry + 1 == entries.len() {
+            // Several at once are all but those that git deletes before, in a transaction of their own.
+            if happened.len() > 1 || entry + 1 == entries.len() {
                 refs.extend(entries.iter().map(|entry| entry.reference.clone()));
             }
         }
@@ -169,12 +139,7 @@ impl Settler<'_> {
             if attempt > 0 && self.folder.is_late() {
                 break;
             }
-            let head = write::head(self.repository)?;
-            if head.is_none()
-                && let Some(gone) = self.folder.remembered()?
-            {
-                return Err(LedgerError::Gone(gone));
-            }
+            let head = self.head()?;
             let held = self.folder.list()?;
             // Before any ref is read: what such a process did is done.
             let mut is_over: Vec<bool> = held.iter().map(|held| self.is_over(held)).collect();
@@ -284,76 +249,6 @@ impl Settler<'_> {
         Err(LedgerError::Busy)
     }
 
-    /// Enter what refs hold now where the ledger says something else: `only` these, or all. What the
-    /// administrator has done without a push.
-    ///
-    /// # Errors
-    /// The ledger cannot be read or written.
-    pub fn enter(&self, reason: &str, only: Option<&HashSet<BString>>) -> Result<Vec<Entry>, LedgerError> {
-        self.begin()?;
-        self.settle(Scope::All, &[], None)?;
-        let _lock = self.folder.lock()?;
-        for _ in 0..ATTEMPTS {
-            let head = write::head(self.repository)?;
-            let under_way: HashSet<BString> = self
-                .folder
-                .intents_left()?
-                .into_iter()
-                .flat_map(|intent| intent.entries)
-                .map(|e| e.reference)
-                .collect();
-            let mut last: HashMap<BString, Option<ObjectId>> = HashMap::new();
-            let reader = self.repository.objects()?.reader();
-            for walked in write::walk(&reader, head, None) {
-                for entry in walked?.record.entries {
-                    last.entry(entry.reference).or_insert(entry.new);
-                }
-            }
-            let refs: HashMap<BString, ObjectId> =
-                self.repository.references().direct()?.into_iter().collect();
-            let names: BTreeSet<&BString> = last.keys().chain(refs.keys()).collect();
-            let entries: Vec<Entry> = names
-                .into_iter()
-                .filter(|name| !is_ledger(name) && only.is_none_or(|only| only.contains(*name)))
-                .filter(|name| !under_way.contains(*name))
-                .map(|name| Entry {
-                    old: last.get(name).copied().flatten(),
-                    new: refs.get(name).copied(),
-                    reference: name.clone(),
-                })
-                .filter(|entry| entry.old != entry.new)
-                .collect();
-            if entries.is_empty() {
-                return Ok(entries);
-            }
-            let occasion = Occasion::Administrator { received: self.now.max(0), reason: reason.to_owned() };
-            if self.write(head, &[(occasion, entries.clone())])?.is_some() {
-                return Ok(entries);
-            }
-        }
-        Err(LedgerError::Busy)
-    }
-
-    /// Add to the ledger and note its new head; `None` where somebody else was first.
-    fn write(
-        &self,
-        head: Option<ObjectId>,
-        records: &[(Occasion, Vec<Entry>)],
-    ) -> Result<Option<ObjectId>, LedgerError> {
-        let records: Vec<_> = records
-            .iter()
-            .map(|(occasion, entries)| {
-                let entries = entries.iter().filter(|entry| entry.reference != LEDGER).cloned();
-                (occasion.clone(), entries.collect::<Vec<_>>())
-            })
-            .collect();
-        let new = append(self.repository, head, &records, self.now, self.folder.deadline())?;
-        if let Some(new) = new {
-            self.folder.remember(new)?;
-        }
-        Ok(new)
-    }
-
     /// What was accepted long ago, and is neither settled nor under way any more.
     ///
     /// # Errors
@@ -387,8 +282,11 @@ impl Settler<'_> {
         let mut said = Said::default();
         let mut since: HashSet<Option<ObjectId>> =
             of_refs.values().flatten().map(|place| held[place.0].intent.ledger).collect();
-        let reader = self.repository.objects()?.reader();
         since.remove(&head);
+        if since.is_empty() {
+            return Ok(said);
+        }
+        let reader = self.repository.objects()?.reader();
         let mut records = write::walk(&reader, head, None).take(MAXIMUM_WALKED);
         while !since.is_empty()
             && let Some(walked) = records.next()
@@ -455,101 +353,6 @@ impl Settler<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// Which intent each of the updates that happened belongs to: that of the process which did it, or else the
-/// newest, and one that was dropped only where there is no other.
-fn places(held: &[Held], happened: &[Entry], process: Option<&Process>) -> Vec<Place> {
-    let mut of: HashMap<&Entry, Vec<Place>> = HashMap::new();
-    let wanted: HashSet<&Entry> = happened.iter().collect();
-    for (intent, held) in held.iter().enumerate() {
-        for (entry, what) in held.intent.entries.iter().enumerate().filter(|(_, what)| wanted.contains(what))
-        {
-            of.entry(what).or_default().push((intent, entry));
-        }
-    }
-    let best = |what: &Entry| {
-        of.get(what)?.iter().copied().max_by_key(|(intent, _)| {
-            let held = &held[*intent];
-            let is_its_own = process.is_some() && held.intent.process.as_ref() == process;
-            (is_its_own, !held.is_dropped, *intent)
-        })
-    };
-    happened.iter().filter_map(best).collect()
-}
-
-/// What settling has found so far.
-struct Work<'h> {
-    held: &'h [Held],
-    /// For each ref what happened, in order.
-    entered: Vec<Vec<Place>>,
-    recovered: Vec<Place>,
-    dropped: HashSet<Place>,
-    /// What need not be kept as an intent any more.
-    gone: HashSet<Place>,
-    waiting: usize,
-}
-
-impl<'h> Work<'h> {
-    fn new(held: &'h [Held]) -> Self {
-        let (entered, recovered) = (Vec::new(), Vec::new());
-        Self { held, entered, recovered, dropped: HashSet::new(), gone: HashSet::new(), waiting: 0 }
-    }
-
-    fn take(&mut self, places: &[Place], found: &super::Resolution) {
-        let of = |indices: &[usize]| -> Vec<Place> { indices.iter().map(|index| places[*index]).collect() };
-        let (entered, recovered, dropped) = (of(&found.entered), of(&found.recovered), of(&found.dropped));
-        self.waiting += places.len() - entered.len() - recovered.len() - dropped.len();
-        self.gone.extend(entered.iter().chain(&recovered).chain(&dropped));
-        self.dropped.extend(dropped);
-        self.recovered.extend(recovered);
-        if !entered.is_empty() {
-            self.entered.push(entered);
-        }
-    }
-
-    /// What to enter: pushes one after the other, each ref's updates in their order.
-    fn records(&self) -> Vec<(Occasion, Vec<Entry>)> {
-        let mut open: Vec<std::slice::Iter<'_, Place>> =
-            self.entered.iter().map(|list| list.iter()).collect();
-        let mut records = Vec::new();
-        loop {
-            let next = open.iter().filter_map(|list| list.as_slice().first()).min();
-            let Some((intent, _)) = next.copied() else { break };
-            let mut places = Vec::new();
-            for list in &mut open {
-                if list.as_slice().first().is_some_and(|place| place.0 == intent) {
-                    places.extend(list.next().copied());
-                }
-            }
-            records.push((Occasion::Push(self.acceptance(intent)), self.entries(places)));
-        }
-        let intents: BTreeSet<usize> = self.recovered.iter().map(|place| place.0).collect();
-        for intent in intents {
-            let places = self.recovered.iter().copied().filter(|place| place.0 == intent).collect();
-            records.push((Occasion::Recovered(self.acceptance(intent)), self.entries(places)));
-        }
-        records
-    }
-
-    fn acceptance(&self, intent: usize) -> Acceptance {
-        self.held[intent].intent.acceptance.clone()
-    }
-
-    /// In the order in which they were pushed.
-    fn entries(&self, mut places: Vec<Place>) -> Vec<Entry> {
-        places.sort_unstable();
-        places.into_iter().map(|(intent, entry)| self.held[intent].intent.entries[entry].clone()).collect()
-    }
-
-    fn settled(&self) -> Settled {
-        Settled {
-            entered: self.entered.iter().map(Vec::len).sum(),
-            recovered: self.recovered.len(),
-            dropped: self.dropped.len(),
-            waiting: self.waiting,
-        }
     }
 }
 

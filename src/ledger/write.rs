@@ -11,9 +11,7 @@ use gix::objs::Kind;
 use super::{Entry, IntentError, LEDGER, MAXIMUM_ENTRIES, Occasion, Previous, Record, RecordError};
 use crate::{
     object::{HashKind, ObjectId},
-    repository::{
-        Author, ObjectReadError, ObjectReader, ReferenceError, Repository, WriteError, sync_folder,
-    },
+    repository::{Author, ObjectReadError, ObjectReader, ReferenceError, Repository, WriteError},
 };
 
 /// A record with its commit.
@@ -73,6 +71,16 @@ pub enum LedgerError {
     Sequence {
         /// The commit.
         commit: ObjectId,
+    },
+    /// The ledger does not go on from the head that was written last.
+    #[error(
+        "the ledger was set back or replaced: its head was '{remembered}', and '{head}' does not come from there"
+    )]
+    SetBack {
+        /// The head that was written last.
+        remembered: ObjectId,
+        /// The head that it has.
+        head: ObjectId,
     },
     /// The ref is a symbolic one.
     #[error("the ref '{LEDGER}' is a symbolic ref")]
@@ -189,18 +197,26 @@ pub(super) fn append(
     deadline: Option<Instant>,
 ) -> Result<Option<ObjectId>, LedgerError> {
     let (mut sequence, mut previous) = (1, None);
+    // Most records have the tree of the one before, which is there.
+    let mut tree = Vec::new();
     if let Some(commit) = head {
         let (record, bytes) = read(&repository.objects()?.reader(), commit)?;
         // More entries than can be numbered are not met in the life of a disk.
         sequence = record.next_sequence().unwrap_or(u64::MAX);
         previous = Some(Record::previous_for_next(commit, &bytes));
+        tree = record.tree();
     }
     let mut new = None;
     let mut objects = repository.durable_objects();
     for (occasion, entries) in added {
+        let certificate = occasion.acceptance().and_then(|acceptance| acceptance.certificate);
+        certificate.into_iter().for_each(|certificate| objects.with(certificate));
         for entries in portions(repository.hash(), entries) {
             let record = Record { sequence, previous, occasion: occasion.clone(), entries: entries.to_vec() };
-            objects.store(Kind::Tree, &record.tree())?;
+            if previous.is_none() || record.tree() != tree {
+                tree = record.tree();
+                objects.store(Kind::Tree, &tree)?;
+            }
             let bytes = record.commit(repository.hash());
             Record::parse(repository.hash(), &bytes)
                 .map_err(|cause| LedgerError::Record { commit: ObjectId::null(repository.hash()), cause })?;
@@ -221,27 +237,20 @@ pub(super) fn append(
     let lock = path.with_file_name("ledger.lock");
     // Whoever writes the ref holds our own lock besides, so this one is of a process that has died, or of git
     // packing refs, which is soon done.
-    if age(&lock, now).is_some_and(|age| age > STALE) {
+    // Made in what will be, it is as old: the clock was set back.
+    if age(&lock, now).is_some_and(|age| age.abs() > STALE) {
         std::fs::remove_file(&lock).map_err(LedgerError::unusable(&lock))?;
     }
     let mut references = repository.references();
     if let Some(deadline) = deadline {
         references = references.waiting_at_most(deadline.saturating_duration_since(Instant::now()));
     }
-    let is_moved = references.replace(LEDGER, head, new, &author, "countersign: ledger");
+    let is_moved = references.replace_on_disk(LEDGER, head, new, &author, "countersign: ledger");
     let is_moved = match is_moved {
         Err(_) if lock.exists() => return Err(LedgerError::Busy),
         is_moved => is_moved?,
     };
-    if !is_moved {
-        return Ok(None);
-    }
-    let folder = path.parent().expect("a ref lies in a folder");
-    // Packed by somebody in this very moment, it is as safe as they make it.
-    if let Ok(file) = std::fs::File::open(&path) {
-        file.sync_all().and_then(|()| sync_folder(folder)).map_err(LedgerError::unusable(&path))?;
-    }
-    Ok(Some(new))
+    Ok(is_moved.then_some(new))
 }
 
 #[cfg(test)]

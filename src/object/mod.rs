@@ -15,7 +15,8 @@ mod push_certificate;
 mod tag;
 
 pub use approval::{
-    APPROVALS, Approval, ApprovalError, MAXIMUM_APPROVAL_BYTES, Statement, carried, carry, parse_to_be_signed,
+    APPROVALS, Approval, ApprovalError, MAXIMUM_APPROVAL_BYTES, MAXIMUM_CARRIED, Statement, carried, carry,
+    parse_to_be_signed,
 };
 pub use commit::Commit;
 pub use logged::assemble;

@@ -6,13 +6,15 @@ use super::{Cause, cause::list};
 use crate::{
     object::{ApprovalError, ObjectId, Statement},
     verify::Identity,
-    words::{escape, escape_bytes},
+    words::{escape, escape_bytes, shell_word},
 };
 
 /// Why an approval does not count, or may not be added. One cause, one variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ApprovalFault {
+    /// As many as are kept of one person's are kept already, of the same update; the person's name.
+    Again(String),
     /// It is for another value of the ref than the one before the update.
     AnotherBase(Option<ObjectId>),
     /// It is for another ref.
@@ -21,6 +23,10 @@ pub enum ApprovalFault {
     AnotherRepository(String),
     /// It is for another tree than the one that the ref would lead to.
     AnotherTree(Option<ObjectId>),
+    /// As many are kept of the same update as are ever read.
+    Crowded,
+    /// It is added to a folder that holds too many already; its path.
+    Full(Vec<u8>),
     /// It is for an update from a value that is not here.
     NoBase(ObjectId),
     /// It is for a ref under whose rule nothing is approved.
@@ -33,7 +39,7 @@ pub enum ApprovalFault {
     Removed(Vec<u8>),
     /// Something is added that is no approval under its own name; its path.
     Strange(Vec<u8>),
-    /// More is added at once, or of the same update, than is judged.
+    /// More is added at once than is judged.
     TooMany,
     /// Its bytes are no approval.
     Unreadable(ApprovalError),
@@ -46,12 +52,21 @@ impl fmt::Display for ApprovalFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let short = |id: &ObjectId| id.to_hex_with_len(12).to_string();
         match self {
+            Self::Again(name) => write!(
+                formatter,
+                "is one more of the same update by '{}', which counts once and is kept already",
+                escape(name)
+            ),
             Self::AnotherBase(None) => write!(formatter, "is for a ref that does not exist before"),
             Self::AnotherBase(Some(id)) => write!(formatter, "is for the ref as it was at {}", short(id)),
             Self::AnotherReference(name) => write!(formatter, "is for another ref, '{}'", escape(name)),
             Self::AnotherRepository(id) => write!(formatter, "is for another repository, '{}'", escape(id)),
             Self::AnotherTree(None) => write!(formatter, "is for the ref's deletion"),
             Self::AnotherTree(Some(id)) => write!(formatter, "is for another tree, {}", short(id)),
+            Self::Crowded => write!(formatter, "is of an update of which more are kept than are ever read"),
+            Self::Full(path) => {
+                write!(formatter, "is added to '{}', which holds too many", escape_bytes(path))
+            }
             Self::NoBase(id) => write!(formatter, "is for an update from {}, which is not here", short(id)),
             Self::NotAsked(name) => {
                 write!(formatter, "is for '{}', under whose rule nothing is approved", escape(name))
@@ -91,6 +106,14 @@ impl ApprovalFault {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
+            Self::Again(_) => {
+                "leave it out: take what the remote keeps with 'git fetch REMOTE +refs/countersign/approvals:refs/countersign/approvals'"
+                    .to_owned()
+            }
+            Self::Crowded | Self::Full(_) => {
+                "ask the server's administrator to put 'refs/countersign/approvals' aside, and begin it anew with what is still needed"
+                    .to_owned()
+            }
             Self::AnotherBase(_) | Self::AnotherReference(_) | Self::AnotherTree(_) | Self::NoBase(_) => {
                 "fetch, and approve what the ref would become now with 'countersign approve --ref REF --base BASE COMMIT'"
                     .to_owned()
@@ -158,6 +181,10 @@ impl Shortfall {
     /// What to do next, with the command that mends it.
     #[must_use]
     pub fn hint(&self) -> String {
+        // Whatever comes besides would not be read either.
+        if let Some(fault) = self.faults.iter().find(|fault| **fault == ApprovalFault::Crowded) {
+            return fault.hint();
+        }
         let others: Vec<String> =
             self.approvers.iter().filter(|name| !self.persons.contains(name)).cloned().collect();
         let who = match others.as_slice() {
@@ -173,10 +200,48 @@ impl Shortfall {
             (Some(_), Some(tip)) => format!(" {tip}"),
             (Some(tree), None) => format!(" {tree}"),
         };
-        let reference = escape(&statement.reference);
+        let reference = &statement.reference;
+        if shell_word(reference) != *reference {
+            // A pusher has chosen the name, and a shell would take it for more than a name.
+            return format!(
+                "have {who} approve it with 'countersign approve', and push 'refs/countersign/approvals' too"
+            );
+        }
         let rewind = if self.rewind { " --rewind" } else { "" };
         format!(
             "have {who} run 'countersign approve --ref {reference} {base}{what}{rewind}', and push 'refs/countersign/approvals' too"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_holds_no_name_that_a_shell_would_take_for_more() {
+        let hint = |reference: &str| {
+            let id = ObjectId::from_hex("1".repeat(40).as_bytes()).unwrap();
+            let statement = Statement {
+                repository: "example.com/project".to_owned(),
+                reference: reference.to_owned(),
+                base: None,
+                tree: Some(id),
+            };
+            let shortfall = Shortfall {
+                wanted: 2,
+                persons: vec!["alice".to_owned()],
+                approvers: vec!["alice".to_owned(), "bob".to_owned()],
+                statement: Some(statement),
+                tip: Some(id),
+                rewind: false,
+                faults: Vec::new(),
+            };
+            shortfall.hint()
+        };
+        assert!(hint("refs/heads/a").contains("'countersign approve --ref refs/heads/a --create 1111"));
+        let odd = hint("refs/heads/a;touch${IFS}b");
+        assert!(odd.starts_with("have 'bob' approve it with 'countersign approve', "), "{odd}");
+        assert!(!odd.contains("touch"), "{odd}");
     }
 }

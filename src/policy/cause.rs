@@ -212,29 +212,49 @@ impl Cause {
     /// Whether a rule in warning mode may let it pass: only what the rule itself decides.
     #[must_use]
     pub fn is_for_the_rule_to_decide(&self) -> bool {
+        // Each by its name: a new one is refused until somebody has thought about it.
         match self {
-            Self::Path { cause, .. } => return cause.is_for_the_rule_to_decide(),
-            Self::Pusher(fault) => return fault.is_for_the_rule_to_decide(),
-            _ => {}
+            Self::Path { cause, .. } => cause.is_for_the_rule_to_decide(),
+            Self::Pusher(fault) => fault.is_for_the_rule_to_decide(),
+            Self::Alike(_)
+            | Self::AlikeByTheRules
+            | Self::Approval(_)
+            | Self::Ledger
+            | Self::Malformed(_)
+            | Self::NoRule
+            | Self::NotACommit(_)
+            | Self::OutOfTime { .. }
+            | Self::PolicyChange(_)
+            | Self::Proof(_)
+            | Self::Reserved
+            | Self::Stale { .. }
+            | Self::TooManyCommits
+            | Self::TooManyNestedTags
+            | Self::Unexpected(_) => false,
+            Self::Ambiguous { .. }
+            | Self::Bad(_)
+            | Self::CannotTell(_)
+            | Self::Event(_)
+            | Self::Forge { .. }
+            | Self::ForgeMerge { .. }
+            | Self::ForgeUnapproved { .. }
+            | Self::KeyExpired(_)
+            | Self::KeyNotInThePolicy(_)
+            | Self::KeyNotInTheRule { .. }
+            | Self::Lapsed { .. }
+            | Self::NoHistoryForPaths
+            | Self::NotInThePolicy(..)
+            | Self::NotInTheRule { .. }
+            | Self::NotLogged(_)
+            | Self::NotProven { .. }
+            | Self::NotTheSigner(_)
+            | Self::PathTakenBack { .. }
+            | Self::SeveralPersons(_)
+            | Self::TagsNotNamed
+            | Self::Threshold(_)
+            | Self::TimeNotProven(_)
+            | Self::Unsigned { .. } => true,
         }
-        !matches!(
-            self,
-            Self::Malformed(_)
-                | Self::Approval(_)
-                | Self::Ledger
-                | Self::NoRule
-                | Self::Alike(_)
-                | Self::AlikeByTheRules
-                | Self::NotACommit(_)
-                | Self::OutOfTime { .. }
-                | Self::PolicyChange(_)
-                | Self::Proof(_)
-                | Self::Reserved
-                | Self::Stale { .. }
-                | Self::TooManyCommits
-                | Self::TooManyNestedTags
-                | Self::Unexpected(_)
-        )
     }
 }
 
@@ -362,10 +382,7 @@ impl Cause {
                 "push again: what was found good is remembered, and the next push gets further".to_owned()
             }
             Self::PolicyChange(fault) => fault.hint().to_owned(),
-            Self::Proof(_) => {
-                "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
-                    .to_owned()
-            }
+            Self::Proof(fault) => fault.hint().to_owned(),
             Self::Pusher(fault) => fault.hint(),
             Self::NotLogged(_) => {
                 "sign it again where the transparency log answers, with 'countersign.log' at its default"

@@ -13,6 +13,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProofFault {
+    /// It adds to a folder that holds too much already; its path.
+    Full(Vec<u8>),
     /// An entry about an object that is not here.
     NoObject(ObjectId),
     /// An entry that proves nothing about its object.
@@ -28,6 +30,8 @@ pub enum ProofFault {
     Strange(Vec<u8>),
     /// More is added at once than is judged.
     TooMany,
+    /// More is kept about one object than is ever read.
+    TooManyOfOne(ObjectId),
     /// An entry that cannot be read.
     Unreadable {
         /// The object that it should be about.
@@ -40,6 +44,9 @@ pub enum ProofFault {
 impl fmt::Display for ProofFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Full(path) => {
+                write!(formatter, "it adds to '{}', which holds too many entries", escape_bytes(path))
+            }
             Self::NoObject(id) => write!(formatter, "it adds an entry about '{id}', which is not here"),
             Self::Refused { object, cause } => {
                 write!(formatter, "it adds an entry that proves nothing about '{object}': {cause}")
@@ -51,8 +58,30 @@ impl fmt::Display for ProofFault {
                 write!(formatter, "it adds '{}', which is no entry under its own name", escape_bytes(path))
             }
             Self::TooMany => write!(formatter, "it adds too many entries at once"),
+            Self::TooManyOfOne(id) => {
+                write!(formatter, "it adds an entry about '{id}', of which as many are kept as are read")
+            }
             Self::Unreadable { object, reason } => {
                 write!(formatter, "it adds an entry about '{object}' that cannot be read: {}", escape(reason))
+            }
+        }
+    }
+}
+
+impl ProofFault {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Full(_) => {
+                "ask the server's administrator to put 'refs/countersign/proofs' aside, and begin it anew with what is still needed"
+            }
+            Self::TooMany => "push fewer entries at a time",
+            Self::TooManyOfOne(_) => {
+                "leave the entry out: fetch the ref, and merge into it only what it lacks with 'countersign proof merge'"
+            }
+            _ => {
+                "fetch the ref, add to it with 'countersign proof fetch' or 'countersign proof merge', and push again"
             }
         }
     }

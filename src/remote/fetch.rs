@@ -12,7 +12,9 @@ use gix::{
 };
 
 use super::{
-    Basis, Quarantine, Work, arrived,
+    Basis, Quarantine, Work,
+    address::without_secrets,
+    arrived,
     session::{Session, unreachable},
     taking::reach,
 };
@@ -23,6 +25,9 @@ use crate::{
     repository::{Objects, Repository, Shallow},
     words::Failure,
 };
+
+/// How many bytes "from" has in any language.
+const MAXIMUM_FROM: usize = 40;
 
 /// Where git wants histories to be cut off.
 #[derive(Clone, Debug, Default)]
@@ -258,18 +263,35 @@ impl Session<'_> {
             let options = whole_packs.iter().copied().chain(options).map(OsString::from);
             options.chain(more).chain(["--".into(), name.into()]).collect()
         };
+        let address = without_secrets(self.context.transport.address.written());
+        let is_told_by_git = |line: &[u8]| is_told_by_git(line, address.as_bytes());
         let work = Work {
             git_dir: Some(quarantine.git_dir()),
             input: input.into_bytes(),
             grows: Some(quarantine.objects()),
-            // It is told by the git that asks.
-            unsaid: &["From ", " * branch "],
-            is_telling: false,
+            unsaid: Some(&is_told_by_git),
+            ..Work::default()
         };
         let answer = self.context.transport.run(arguments, work, self.words).map_err(unreachable)?;
         answer.good("fetch from").map_err(unreachable)?;
         Ok(())
     }
+}
+
+/// Whether the git that asks for a fetch says the same: from where objects came, and what became of which ref. The
+/// words are in the user's language, and only their form is the same in all.
+fn is_told_by_git(line: &[u8], address: &[u8]) -> bool {
+    if line.starts_with(b"remote: ") {
+        return false;
+    }
+    let address = address.trim_end_with(|character| character == '/');
+    let address = address.strip_suffix(b".git").unwrap_or(address);
+    let names_it_alone = line.split_once_str(address).is_some_and(|(before, after)| {
+        let is_apart =
+            (before.is_empty() || before.ends_with(b" ")) && (after.is_empty() || after.starts_with(b" "));
+        is_apart && before.len() + after.len() <= MAXIMUM_FROM
+    });
+    names_it_alone || line.contains_str("-> FETCH_HEAD")
 }
 
 /// Whether a rule decides about the ref.
@@ -282,4 +304,33 @@ pub(super) fn cut_off_over_there() -> Failure {
         "the history on the remote is cut off, and cannot be judged",
         "have whoever keeps the remote make it whole",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_says_itself_is_known_in_every_language() {
+        let address = "https://example.com/team/repo.git/";
+        for line in [
+            "From https://example.com/team/repo",
+            "Von https://example.com/team/repo",
+            "https://example.com/team/repo から",
+            " * branch            1111111111111111111111111111111111111111 -> FETCH_HEAD",
+            " * Branch            1111111111111111111111111111111111111111 -> FETCH_HEAD",
+        ] {
+            assert!(is_told_by_git(line.as_bytes(), address.as_bytes()), "{line}");
+        }
+        for line in [
+            "fatal: unable to access 'https://example.com/team/repo.git/': Could not resolve host",
+            "fatal: repository 'https://example.com/team/repo' not found",
+            "remote: From https://example.com/team/repo",
+            "remote: x -> FETCH_HEAD",
+            "warning: redirecting to https://example.com/team/repository",
+            "Receiving objects: 100% (3/3), done.",
+        ] {
+            assert!(!is_told_by_git(line.as_bytes(), address.as_bytes()), "{line}");
+        }
+    }
 }

@@ -114,7 +114,7 @@ impl Mirrored {
     }
 
     /// The name that the ref has on the remote.
-    fn over_there(&self, here: &[u8]) -> Option<BString> {
+    pub(super) fn over_there(&self, here: &[u8]) -> Option<BString> {
         let middle = here.strip_prefix(self.here.0.as_slice())?.strip_suffix(self.here.1.as_slice())?;
         Some([self.there.0.as_slice(), middle, &self.there.1].concat().into())
     }

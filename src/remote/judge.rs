@@ -242,7 +242,9 @@ impl<'a> Judge<'a> {
         let telling =
             Telling { reader: &reader, shallow: &self.shallow, updates: &updates, is_own, go_on: &|| true };
         let mut text = telling.words("error", &all);
-        for moved in refused.values().take(MAXIMUM_TOLD).filter_map(|refused| self.move_of(refused)) {
+        // Of one's own work the remote says nothing.
+        let told = refused.values().take(if is_own { 0 } else { MAXIMUM_TOLD });
+        for moved in told.filter_map(|refused| self.move_of(refused)) {
             text += &format!("error: {moved}\n");
         }
         // Whoever does not listen changes nothing.

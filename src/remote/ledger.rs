@@ -11,16 +11,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use gix::bstr::BString;
 
-use super::{
-    Advertisement, Basis, Memory, MemoryError,
-    session::{Session, forgettable},
-};
+use super::{Advertisement, Basis, Memory, MemoryError, session::Session};
 use crate::{
     encoding::sha256,
     ledger::{Check, Elsewhere, Finding, LEDGER, UnderWay, check, walk},
     object::ObjectId,
     policy::Governing,
-    words::{Failure, escape_bytes},
+    words::{Failure, escape_bytes, shell_word},
 };
 
 impl Session<'_> {
@@ -43,7 +40,8 @@ impl Session<'_> {
                 "nothing is taken from a remote that takes back what it has shown; ask whoever keeps it",
             )
             .hint(format!(
-                "if they know why, 'countersign remote forget {address} {LEDGER}' takes what it has now"
+                "if they know why, 'countersign remote forget {} {LEDGER}' takes what it has now",
+                shell_word(&address)
             ))
         };
         let Some(head) = head else {
@@ -75,10 +73,10 @@ impl Session<'_> {
             comes_first: &is_governed,
         };
         let report = check(&held_against, |commit| walk(&reader, Some(commit), None));
-        // Gaps are told last, and refs without a rule before them: behind one of those none with a rule was left
-        // out.
+        // Gaps and the like are told last, and refs without a rule before them: behind one of those none with a rule
+        // was left out.
         let is_whole = match report.findings.last() {
-            Some(Finding::Gap { .. }) => true,
+            Some(Finding::Gap { .. } | Finding::NoCertificate { .. }) => true,
             Some(Finding::Moved { reference, .. } | Finding::UnderWay { reference }) => {
                 !is_governed(reference)
             }
@@ -156,7 +154,8 @@ impl Session<'_> {
                 memory.agreed = agreed;
                 Ok(())
             };
-            self.memory = self.context.store.update(self.key(), note).map_err(forgettable)?;
+            self.memory =
+                self.context.store.update(self.key(), note).map_err(|error| self.forgettable(error))?;
         }
         Ok(strange)
     }

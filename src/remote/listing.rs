@@ -7,17 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use gix::bstr::BString;
 
-use super::{
-    Advertisement, Basis, Held, Memory,
-    session::{Session, forgettable},
-    taking::reach,
-};
+use super::{Advertisement, Basis, Held, Memory, session::Session, taking::reach};
 use crate::{
     hook::Update,
     object::ObjectId,
     policy::{Governing, Permission},
     repository::{Objects, Repository},
-    words::{Failure, escape_bytes},
+    words::{Failure, counted, escape_bytes},
 };
 
 /// In the place of what a value was judged by, where it is held by the remote's own ledger: it is looked at
@@ -78,14 +74,22 @@ impl Session<'_> {
         }
 
         // Judging takes its time, and what was not here may have come meanwhile.
+        let mut has_looked = false;
         loop {
             let sorted = self.sort((basis, &judged_by), advertised, &strange, &has);
+            if let Some((repository, objects)) = repository.as_ref().zip(objects.as_ref())
+                && sorted.to_judge.is_empty()
+                && !std::mem::replace(&mut has_looked, true)
+                && self.look_at_present(basis, repository, objects, &sorted.held)?
+            {
+                continue;
+            }
             let Some((repository, objects)) =
                 repository.as_ref().zip(objects.as_ref()).filter(|_| !sorted.to_judge.is_empty())
             else {
                 if sorted.left_out > 0 && (self.options.verbosity > 1 || sorted.listed.is_empty()) {
-                    let left_out = sorted.left_out;
-                    let _ = writeln!(self.words, "note: {left_out} refs that no rule allows are left out");
+                    let left_out = counted(sorted.left_out, "ref");
+                    let _ = writeln!(self.words, "note: {left_out} left out that no rule allows");
                 }
                 self.tell_free(&sorted.free);
                 self.tidy(&sorted, advertised, &strange)?;
@@ -142,13 +146,14 @@ impl Session<'_> {
                 Governing::Rule(_) => {}
             }
             let held = self.memory.held.get(name);
+            let last = accepted.or_else(|| self.present.get(name).copied());
             if strange.contains_key(name) {
-                sorted.list(name, accepted);
+                sorted.list(name, last);
                 sorted.held.push(name.clone());
             } else if value == accepted || self.vouched.get(name) == Some(&value) {
                 sorted.list(name, value);
             } else if held.is_some_and(|held| held.value == value && judged_by.contains(&held.digest)) {
-                sorted.list(name, accepted);
+                sorted.list(name, last);
                 sorted.held.push(name.clone());
             } else if value.is_none_or(has) {
                 let reference = name.to_vec();
@@ -196,7 +201,8 @@ impl Session<'_> {
             memory.held.extend(new);
             Ok(())
         };
-        self.memory = self.context.store.update(self.key(), change).map_err(forgettable)?;
+        self.memory =
+            self.context.store.update(self.key(), change).map_err(|error| self.forgettable(error))?;
         Ok(())
     }
 
@@ -206,7 +212,8 @@ impl Session<'_> {
             let short = |id: Option<&ObjectId>| {
                 id.map_or_else(|| "nothing".to_owned(), |id| id.to_hex_with_len(12).to_string())
             };
-            let (here, there) = (short(self.memory.accepted.get(name)), short(advertised.refs.get(name)));
+            let here = self.memory.accepted.get(name).or_else(|| self.present.get(name));
+            let (here, there) = (short(here), short(advertised.refs.get(name)));
             let why = self.memory.held.get(name).map_or("", |held| held.words.as_str());
             let name = escape_bytes(name);
             let _ =
@@ -214,7 +221,7 @@ impl Session<'_> {
         }
         if !held.is_empty() && self.context.held_fails {
             return Err(Failure::new(
-                format!("{} refs are held, and 'countersign.held' is 'fail'", held.len()),
+                format!("{} held, and 'countersign.held' is 'fail'", counted(held.len(), "ref")),
                 "run 'countersign remote status' to see what is refused and why",
             ));
         }
@@ -253,7 +260,7 @@ impl Session<'_> {
             }
             Ok(())
         };
-        self.memory = self.context.store.update(self.key(), seen).map_err(forgettable)?;
+        self.memory = self.context.store.update(self.key(), seen).map_err(|error| self.forgettable(error))?;
         Ok(())
     }
 }

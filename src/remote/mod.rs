@@ -17,6 +17,7 @@ mod judge;
 mod ledger;
 mod listing;
 mod memory;
+mod present;
 mod protocol;
 mod push;
 mod quarantine;

@@ -13,6 +13,7 @@ use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::{
     PushLine, Work,
+    address::without_secrets,
     judge::{self, Judge, Judged, Remembered, progress},
     session::{Session, unreachable},
 };
@@ -241,9 +242,13 @@ impl Session<'_> {
             let all = arguments.into_iter().chain(["--".into(), name.into()]).chain(specs);
             all.map(|argument| argument.to_os_str_lossy().into_owned()).collect()
         };
-        let all = [&["error: failed to push some refs to "], &OWN_PROGRESS[..]].concat();
-        let unsaid = if options.progress { &all[..1] } else { &all[..] };
-        let work = Work { unsaid, is_telling: true, ..Work::default() };
+        // That it has failed is told by the git that asks, in whatever language.
+        let end = format!("{}'", without_secrets(self.context.transport.address.written()));
+        let is_own = |line: &[u8]| OWN_PROGRESS.iter().any(|own| line.starts_with(own.as_bytes()));
+        let is_told = |line: &[u8]| !line.starts_with(b"remote: ") && line.ends_with(end.as_bytes());
+        let unsaid = |line: &[u8]| is_told(line) || (!options.progress && is_own(line));
+        let is_english = !options.progress;
+        let work = Work { unsaid: Some(&unsaid), is_telling: true, is_english, ..Work::default() };
         let answer = self.context.transport.run(arguments, work, self.words).map_err(unreachable)?;
         let names: Vec<&BString> = sent.iter().map(|(line, _)| &line.destination).collect();
         let (is_good, told) = (answer.is_good(), told(&answer.text, &names, &sources));

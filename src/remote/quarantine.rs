@@ -11,10 +11,19 @@ use std::{
     time::Duration,
 };
 
-use crate::{object::HashKind, repository::Repository};
+use crate::{
+    object::HashKind,
+    repository::{Repository, system},
+};
 
 /// `git gc` removes folders of this name once they are old.
 const PREFIX: &str = "tmp_objdir-countersign-";
+
+/// A file that is locked for as long as somebody works in the quarantine.
+const WORK: &str = "work";
+
+/// How old a quarantine is at least in which nobody works any more.
+const AGE: Duration = Duration::from_secs(60);
 
 /// How long another process's change is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Quarantine {
     folder: tempfile::TempDir,
     into: PathBuf,
+    /// Locked until the quarantine goes away.
+    _work: fs::File,
     /// The repository's list of commits at which histories are cut off, and what stood there.
     shallow: PathBuf,
     before: Option<Vec<u8>>,
@@ -36,8 +47,12 @@ impl Quarantine {
     /// A file cannot be written.
     pub fn new(repository: &Repository, is_partial: bool) -> io::Result<Self> {
         let into = repository.common_dir().join("objects");
+        sweep(&into);
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&into)?;
         let git_dir = folder.path();
+        let work = fs::File::create(git_dir.join(WORK))?;
+        // Where there are no locks nobody sweeps.
+        let _ = system::try_lock(&work);
         make_repository(git_dir, repository.hash())?;
         // Relative to the quarantine's own objects; no quoting is needed for whatever lies above.
         fs::write(git_dir.join("objects/info/alternates"), "../..\n")?;
@@ -48,7 +63,7 @@ impl Quarantine {
         if let Some(before) = &before {
             fs::write(git_dir.join("shallow"), before)?;
         }
-        Ok(Self { folder, into, shallow, before })
+        Ok(Self { folder, into, _work: work, shallow, before })
     }
 
     /// The repository of the quarantine.
@@ -166,6 +181,23 @@ impl Quarantine {
     }
 }
 
+/// Remove what fetches have left in the object directory `into` that were killed, by Ctrl-C for one.
+fn sweep(into: &Path) {
+    for entry in fs::read_dir(into).into_iter().flatten().flatten() {
+        let is_old =
+            || entry.metadata()?.modified()?.elapsed().map_err(io::Error::other).map(|age| age > AGE);
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) || !is_old().unwrap_or_default() {
+            continue;
+        }
+        let path = entry.path();
+        let work = fs::File::open(path.join(WORK));
+        if work.is_ok_and(|work| system::try_lock(&work).unwrap_or_default()) {
+            // Whoever may not remove it leaves it to 'git gc'.
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+}
+
 /// What the configuration of a repository says of transports. What it says of its remotes is left out where
 /// objects are missing here on purpose: git would ask them for what is missing, past the quarantine.
 fn configuration(common_dir: &Path, is_partial: bool) -> io::Result<Vec<u8>> {
@@ -242,6 +274,18 @@ mod tests {
             quarantine.migrate().unwrap();
             assert!(has());
             assert!(!Path::new(&git_dir).exists());
+            // One that somebody was killed in goes away with the next one; one in which somebody works stays.
+            let old = || std::time::SystemTime::now() - 2 * AGE;
+            let age = |path: &Path| fs::File::open(path).unwrap().set_modified(old()).unwrap();
+            let working = Quarantine::new(&scratch.open(), false).unwrap();
+            age(working.git_dir());
+            let killed = working.git_dir().with_file_name(format!("{PREFIX}killed"));
+            fs::create_dir_all(killed.join("objects/pack")).unwrap();
+            fs::write(killed.join(WORK), "").unwrap();
+            age(&killed);
+            drop(Quarantine::new(&scratch.open(), false).unwrap());
+            assert!(working.git_dir().exists() && !killed.exists());
+            drop(working);
             let dropped = Quarantine::new(&scratch.open(), false).unwrap().git_dir().to_owned();
             assert!(!dropped.exists());
         }

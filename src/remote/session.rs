@@ -11,7 +11,7 @@ use std::{
 use gix::bstr::{BString, ByteSlice as _};
 
 use super::{
-    Advertisement, Basis, Head, Memory, MemoryError, Quarantine, Store, Transport, Work,
+    Advertisement, Basis, Head, Memory, MemoryError, Mirrored, Quarantine, Store, Transport, Work,
     fetch::{Deepening, cut_off_over_there},
     judge::Origin,
     protocol::{self, Command},
@@ -20,7 +20,7 @@ use crate::{
     ledger::LEDGER,
     object::ObjectId,
     repository::{Durability, ObjectReader, Objects, Repository, write_whole_through},
-    words::{Failure, escape_bytes},
+    words::{Failure, escape_bytes, shell_word},
 };
 
 /// Everything that the helper acts on, as values.
@@ -39,6 +39,8 @@ pub struct Context<'a> {
     pub origin: Origin<'a>,
     /// What is remembered.
     pub store: Store,
+    /// Which refs of the repository mirror those of the remote.
+    pub mirrored: Vec<Mirrored>,
     /// A held ref ends every fetch.
     pub held_fails: bool,
     /// Seconds since 1970.
@@ -72,6 +74,8 @@ pub(super) struct Session<'a> {
     pub(super) listed: HashMap<BString, ObjectId>,
     /// What was accepted of histories that are cut off, which is not remembered: it says nothing of the rest.
     pub(super) vouched: HashMap<BString, Option<ObjectId>>,
+    /// What the clone has had before, and may be listed where the remote's value may not.
+    pub(super) present: HashMap<BString, ObjectId>,
     /// The ref whose value a detached `HEAD` has.
     pub(super) head: Option<BString>,
     /// The ref that `HEAD` is.
@@ -148,6 +152,7 @@ impl<'a> Session<'a> {
             memory: Memory::new(context.transport.address.key()),
             listed: HashMap::new(),
             vouched: HashMap::new(),
+            present: HashMap::new(),
             head: None,
             branch: None,
             words,
@@ -221,13 +226,28 @@ impl Session<'_> {
         })
     }
 
+    /// What to do where the memory cannot be had.
+    pub(super) fn forgettable(&self, error: MemoryError) -> Failure {
+        let forget = format!("'countersign remote forget {}'", shell_word(self.key()));
+        let hint = match error {
+            MemoryError::Changed(_) => "fetch again".to_owned(),
+            MemoryError::OtherRepository { .. } | MemoryError::OlderPolicy { .. } => {
+                format!("get the right policy; if another repository has taken this place, run {forget}")
+            }
+            MemoryError::Locked { .. } => {
+                "wait for the other fetch; if there is none, remove the '.lock' file beside it".to_owned()
+            }
+            _ => format!(
+                "see to the file; {forget} begins anew, and takes what the remote then says as first sight"
+            ),
+        };
+        Failure::new(error, hint)
+    }
+
     /// What the remote says of its refs.
     fn advertisement(&mut self) -> Result<Advertisement, Failure> {
-        let family = self.options.family;
-        let arguments = |name: &str| {
-            let options = ["ls-remote", "-q", "--symref"].into_iter().chain(family);
-            options.chain(["--", name]).map(Into::into).collect()
-        };
+        // It takes no '--ipv4' and '--ipv6'.
+        let arguments = |name: &str| ["ls-remote", "-q", "--symref", "--", name].map(Into::into).into();
         let answer =
             self.context.transport.run(arguments, Work::default(), self.words).map_err(unreachable)?;
         let text = answer.good("read the refs of").map_err(unreachable)?;
@@ -238,12 +258,12 @@ impl Session<'_> {
     fn list(&mut self, for_push: bool) -> Result<Vec<u8>, Failure> {
         let advertised = self.advertisement()?;
         let hash = advertised.hash();
-        self.memory = self.context.store.load(self.key()).map_err(forgettable)?;
+        self.memory = self.context.store.load(self.key()).map_err(|error| self.forgettable(error))?;
         self.basis = self.read_basis(&advertised)?;
         if let Some(basis) = self.basis.clone() {
             let memory = std::mem::take(&mut self.memory);
             let judged = self.context.store.judged_by(memory, basis.repository.as_deref(), basis.serial);
-            self.memory = judged.map_err(forgettable)?;
+            self.memory = judged.map_err(|error| self.forgettable(error))?;
         }
         self.listed = match self.basis.clone() {
             Some(basis) if !for_push => self.choose(&basis, &advertised)?,
@@ -388,21 +408,4 @@ fn write_ref(git_dir: &Path, name: &str, tip: ObjectId) -> io::Result<()> {
 /// What to do where the remote cannot be had.
 pub(super) fn unreachable(error: super::TransportError) -> Failure {
     Failure::new(error, "see what git says above, and whether the plain address works")
-}
-
-/// What to do where the memory cannot be had.
-pub(super) fn forgettable(error: MemoryError) -> Failure {
-    let hint = match error {
-        MemoryError::Changed(_) => "fetch again",
-        MemoryError::OtherRepository { .. } | MemoryError::OlderPolicy { .. } => {
-            "get the right policy; if another repository has taken this place, run 'countersign remote forget'"
-        }
-        MemoryError::Locked { .. } => {
-            "wait for the other fetch; if there is none, remove the '.lock' file beside it"
-        }
-        _ => {
-            "see to the file; 'countersign remote forget' begins anew, and takes what the remote then says as first sight"
-        }
-    };
-    Failure::new(error, hint)
 }

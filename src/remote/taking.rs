@@ -11,14 +11,14 @@ use super::{
     Basis, Held, Memory, MemoryError,
     judge::{self, Judge, Judged, RefusedRef, Remembered, progress},
     listing::BY_CUT,
-    session::{Session, forgettable},
+    session::Session,
 };
 use crate::{
     hook::Update,
     object::ObjectId,
     policy::{Cause, Event, Pushing, Refusal},
     repository::{Objects, Repository, Shallow},
-    words::{Failure, escape_bytes},
+    words::{Failure, escape_bytes, shell_word},
 };
 
 /// Where histories end for a judgement, and whether it says anything of what lies behind.
@@ -53,8 +53,10 @@ impl Session<'_> {
             &updates,
         );
         let mut judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
+        let mut moved = None;
         if !judged.refused.is_empty() {
             judge.tell(&judged.refused, false, self.words);
+            moved = judged.refused.values().find(|refused| judge.move_of(refused).is_some()).cloned();
         }
         judge::warn(&judged.warnings, self.words);
         change(&mut judged);
@@ -64,7 +66,17 @@ impl Session<'_> {
             judged.tips.clear();
         }
         self.remember(basis, &judged)?;
-        refusal(&judged.refused).map_or(Ok(judged.seen), Err)
+        match refusal(&judged.refused) {
+            None => Ok(judged.seen),
+            Some(failure) => Err(match moved {
+                None => failure,
+                Some(moved) => failure.hint(format!(
+                    "if they say that it was meant, 'countersign remote forget {} {}' takes what the remote has then",
+                    shell_word(self.key()),
+                    shell_word(&escape_bytes(&moved.update.reference))
+                )),
+            }),
+        }
     }
 
     /// Write down what was judged, if what it was judged by still stands.
@@ -84,13 +96,17 @@ impl Session<'_> {
             }
             for (name, refused) in &judged.refused {
                 let words = refused.refusals.first().map(ToString::to_string).unwrap_or_default();
+                // The ref is named wherever they are told.
+                let words =
+                    words.strip_prefix(&format!("{}: ", escape_bytes(name))).unwrap_or(&words).to_owned();
                 let digest = if refused.is_unseen { BY_CUT } else { basis.digest };
                 let held = Held { value: refused.update.wanted, digest, words };
                 memory.held.insert(name.clone(), held);
             }
             Ok(())
         };
-        self.memory = self.context.store.update(self.key(), change).map_err(forgettable)?;
+        self.memory =
+            self.context.store.update(self.key(), change).map_err(|error| self.forgettable(error))?;
         for (digest, tip) in &judged.tips {
             if let Err(error) = tips.insert(digest, *tip) {
                 let _ = writeln!(self.words, "warning: what was accepted cannot be noted: {error}");

@@ -52,6 +52,15 @@ const FOREIGN: [&str; 10] = [
     "GIT_GRAFT_FILE",
 ];
 
+/// Colours that are set to be shown always would come as escapes that are shown as such.
+const COLOURLESS: [&str; 5] = [
+    "color.ui=false",
+    "color.advice=false",
+    "color.push=false",
+    "color.remote=false",
+    "color.transport=false",
+];
+
 /// The settings by which git replaces an address, for fetches and for pushes.
 const REPLACED_BY: [&str; 2] = ["insteadOf", "pushInsteadOf"];
 
@@ -116,8 +125,10 @@ pub struct Work<'a> {
     pub input: Vec<u8>,
     /// A folder in which something happens while it works.
     pub grows: Option<PathBuf>,
-    /// Beginnings of lines that are not for people.
-    pub unsaid: &'a [&'a str],
+    /// Which lines are not for people.
+    pub unsaid: Option<&'a dyn Fn(&[u8]) -> bool>,
+    /// What it says is in English, so that it can be told apart by its words.
+    pub is_english: bool,
     /// What the child says of its own progress is a sign of life; what it hands on from the remote is none.
     pub is_telling: bool,
 }
@@ -171,7 +182,11 @@ impl Transport {
     ) -> Result<Answer, TransportError> {
         let name = unknowable_name();
         let mut command = Command::new("git");
+        command.args(COLOURLESS.iter().flat_map(|setting| ["-c", setting]));
         command.args(arguments(&name)).current_dir(&self.directory).env(DEPTH, "1");
+        if work.is_english {
+            command.env("LC_ALL", "C");
+        }
         command.env("GIT_CONFIG_COUNT", (self.settings + REPLACED_BY.len()).to_string());
         for (number, setting) in (self.settings..).zip(REPLACED_BY) {
             command
@@ -325,7 +340,7 @@ fn unknowable_name() -> String {
 /// What children say, line by line, on its way to people.
 struct Relay<'a> {
     words: &'a mut dyn Write,
-    unsaid: &'a [&'a str],
+    unsaid: Option<&'a dyn Fn(&[u8]) -> bool>,
     is_telling: bool,
     line: Vec<u8>,
     said: usize,
@@ -349,7 +364,7 @@ impl Relay<'_> {
     fn end(&mut self, end: &[u8]) {
         let line = std::mem::take(&mut self.line);
         self.has_told |= self.is_telling && !line.starts_with(b"remote: ");
-        if self.unsaid.iter().any(|unsaid| line.starts_with(unsaid.as_bytes())) {
+        if self.unsaid.is_some_and(|unsaid| unsaid(&line)) {
             return;
         }
         let shown = escape_bytes(&line).replace("\\u{9}", "\t");

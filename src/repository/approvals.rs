@@ -3,63 +3,74 @@
 //!
 //! Whether an approval counts for anything is for others to say.
 
-use super::{ObjectReader, Proofs, read_blob};
+use std::{collections::BTreeSet, sync::OnceLock};
+
+use super::{ObjectReader, ProofName, Proofs, read_blob};
 use crate::object::{Approval, ApprovalError, ObjectId, Statement};
 
-/// The most approvals of one update that are read.
-pub const MAXIMUM_APPROVALS_OF_AN_UPDATE: usize = 64;
+/// The most approvals of one update that are read. Whoever takes them in keeps each person from filling that.
+pub const MAXIMUM_APPROVALS_OF_AN_UPDATE: usize = 1024;
 /// The most approvals that are looked through.
 const MAXIMUM_LOOKED_THROUGH: usize = 10_000;
 
 /// The approvals that are kept in some commits of the ref. Shared freely between threads.
 #[derive(Default)]
-pub struct Approvals(Proofs);
+pub struct Approvals {
+    kept: Proofs,
+    /// What is approved, once somebody has looked through all.
+    statements: OnceLock<Vec<Statement>>,
+}
 
 impl Approvals {
     /// What is kept in the trees of the commits `tips`. Whatever cannot be read is left out and told by
     /// [`Self::trouble`]: fewer have approved then, never more.
     #[must_use]
     pub fn open(reader: &ObjectReader, tips: &[ObjectId]) -> Self {
-        Self(Proofs::open(reader, tips))
+        Self { kept: Proofs::open(reader, tips), statements: OnceLock::new() }
     }
 
-    /// Why not all of it can be read.
+    /// Why not all of it can be read, as far as anybody has asked for it.
     #[must_use]
-    pub fn trouble(&self) -> &[String] {
-        self.0.trouble()
+    pub fn trouble(&self) -> Vec<String> {
+        self.kept.trouble()
     }
 
-    /// The approvals of exactly `statement`, at most [`MAXIMUM_APPROVALS_OF_AN_UPDATE`], unverified; and why
-    /// others under its key are none.
-    #[must_use]
-    pub fn of(&self, reader: &ObjectReader, statement: &Statement) -> Vec<Result<Approval, ApprovalError>> {
-        let envelopes = self.envelopes_of(reader, statement).into_iter();
-        envelopes
-            .map(|bytes| {
-                let approval = Approval::parse(reader.hash(), &bytes)?;
-                // What lies about where it belongs is not found there.
-                if approval.statement == *statement { Ok(approval) } else { Err(ApprovalError::Statement) }
-            })
-            .collect()
+    /// The approvals of exactly `statement`, at most [`MAXIMUM_APPROVALS_OF_AN_UPDATE`], unverified, each with its
+    /// envelope and read when it is asked for; and why others under its key are none.
+    pub fn of<'a>(
+        &'a self,
+        reader: &'a ObjectReader,
+        statement: &'a Statement,
+    ) -> impl Iterator<Item = Result<(Approval, Vec<u8>), ApprovalError>> + 'a {
+        let names = statement.key(reader.hash()).map(|key| self.names_of(reader, &key)).unwrap_or_default();
+        let names = names.into_iter().take(MAXIMUM_APPROVALS_OF_AN_UPDATE);
+        names.filter_map(|name| read_blob(reader, name.blob).ok()).map(|bytes| {
+            let approval = Approval::parse(reader.hash(), &bytes)?;
+            // What lies about where it belongs is not found there.
+            if approval.statement == *statement {
+                Ok((approval, bytes))
+            } else {
+                Err(ApprovalError::Statement)
+            }
+        })
     }
 
-    /// The envelopes that are kept of exactly `statement`, at most [`MAXIMUM_APPROVALS_OF_AN_UPDATE`].
+    /// The names of all that is kept under the key of a statement.
     #[must_use]
-    pub fn envelopes_of(&self, reader: &ObjectReader, statement: &Statement) -> Vec<Vec<u8>> {
-        let Some(key) = statement.key(reader.hash()) else { return Vec::new() };
-        let names = self.0.names_of(reader, &key).into_iter().take(MAXIMUM_APPROVALS_OF_AN_UPDATE);
-        names.filter_map(|name| read_blob(reader, name.blob).ok()).collect()
+    pub fn names_of(&self, reader: &ObjectReader, key: &ObjectId) -> BTreeSet<ProofName> {
+        self.kept.names_of(reader, key)
     }
 
-    /// How many are kept of exactly `statement`.
-    #[must_use]
-    pub fn count(&self, reader: &ObjectReader, statement: &Statement) -> usize {
-        statement.key(reader.hash()).map_or(0, |key| self.0.names_of(reader, &key).len())
+    /// What is approved, by whomever: looked through once, at most a fixed number and for as long as `go_on` says.
+    pub fn statements(&self, reader: &ObjectReader, go_on: &dyn Fn() -> bool) -> &[Statement] {
+        self.statements.get_or_init(|| {
+            self.all(reader).take_while(|_| go_on()).map(|(_, approval)| approval.statement).collect()
+        })
     }
 
     /// All that is kept as far as it can be parsed, unverified, each with its blob; at most a fixed number.
     pub fn all<'a>(&'a self, reader: &'a ObjectReader) -> impl Iterator<Item = (ObjectId, Approval)> + 'a {
-        self.0.names(reader, MAXIMUM_LOOKED_THROUGH).into_iter().filter_map(|name| {
+        self.kept.names(reader, MAXIMUM_LOOKED_THROUGH).into_iter().filter_map(|name| {
             let bytes = read_blob(reader, name.blob).ok()?;
             let approval = Approval::parse(reader.hash(), &bytes).ok()?;
             (approval.statement.key(reader.hash()) == Some(name.object)).then_some((name.blob, approval))
@@ -99,15 +110,23 @@ mod tests {
             repository.add_approvals(&kept, &author).unwrap();
             let reader = repository.objects().unwrap().reader();
             let approvals = Approvals::open(&reader, &[scratch.id(APPROVALS)]);
-            let found = approvals.of(&reader, &main);
+            let found: Vec<_> = approvals.of(&reader, &main).collect();
             let mut armors: Vec<_> =
-                found.iter().flatten().map(|approval| approval.signature.clone()).collect();
+                found.iter().flatten().map(|(approval, _)| approval.signature.clone()).collect();
             armors.sort();
             assert_eq!(armors, [b"a", b"b"]);
             assert_eq!(found.iter().filter(|approval| approval.is_err()).count(), 1);
-            assert_eq!(approvals.of(&reader, &other).len(), 1);
-            assert!(approvals.of(&reader, &statement("refs/heads/none")).is_empty());
+            assert_eq!(approvals.of(&reader, &other).count(), 1);
+            assert_eq!(approvals.of(&reader, &statement("refs/heads/none")).count(), 0);
             assert_eq!(approvals.all(&reader).count(), 3);
+            let asked = std::cell::Cell::new(0);
+            let go_on = || asked.replace(asked.get() + 1) < 100;
+            assert_eq!(approvals.statements(&reader, &go_on).len(), 3);
+            assert_eq!(
+                (approvals.statements(&reader, &go_on).len(), asked.get()),
+                (3, 3),
+                "they are read once"
+            );
             let subject = scratch.git(&["log", "-1", "--format=%s", APPROVALS]);
             assert_eq!(subject, "keep 4 approvals");
             scratch.git(&["fsck", "--strict"]);

@@ -6,6 +6,7 @@
 //!
 //! Not responsible for what is inside a signature.
 
+mod absolute;
 mod alternates;
 mod approvals;
 mod changes;
@@ -20,6 +21,7 @@ mod objects;
 mod proofs;
 mod proofs_add;
 mod reachable;
+mod ref_on_disk;
 mod references;
 mod revision;
 pub mod system;
@@ -29,6 +31,7 @@ mod writing;
 
 use std::path::{Path, PathBuf};
 
+pub use absolute::absolute;
 pub use alternates::parse_object_directories;
 pub use approvals::{Approvals, MAXIMUM_APPROVALS_OF_AN_UPDATE};
 pub use changes::{Allowance, Changes, ChangesError, Interest};
@@ -40,7 +43,8 @@ pub use history::{History, HistoryError, Shallow, Survey, new_commits, new_commi
 pub use merge::{MergeTreeError, merged_tree, merges_to};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
 pub use proofs::{
-    MAXIMUM_PROOFS_OF_AN_OBJECT, PROOFS, ProofChange, ProofName, Proofs, proof_changes, read_blob,
+    MAXIMUM_OF_A_FOLDER, MAXIMUM_PROOFS_OF_AN_OBJECT, PROOFS, ProofChange, ProofName, Proofs, proof_changes,
+    read_blob,
 };
 pub use proofs_add::{AddProofsError, Author};
 pub use reachable::{Found, Reachable, tagged};
@@ -109,7 +113,7 @@ impl Repository {
     /// As for [`Self::open`].
     pub fn at(path: &Path) -> Result<Self, OpenError> {
         let not_a_repository = || OpenError::NotARepository { path: path.to_owned() };
-        let found = std::path::absolute(path).map_err(|_| not_a_repository())?;
+        let found = absolute(path).map_err(|_| not_a_repository())?;
         let git_dir = if found.is_file() {
             gix::discover::path::from_gitdir_file(&found).map_err(|_| not_a_repository())?
         } else {

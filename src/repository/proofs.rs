@@ -8,7 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     sync::{
-        OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -33,11 +33,15 @@ pub const MAXIMUM_PROOF_BYTES: u64 = 64 * 1024;
 pub const MAXIMUM_PROOFS_OF_AN_OBJECT: usize = 16;
 /// The most answers whose names are held in memory.
 const MAXIMUM_HELD: usize = 1_000_000;
+/// The most entries of a folder to which more may be added: far fewer than make its tree too large to be read.
+pub const MAXIMUM_OF_A_FOLDER: usize = 50_000;
+/// How many reasons are told why something cannot be read.
+const MAXIMUM_TROUBLE: usize = 8;
 /// The most differences of two trees that are told.
 const MAXIMUM_CHANGES: usize = 100_000;
 
 /// An answer's name: which object it is about, and its blob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProofName {
     /// The object.
     pub object: ObjectId,
@@ -86,8 +90,8 @@ impl ProofName {
 pub struct Proofs {
     tips: Vec<Folders>,
     held: AtomicUsize,
-    /// Why not all of it can be read.
-    trouble: Vec<String>,
+    /// Why not all of it can be read, as far as it was looked at.
+    trouble: Mutex<Vec<String>>,
 }
 
 /// The folders of one tree, each read when it is first needed.
@@ -104,10 +108,17 @@ impl Proofs {
         for tip in tips {
             match Folders::open(reader, *tip) {
                 Ok(folders) => proofs.tips.push(folders),
-                Err(error) => proofs.trouble.push(error.to_string()),
+                Err(error) => proofs.is_in_trouble(error.to_string()),
             }
         }
         proofs
+    }
+
+    fn is_in_trouble(&self, reason: String) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble.len() < MAXIMUM_TROUBLE {
+            trouble.push(reason);
+        }
     }
 
     /// The names of all that is kept, at most `maximum`; what cannot be read is left out.
@@ -116,7 +127,7 @@ impl Proofs {
         let mut names = BTreeSet::new();
         for tip in &self.tips {
             for number in tip.folders.keys() {
-                names.extend(tip.in_folder(reader, *number, &self.held).iter().copied());
+                names.extend(tip.in_folder(reader, *number, self).iter().copied());
                 if names.len() > maximum {
                     return names.into_iter().take(maximum).collect();
                 }
@@ -127,14 +138,14 @@ impl Proofs {
 
     /// The names of what is kept about `object`.
     #[must_use]
-    pub(super) fn names_of(&self, reader: &ObjectReader, object: &ObjectId) -> BTreeSet<ProofName> {
-        self.tips.iter().flat_map(|tip| tip.of(reader, object, &self.held)).collect()
+    pub fn names_of(&self, reader: &ObjectReader, object: &ObjectId) -> BTreeSet<ProofName> {
+        self.tips.iter().flat_map(|tip| tip.of(reader, object, self)).collect()
     }
 
-    /// Why not all of it can be read.
+    /// Why not all of it can be read, as far as anybody has asked for it: folders are read when they are needed.
     #[must_use]
-    pub fn trouble(&self) -> &[String] {
-        &self.trouble
+    pub fn trouble(&self) -> Vec<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The answers about `object`, at most [`MAXIMUM_PROOFS_OF_AN_OBJECT`]; what cannot be read is none.
@@ -157,22 +168,26 @@ impl Folders {
         Ok(Self { folders })
     }
 
-    fn of(&self, reader: &ObjectReader, object: &ObjectId, held: &AtomicUsize) -> Vec<ProofName> {
-        let names = self.in_folder(reader, object.as_slice()[0], held);
+    fn of(&self, reader: &ObjectReader, object: &ObjectId, all: &Proofs) -> Vec<ProofName> {
+        let names = self.in_folder(reader, object.as_slice()[0], all);
         let start = names.partition_point(|name| name.object < *object);
         names[start..].iter().take_while(|name| name.object == *object).copied().collect()
     }
 
-    fn in_folder(&self, reader: &ObjectReader, number: u8, held: &AtomicUsize) -> &[ProofName] {
+    fn in_folder(&self, reader: &ObjectReader, number: u8, all: &Proofs) -> &[ProofName] {
         let Some((tree, names)) = self.folders.get(&number) else { return &[] };
         names.get_or_init(|| {
             let folder = BString::from(format!("{number:02x}"));
-            let entries = entries(reader, *tree).unwrap_or_default();
+            let entries = entries(reader, *tree).unwrap_or_else(|error| {
+                all.is_in_trouble(error.to_string());
+                Vec::new()
+            });
             let parse = |(name, mode, blob): (BString, EntryMode, ObjectId)| {
                 ProofName::parse(reader.hash(), folder.as_ref(), name.as_ref(), mode, blob)
             };
             let mut names: Vec<ProofName> = entries.into_iter().filter_map(parse).collect();
-            if held.fetch_add(names.len(), Ordering::Relaxed) + names.len() > MAXIMUM_HELD {
+            if all.held.fetch_add(names.len(), Ordering::Relaxed) + names.len() > MAXIMUM_HELD {
+                all.is_in_trouble(format!("the folder '{folder}' is one more than are held at once"));
                 names = Vec::new();
             }
             names.sort_unstable();
@@ -186,6 +201,8 @@ impl Folders {
 pub enum ProofChange {
     /// An answer was added.
     Added(ProofName),
+    /// A folder was added to that holds more than [`MAXIMUM_OF_A_FOLDER`] now; its path.
+    Full(BString),
     /// Something that was there is not, or is something else; its path.
     Removed(BString),
     /// Something was added that is no answer under its own name; its path.
@@ -245,6 +262,9 @@ pub fn proof_changes(
                 .filter(|(name, entry)| after.get(*name) != Some(entry))
                 .map(|(name, _)| ProofChange::Removed(path(name))),
         );
+        if after.len() > MAXIMUM_OF_A_FOLDER && after.len() > before.len() {
+            changes.push(ProofChange::Full(folder.clone()));
+        }
         for (name, (mode, blob)) in after.iter().filter(|(name, _)| !before.contains_key(*name)) {
             let parsed = ProofName::parse(reader.hash(), folder.as_ref(), name.as_ref(), *mode, *blob);
             changes.push(parsed.map_or_else(|| ProofChange::Strange(path(name)), ProofChange::Added));
@@ -387,6 +407,44 @@ mod tests {
         let go_on = || left.replace(left.get() - 1) > 0;
         assert_eq!(proof_changes(&reader, None, commit, &go_on).unwrap(), None);
         assert_eq!(left.get(), -1, "it has ended at once");
+    }
+
+    #[test]
+    fn a_folder_that_could_become_too_large_to_be_read_is_told_before_and_one_that_is_too() {
+        let scratch = Scratch::new(&[]);
+        let store = |kind: &str, bytes: &[u8]| -> ObjectId {
+            let arguments = ["hash-object", "-w", "-t", kind, "--literally", "--stdin"];
+            scratch.git_with(&arguments, bytes).trim().parse().unwrap()
+        };
+        let blob = store("blob", b"anything");
+        let of = |count: usize| {
+            let folder: Vec<u8> = (0..count)
+                .flat_map(|number| {
+                    let name = format!("{number:038x}.{blob}");
+                    [format!("100644 {name}\0").as_bytes(), blob.as_slice()].concat()
+                })
+                .collect();
+            let folder = store("tree", &folder);
+            let tree = store("tree", &[&b"40000 ab\0"[..], folder.as_slice()].concat());
+            let person = "A <a@b.c> 1 +0000";
+            let commit = format!("tree {tree}\nauthor {person}\ncommitter {person}\n\nm\n");
+            store("commit", commit.as_bytes())
+        };
+        let (fits, full, too_large) =
+            (of(MAXIMUM_OF_A_FOLDER), of(MAXIMUM_OF_A_FOLDER + 1), of(MAXIMUM_OF_A_FOLDER * 4));
+        let reader = scratch.open().objects().unwrap().reader();
+        let told = |old: Option<ObjectId>, new: ObjectId| {
+            let changes = proof_changes(&reader, old, new, &|| true).unwrap().unwrap();
+            changes.contains(&ProofChange::Full("ab".into()))
+        };
+        assert!(!told(None, fits) && told(None, full) && told(Some(fits), full));
+        assert!(!told(Some(full), full) && !told(Some(full), fits), "it can be mended");
+        let object = ObjectId::from_hex(format!("ab{:038x}", 7).as_bytes()).unwrap();
+        for (tip, count, is_trouble) in [(full, 1, false), (too_large, 0, true)] {
+            let proofs = Proofs::open(&reader, &[tip]);
+            assert_eq!(proofs.names_of(&reader, &object).len(), count);
+            assert_eq!(!proofs.trouble().is_empty(), is_trouble, "{:?}", proofs.trouble());
+        }
     }
 
     #[test]

@@ -85,6 +85,16 @@ impl References {
         Self { patience: patience.min(self.patience), ..self }
     }
 
+    /// Where shared refs are. Absolute.
+    pub(super) fn common_dir(&self) -> &Path {
+        &self.common_dir
+    }
+
+    /// How long a ref is waited for that somebody else is writing.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// The value of the ref with exactly this full name, as it stands now.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{self, Write as _},
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use gix::objs::{Kind, Write as _};
@@ -25,7 +26,13 @@ pub struct DurableObjects {
     folder: PathBuf,
     store: gix::odb::loose::Store,
     paths: BTreeSet<PathBuf>,
+    /// Stored by others, who may not have waited for the disk.
+    others: BTreeSet<PathBuf>,
 }
+
+/// From that age on a folder's own name has reached the disk, whoever has made it: systems write down what changed
+/// within half a minute, and those that spare their disk within ten.
+const SETTLED_DOWN: Duration = Duration::from_secs(15 * 60);
 
 impl Repository {
     /// Begin to store objects that are on the disk before anything names them.
@@ -33,7 +40,7 @@ impl Repository {
     pub fn durable_objects(&self) -> DurableObjects {
         let folder = self.common_dir.join("objects");
         let store = gix::odb::loose::Store::at(folder.clone(), self.hash);
-        DurableObjects { folder, store, paths: BTreeSet::new() }
+        DurableObjects { folder, store, paths: BTreeSet::new(), others: BTreeSet::new() }
     }
 }
 
@@ -52,6 +59,12 @@ impl DurableObjects {
         Ok(id)
     }
 
+    /// Wait for this object, too, where git has stored it in a file of its own: it does so without waiting for the
+    /// disk.
+    pub fn with(&mut self, id: ObjectId) {
+        self.others.insert(self.store.object_path(&id));
+    }
+
     /// Wait until all of them have reached the disk: what they hold first, then their names, which costs less
     /// than one after the other.
     ///
@@ -62,11 +75,30 @@ impl DurableObjects {
             for path in &self.paths {
                 File::open(path)?.sync_all()?;
             }
-            let parents: BTreeSet<&Path> = self.paths.iter().filter_map(|path| path.parent()).collect();
-            parents.into_iter().chain([self.folder.as_path()]).try_for_each(sync_folder)
+            for path in &self.others {
+                match File::open(path) {
+                    // In a pack, for which git waits itself.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    file => file?.sync_all()?,
+                }
+            }
+            let paths = self.paths.iter().chain(self.others.iter().filter(|path| path.exists()));
+            let parents: BTreeSet<&Path> = paths.filter_map(|path| path.parent()).collect();
+            parents.iter().copied().try_for_each(sync_folder)?;
+            let now = self.paths.iter().filter_map(|path| path.metadata().ok()?.modified().ok()).max();
+            let is_named =
+                now.is_some_and(|now| parents.into_iter().all(|parent| has_settled_down(parent, now)));
+            if is_named { Ok(()) } else { sync_folder(&self.folder) }
         };
         sync().map_err(|error| self.failed(&error))
     }
+}
+
+/// Whether a folder is so old `now` that its own name is on the disk. Where that cannot be told it is not.
+fn has_settled_down(folder: &Path, now: SystemTime) -> bool {
+    let made = folder.metadata().and_then(|metadata| metadata.created());
+    let age = made.ok().and_then(|made| now.duration_since(made).ok());
+    age.is_some_and(|age| age > SETTLED_DOWN)
 }
 
 /// Wait until the names in `folder` have reached the disk.
@@ -128,6 +160,24 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use super::*;
+
+    #[test]
+    fn only_a_folder_that_is_old_is_known_to_have_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let Ok(made) = folder.path().metadata().unwrap().created() else {
+            eprintln!("SKIPPED: writing::folders: this file system does not say when a folder was made");
+            return;
+        };
+        for (seconds, expected) in [(0, false), (600, false), (1000, true)] {
+            assert_eq!(
+                has_settled_down(folder.path(), made + Duration::from_secs(seconds)),
+                expected,
+                "{seconds}"
+            );
+        }
+        assert!(!has_settled_down(folder.path(), made - Duration::from_secs(1000)), "the clock was set back");
+        assert!(!has_settled_down(&folder.path().join("none"), made + SETTLED_DOWN * 2));
+    }
 
     #[test]
     fn a_file_is_there_whole_or_as_it_was() {

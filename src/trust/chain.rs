@@ -161,6 +161,31 @@ impl Followed {
         }
     }
 
+    /// `envelopes`, approvals of the step `statement`, in another order: one by each person who counts, and then all
+    /// others. A commit carries only so many, and anybody may have given any number.
+    ///
+    /// # Errors
+    /// What judges them cannot be had.
+    pub fn each_person_first(
+        &self,
+        reader: &ObjectReader,
+        statement: &Statement,
+        envelopes: Vec<Vec<u8>>,
+        reading: &Reading<'_>,
+    ) -> Result<Vec<Vec<u8>>, ChainError> {
+        let mut state = State::read(reader, self.commit())?;
+        let verifier = state.take_verifier(reading)?;
+        let policy = &state.trust.policy;
+        let Some(rule) = policy.rule_for(self.reference.as_bytes()) else { return Ok(envelopes) };
+        let mut persons = BTreeSet::new();
+        let is_first = |bytes: &Vec<u8>| {
+            approver(reader, (policy, rule), &verifier, reading, (statement, bytes))
+                .is_ok_and(|person| persons.insert(person))
+        };
+        let (first, others): (Vec<_>, Vec<_>) = envelopes.into_iter().partition(is_first);
+        Ok([first, others].concat())
+    }
+
     /// Go on to `tip`, commit by commit; as a gate does with what a push would make of the ref.
     ///
     /// # Errors
@@ -264,31 +289,12 @@ impl Step {
         reading: &Reading<'_>,
         tip: ObjectId,
     ) -> Result<(), Cause> {
-        let receipt = Receipt::without_anchors(reading.now);
         let mut faults = Vec::new();
         let mut persons: BTreeSet<String> = self.signer.into_iter().collect();
         for bytes in &self.approvals {
-            let approval = match Approval::parse(reader.hash(), bytes) {
-                Ok(approval) if approval.statement == self.statement => approval,
-                Ok(approval) => {
-                    faults.push(ApprovalFault::of_another(&approval.statement, &self.statement));
-                    continue;
-                }
-                Err(error) => {
-                    faults.push(ApprovalFault::Unreadable(error));
-                    continue;
-                }
-            };
-            let verdict = verifier.verify(&approval.payload(), &approval.signature, reading.now);
-            if let Some(identity) = identity(&verdict).filter(|identity| !(reading.believes)(identity)) {
-                faults.push(ApprovalFault::NotBelieved(Box::new(identity.clone())));
-                continue;
-            }
-            match policy.approver(rule, verdict, &receipt) {
-                Ok(name) => {
-                    persons.insert(name);
-                }
-                Err(cause) => faults.push(ApprovalFault::NotCounted(Box::new(cause))),
+            match approver(reader, (policy, rule), verifier, reading, (&self.statement, bytes)) {
+                Ok(name) => drop(persons.insert(name)),
+                Err(fault) => faults.push(fault),
             }
         }
         if persons.len() >= wanted {
@@ -305,6 +311,27 @@ impl Step {
             faults,
         })))
     }
+}
+
+/// The person who has approved `statement` by the envelope `bytes`, by `policy` and its `rule`.
+fn approver(
+    reader: &ObjectReader,
+    (policy, rule): (&Policy, &Rule),
+    verifier: &Verifier,
+    reading: &Reading<'_>,
+    (statement, bytes): (&Statement, &[u8]),
+) -> Result<String, ApprovalFault> {
+    let approval = Approval::parse(reader.hash(), bytes).map_err(ApprovalFault::Unreadable)?;
+    if approval.statement != *statement {
+        return Err(ApprovalFault::of_another(&approval.statement, statement));
+    }
+    let verdict = verifier.verify(&approval.payload(), &approval.signature, reading.now);
+    if let Some(identity) = identity(&verdict).filter(|identity| !(reading.believes)(identity)) {
+        return Err(ApprovalFault::NotBelieved(Box::new(identity.clone())));
+    }
+    policy
+        .approver(rule, verdict, &Receipt::without_anchors(reading.now))
+        .map_err(|cause| ApprovalFault::NotCounted(Box::new(cause)))
 }
 
 /// What the ref of a policy names: directly, and a commit.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod commands;
+mod crowding;
 mod forges;
 mod keys;
 mod policy_changes;

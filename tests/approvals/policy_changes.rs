@@ -87,6 +87,20 @@ fn a_change_takes_as_many_as_the_old_policy_says() {
     let proposal = proposed(&words);
     approve(&repository, ALICE, &root, &proposal);
     assert!(publish(&repository, ALICE, &path).1.contains("1 of 2 persons vouches for it ('alice')"));
+    // Alice's in more spellings than a commit carries: nobody else's is lost behind them.
+    let kept = repository.git(&["ls-tree", "-r", REF]).any_stdout().check().text();
+    let (blob, path_in_tree) =
+        kept.trim_end().split_once(' ').unwrap().1.split_once(' ').unwrap().1.split_once('\t').unwrap();
+    let envelope = repository.git(&["cat-file", "blob", blob]).any_stdout().check().stdout;
+    let (key, _) = path_in_tree.split_once('.').unwrap();
+    let mut stream =
+        format!("commit {REF}\ncommitter C <c@example.com> 1700000000 +0000\ndata 1\n.\nfrom {REF}^0\n");
+    for spaces in 1..100 {
+        let spelling = [envelope.as_slice(), " ".repeat(spaces).as_bytes()].concat();
+        let blob = repository.store("blob", &spelling);
+        stream += &format!("M 100644 {blob} {key}.{blob}\n");
+    }
+    repository.git(&["fast-import", "--quiet", "--force"]).input(stream).any_stdout().any_stderr().check();
     approve(&repository, BOB, &root, &proposal);
     let (status, words) = publish(&repository, ALICE, &path);
     assert_eq!(status, 0, "{words}");

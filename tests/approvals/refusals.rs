@@ -5,7 +5,7 @@ use countersign::object::{HashKind, Statement};
 use crate::{ALICE, ALICE_AT_HOME, BOB, CAROL, EVE, ID, MAIN, REF, Stage, TWO, policy, support::World};
 
 /// Put `envelope` into the ref under the key of `key`, by git alone.
-fn plant(stage: &Stage<'_>, key: &Statement, envelope: &[u8]) {
+pub(super) fn plant(stage: &Stage<'_>, key: &Statement, envelope: &[u8]) {
     let blob = stage.work.store("blob", envelope);
     let key = key.key(HashKind::Sha1).unwrap().to_string();
     plant_at(stage, &key[..2], &format!("{}.{blob}", &key[2..]), &blob);
@@ -21,7 +21,7 @@ fn plant_at(stage: &Stage<'_>, folder: &str, name: &str, blob: &str) {
 }
 
 /// What would approve the tip of the work tree upon `base`.
-fn statement(stage: &Stage<'_>, base: Option<&str>) -> Statement {
+pub(super) fn statement(stage: &Stage<'_>, base: Option<&str>) -> Statement {
     Statement {
         repository: ID.to_owned(),
         reference: MAIN.to_owned(),
@@ -31,7 +31,7 @@ fn statement(stage: &Stage<'_>, base: Option<&str>) -> Statement {
 }
 
 /// An envelope signed by `email`.
-fn signed(stage: &Stage<'_>, email: &str, statement: &Statement) -> Vec<u8> {
+pub(super) fn signed(stage: &Stage<'_>, email: &str, statement: &Statement) -> Vec<u8> {
     let payload = statement.to_be_signed(HashKind::Sha1);
     let run = stage.work.countersign(&["--status-fd=2", "-bsau", email]).input(&payload);
     let run = run.env("SIGSTORE_ID_TOKEN", stage.world.token(email)).any_stdout().any_stderr();

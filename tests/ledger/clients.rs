@@ -63,7 +63,8 @@ fn rollback_fork_and_teleport_are_told() {
     let mut command = world.command(PROGRAM, &stranger);
     command.env("HOME", world.path("clone"));
     run(command, b"").good();
-    // Another story from there on.
+    // Another story from there on, by somebody who takes away what the server itself remembers.
+    fs::remove_file(world.state().join("ledger.head")).unwrap();
     let other = world.commit(&[&two], "other");
     world.push(&[&format!("{other}:refs/heads/main")]).good();
     look(&world).ended(1, &[&format!("its head '{new}' is no part of this one")]);

@@ -315,6 +315,20 @@ fn a_ledger_that_cannot_be_written_is_caught_up_with() {
 }
 
 #[test]
+fn a_lock_that_was_left_before_the_clock_was_set_back_is_as_old() {
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let lock = world.server.join("refs/countersign/ledger.lock");
+    fs::write(&lock, "").unwrap();
+    let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+    fs::File::options().write(true).open(&lock).unwrap().set_modified(tomorrow).unwrap();
+    world.push(&[&format!("{one}:refs/heads/x")]).good().ended(0, &[]);
+    assert_eq!(world.entries().len(), 2);
+    world.is_in_order();
+}
+
+#[test]
 fn a_policy_that_cannot_be_read_and_a_missing_object_refuse_every_push() {
     let world = World::new();
     let one = world.commit(&[], "one");

@@ -81,7 +81,7 @@ fn a_hundred_thousand_entries_are_looked_at_in_flat_memory() {
             push: PushId(((number + 1) as u128).to_be_bytes()),
             received: 1_700_000_000 + number as i64,
             policy: PolicyVersion::Digest([7; 32]),
-            pusher: Some("'alice' by certificate".to_owned()),
+            pusher: Some("account 'alice' of 'forge'".to_owned()),
             certificate: None,
         };
         let entry = |number: usize| Entry { old, new, reference: name(number).into() };

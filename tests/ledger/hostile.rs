@@ -19,7 +19,9 @@ fn nobody_pushes_to_the_ledger() {
     world.push(&[&format!("{one}:refs/heads/main")]).good();
     let head = world.at(LEDGER);
     // Git itself refuses what is hidden; then the gate does, by whatever name.
-    world.push(&[&format!("+{one}:{LEDGER}")]).refused(&["deny updating a hidden ref"]);
+    world
+        .push(&[&format!("+{one}:{LEDGER}")])
+        .refused(&["deny updating a hidden ref", "only the server itself writes its ledger"]);
     world.on_server(&["config", "--unset-all", "receive.hideRefs"]).good();
     for target in [LEDGER, "refs/countersign/Ledger", "refs/countersign/ledger/x"] {
         let push = world.push(&[&format!("+{one}:{target}")]);
@@ -139,6 +141,47 @@ fn a_ledger_that_was_tampered_with_is_found_and_goes_no_further() {
     world.on_server(&["update-ref", LEDGER, &honest]).good();
     world.on_server(&["update-ref", "refs/heads/main", &two]).good();
     world.is_in_order();
+}
+
+#[test]
+fn nobody_writes_behind_a_ledger_that_was_set_back_and_so_covers_that_up() {
+    let world = World::new();
+    let one = world.commit(&[], "one");
+    let two = world.commit(&[&one], "two");
+    let three = world.commit(&[&two], "three");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let first = world.at(LEDGER);
+    world.push(&[&format!("{two}:refs/heads/main")]).good();
+    let second = world.at(LEDGER);
+    // Everything is as it was after the first push.
+    world.on_server(&["update-ref", LEDGER, &first]).good();
+    world.on_server(&["update-ref", "refs/heads/main", &one]).good();
+    let words = [&format!("its head was '{second}'")[..], "ledger.head"];
+    world.push(&[&format!("{three}:refs/heads/x")]).refused(&words);
+    world.ledger(&["enter", "--reason", "nothing was"]).ended(3, &words);
+    assert_eq!(world.at(LEDGER), first);
+    // An accepted push whose ledger is set back before it is entered is not lost.
+    world.on_server(&["update-ref", LEDGER, &second]).good();
+    world.on_server(&["update-ref", "refs/heads/main", &two]).good();
+    let hooks = ["reference-transaction", "post-receive"].map(|name| world.server.join("hooks").join(name));
+    hooks.iter().for_each(|hook| fs::rename(hook, hook.with_extension("away")).unwrap());
+    world.push(&[&format!("{three}:refs/heads/main")]).good();
+    hooks.iter().for_each(|hook| fs::rename(hook.with_extension("away"), hook).unwrap());
+    world.on_server(&["update-ref", LEDGER, &first]).good();
+    world.ledger(&["settle"]).ended(3, &words);
+    assert_eq!(world.intents().len(), 1);
+    world.on_server(&["update-ref", LEDGER, &second]).good();
+    world.ledger(&["settle"]).ended(0, &["1 entered"]);
+    world.is_in_order();
+    // A note of an earlier head is none of that: the ledger goes on from there.
+    fs::write(world.state().join("ledger.head"), format!("{first}\n")).unwrap();
+    world.push(&[&format!("{three}:refs/heads/x")]).good();
+    world.is_in_order();
+    // Whoever knows why takes the note away, and clients that have seen more still tell.
+    world.on_server(&["update-ref", LEDGER, &second]).good();
+    fs::remove_file(world.state().join("ledger.head")).unwrap();
+    world.push(&[&format!("{three}:refs/heads/y")]).good();
+    assert_eq!(world.entries().len(), 3);
 }
 
 #[test]

@@ -14,7 +14,7 @@ const FAULTS: [&str; 2] = ["signal=KILL", "error=ENOSPC"];
 /// More calls than any hook makes for one ref.
 const MAXIMUM: usize = 200;
 
-fn strace(test: &str) -> Option<PathBuf> {
+pub fn strace(test: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap();
     let found = std::env::split_paths(&path).map(|folder| folder.join("strace")).find(|file| file.is_file());
     if found.is_none() {

@@ -5,6 +5,7 @@
 
 mod clients;
 mod concurrency;
+mod cost;
 mod delegates;
 mod faults;
 mod for_all;

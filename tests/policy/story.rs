@@ -32,9 +32,12 @@ fn found_pinned_and_used(format: &str) {
 
     let bytes = std::fs::read(world.path("draft/policy.toml")).unwrap();
     let digest = hex::encode(countersign::encoding::sha256(&[&bytes]));
+    let root = std::fs::read(world.path("authority/trusted_root.json")).unwrap();
+    let root = hex::encode(countersign::encoding::sha256(&[&root]));
     let described = format!(
         "repository: {ID}\nref: {REF}\nroot: {first}\npresent: commit {first}, serial 1, sha256:{digest}\n\
-         who may change it: alice\n"
+         who may change it: alice\n  alice is 'alice@example.com' of '[URL]' (instance 'sandbox')\n  \
+         the trusted root of 'sandbox' is the policy's own: sha256:{root}\n"
     );
     let refusal = "error: nothing was pinned\nhint: say yes, or add '--yes' once you have looked at it\n";
     clone.countersign(&["policy", "pin"]).status(3).stdout(&described).stderr(refusal).check();

@@ -34,6 +34,9 @@ fn the_account_that_has_logged_in_may_push_where_the_rule_names_it() {
     );
     // A deploy key's name is that of whoever set it up.
     refused(&push(&stage, &[("GL_USERNAME", "alice"), ("GL_ID", "key-1")], &["main:topic"]), &["'key-1' at"]);
+    // Nor does anybody stand behind what is no account, or behind a name alone.
+    refused(&push(&stage, &[("GL_USERNAME", "alice"), ("GL_ID", "user-")], &["main:topic"]), &["'user-' at"]);
+    refused(&push(&stage, &[("GL_USERNAME", "alice")], &["main:topic"]), &["nothing says who pushes"]);
     refused(&push(&stage, &[], &["main:topic"]), &["nothing says who pushes, where only 'alice' may push"]);
     // The certificate of somebody who may not goes before the word of the forge.
     let token = stage.world.token("eve@example.com");
@@ -75,7 +78,7 @@ fn no_other_variables_than_those_of_the_installed_forge_are_believed() {
         accepted(&push(&stage, &[(own, "alice"), ("REQUEST_METHOD", "POST"), ("GL_ID", id)], &[&reference]));
         // Another forge of the same kind has other accounts.
         stage.install(&["--forge", &format!("{kind}=other.example.com")]);
-        let elsewhere = push(&stage, &[(own, "alice"), ("REQUEST_METHOD", "POST")], &["main"]);
+        let elsewhere = push(&stage, &[(own, "alice"), ("REQUEST_METHOD", "POST"), ("GL_ID", id)], &["main"]);
         refused(&elsewhere, &["pushed by 'alice' at 'other.example.com', whom the policy does not name"]);
     }
 }

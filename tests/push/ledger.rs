@@ -151,6 +151,13 @@ fn a_certificate_that_was_tampered_with_is_told() {
     // Whom the entry names is not who has signed.
     put(&stage, &honest.replace("pusher 'alice'", "pusher 'bob'"));
     says(&stage, 2, &["it is signed by 'alice', and the entry names 'bob' by certificate"]);
+    // Spoken of, and not there.
+    let tree = honest.lines().next().unwrap();
+    let without = honest
+        .replace(tree, "tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904")
+        .replace(&format!("certificate {blob}\n"), "");
+    put(&stage, &without);
+    says(&stage, 1, &["error: entry 2: it names a pusher by certificate, and has none"]);
     // Gone altogether.
     put(&stage, &honest);
     says(&stage, 0, &["every certificate is good"]);

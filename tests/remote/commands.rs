@@ -41,15 +41,82 @@ fn a_protected_clone_answers_for_what_it_has() {
 }
 
 #[test]
+fn a_protected_clone_keeps_what_it_has_when_git_prunes() {
+    let world = stage(RULES);
+    world.run("git", &["clone", "-q", "served.git", "ours"]).check();
+    let (author, ours) = (author(&world), Repository::at(&world, &world.path("ours")));
+    let first = author.id("main");
+    let short = first[..12].to_owned();
+    ours.countersign(&["protect"]).any_stdout().check();
+    unsigned(&author, "unsigned");
+    upload(&author, &["main"]);
+    fetch(&ours, &["--prune"]).status(128).stderr_holds(&["it is not signed"]).check();
+    // Nothing was accepted so far, and what is here is judged in its place.
+    let held = format!("'refs/heads/main' is held at {short}, the remote says ");
+    for _ in 0..2 {
+        fetch(&ours, &["--prune"]).stderr_holds(&[&held]).check();
+        assert_eq!(
+            (ours.id("origin/main"), super::fetch_head(&ours).contains(&first)),
+            (first.clone(), true)
+        );
+    }
+    // From then on it counts like anything that was accepted.
+    author.git(&["checkout", "-q", "--orphan", "other"]).check();
+    author.commit("another history");
+    upload(&author, &["other:main"]);
+    fetch(&ours, &[]).status(128).stderr_holds(&["its history was replaced"]).check();
+
+    // What the policy refuses is listed by nobody, whoever has it.
+    world.run("git", &["clone", "-q", "served.git", "bad"]).check();
+    let bad = Repository::at(&world, &world.path("bad"));
+    world.countersign(&["remote", "forget", &address(&world)]).any_stdout().check();
+    bad.git(&["checkout", "-q", "main"]).any_stderr().check();
+    let evil = unsigned(&bad, "unsigned");
+    bad.git(&["update-ref", "refs/remotes/origin/main", &evil]).check();
+    unsigned(&author, "more of it");
+    upload(&author, &["other:main"]);
+    bad.countersign(&["protect"]).any_stdout().check();
+    fetch(&bad, &[]).status(128).any_stderr().check();
+    let list = bad.git(&["ls-remote", "-q"]).any_status().any_stderr().any_stdout().check();
+    assert!(!list.text().contains(&evil), "{}", list.text());
+}
+
+#[test]
+fn a_remote_with_several_addresses_is_protected_whole_and_one_of_elsewhere_is_not() {
+    let world = stage(RULES);
+    let ours = clone(&world, "ours");
+    let other = world.bare("other.git", "sha1").path.display().to_string();
+    ours.countersign(&["protect", "--undo"]).any_stdout().check();
+    ours.git(&["remote", "set-url", "--add", "origin", &other]).check();
+    let urls = || ours.git(&["config", "--get-all", "remote.origin.url"]).any_stdout().check().text();
+    let plain = urls();
+    ours.countersign(&["protect"]).any_stdout().check();
+    let protected: String = plain.lines().map(|line| format!("verified::{line}\n")).collect();
+    assert_eq!(urls(), protected);
+    ours.countersign(&["protect", "--undo"]).any_stdout().check();
+    assert_eq!(urls(), plain);
+    // git would go to the other file's address first.
+    world.configure(&format!("[remote \"shared\"]\n url = {other}"));
+    ours.countersign(&["protect", "shared"])
+        .status(3)
+        .stderr_holds(&["'remote.shared.url' is set in the global configuration", "hint: "])
+        .check();
+    assert_eq!(
+        ours.git(&["config", "--get-all", "remote.shared.url"]).any_stdout().check().text(),
+        format!("{other}\n")
+    );
+}
+
+#[test]
 fn what_is_remembered_is_told_and_forgotten() {
     let world = stage(RULES);
     let address = address(&world);
     world.countersign(&["remote", "status"]).check();
     clone(&world, "ours");
-    world.countersign(&["remote", "status"]).stdout("file://[DIR]/served: 1 refs accepted\n").check();
+    world.countersign(&["remote", "status"]).stdout("file://[DIR]/served: 1 ref accepted\n").check();
     world
         .countersign(&["remote", "status", &format!("{address}/")])
-        .stdout_holds(&["1 refs accepted"])
+        .stdout_holds(&["1 ref accepted"])
         .check();
     world.countersign(&["remote", "forget", &address, "refs/heads/none"]).status(3).any_stderr().check();
     world.countersign(&["remote", "forget", &address]).any_stdout().check();
@@ -142,7 +209,7 @@ fn many_fetches_at_once_agree() {
     }
     assert!(good >= 4);
     assert_eq!(ours.id("origin/main"), next);
-    world.countersign(&["remote", "status"]).stdout("file://[DIR]/served: 1 refs accepted\n").check();
+    world.countersign(&["remote", "status"]).stdout("file://[DIR]/served: 1 ref accepted\n").check();
 }
 
 #[test]
@@ -159,7 +226,7 @@ fn the_doctor_looks_at_remotes_behind_the_helper() {
     unsigned(&author(&world), "unsigned");
     upload(&author(&world), &["main"]);
     fetch(&ours, &[]).status(128).any_stderr().check();
-    doctor().stdout_holds(&["warning  remote: 1 refs of '[DIR]/served.git' are held"]).check();
+    doctor().stdout_holds(&["warning  remote: 1 ref of '[DIR]/served.git' held"]).check();
     let without = doctor().env("PATH", "/usr/bin:/bin");
     without.stdout_holds(&["broken   remote: git finds no program 'git-remote-verified'\n"]).check();
 }

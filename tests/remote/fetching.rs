@@ -59,6 +59,8 @@ fn a_second_clone_a_single_branch_a_mirror_and_a_pull() {
     two.git(&["pull", "-q", "--ff-only"]).check();
     assert_eq!(two.id("HEAD"), next);
     two.git(&["pull", "-q", "--ff-only", &address]).check();
+    two.git(&["fetch", "-q", "--ipv4"]).check();
+    two.git(&["push", "-q", "--ipv6", "origin", "main"]).check();
 }
 
 #[test]
@@ -120,6 +122,13 @@ fn progress_is_shown_as_git_shows_it() {
         assert!(words.contains(part), "{words}");
     }
     assert!(!words.contains("FETCH_HEAD") && !words.contains("countersign-"), "{words}");
+    // Colours would come as escapes.
+    let hook = world.write("hook", "#!/bin/sh\necho error: no colours >&2\n\"$@\"\n");
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    world.configure(&format!("[uploadpack]\n packObjectsHook = {}\n[color]\n ui = always", hook.display()));
+    let run = world.run("git", &["clone", "--progress", &address(&world), "again"]).any_stderr().check();
+    let words = run.words();
+    assert!(words.contains("remote: error: no colours") && !words.contains("u{1b}"), "{words}");
 }
 
 #[test]
@@ -136,12 +145,19 @@ fn without_a_policy_nothing_is_taken_and_both_ways_on_are_said() {
         // git 2.50 and later add that the helper has ended.
         .stderr_begins(
             "error: no policy says who may change what in '[DIR]/served.git'\n\
-             hint: name a file with 'git config --global \"countersign.file://[DIR]/served.policy\" FILE', which \
+             hint: name a file with 'git config --global countersign.file://[DIR]/served.policy FILE', which \
              'countersign policy init' writes\n\
              hint: or look at the policy that the remote keeps, with 'countersign remote trust verified::[DIR]/served.git'\n\
              hint: or take whatever it serves, with 'countersign remote allow-unverified verified::[DIR]/served.git'\n",
         )
         .check();
+    // What is to be copied stays one word of a shell, whoever has written the address.
+    let hostile = format!("{address}/a b/$(id)");
+    let words = world.run("git", &["ls-remote", &hostile]).status(128).any_stderr().check().words();
+    for word in [format!("remote trust '{hostile}'"), format!("allow-unverified '{hostile}'")] {
+        assert!(words.contains(&word), "{words}");
+    }
+    assert!(words.contains("git config --global 'countersign.file:///"), "{words}");
     let policy = world.path("policy.toml");
     let pattern =
         format!("countersign.file://{}.policy", world.path("").to_str().unwrap().trim_end_matches('/'));
@@ -259,7 +275,7 @@ fn a_history_that_was_cut_off_is_made_whole_and_counts_from_then_on() {
     fetch(&ours, &["--unshallow"]).check();
     assert!(!ours.path.join(".git/shallow").exists());
     assert_eq!(ours.git(&["rev-list", "--count", "HEAD"]).any_stdout().check().text(), "3\n");
-    world.countersign(&["remote", "status"]).stdout_holds(&["1 refs accepted"]).check();
+    world.countersign(&["remote", "status"]).stdout_holds(&["1 ref accepted"]).check();
     let evil = unsigned(&author, "unsigned");
     upload(&author, &["main"]);
     world

@@ -44,11 +44,11 @@ fn an_unsigned_commit_is_refused_once_and_held_from_then_on() {
     world
         .countersign(&["remote", "status"])
         .status(1)
-        .stdout_holds(&["1 refs accepted, 1 held", &evil])
+        .stdout_holds(&["1 ref accepted, 1 held", &evil])
         .check();
 
     let held = format!(
-        "warning: 'refs/heads/main' is held at {}, the remote says {short}: refs/heads/main: commit {short}: \
+        "warning: 'refs/heads/main' is held at {}, the remote says {short}: commit {short}: \
          it is not signed, where 'alice' has to sign (rule 'main')\n",
         &first[..12]
     );
@@ -59,7 +59,7 @@ fn an_unsigned_commit_is_refused_once_and_held_from_then_on() {
     assert!(!holds(&ours, &evil));
     ours.git(&["-c", "countersign.held=fail", "fetch", "-q"])
         .status(128)
-        .stderr_holds(&["1 refs are held"])
+        .stderr_holds(&["1 ref held"])
         .check();
 
     // Once it is as it was nothing is held any more, and once it is mended the ref moves again.
@@ -134,7 +134,11 @@ fn going_back_is_refused_although_git_would_ask_for_no_object() {
     );
     fetch(&ours, &[])
         .status(128)
-        .stderr_holds(&[&told, "the new value does not descend from the current one"])
+        .stderr_holds(&[
+            &told,
+            "the new value does not descend from the current one",
+            "hint: if they say that it was meant, 'countersign remote forget file://[DIR]/served refs/heads/main' takes",
+        ])
         .check();
     fetch(&ours, &[]).stderr_holds(&["warning: 'refs/heads/main' is held at"]).check();
     assert_eq!(ours.id("origin/main"), second);

@@ -126,7 +126,13 @@ fn the_first_policy_is_believed_by_somebody_who_has_looked_at_it() {
     clone("ours").status(128).stderr_holds(&[&hint]).check();
 
     let trust = |more: &[&str]| world.countersign(&[&["remote", "trust", &address], more].concat());
-    let shown = [&format!("repository: {ID}\n")[..], &root, "who may change it: alice\n"];
+    let shown = [
+        &format!("repository: {ID}\n")[..],
+        &root,
+        // The name is the policy's own: what counts is who is behind it, and who says so.
+        "who may change it: alice\n  alice is 'alice@example.com' of '[URL]' (instance 'sandbox')\n  \
+         the trusted root of 'sandbox' is the policy's own: sha256:",
+    ];
     trust(&[]).status(3).stdout_holds(&shown).stderr_holds(&["error: nothing was pinned\n"]).check();
     let other = author(&world).id("main");
     trust(&["--root", &other, "--trust-first-use"]).status(3).stderr_holds(&["does not come from"]).check();

@@ -74,6 +74,9 @@ fn what_the_policy_refuses_is_not_sent() {
         assert!(words.contains(part), "no {part:?} in {words}");
     }
     assert_eq!(served(&world).id("main"), before);
+    // What somebody does himself is not told as what the remote says.
+    let words = ours.git(&["push", "origin", ":main"]).status(1).any_stderr().check().words();
+    assert!(words.contains("the ref may not be deleted") && !words.contains("the remote says"), "{words}");
     assert!(!super::holds(&served(&world), &evil) && !served(&world).has("topic"));
 }
 

@@ -4,15 +4,13 @@ use super::{Setting, as_json, as_words};
 use crate::{
     cli::{Outcome, World, exit},
     hook::counted_as,
+    object::APPROVALS,
     words::escape,
 };
 
 /// A line for each approval that is kept here.
 pub(super) fn run(world: &mut World<'_>, setting: &Setting, json: bool) -> Outcome {
     let approvals = setting.kept()?;
-    for reason in approvals.trouble() {
-        world.complain(&format!("warning: not all approvals can be read: {}\n", escape(reason)));
-    }
     let mut text = String::new();
     for (blob, approval) in approvals.all(&setting.reader) {
         let counted = counted_as(&setting.policy, &setting.verifier, &approval, world.now);
@@ -34,5 +32,11 @@ pub(super) fn run(world: &mut World<'_>, setting: &Setting, json: bool) -> Outco
         };
     }
     world.say(&text);
+    for reason in approvals.trouble() {
+        world.complain(&format!(
+            "warning: not all approvals can be read: {}\nhint: look at '{APPROVALS}' with 'git fsck'\n",
+            escape(&reason)
+        ));
+    }
     Ok(exit::GOOD)
 }

@@ -168,11 +168,10 @@ fn approve(world: &mut World<'_>, setting: &Setting, arguments: &ApproveArgument
 
 /// Whether the person called `name` has approved `statement` before, in a way that still counts.
 fn self_approved(setting: &Setting, statement: &Statement, name: &str, now: i64) -> Result<bool, Failure> {
-    let approvals = setting.kept()?.of(&setting.reader, statement);
-    let is_own = |approval: &Approval| {
-        counted_as(&setting.policy, &setting.verifier, approval, now).is_ok_and(|other| other == name)
+    let is_own = |(approval, _): (Approval, Vec<u8>)| {
+        counted_as(&setting.policy, &setting.verifier, &approval, now).is_ok_and(|other| other == name)
     };
-    Ok(approvals.iter().flatten().any(is_own))
+    Ok(setting.kept()?.of(&setting.reader, statement).flatten().any(is_own))
 }
 
 /// One line about `statement`, or one JSON object.

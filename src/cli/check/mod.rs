@@ -19,7 +19,7 @@ use super::{
 use crate::{
     hook::{
         Finding, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update, foreign_anchor, judge_policy_change,
-        kept_approvals,
+        kept_approvals, not_used,
     },
     object::{APPROVALS, ObjectId},
     policy::{Cause, Event, Pushing, Refusal},
@@ -171,9 +171,6 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
     let (proofs, trouble) = kept::proofs(&repository, &reader);
     world.complain(&kept::warning(&trouble));
     let approvals = kept_approvals(&objects, &repository.references(), &[]);
-    for reason in approvals.trouble() {
-        world.complain(&format!("warning: what '{APPROVALS}' keeps is not used: {}\n", escape(reason)));
-    }
     let gate = Gate {
         policy: &basis.policy,
         verifier: &basis.verifier,
@@ -188,6 +185,7 @@ fn judge(world: &mut World<'_>, arguments: &CheckArguments) -> Result<Judged, Fa
         pace: Pace::default(),
     };
     let mut finding = gate.judge(std::slice::from_ref(&update), world.stderr);
+    world.complain(&not_used(APPROVALS, &approvals.trouble()));
     if let (Some(pin), Some(present)) = (own, present) {
         let judged = with_reading(world, &configuration, |reading| {
             Ok(judge_policy_change(&reader, pin, present, update.wanted, reading))

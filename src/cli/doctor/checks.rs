@@ -356,11 +356,16 @@ pub(super) fn remotes(looked: Option<&Looked>) -> Vec<Finding> {
             Err(failure) => Finding::failure("remote", failure),
             Ok(false) => {
                 let said = format!("nothing that '{address}' serves is verified");
-                Finding::new("remote", State::Warning, said)
-                    .hint("run 'countersign remote trust' or set a policy for it")
+                Finding::new("remote", State::Warning, said).hint(format!(
+                    "run 'countersign remote trust {}' or set a policy for it",
+                    words::shell_word(address)
+                ))
             }
             Ok(true) if remote.held > 0 => {
-                let said = format!("{} refs of '{address}' are held at what was accepted last", remote.held);
+                let said = format!(
+                    "{} of '{address}' held at what was accepted last",
+                    words::counted(remote.held, "ref")
+                );
                 Finding::new("remote", State::Warning, said).hint("'countersign remote status' says why")
             }
             Ok(true) => Finding::new("remote", State::Well, format!("what '{address}' serves is judged")),

@@ -1,9 +1,6 @@
 //! The push certificates in a ledger: whether each is intact, signed, and for the entries that name it.
 
-use gix::{
-    bstr::{BStr, ByteSlice as _},
-    objs::Kind,
-};
+use gix::{bstr::BStr, objs::Kind};
 
 use crate::{
     cli::{
@@ -93,9 +90,8 @@ fn look_at(
         if error.is_unclear() { Fault::Unclear(error.to_string()) } else { Fault::Bad(error.to_string()) }
     })?;
     // Whom the gate has written down as the one who signed.
-    let pusher = record.occasion.acceptance().and_then(|acceptance| acceptance.pusher.as_deref());
-    if let (Some(pusher), Some(name)) = (pusher, &name)
-        && pusher.as_bytes().contains_str("' by certificate")
+    let claiming = record.occasion.acceptance().filter(|acceptance| acceptance.claims_certificate());
+    if let (Some(pusher), Some(name)) = (claiming.and_then(|claiming| claiming.pusher.as_deref()), &name)
         && !pusher.contains(&format!("'{}' by certificate", escape(name)))
     {
         return Err(Fault::Unclear(format!("it is signed by '{name}', and the entry names {pusher}")));

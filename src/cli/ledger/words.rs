@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
+    hook::ADMITTED,
     ledger::{Elsewhere, Entry, Finding, LeftOver, Occasion, PolicyVersion, Walked},
     object::ObjectId,
     words::{escape, escape_bytes, time},
@@ -29,6 +30,7 @@ pub(super) fn line(walked: &Walked, sequence: u64, entry: &Entry) -> String {
     let who = match occasion {
         Occasion::Administrator { reason, .. } => format!(": {}", escape(reason)),
         _ => match occasion.acceptance().and_then(|acceptance| acceptance.pusher.as_ref()) {
+            Some(admitted) if admitted.starts_with(ADMITTED) => format!(", {}", escape(admitted)),
             Some(pusher) => format!(" by {}", escape(pusher)),
             None => String::new(),
         },
@@ -131,6 +133,9 @@ pub(super) fn finding(finding: &Finding) -> String {
             };
             format!("{}: holds {}, and {says}{from}", escape_bytes(reference), value(*holds))
         }
+        Finding::NoCertificate { sequence } => {
+            format!("entry {sequence}: it names a pusher by certificate, and has none")
+        }
         Finding::NoLedger { remembered: Some(remembered) } => {
             format!("the ledger is gone: its head was '{remembered}'")
         }
@@ -182,6 +187,9 @@ pub(super) fn finding_json(found: &Finding) -> Value {
                 Elsewhere::Nowhere => {}
             }
             object
+        }
+        Finding::NoCertificate { sequence } => {
+            json!({"finding": "no-certificate", "sequence": sequence})
         }
         Finding::NoLedger { remembered } => {
             json!({"finding": "no-ledger", "remembered": id(remembered)})

@@ -14,7 +14,7 @@ use super::{
     source::{pins, with_reading},
 };
 use crate::{
-    object::{APPROVALS, ObjectId, Statement, carry},
+    object::{APPROVALS, MAXIMUM_CARRIED, ObjectId, Statement, carry},
     repository::{Approvals, ObjectReader, References, Repository},
     trust::{
         Beside, ChainError, Followed, InCommit, POLICY_FILE, Pin, PolicySource as _, Reading, Trust,
@@ -52,7 +52,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PublishArguments) -> Outcom
         None => format!("policy of {id}, serial {serial}"),
     };
     if let Some(present) = &present {
-        message += &approvals(&repository, present, &tree)?;
+        message +=
+            &with_reading(world, &configuration, |reading| approvals(&repository, present, &tree, reading))?;
     }
     let parent = present.as_ref().map(|present| present.commit().to_string());
     let mut commit_tree = vec!["commit-tree", "-S", "-F", "-", &tree];
@@ -165,7 +166,12 @@ fn present(
 }
 
 /// The approvals that are kept of going from `present` to `tree`, as its commit carries them.
-fn approvals(repository: &Repository, present: &Followed, tree: &str) -> Result<String, Failure> {
+fn approvals(
+    repository: &Repository,
+    present: &Followed,
+    tree: &str,
+    reading: &Reading<'_>,
+) -> Result<String, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(error, "run 'git fsck'");
     let tip = repository.references().read(APPROVALS.into()).map_err(|error| failed(&error))?.id;
     // What git has just written is there for whoever looks now.
@@ -177,8 +183,9 @@ fn approvals(repository: &Repository, present: &Followed, tree: &str) -> Result<
         base: Some(present.commit()),
         tree: tree.parse().ok(),
     };
-    let lines: String =
-        approvals.envelopes_of(&reader, &statement).iter().map(|bytes| carry(bytes)).collect();
+    let kept = approvals.of(&reader, &statement).flatten().map(|(_, envelope)| envelope).collect();
+    let kept = present.each_person_first(&reader, &statement, kept, reading)?;
+    let lines: String = kept.iter().take(MAXIMUM_CARRIED).map(|bytes| carry(bytes)).collect();
     Ok(if lines.is_empty() { lines } else { format!("\n\n{lines}") })
 }
 

@@ -9,11 +9,14 @@ use super::{
     source::{self, Here, POLICY, Source, Unpinned, as_warning},
 };
 use crate::{
-    policy::{Policy, Signers},
+    policy::{NamedIdentity, Policy, Signers},
     repository::Repository,
     trust::{Beside, Followed, Pin, Trust, commits, read_policy, tip},
     words::{Failure, escape},
 };
+
+/// Of how many identities, and of how many names of each, it is said who that is.
+const MAXIMUM_SHOWN: usize = 20;
 
 /// 0 where a policy counts, 2 where none does.
 pub(super) fn run(world: &mut World<'_>, arguments: &ShowArguments) -> Outcome {
@@ -138,21 +141,57 @@ fn together(threshold: usize) -> String {
     }
 }
 
-/// What a policy that follows from `pin` is, a line each, escaped.
+/// What a policy that follows from `pin` is, a line each, escaped. Names are the policy's own: what is behind
+/// them, and which trusted roots it brings itself to prove that, is said besides.
 pub(in crate::cli) fn describe(followed: &Followed, pin: &Pin) -> String {
-    let signers = match followed.signers() {
+    let names = match followed.signers() {
         [] => "nobody".to_owned(),
         names => names.join(", "),
     };
-    let signers = signers + &together(followed.threshold());
-    format!(
+    let trust = followed.trust();
+    let mut text = format!(
         "repository: {}\nref: {}\nroot: {}\npresent: commit {}, serial {}, sha256:{}\nwho may change it: {}\n",
         escape(&pin.repository),
         escape(&pin.reference),
         pin.root,
         followed.commit(),
         followed.serial(),
-        hex::encode(followed.trust().digest),
-        escape(&signers),
-    )
+        hex::encode(trust.digest),
+        escape(&(names + &together(followed.threshold()))),
+    );
+    let identities = trust.policy.identities().iter();
+    let signers = identities.filter(|identity| followed.signers().contains(&identity.name));
+    let signers = first(signers.map(|identity| format!("{} is {}", identity.name, behind(identity))));
+    let own = trust.roots.iter().map(|(instance, _)| {
+        format!(
+            "the trusted root of '{}' is the policy's own: sha256:{}",
+            instance.name(),
+            hex::encode(instance.digest())
+        )
+    });
+    for line in signers.into_iter().chain(first(own)) {
+        text += &format!("  {}\n", escape(&line));
+    }
+    text
+}
+
+/// Who counts as `identity`.
+fn behind(identity: &NamedIdentity) -> String {
+    let keyless = identity.keyless.iter().map(|signer| {
+        format!("'{}' of '{}' (instance '{}')", signer.subject.as_str(), signer.issuer, signer.instance)
+    });
+    let keys = identity.keys.iter().map(|signer| signer.key.to_string());
+    match first(keyless.chain(keys)).join(", or ") {
+        none if none.is_empty() => "nobody".to_owned(),
+        all => all,
+    }
+}
+
+/// The first of `all`, and how many more there are.
+fn first(all: impl Iterator<Item = String>) -> Vec<String> {
+    let mut all: Vec<String> = all.collect();
+    let more = all.len().saturating_sub(MAXIMUM_SHOWN);
+    all.truncate(MAXIMUM_SHOWN);
+    all.extend((more > 0).then(|| format!("{more} more")));
+    all
 }

@@ -13,7 +13,7 @@ use crate::{
     policy::{Cause, Pushing, Refusal, Subject},
     remote::Basis,
     repository::{Configuration, ReferenceError, ReferenceValue, Repository, Revision},
-    words::{Failure, escape, escape_bytes},
+    words::{Failure, counted, escape, escape_bytes},
 };
 
 /// How many objects of a group are told in words.
@@ -78,7 +78,17 @@ pub(super) fn run(world: &mut World<'_>, arguments: &TestArguments) -> Outcome {
     if arguments.json {
         world.say(&format!("{}\n", as_json(&reference, governing, judged, &groups)));
     } else {
-        world.say(&words(&reference, governing, judged, &groups));
+        let mut text = words(&reference, governing, judged, &groups);
+        let of_commits = refusals.iter().any(|refusal| matches!(refusal.subject, Subject::Commit(_)));
+        let resolver = repository.resolver().ok().filter(|_| of_commits);
+        let commit = resolver.and_then(|resolver| resolver.commit(tip).ok());
+        if let (Some(rule), Some(commit)) = (governing, commit) {
+            text += &format!(
+                "hint: rule '{}' takes all of this as it is with 'anchor = \"{commit}\"'\n",
+                escape(rule)
+            );
+        }
+        world.say(&text);
     }
     Ok(if refusals.is_empty() { exit::GOOD } else { exit::BAD })
 }
@@ -189,10 +199,10 @@ fn groups<'r>(refusals: &[&'r Refusal]) -> Vec<Group<'r>> {
 
 fn words(reference: &str, rule: Option<&str>, judged: usize, groups: &[Group<'_>]) -> String {
     let named = rule.map_or_else(String::new, |rule| format!(", by rule '{}'", escape(rule)));
-    let mut text = format!("{}: {} judged{named}\n", escape(reference), count(judged, "object"));
+    let mut text = format!("{}: {} judged{named}\n", escape(reference), counted(judged, "object"));
     for Group { rule, cause, hint, objects } in groups {
         let rule = rule.map_or_else(String::new, |rule| format!(" (rule '{}')", escape(rule)));
-        text += &format!("{}: {cause}{rule}\n", count(objects.len(), "refusal"));
+        text += &format!("{}: {cause}{rule}\n", counted(objects.len(), "refusal"));
         for refusal in objects.iter().take(MAXIMUM_TOLD) {
             let what = match refusal.subject {
                 Subject::Commit(id) => format!("commit {id}"),
@@ -218,10 +228,6 @@ fn path(refusal: &Refusal) -> String {
         Cause::Path { path, .. } => format!(", '{}'", escape_bytes(path)),
         _ => String::new(),
     }
-}
-
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 fn as_json(reference: &str, rule: Option<&str>, judged: usize, groups: &[Group<'_>]) -> serde_json::Value {

@@ -37,8 +37,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &MergeArguments) -> Outcome 
     for change in changes {
         match change {
             ProofChange::Added(name) => names.push(name),
-            // We keep it, they don't.
-            ProofChange::Removed(_) => {}
+            // We keep it, they don't. How much a server takes is for the server to say.
+            ProofChange::Removed(_) | ProofChange::Full(_) => {}
             ProofChange::Strange(path) => {
                 strange += 1;
                 if strange <= MAXIMUM_TOLD {

@@ -20,7 +20,7 @@ use crate::{
     repository::{Configuration, ObjectReader, Scope, Scopes},
     trust::{NamedFile, Pin, named_files},
     verify::{Identity, Verifier},
-    words::Failure,
+    words::{Failure, shell_word},
 };
 
 /// What names a policy for an address.
@@ -41,19 +41,19 @@ pub(super) fn origin<'r>(
         Some(Named::File(file)) => file,
         None if memory.is_unverified => return Ok(Origin::Nobody),
         None => settings::path(world, configuration, POLICY)?.ok_or_else(|| {
-            let place = address.key();
+            let place = shell_word(&format!("countersign.{}.policy", address.key()));
+            let whole = shell_word(&format!("{PREFIX}{address}"));
             Failure::new(
                 format!("no policy says who may change what in '{address}'"),
                 format!(
-                    "name a file with 'git config --global \"countersign.{place}.policy\" FILE', which \
-                     'countersign policy init' writes"
+                    "name a file with 'git config --global {place} FILE', which 'countersign policy init' writes"
                 ),
             )
             .hint(format!(
-                "or look at the policy that the remote keeps, with 'countersign remote trust {PREFIX}{address}'"
+                "or look at the policy that the remote keeps, with 'countersign remote trust {whole}'"
             ))
             .hint(format!(
-                "or take whatever it serves, with 'countersign remote allow-unverified {PREFIX}{address}'"
+                "or take whatever it serves, with 'countersign remote allow-unverified {whole}'"
             ))
         })?,
     };

@@ -24,10 +24,11 @@ use super::{Outcome, World, exit, settings};
 use crate::{
     ledger::LEDGER,
     remote::{
-        self, Address, Context, DEPTH, Memory, MemoryError, Origin, PREFIX, Store, Transport, without_secrets,
+        self, Address, Context, DEPTH, Memory, MemoryError, Mirrored, Origin, PREFIX, Store, Transport,
+        without_secrets,
     },
     repository::{Configuration, Scopes, parse_object_directories},
-    words::{Failure, escape, escape_bytes},
+    words::{Failure, counted, escape, escape_bytes},
 };
 use arguments::RemoteCommand;
 
@@ -77,7 +78,7 @@ pub fn run_helper(world: &mut World<'_>) -> u8 {
 }
 
 fn context<'r>(world: &'r World<'_>, configuration: &'r Configuration) -> Result<Context<'r>, Failure> {
-    let [_, url] = world.arguments.as_slice() else {
+    let [remote, url] = world.arguments.as_slice() else {
         return Err(Failure::new(
             "this program is for git, which calls it with a remote and an address",
             format!("put '{PREFIX}' before an address: 'git clone {PREFIX}https://example.com/team/repo'"),
@@ -120,9 +121,17 @@ fn context<'r>(world: &'r World<'_>, configuration: &'r Configuration) -> Result
         alternates,
         origin,
         store,
+        mirrored: mirrored(configuration, remote),
         held_fails,
         now: world.now,
     })
+}
+
+/// Which refs mirror those of the remote that git calls by this name.
+fn mirrored(configuration: &Configuration, remote: &std::ffi::OsStr) -> Vec<Mirrored> {
+    let Some(remote) = remote.to_str() else { return Vec::new() };
+    let values = configuration.get_all(&format!("remote.{remote}.fetch"), Scopes::Any);
+    values.into_iter().filter_map(|(_, value)| Mirrored::parse(remote, value)).collect()
 }
 
 /// What starts git's own transports for `address`.
@@ -164,6 +173,7 @@ pub(in crate::cli) fn asking(
         alternates: Vec::new(),
         origin: Origin::Nobody,
         store: store()?,
+        mirrored: Vec::new(),
         held_fails: false,
         now: world.now,
     })
@@ -251,7 +261,7 @@ pub(in crate::cli) fn store() -> Result<Store, Failure> {
 }
 
 pub(in crate::cli) fn unusable(error: MemoryError) -> Failure {
-    Failure::new(error, "see to the file; 'countersign remote forget' begins anew")
+    Failure::new(error, "see to the file; 'countersign remote forget URL' begins anew")
 }
 
 /// Run one of the commands.
@@ -321,8 +331,8 @@ fn status(world: &mut World<'_>, memories: &[Memory]) -> u8 {
     for memory in memories.iter().filter(|memory| !memory.is_empty()) {
         let what = match (memory.is_unverified, memory.accepted.len(), memory.held.len()) {
             (true, ..) => "taken unverified, unless a policy is set for it".to_owned(),
-            (false, accepted, 0) => format!("{accepted} refs accepted"),
-            (false, accepted, held) => format!("{accepted} refs accepted, {held} held"),
+            (false, accepted, 0) => format!("{} accepted", counted(accepted, "ref")),
+            (false, accepted, held) => format!("{} accepted, {held} held", counted(accepted, "ref")),
         };
         words += &format!("{}: {what}\n", escape(&memory.key));
         for (name, held) in &memory.held {

@@ -6,7 +6,7 @@ use super::{Failure, Outcome, PREFIX, ProtectArguments, World, address, exit, gu
 use crate::{
     cli::{git_config, settings},
     remote::without_secrets,
-    repository::{Configuration, Scopes},
+    repository::{Configuration, Scope, Scopes},
     words::escape,
 };
 
@@ -45,19 +45,20 @@ pub(in crate::cli) fn run(world: &mut World<'_>, arguments: &ProtectArguments) -
         let mut found = false;
         for name in ["url", "pushurl"] {
             let key = format!("remote.{remote}.{name}");
-            let values = configuration.get_all(&key, Scopes::Any);
-            let [(_, value)] = values.as_slice() else {
-                if values.is_empty() {
-                    continue;
+            for (scope, value) in configuration.get_all(&key, Scopes::Any) {
+                found = true;
+                let written = value.to_string();
+                let value = whole(&configuration, &written);
+                let Some(value) = change(&value, arguments.undo, repository.git_dir())? else { continue };
+                // One more address beside it would be asked after it.
+                if scope != Scope::Local {
+                    return Err(Failure::new(
+                        format!("'{key}' is set in the {} configuration", scope.name()),
+                        format!("change it there, to '{}'", without_secrets(&value)),
+                    ));
                 }
-                return Err(Failure::new(
-                    format!("the remote '{remote}' has several addresses"),
-                    "leave it one, or change them by hand",
-                ));
-            };
-            found = true;
-            let value = whole(&configuration, &value.to_string());
-            changes.extend(change(&value, arguments.undo, repository.git_dir())?.map(|value| (key, value)));
+                changes.push((key.clone(), written, value));
+            }
         }
         if !found {
             return Err(Failure::new(
@@ -66,10 +67,10 @@ pub(in crate::cli) fn run(world: &mut World<'_>, arguments: &ProtectArguments) -
             ));
         }
     }
-    for (key, value) in &changes {
-        let [option, config] = ["--git-dir", "config"].map(OsStr::new);
-        let arguments =
-            [option, repository.git_dir().as_os_str(), config, OsStr::new(key), OsStr::new(value)];
+    for (key, written, value) in &changes {
+        let [option, config, exactly] = ["--git-dir", "config", "--fixed-value"].map(OsStr::new);
+        let [name, new, old] = [key, value, written].map(OsStr::new);
+        let arguments = [option, repository.git_dir().as_os_str(), config, exactly, name, new, old];
         git_config::write(world, &world.directory, &arguments, |words| {
             Failure::new(format!("git cannot set '{key}': {words}"), "see to the repository's configuration")
         })?;

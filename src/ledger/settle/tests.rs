@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    ledger::{Intent, PolicyVersion},
+    ledger::{Acceptance, Intent, LEDGER, PolicyVersion},
     repository::tests::Scratch,
 };
 
