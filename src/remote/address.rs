@@ -327,6 +327,10 @@ fn path_key(path: &str) -> Result<String, AddressError> {
     }
     let joined: String = parts.iter().flat_map(|part| ["/", part]).collect();
     let plain = joined.strip_suffix("/.git").or_else(|| joined.strip_suffix(".git")).unwrap_or(&joined);
+    // `..git` and `...git` without their ending.
+    if plain.rsplit('/').next().is_some_and(|last| is_dots(&last)) {
+        return Err(AddressError::Dots);
+    }
     Ok(plain.to_owned())
 }
 
@@ -431,6 +435,8 @@ mod tests {
             ("ssh://host/a%2fb", AddressError::Escape),
             ("https://example.com/a/../b", AddressError::Dots),
             ("/srv/../etc", AddressError::Dots),
+            ("/srv/..git", AddressError::Dots),
+            ("https://example.com/a/.%2e.git/", AddressError::Dots),
             ("https://example.com/a/.%2E/b", AddressError::Dots),
             ("../repo", AddressError::Relative),
             ("repo", AddressError::Relative),
