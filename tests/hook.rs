@@ -470,7 +470,11 @@ fn replace_refs_and_notes_are_refused_whatever_else_is_accepted() {
     world.policy(
         "[[rule]]\nname = \"all\"\nrefs = [\"refs/**\"]\ncommits = \"unsigned\"\ncreate = \"allow\"\n",
     );
-    for name in [&format!("refs/replace/{one}")[..], "refs/notes/commits", "refs/countersign/x"] {
+    // What would stand in the place of such a namespace keeps everything out of it.
+    let places = ["refs/notes", "refs/replace", "refs/countersign"];
+    for name in
+        [&format!("refs/replace/{one}")[..], "refs/notes/commits", "refs/countersign/x"].iter().chain(&places)
+    {
         world.push(&[&format!("{one}:{name}")]).refused(&["this namespace is reserved"]);
     }
     world.push(&[&format!("{one}:refs/heads/main")]).accepted();
@@ -514,12 +518,16 @@ fn names_that_the_file_system_takes_for_one_are_refused() {
     alike("refs/heads/Main");
     alike("refs/heads/Release/2");
     alike("refs/Heads/topic");
+    // What only whole case folding takes for one, and what is not drawn at all.
+    alike("refs/heads/relea\u{17f}e/2");
+    alike("refs/heads/ma\u{200d}in");
     world.push(&[&format!("{one}:refs/heads/x"), &format!("{bad}:refs/heads/X")]).refused(&["cannot tell"]);
     let by_the_rules = |name: &str| {
         let words = "the policy decides otherwise by another one";
         world.push(&[&format!("{bad}:{name}")]).refused(&[words, "hint: "]);
     };
     by_the_rules("refs/Replace/1");
+    by_the_rules("refs/Notes");
     alike("refs/Countersign/policy");
     // Letters that are one only there: the long s, and one that is drawn as nothing.
     alike("refs/counter\u{17f}ign/policy");
@@ -572,7 +580,7 @@ fn what_is_nested_merged_or_dangling_is_judged() {
     world.push(&[&format!("{bad}:refs/heads/wild/x")]).accepted();
     let inner = world.tag(Who::Alice, "commit", &bad, "inner");
     let outer = world.tag(Who::Alice, "tag", &inner, "outer");
-    world.push(&[&format!("{outer}:refs/tags/outer")]).refused(&["refs/tags/outer"]);
+    world.push(&[&format!("{outer}:refs/tags/outer")]).refused(&["the tag names another tag", &bad[..12]]);
     let merge = world.commit(Who::Alice, &[&one, &bad], "merge");
     world.push(&[&format!("{merge}:refs/heads/main")]).refused(&[&bad[..12]]);
     world.push(&[&format!("{merge}:refs/heads/release/1")]).refused(&[&bad[..12]]);

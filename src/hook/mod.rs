@@ -30,6 +30,7 @@ mod guard;
 mod hiding;
 mod install;
 mod layout;
+mod leftovers;
 mod owner;
 mod pace;
 mod paths;
@@ -49,11 +50,12 @@ mod standing;
 mod status;
 mod task;
 mod telling;
+mod template;
+mod turn;
 mod updates;
 mod used_certificates;
 mod verdicts;
 mod vouching;
-mod writers;
 
 pub use accepted::AcceptedTips;
 pub use added::not_used;
@@ -74,8 +76,8 @@ pub use forge::forge_context;
 pub use gate::{Gate, MAXIMUM_LISTED};
 pub use guard::unjudged;
 pub use install::{
-    InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
-    uninstall_for_all,
+    GuardChoice, Guarded, InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install,
+    install_for_all, uninstall, uninstall_for_all,
 };
 pub use owner::check_administrator;
 pub use pace::{PATIENCE, Pace};

@@ -85,6 +85,12 @@ impl Address {
         &self.written
     }
 
+    /// Whether git speaks its own protocol with it, on whatever it is carried, rather than http.
+    #[must_use]
+    pub(super) fn is_gits_own(&self) -> bool {
+        !["http://", "https://"].iter().any(|scheme| self.key.starts_with(scheme))
+    }
+
     /// The name under which the repository is remembered: without user (but where its path begins in a
     /// home), default port, final `/` and `.git`.
     #[must_use]
@@ -273,7 +279,8 @@ fn scp_key(place: &str, path: &str) -> Result<String, AddressError> {
 
 /// The user, where it is part of which repository is meant.
 fn home_user<'a>(scheme: &str, user: Option<&'a str>, path: &str) -> Option<&'a str> {
-    user.filter(|_| scheme == "ssh" && (path == "/~" || path.starts_with("/~/")))
+    let name = user.map(|user| user.split_once(':').map_or(user, |(name, _)| name));
+    name.filter(|_| scheme == "ssh" && (path == "/~" || path.starts_with("/~/")))
 }
 
 /// A host in lower case, and the port if one is written.
@@ -375,7 +382,11 @@ mod tests {
                 "ssh://example.com/team/repo",
             ),
             (
-                &["git@example.com:team/repo", "ssh://git@example.com/~/team/repo"],
+                &[
+                    "git@example.com:team/repo",
+                    "ssh://git@example.com/~/team/repo",
+                    "ssh://git:secret@example.com/~/team/repo",
+                ],
                 "ssh://git@example.com/~/team/repo",
             ),
             (
