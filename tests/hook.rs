@@ -470,7 +470,11 @@ fn replace_refs_and_notes_are_refused_whatever_else_is_accepted() {
     world.policy(
         "[[rule]]\nname = \"all\"\nrefs = [\"refs/**\"]\ncommits = \"unsigned\"\ncreate = \"allow\"\n",
     );
-    for name in [&format!("refs/replace/{one}")[..], "refs/notes/commits", "refs/countersign/x"] {
+    // What would stand in the place of such a namespace keeps everything out of it.
+    let places = ["refs/notes", "refs/replace", "refs/countersign"];
+    for name in
+        [&format!("refs/replace/{one}")[..], "refs/notes/commits", "refs/countersign/x"].iter().chain(&places)
+    {
         world.push(&[&format!("{one}:{name}")]).refused(&["this namespace is reserved"]);
     }
     world.push(&[&format!("{one}:refs/heads/main")]).accepted();
@@ -514,13 +518,21 @@ fn names_that_the_file_system_takes_for_one_are_refused() {
     alike("refs/heads/Main");
     alike("refs/heads/Release/2");
     alike("refs/Heads/topic");
+    // What only whole case folding takes for one, and what is not drawn at all.
+    alike("refs/heads/relea\u{17f}e/2");
+    alike("refs/heads/ma\u{200d}in");
     world.push(&[&format!("{one}:refs/heads/x"), &format!("{bad}:refs/heads/X")]).refused(&["cannot tell"]);
     let by_the_rules = |name: &str| {
         let words = "the policy decides otherwise by another one";
         world.push(&[&format!("{bad}:{name}")]).refused(&[words, "hint: "]);
     };
     by_the_rules("refs/Replace/1");
+    by_the_rules("refs/Notes");
     alike("refs/Countersign/policy");
+    // Letters that are one only there: the long s, and one that is drawn as nothing.
+    alike("refs/counter\u{17f}ign/policy");
+    alike("refs/heads/ma\u{200d}in");
+    by_the_rules("refs/rep\u{200d}lace/1");
     world.push(&[&format!("{bad}:refs/heads/JIRA-1")]).accepted();
     world.on_server(&["update-ref", "-d", "refs/heads/main"]).accepted();
     by_the_rules("refs/heads/MAIN");
@@ -568,7 +580,7 @@ fn what_is_nested_merged_or_dangling_is_judged() {
     world.push(&[&format!("{bad}:refs/heads/wild/x")]).accepted();
     let inner = world.tag(Who::Alice, "commit", &bad, "inner");
     let outer = world.tag(Who::Alice, "tag", &inner, "outer");
-    world.push(&[&format!("{outer}:refs/tags/outer")]).refused(&["refs/tags/outer"]);
+    world.push(&[&format!("{outer}:refs/tags/outer")]).refused(&["the tag names another tag", &bad[..12]]);
     let merge = world.commit(Who::Alice, &[&one, &bad], "merge");
     world.push(&[&format!("{merge}:refs/heads/main")]).refused(&[&bad[..12]]);
     world.push(&[&format!("{merge}:refs/heads/release/1")]).refused(&[&bad[..12]]);
@@ -658,6 +670,28 @@ fn a_ref_that_is_made_again_does_not_go_back() {
 }
 
 #[test]
+fn a_ref_that_may_be_deleted_is_judged_anew_where_it_was_before() {
+    let rules = MAIN.replacen("create", "delete = \"allow\"\ncreate", 1);
+    let both = rules.replace("commits = [\"alice\"]", "commits = [\"alice\", \"bob\"]");
+    let world = World::with("server.git", &[], &both);
+    let one = world.commit(Who::Alice, &[], "one");
+    let two = world.commit(Who::Bob, &[&one], "two");
+    world.push(&[&format!("{two}:refs/heads/release/1")]).accepted();
+    let three = world.commit(Who::Alice, &[&two], "three");
+    // Bob is no longer one of them: what stood there counts for no ref that is made anew.
+    world.policy(&rules);
+    world.push(&[":refs/heads/release/1"]).accepted();
+    for id in [&two, &three] {
+        world.push(&[&format!("{id}:refs/heads/release/1")]).refused(&[&two[..12], "where only 'alice' may"]);
+    }
+    assert_eq!(world.at("refs/heads/release/1"), "");
+    world.push(&[&format!("{one}:refs/heads/release/1")]).accepted();
+    let server = world.server.to_str().unwrap();
+    let log = ["ledger", "log", "--repository", server, "refs/heads/release/1"];
+    assert_eq!(world.countersign(&log).accepted().stdout.lines().count(), 3, "each move stays to be seen");
+}
+
+#[test]
 fn alternates_are_c_quoted_where_the_path_asks_for_it() {
     let world = World::with("a:b\"c ä.git", &[], MAIN);
     let one = world.commit(Who::Alice, &[], "one");
@@ -701,6 +735,34 @@ fn a_shallow_push_fails_closed() {
     let push = |refs: &str| world.git(&["-C", "shallow.git", "push", "-q", server, refs]);
     push("main:refs/heads/main").refused(&["history is cut off at commit"]);
     assert_eq!(world.at("refs/heads/main"), "");
+}
+
+/// The hook is handed what git will not carry out as well, such as an update that would cut history off.
+#[test]
+fn a_command_that_git_has_given_up_is_judged_with_the_others() {
+    let world = World::new();
+    let one = world.commit(Who::Alice, &[], "one");
+    let two = world.commit(Who::Alice, &[&one], "two");
+    world.work(&["update-ref", "refs/heads/main", &two]);
+    let work = format!("file://{}", world.path("work").display());
+    world.git(&["clone", "-q", "--bare", "--depth=1", &work, "shallow.git"]).accepted();
+    let whole = world.commit(Who::Alice, &[], "whole");
+    world.work(&["push", "-q", "../shallow.git", &format!("{whole}:refs/heads/whole")]);
+    let server = world.server.to_str().unwrap();
+    let push = || {
+        let refs = ["main:refs/heads/main", "whole:refs/heads/wild/x"];
+        world.git(&[&["-C", "shallow.git", "push", "-q", server], &refs[..]].concat())
+    };
+    // What it stands on is not there, and nothing else of the push gets in beside it.
+    push().refused(&["error: refs/heads/main: ", "it cannot be judged", &one]);
+    assert_eq!((world.at("refs/heads/main"), world.at("refs/heads/wild/x")), (String::new(), String::new()));
+    // It is there: all of it may pass, and git leaves that one out.
+    world.push(&[&format!("{one}:refs/heads/wild/y")]).accepted();
+    push().refused(&["shallow update not allowed"]);
+    assert_eq!((world.at("refs/heads/main"), world.at("refs/heads/wild/x")), (String::new(), whole));
+    world.countersign(&["ledger", "verify", "--repository", server]).accepted();
+    let entries = world.countersign(&["ledger", "log", "--repository", server]).accepted().stdout;
+    assert!(!entries.contains("refs/heads/main"), "{entries}");
 }
 
 #[test]
@@ -784,7 +846,7 @@ fn without_policy_or_trusted_root_every_push_is_refused() {
     let policy = world.path("policy.toml");
     let text = std::fs::read(&policy).unwrap();
     std::fs::remove_file(&policy).unwrap();
-    push().refused(&["there is no policy at", "countersign policy init"]);
+    push().refused(&["there is no policy at", "countersign policy init", "ask the server's administrator"]);
     std::fs::write(&policy, "version = 1\n").unwrap();
     push().refused(&["does not say what happens to 'other_refs'"]);
     std::fs::write(&policy, [&text[..], b"\ncomits = 1\n"].concat()).unwrap();
@@ -823,6 +885,23 @@ fn nothing_around_the_push_changes_what_decides() {
         .hook(&[("GIT_REFERENCE_BACKEND", "reftable:///elsewhere")], &line)
         .refused(&["keeps its refs as 'reftable:///elsewhere', which is not supported"]);
     world.hook(&[("GIT_REFERENCE_BACKEND", "files")], &line).refused(&["refs/heads/wild/x"]);
+}
+
+#[test]
+fn a_hook_needs_no_folder_but_those_that_it_names() {
+    let world = World::new();
+    let folder = world.path("gone tomorrow");
+    std::fs::create_dir(&folder).unwrap();
+    let mut install = world.command(PROGRAM);
+    install.current_dir(&folder).args(["hook", "install", "--repository", "../server.git"]);
+    install.args(["--policy", "../policy.toml", "--state", "../state", "--audit", "file:../audit.jsonl"]);
+    world.run(install, b"").accepted();
+    std::fs::remove_dir(&folder).unwrap();
+    let one = world.commit(Who::Alice, &[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).accepted();
+    assert!(world.path("audit.jsonl").is_file());
+    let status = world.countersign(&["hook", "status", "--repository", "server.git"]).0;
+    assert!(!status.stdout.contains("..") && !status.stdout.contains("gone"), "{status:?}");
 }
 
 #[test]
@@ -1050,7 +1129,23 @@ fn a_first_policy_is_written_once_and_checked() {
     world.countersign(&["policy", "check", "first.toml"]).accepted();
     world.countersign(&["policy", "check", "policy.toml"]).refused(&[]);
     std::fs::write(world.path("first.toml"), "version = 1\n").unwrap();
-    assert_eq!(world.countersign(&["policy", "check", "first.toml"]).0.status, 3);
+    let unusable = world.countersign(&["policy", "check", "first.toml"]).refused(&["error: ", "\nhint: "]);
+    assert_eq!((unusable.status, unusable.stderr.contains("policy check")), (3, false), "{unusable:?}");
+    // What is told can be copied into a shell.
+    let path = world.path("my policy.toml");
+    let absent =
+        world.countersign(&["policy", "check", path.to_str().unwrap()]).refused(&["there is no policy"]);
+    let command = absent.stderr.split_once("with '").unwrap().1.trim_end().strip_suffix('\'').unwrap();
+    let shell = |command: &str| {
+        let mut shell = world.command("sh");
+        let program = Path::new(PROGRAM).parent().unwrap().display().to_string();
+        let path = format!("{program}:{}", std::env::var("PATH").unwrap());
+        shell.args(["-c", command]).env("PATH", path);
+        world.run(shell, b"").accepted().stdout
+    };
+    let written = shell(command);
+    let command = written.split_once("then run '").unwrap().1.strip_suffix('\'').unwrap();
+    assert!(shell(command).contains("2 rules"), "{written}");
 }
 
 /// The path of the shim is the repository's own, and the shim passes on nothing of the environment.

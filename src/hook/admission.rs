@@ -83,6 +83,12 @@ impl Admission {
         hex::encode(sha256(&[text.as_bytes()]))
     }
 
+    /// Of what it is and why, as the ledger keeps it: the values stand in its entry.
+    #[must_use]
+    pub fn reason_words(&self) -> String {
+        format!("'{}': {}", escape(&self.reference), escape(&self.reason))
+    }
+
     /// The time that is left, in words for people.
     #[must_use]
     pub fn words(&self) -> String {
@@ -207,6 +213,12 @@ pub fn admit(request: &AdmissionRequest) -> Result<(Admission, Shim), Failure> {
                 escape(&request.reference)
             ),
             "change it on the server; a policy is pinned again with 'countersign hook install --policy-root'",
+        ));
+    }
+    if !request.reference.starts_with("refs/") {
+        return Err(Failure::new(
+            format!("'{}' is no full name of a ref", escape(&request.reference)),
+            "write it as 'refs/heads/main'",
         ));
     }
     let reason = request.reason.trim();

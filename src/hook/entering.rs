@@ -51,9 +51,9 @@ impl Pushed {
         // Whoever pushed it, the administrator has let it in.
         let admitted = admitted.map(|admission| {
             let admission = admission.replace(BY_CERTIFICATE, r"\u{27} by certificate");
-            format!("admitted by the administrator: {admission}")
+            format!("{ADMITTED}: {admission}")
         });
-        let words: Vec<String> = admitted.chain(words).collect();
+        let words: Vec<String> = words.chain(admitted).collect();
         Self { pusher: (!words.is_empty()).then(|| words.join(", ")), certificate }
     }
 }
@@ -71,6 +71,9 @@ pub struct LedgerContext {
 
 /// The longest that is kept of a pusher's name, in characters.
 const MAXIMUM_PUSHER: usize = 256;
+
+/// How it is said in the place of a pusher that the administrator has let an update in.
+pub const ADMITTED: &str = "admitted by the administrator";
 
 /// Enter what earlier pushes have left over, and see where the ledger stands: its head. The hook has begun at
 /// `begun`.
@@ -297,7 +300,8 @@ fn fill_in(happened: &mut [Entry], intents: &[Intent], process: Option<&Process>
 
 /// The updates in the lines of a transaction (githooks, `reference-transaction`). Lines about symbolic refs
 /// and about what is no ref are of no push. What is deleted whatever it held has neither value.
-fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
+#[must_use]
+pub fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
     let id = |text: &[u8]| ObjectId::from_hex(text).ok().filter(|id| id.kind() == hash);
     let entry = |line: &[u8]| {
         let mut fields = line.splitn(3, |byte| *byte == b' ');

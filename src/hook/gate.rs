@@ -79,6 +79,10 @@ impl<'a> Gate<'a> {
             }
             match self.names_of(update) {
                 Ok(found) => names.push((update, found)),
+                // Whoever has not seen it is told that first: what it holds is nothing to fetch and try again with.
+                Err(_) if is_ledger(&update.reference) => {
+                    finding.refuse(&update.reference, Subject::Reference, None, Cause::Ledger);
+                }
                 Err(cause) => finding.refuse(&update.reference, Subject::Reference, None, cause),
             }
         }

@@ -59,10 +59,18 @@ pub(super) fn show(common_dir: &Path) -> io::Result<()> {
         let (at, lines) =
             [LINES, LINES_AFTER_A_LINE].into_iter().find_map(|lines| Some((text.rfind(lines)?, lines)))?;
         let rest = &text[at + lines.len()..];
-        // What came later begins a line of its own.
+        // What came later begins a line of its own, and stays in the section that it was put into.
         let end: &[u8] = if lines.starts_with(b"\n") && !rest.is_empty() { b"\n" } else { b"" };
-        Some([&text[..at], end, rest].concat())
+        let section: &[u8] = if goes_on(rest) { b"[receive]\n" } else { b"" };
+        Some([&text[..at], end, section, rest].concat())
     })
+}
+
+/// Whether there are more settings of the section before. A comment may be about either, and is no setting.
+fn goes_on(rest: &[u8]) -> bool {
+    let mut lines = rest.lines().map(|line| line.trim_start());
+    let is_said = |line: &&[u8]| !(line.is_empty() || line.starts_with(b"#") || line.starts_with(b";"));
+    lines.find(is_said).is_some_and(|line| !line.starts_with(b"["))
 }
 
 fn change(common_dir: &Path, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> io::Result<()> {
@@ -104,6 +112,41 @@ mod tests {
             show(scratch.path()).unwrap();
             assert_eq!(scratch.git(&["config", "later.key"]), "value");
             assert!(!is_hidden(&configuration(&scratch), "receive"));
+        }
+    }
+
+    /// git puts a new setting into a section that is there.
+    #[test]
+    fn what_was_set_in_the_same_section_stays_set() {
+        for end in ["", "[x]\n\ty = z"] {
+            let scratch = Scratch::new(&["--bare"]);
+            let path = scratch.path().join("config");
+            let before = [fs::read(&path).unwrap().as_slice(), end.as_bytes()].concat();
+            fs::write(&path, &before).unwrap();
+            hide(scratch.path(), &configuration(&scratch)).unwrap();
+            scratch.git(&["config", "receive.certNonceSeed", "seed"]);
+            scratch.git(&["config", "receive.certNonceSlop", "60"]);
+            for _ in 0..2 {
+                show(scratch.path()).unwrap();
+                let now = configuration(&scratch);
+                assert!(!is_hidden(&now, "receive"));
+                let names = [
+                    ("receive.certNonceSeed", "seed"),
+                    ("receive.certNonceSlop", "60"),
+                    ("core.bare", "true"),
+                ];
+                for (name, value) in names {
+                    assert_eq!(scratch.git(&["config", name]), value, "{name}");
+                }
+                hide(scratch.path(), &now).unwrap();
+            }
+            // Nothing is left over once they are gone too.
+            show(scratch.path()).unwrap();
+            for name in ["receive.certNonceSeed", "receive.certNonceSlop"] {
+                scratch.git(&["config", "--unset", name]);
+            }
+            let after = fs::read(&path).unwrap();
+            assert_eq!(after.trim_end(), before.trim_end(), "{}", String::from_utf8_lossy(&after));
         }
     }
 

@@ -18,7 +18,7 @@ use super::{
     finding::Finding,
     folding,
     gate::{Gate, MAXIMUM_LISTED},
-    kept_approvals, not_used,
+    kept_approvals, leftovers, not_used,
     pace::{PATIENCE, TimeIsOver},
     parse_updates, proofs,
     snapshot::{Snapshot, SnapshotError},
@@ -172,6 +172,7 @@ pub fn pre_receive_by(
     }
     // A pusher who has gone does not change the answer.
     let _ = output.write_all(words.as_bytes()).and_then(|()| output.flush());
+    leftovers::sweep(&context.state, context.now);
     outcome
 }
 
@@ -203,7 +204,12 @@ fn judge(
             let _ = writeln!(&output, "countersign: {}", words());
         }
     };
-    let reads = |met: usize| tell(&|| format!("read {met} commits of a history"));
+    let reads = |met: usize| {
+        // What was done before the first one took its time, and says nothing of the history.
+        if met > 0 {
+            tell(&|| format!("read {met} commits of a history"));
+        }
+    };
     let changes = |judged: usize, of: usize| {
         tell(&|| match of {
             0 => format!("read {judged} changes of the policy"),
@@ -239,6 +245,10 @@ fn judge(
     let read = Snapshot::read(context, &repository, &references, &pace, &mut course.words);
     let mut snapshot = match read {
         Ok(snapshot) => snapshot,
+        // A pusher reads it, who can do nothing about it.
+        Err(SnapshotError::Failed(failure)) if failure.hints.iter().all(|hint| hint != ADMINISTRATOR) => {
+            return Err(failure.hint(ADMINISTRATOR));
+        }
         Err(SnapshotError::Failed(failure)) => return Err(failure),
         Err(SnapshotError::OutOfTime { judged, of }) => return refuse_late(&repository, course, judged, of),
     };
@@ -336,7 +346,7 @@ fn judge(
     if context.settings.ledger && finding.refusals.is_empty() {
         let policy =
             snapshot.commit.map_or(PolicyVersion::Digest(snapshot.trust.digest), PolicyVersion::Commit);
-        let reasons = course.admitted.iter().map(|admitted| admitted.admission.words());
+        let reasons = course.admitted.iter().map(|admitted| admitted.admission.reason_words());
         let pushed = Pushed::new(verified, &course.pushers, context.forge.as_ref(), reasons);
         entered = entering::entries(&course.updates, &|name| server.value(name))
             .map_err(|error| entering::failure(&error))
@@ -363,7 +373,9 @@ fn judge(
     };
     let mut words = telling.all("warning", &finding.warnings);
     for Admitted { admission, waived, .. } in course.admitted.iter().filter(|_| is_accepted) {
-        words += &telling.all("warning", waived);
+        // It is in, and there is nothing to mend.
+        let told = telling.all("warning", waived);
+        words.extend(told.lines().filter(|line| !line.starts_with("hint: ")).flat_map(|line| [line, "\n"]));
         words += &format!("warning: admitted by the server's administrator: {}\n", admission.words());
     }
     words += &telling.all("error", &finding.refusals);

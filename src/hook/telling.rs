@@ -221,18 +221,21 @@ impl<'a> Commands<'a> {
         if commands.is_empty() {
             return general;
         }
-        let again = if group.refusals.len() == 1 { "it" } else { "them" };
+        let what = if group.refusals.len() == 1 { "it" } else { "them" };
         let place =
             if matches!(first.subject, Subject::Commit(_)) { ", on the branch that you push" } else { "" };
         let commands = commands.into_iter();
         if is_by_somebody(&first.cause) {
-            let as_who = format!("or sign {again} as somebody whom the rule names{place}: ");
+            let as_who = format!("or sign {what} as somebody whom the rule names{place}: ");
             return general
                 .into_iter()
                 .chain(commands.map(|command| format!("{as_who}'{command}'")))
                 .collect();
         }
-        commands.map(|command| format!("sign {again} again{place}: '{command}'")).collect()
+        // What carries no signature was not signed before.
+        let is_new = matches!(first.cause, Cause::Unsigned { .. } | Cause::Event(Event::LightweightTag));
+        let once_more = if is_new { "" } else { " again" };
+        commands.map(|command| format!("sign {what}{once_more}{place}: '{command}'")).collect()
     }
 
     /// The command that signs the refused commits of a branch again, and no others but those on top of them.

@@ -6,7 +6,7 @@ use super::{Cause, cause::list};
 use crate::{
     object::{ApprovalError, ObjectId, Statement},
     verify::Identity,
-    words::{escape, escape_bytes},
+    words::{escape, escape_bytes, shell_word},
 };
 
 /// Why an approval does not count, or may not be added. One cause, one variant.
@@ -200,10 +200,48 @@ impl Shortfall {
             (Some(_), Some(tip)) => format!(" {tip}"),
             (Some(tree), None) => format!(" {tree}"),
         };
-        let reference = escape(&statement.reference);
+        let reference = &statement.reference;
+        if shell_word(reference) != *reference {
+            // A pusher has chosen the name, and a shell would take it for more than a name.
+            return format!(
+                "have {who} approve it with 'countersign approve', and push 'refs/countersign/approvals' too"
+            );
+        }
         let rewind = if self.rewind { " --rewind" } else { "" };
         format!(
             "have {who} run 'countersign approve --ref {reference} {base}{what}{rewind}', and push 'refs/countersign/approvals' too"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_holds_no_name_that_a_shell_would_take_for_more() {
+        let hint = |reference: &str| {
+            let id = ObjectId::from_hex("1".repeat(40).as_bytes()).unwrap();
+            let statement = Statement {
+                repository: "example.com/project".to_owned(),
+                reference: reference.to_owned(),
+                base: None,
+                tree: Some(id),
+            };
+            let shortfall = Shortfall {
+                wanted: 2,
+                persons: vec!["alice".to_owned()],
+                approvers: vec!["alice".to_owned(), "bob".to_owned()],
+                statement: Some(statement),
+                tip: Some(id),
+                rewind: false,
+                faults: Vec::new(),
+            };
+            shortfall.hint()
+        };
+        assert!(hint("refs/heads/a").contains("'countersign approve --ref refs/heads/a --create 1111"));
+        let odd = hint("refs/heads/a;touch${IFS}b");
+        assert!(odd.starts_with("have 'bob' approve it with 'countersign approve', "), "{odd}");
+        assert!(!odd.contains("touch"), "{odd}");
     }
 }

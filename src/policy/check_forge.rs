@@ -28,6 +28,13 @@ impl Policy {
         }
         findings
     }
+
+    /// What can never be met where a hook is installed for no forge.
+    #[must_use]
+    pub fn check_without_forge(&self) -> Vec<Finding> {
+        let asking = self.rules.iter().filter(|rule| rule.way.asks());
+        asking.map(|rule| Finding::NobodyTellsWays { rule: rule.name.clone() }).collect()
+    }
 }
 
 /// What a rule says of ways and merges that the forge does not tell from others.

@@ -99,6 +99,11 @@ pub enum Finding {
         /// The rule.
         rule: String,
     },
+    /// The rule asks by which way a push comes, and no forge is believed that could say.
+    NobodyTellsWays {
+        /// The rule.
+        rule: String,
+    },
     /// Nobody who may push by the rule has an account at the forge, whose word alone says who pushes there.
     NoPusherAtForge {
         /// The rule.
@@ -216,6 +221,10 @@ impl fmt::Display for Finding {
             Self::CertificateNeverThere { rule, why } => write!(
                 formatter,
                 "rule '{rule}' asks for a push certificate, and can never be met there: {why}"
+            ),
+            Self::NobodyTellsWays { rule } => write!(
+                formatter,
+                "rule '{rule}' asks by which way a push comes, and the hook is installed for no forge that could say: it can never be met"
             ),
             Self::NoPusherAtForge { rule, forge } => write!(
                 formatter,
@@ -349,6 +358,9 @@ impl Finding {
             Self::EmailsNotAsked { .. } => "take 'emails' out, or say 'committer = \"signer\"' in a rule",
             Self::Ended { .. } => "take the identity out of the rule, or give it a signer that counts now",
             Self::ForgeKey { .. } => "put the key under '[[forge]]', and take it out of the identity",
+            Self::NobodyTellsWays { .. } => {
+                "install the hook again with '--forge', or leave 'ways' and 'web_merges' out"
+            }
             Self::NoAddress { .. } => "give the identity 'emails'",
             Self::NoPusherAtForge { .. } => {
                 "add the accounts' names or numbers to 'forge_users' of their owners"

@@ -130,8 +130,8 @@ impl Policy {
         self.judge_who(rule, pushing, now)?;
         match pushing {
             Pushing::Received(push) => rule.way.judge(push.forge.as_ref()).map_err(PusherFault::Way),
-            // Nobody knows yet by which way it will come.
-            Pushing::Nobody | Pushing::Planned { .. } => Ok(()),
+            Pushing::Planned { .. } => rule.way.judge_planned().map_err(PusherFault::Way),
+            Pushing::Nobody => Ok(()),
         }
     }
 

@@ -31,6 +31,8 @@ pub enum WayFault {
         /// The policy's name for the forge.
         forge: String,
     },
+    /// It is about to be pushed by git, and only what is made on the forge's pages is taken.
+    NoPush,
     /// It came by another way.
     NotTaken {
         /// By which.
@@ -99,6 +101,15 @@ impl WayDemand {
         }
     }
 
+    /// Whether what git is about to push may be taken, by whatever way that will be.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub(super) fn judge_planned(&self) -> Result<(), WayFault> {
+        let is_taken = [Way::Http, Way::Ssh].into_iter().any(|way| self.takes(way));
+        if is_taken { Ok(()) } else { Err(WayFault::NoPush) }
+    }
+
     /// What is asked, in order, for a digest; nothing where nothing is.
     pub(super) fn canonical(&self) -> Vec<Vec<u8>> {
         let ways = self.ways.iter().flatten().map(|way| format!("way {}", way.word()).into_bytes());
@@ -122,6 +133,7 @@ impl WayFault {
             Self::MaybeMerged { .. } | Self::Merged { .. } => {
                 "merge with git, sign it, and push that; or have the rule's 'web_merges' changed".to_owned()
             }
+            Self::NoPush => "make the change on the forge's pages, or have the rule's 'ways' changed".to_owned(),
             Self::NotTaken { ways, .. } => match ways.as_slice() {
                 [Way::Web] => "make the change on the forge's pages, or have the rule's 'ways' changed".to_owned(),
                 ways => format!("push it with git by {}, or have the rule's 'ways' changed", list(ways)),
@@ -145,6 +157,9 @@ impl fmt::Display for WayFault {
             ),
             Self::Merged { forge } => {
                 write!(formatter, "merged on the pages of '{}', where such merges are refused", escape(forge))
+            }
+            Self::NoPush => {
+                write!(formatter, "pushed by git, where only what is made on the forge's pages is taken")
             }
             Self::NotTaken { way, ways } => {
                 write!(formatter, "pushed by way of '{}', where only {} is taken", way.word(), list(ways))
@@ -216,6 +231,7 @@ mod tests {
                 assert_eq!(judged.is_ok(), taken, "{rule} {way:?} {merge:?}: {judged:?}");
             }
             assert_eq!(demand.judge(None).is_ok(), !demand.asks(), "{rule}: no forge says anything");
+            assert_eq!(demand.judge_planned().is_ok(), taken[0] || taken[1], "{rule}: git is about to push");
         }
     }
 
@@ -321,5 +337,15 @@ mod tests {
             assert_eq!(found, Vec::from_iter(is_found.then_some(expected)), "{rule}");
         }
         assert_eq!(found("web_merges = \"refuse\"", "gitea"), []);
+        for (rule, asks) in [
+            ("", false),
+            ("web_merges = \"allow\"", false),
+            ("web_merges = \"refuse\"", true),
+            ("ways = [\"ssh\"]", true),
+        ] {
+            let nobody = Finding::NobodyTellsWays { rule: "r".to_owned() };
+            let found = parse(rule).unwrap().check_without_forge();
+            assert_eq!(found, Vec::from_iter(asks.then_some(nobody)), "{rule}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A fetch: into the quarantine, judged there, and carried over whole or not at all.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     ffi::OsString,
     path::PathBuf,
 };
@@ -16,14 +16,14 @@ use super::{
     address::without_secrets,
     arrived,
     session::{Session, unreachable},
-    taking::reach,
+    taking::{Scene, reach},
 };
 use crate::{
     hook::Update,
-    object::ObjectId,
+    object::{HashKind, ObjectId},
     policy::Governing,
-    repository::{Objects, Repository, Shallow},
-    words::Failure,
+    repository::{ObjectReader, Objects, Repository, Shallow},
+    words::{Failure, escape_bytes, shell_word},
 };
 
 /// How many bytes "from" has in any language.
@@ -74,7 +74,7 @@ impl Session<'_> {
         let repository = self.repository()?.ok_or_else(|| {
             Failure::new("there is no repository to fetch into", "run git inside of a repository")
         })?;
-        let (updates, by_id) = self.updates(wanted)?;
+        let (mut updates, by_id) = self.updates(wanted)?;
         let is_partial = self.context.is_partial || self.options.filter.is_some();
         let quarantine = Quarantine::new(&repository, is_partial).map_err(|error| {
             Failure::new(
@@ -90,7 +90,11 @@ impl Session<'_> {
             filter.map(|filter| [b"--filter=", filter.as_slice()].concat().to_os_str_lossy().into_owned()),
         );
         arguments.extend(self.options.refetch.then(|| "--refetch".into()));
-        self.download(ids.clone(), &quarantine, arguments)?;
+        // As git clones: whether all of it hangs together is looked at on the way.
+        let is_plain = self.options.cloning && arguments.is_empty() && !is_partial;
+        if !(is_plain && self.download_for_clone(&ids, &quarantine)?) {
+            self.download(&ids, &quarantine, arguments)?;
+        }
         if is_same && !quarantine.is_cut_off_as_before() {
             return Err(cut_off_over_there());
         }
@@ -98,16 +102,22 @@ impl Session<'_> {
             let objects = self.objects(&repository, Some(&quarantine.objects()))?;
             let there = Repository::at(quarantine.git_dir());
             let there = there.map_err(|error| Failure::new(error, "fetch again"))?;
+            let scene = Scene { basis: &basis, repository: &repository, objects: &objects };
             let mut judged = HashSet::new();
+            if self.options.follow_tags {
+                let following = self.following(scene, &updates);
+                updates.extend(following);
+            }
             for id in by_id {
                 let shallow = reach(&there)?.shallow;
-                judged.extend(self.by_id(&basis, &repository, &objects, id, shallow)?);
+                judged.extend(self.by_id(scene, id, shallow)?);
             }
-            judged.extend(self.take(&basis, &repository, &objects, updates, reach(&there)?, |judged| {
+            judged.extend(self.take(scene, updates, reach(&there)?, |judged| {
                 // Nothing is taken of a fetch of which something is refused, so nothing is accepted either.
                 if !judged.refused.is_empty() {
                     judged.accepted.clear();
                     judged.tips.clear();
+                    judged.begun.clear();
                 }
             })?);
             self.refuse_unasked(&repository, &quarantine, &objects, &ids, &judged)?;
@@ -162,6 +172,29 @@ impl Session<'_> {
         Ok((updates.into_values().collect(), by_id))
     }
 
+    /// The tags that git takes without asking once this fetch is done, for it has what they are then: unless they
+    /// are among `asked` they were never judged.
+    fn following(&self, Scene { basis, objects, .. }: Scene<'_>, asked: &[Update]) -> Vec<Update> {
+        let reader = objects.reader();
+        let asked: HashSet<&[u8]> = asked.iter().map(|update| update.reference.as_slice()).collect();
+        let is_taken = |(name, id): &(&BString, &ObjectId)| {
+            name.starts_with(b"refs/tags/")
+                && !asked.contains(name.as_slice())
+                && is_governed(basis, name)
+                && self.memory.accepted.get(*name) != Some(id)
+                && self.vouched.get(*name) != Some(&Some(**id))
+                && reader.kind(**id).is_ok()
+        };
+        let mut taken: Vec<(&BString, &ObjectId)> = self.listed.iter().filter(is_taken).collect();
+        taken.sort();
+        let update = |(name, id): (&BString, &ObjectId)| Update {
+            claimed: self.memory.accepted.get(name).copied(),
+            wanted: Some(*id),
+            reference: name.to_vec(),
+        };
+        taken.into_iter().map(update).collect()
+    }
+
     /// A ref that was listed with this value. The remote can have it be the value of many: one that a rule
     /// governs goes before one that is taken by no rule.
     pub(super) fn name_of(&self, id: ObjectId, basis: Option<&Basis>) -> Option<&BString> {
@@ -174,20 +207,16 @@ impl Session<'_> {
     /// clone. Trees and blobs are what accepted commits name by their hashes, and stand for nothing else.
     fn by_id(
         &mut self,
-        basis: &Basis,
-        repository: &Repository,
-        objects: &Objects,
+        scene: Scene<'_>,
         id: ObjectId,
         shallow: Shallow,
     ) -> Result<HashSet<ObjectId>, Failure> {
         let missing = |error| Failure::new(error, "see whether the remote has it");
-        match objects.reader().kind(id).map_err(missing)? {
+        match scene.objects.reader().kind(id).map_err(missing)? {
             Kind::Tree | Kind::Blob => Ok(HashSet::new()),
             Kind::Commit => {
-                let branch = self.branch.clone().or_else(|| self.head.clone());
-                // What no rule governs would let anything in.
-                let is_branch = |name: &BString| name.starts_with(b"refs/heads/") && is_governed(basis, name);
-                let branch = branch.filter(is_branch).ok_or_else(|| {
+                // The remote says what its `HEAD` is, and would choose the rule by it each time anew.
+                let branch = self.memory.head.clone().ok_or_else(|| {
                     Failure::new(
                         format!(
                             "the object {id} is asked for by no ref, and 'HEAD' of the remote is no branch that a \
@@ -196,7 +225,22 @@ impl Session<'_> {
                         "fetch a branch or tag by its name",
                     )
                 })?;
-                self.take_by_id(basis, repository, objects, (&branch, id), shallow)
+                if !self.listed.contains_key(&branch) || !is_governed(scene.basis, &branch) {
+                    let key = shell_word(self.key());
+                    return Err(Failure::new(
+                        format!(
+                            "the object {id} is asked for by no ref, and '{}', which 'HEAD' of the remote was when \
+                             it was seen first, is no branch any more to judge it by",
+                            escape_bytes(&branch)
+                        ),
+                        "fetch a branch or tag by its name",
+                    )
+                    .hint(format!(
+                        "if the branch has another name now, 'countersign remote forget {key} HEAD' takes what \
+                         'HEAD' is then"
+                    )));
+                }
+                self.take_by_id(scene, (&branch, id), shallow)
             }
             Kind::Tag => Err(Failure::new(
                 format!("the tag {id} is asked for by no ref that the remote has, and no rule can judge it"),
@@ -235,16 +279,46 @@ impl Session<'_> {
         }
     }
 
+    /// Have git get the wanted objects as it does for a clone of its own, where it speaks its own protocol: the pack
+    /// is looked through while it comes for whether all of it hangs together, so that nobody walks it again for
+    /// that. Whether it does, and all that is wanted is in it.
+    fn download_for_clone(&mut self, wanted: &[ObjectId], quarantine: &Quarantine) -> Result<bool, Failure> {
+        let transport = &self.context.transport;
+        if !transport.address.is_gits_own() || self.options.family.is_some() {
+            return Ok(false);
+        }
+        let address = transport.address.written();
+        let silent: &[&str] = if self.options.progress { &[] } else { &["--quiet", "--no-progress"] };
+        // It is no address to be replaced: this program of git's takes it as it is.
+        let arguments = |_: &str| {
+            let options =
+                ["fetch-pack", "--stdin", "--keep", "--cloning", "--check-self-contained-and-connected"];
+            let options = options.into_iter().chain(silent.iter().copied()).chain([address]);
+            options.map(OsString::from).collect()
+        };
+        let answer =
+            transport.run(arguments, quarantined(wanted, quarantine), self.words).map_err(unreachable)?;
+        let text = answer.good("fetch from").map_err(unreachable)?;
+        quarantine.let_go().map_err(|error| Failure::new(error, "fetch again"))?;
+        let reader = self.apart(quarantine, wanted)?;
+        let is_connected = text.lines().any(|line| line == b"connectivity-ok");
+        Ok(is_connected && wanted.iter().all(|id| reader.kind(*id).is_ok()))
+    }
+
+    /// A reader for what is in the quarantine.
+    fn apart(&self, quarantine: &Quarantine, wanted: &[ObjectId]) -> Result<ObjectReader, Failure> {
+        let hash = wanted.first().map_or(HashKind::Sha1, |id| id.kind());
+        let objects = Objects::open(hash, &[quarantine.objects()]);
+        objects.map(|objects| objects.reader()).map_err(|error| Failure::new(error, "fetch again"))
+    }
+
     /// Have git fetch the wanted objects, by their ids and into no ref.
     pub(super) fn download(
         &mut self,
-        mut wanted: Vec<ObjectId>,
+        wanted: &[ObjectId],
         quarantine: &Quarantine,
         more: Vec<OsString>,
     ) -> Result<(), Failure> {
-        wanted.sort();
-        wanted.dedup();
-        let input: String = wanted.iter().map(|id| format!("{id}\n")).collect();
         let progress: &[&str] = if self.options.progress { &["--progress"] } else { &["--quiet"] };
         let family = self.options.family;
         // As git clones.
@@ -265,16 +339,22 @@ impl Session<'_> {
         };
         let address = without_secrets(self.context.transport.address.written());
         let is_told_by_git = |line: &[u8]| is_told_by_git(line, address.as_bytes());
-        let work = Work {
-            git_dir: Some(quarantine.git_dir()),
-            input: input.into_bytes(),
-            grows: Some(quarantine.objects()),
-            unsaid: Some(&is_told_by_git),
-            ..Work::default()
-        };
+        let work = Work { unsaid: Some(&is_told_by_git), ..quarantined(wanted, quarantine) };
         let answer = self.context.transport.run(arguments, work, self.words).map_err(unreachable)?;
         answer.good("fetch from").map_err(unreachable)?;
         Ok(())
+    }
+}
+
+/// The work of a child that gets the objects `wanted` into the quarantine, and reads their ids.
+fn quarantined<'w>(wanted: &[ObjectId], quarantine: &'w Quarantine) -> Work<'w> {
+    let wanted: BTreeSet<&ObjectId> = wanted.iter().collect();
+    let input: String = wanted.iter().map(|id| format!("{id}\n")).collect();
+    Work {
+        git_dir: Some(quarantine.git_dir()),
+        input: input.into_bytes(),
+        grows: Some(quarantine.objects()),
+        ..Work::default()
     }
 }
 

@@ -8,13 +8,17 @@ use std::{
 
 use gix::bstr::{BStr, BString, ByteSlice as _};
 
-use super::Memory;
+use super::{
+    Memory,
+    moves::{Before, Move, Moves, by_approvals},
+};
 use crate::{
     hook::{
-        AcceptedTips, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update, kept_approvals, kept_proofs,
+        AcceptedTips, Finding, Gate, MAXIMUM_LISTED, Pace, Standing, Telling, Update, kept_approvals,
+        kept_proofs,
     },
-    object::ObjectId,
-    policy::{Cause, Event, Policy, Pushing, Refusal, Subject},
+    object::{APPROVALS, ObjectId},
+    policy::{Cause, Event, Policy, Pushing, Refusal, Rule, Subject},
     repository::{
         Approvals, ObjectReader, Objects, Proofs, ReferenceError, ReferenceValue, References, Shallow,
         new_commits,
@@ -74,6 +78,15 @@ pub(super) struct RefusedRef {
     pub(super) is_unseen: bool,
 }
 
+impl RefusedRef {
+    /// Whether approvals that the remote has not shown could make it pass.
+    pub(super) fn lacks_approvals(&self) -> bool {
+        let is_for_want =
+            |refusal: &Refusal| matches!(refusal.cause, Cause::Threshold(_) | Cause::ForgeUnapproved { .. });
+        self.refusals.iter().any(is_for_want)
+    }
+}
+
 /// What became of a number of updates.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
@@ -81,10 +94,14 @@ pub(super) struct Judged {
     pub(super) accepted: Vec<Update>,
     /// Those that may not, by their names.
     pub(super) refused: BTreeMap<BString, RefusedRef>,
+    /// The first of them that does not simply go on.
+    pub(super) moved: Option<BString>,
     /// What rules in warning mode would have refused.
     pub(super) warnings: Vec<Refusal>,
     /// Which tips count as bases from now on.
     pub(super) tips: Vec<([u8; 32], ObjectId)>,
+    /// Which refs are met under which rule from now on.
+    pub(super) begun: Vec<([u8; 32], Vec<u8>)>,
     /// Every commit and tag that was looked at.
     pub(super) seen: HashSet<ObjectId>,
 }
@@ -98,6 +115,8 @@ pub(super) struct Judge<'a> {
     proofs: Proofs,
     pushing: Pushing,
     approvals: Approvals,
+    /// What refs were moved by, where persons are counted.
+    moves: Option<Moves<'a>>,
     now: i64,
 }
 
@@ -114,6 +133,10 @@ impl Standing for Remembered<'_> {
 
     fn is_accepted(&self, digest: &[u8; 32], commit: ObjectId) -> bool {
         self.tips.contains(digest, commit)
+    }
+
+    fn carries_its_past(&self, digest: &[u8; 32], name: &[u8]) -> bool {
+        !self.tips.has_begun(digest, name)
     }
 
     fn is_created(&self, name: &[u8]) -> bool {
@@ -138,37 +161,127 @@ impl<'a> Judge<'a> {
     ) -> Self {
         let proofs = kept_proofs(objects, references, updates);
         let approvals = kept_approvals(objects, references, updates);
-        Self { basis, objects, standing, shallow, proofs, pushing, approvals, now }
+        Self { basis, objects, standing, shallow, proofs, pushing, approvals, moves: None, now }
     }
 
-    /// Part `updates` into those that may be taken and those that may not. What is shared by several refs
-    /// is refused for one of them only, so whatever is left is judged again until nothing more is refused.
+    /// The same by the approvals that the remote keeps in the commit `theirs`, besides those that are kept here.
+    pub(super) fn with_approvals(self, references: &References, theirs: Option<ObjectId>) -> Self {
+        let Some(tip) = theirs else { return self };
+        let theirs = Update { claimed: None, wanted: Some(tip), reference: APPROVALS.into() };
+        Self { approvals: kept_approvals(self.objects, references, &[theirs]), ..self }
+    }
+
+    /// The same that counts persons where a rule asks for that.
+    pub(super) fn counting(self, moves: Moves<'a>) -> Self {
+        Self { moves: Some(moves), ..self }
+    }
+
+    fn gate<'g>(&'g self, standing: &'g dyn Standing, pushing: &'g Pushing) -> Gate<'g> {
+        Gate {
+            policy: &self.basis.policy,
+            verifier: &self.basis.verifier,
+            objects: self.objects,
+            standing,
+            shallow: &self.shallow,
+            proofs: &self.proofs,
+            pushing,
+            approvals: &self.approvals,
+            now: self.now,
+            maximum_listed: MAXIMUM_LISTED,
+            pace: Pace::default(),
+        }
+    }
+
+    /// Part `updates` into those that may be taken and those that may not.
     pub(super) fn part(&self, updates: Vec<Update>, progress: &mut dyn Write) -> Judged {
+        let counted = |update: &Update| Some((self.moves.as_ref()?, self.counting_rule(update)?));
+        let (by_moves, updates) = updates.into_iter().partition(|update| counted(update).is_some());
+        let mut judged = self.part_together(updates, progress);
+        for update in by_moves {
+            let Some((moves, rule)) = counted(&update) else { continue };
+            let finding = self.judge_moves(moves, rule, &update, progress);
+            judged.seen.extend(finding.judged);
+            if !finding.refusals.is_empty() {
+                let name = BString::from(update.reference.clone());
+                let refused = RefusedRef { update, refusals: finding.refusals, is_unseen: false };
+                judged.refused.insert(name, refused);
+                continue;
+            }
+            judged.accepted.push(update);
+            judged.warnings.extend(finding.warnings);
+            judged.tips.extend(finding.tips);
+            judged.begun.extend(finding.begun);
+        }
+        self.mark_unseen(&mut judged.refused);
+        judged
+    }
+
+    /// The rule by which persons are counted for an update. Of what is merely there at first sight nobody can tell
+    /// how it came about.
+    fn counting_rule(&self, update: &Update) -> Option<&'a Rule> {
+        let rule = self.basis.policy.rule_for(&update.reference)?;
+        rule.vouching.threshold?;
+        let is_seen_to_happen = update.claimed.is_some() || self.standing.is_created(&update.reference);
+        is_seen_to_happen.then_some(rule)
+    }
+
+    /// Judge what happened to a ref move by move, by what is known of its moves; where that does not do, as one.
+    fn judge_moves(
+        &self,
+        moves: &Moves<'_>,
+        rule: &Rule,
+        update: &Update,
+        progress: &mut dyn Write,
+    ) -> Finding {
+        let by_ledger = || moves.by_ledger(update);
+        let by_approvals = || {
+            let kept = (&self.approvals, &self.objects.reader());
+            by_approvals(kept, self.basis.repository.as_deref()?, &self.shallow, update)
+        };
+        let whole = || Some(Move::whole(update));
+        let ways: [&dyn Fn() -> Option<Vec<Move>>; 3] = [&by_ledger, &by_approvals, &whole];
+        let mut finding = Finding::default();
+        let mut tried: Vec<Vec<Move>> = Vec::new();
+        for way in ways {
+            let Some(made) = way().filter(|made| !tried.contains(made)) else { continue };
+            finding = Finding::default();
+            for one in &made {
+                let standing = Before { standing: self.standing, update: &one.update };
+                let pushing = moves.pushing(self.basis, rule, one, self.now);
+                let gate = self.gate(&standing, &pushing);
+                let found = gate.judge(std::slice::from_ref(&one.update), progress);
+                finding.refusals.extend(found.refusals);
+                finding.warnings.extend(found.warnings);
+                finding.tips.extend(found.tips);
+                finding.judged.extend(found.judged);
+                finding.begun.extend(found.begun);
+                if !finding.refusals.is_empty() {
+                    break;
+                }
+            }
+            let falls_short = |refusal: &Refusal| matches!(refusal.cause, Cause::Threshold(_));
+            if finding.refusals.is_empty() && !finding.warnings.iter().any(falls_short) {
+                return finding;
+            }
+            tried.push(made);
+        }
+        finding
+    }
+
+    /// The same for all of them at once. What is shared by several refs is refused for one of them only, so
+    /// whatever is left is judged again until nothing more is refused.
+    fn part_together(&self, updates: Vec<Update>, progress: &mut dyn Write) -> Judged {
         let mut judged = Judged { accepted: updates, ..Judged::default() };
         for _ in 0..MAXIMUM_ROUNDS {
             if judged.accepted.is_empty() {
-                self.mark_unseen(&mut judged.refused);
                 return judged;
             }
-            let gate = Gate {
-                policy: &self.basis.policy,
-                verifier: &self.basis.verifier,
-                objects: self.objects,
-                standing: self.standing,
-                shallow: &self.shallow,
-                proofs: &self.proofs,
-                pushing: &self.pushing,
-                approvals: &self.approvals,
-                now: self.now,
-                maximum_listed: MAXIMUM_LISTED,
-                pace: Pace::default(),
-            };
-            let finding = gate.judge(&judged.accepted, progress);
-            judged.seen.extend(finding.judged.iter().copied());
+            let finding = self.gate(self.standing, &self.pushing).judge(&judged.accepted, progress);
+            judged.seen.extend(finding.judged);
             if finding.refusals.is_empty() {
-                self.mark_unseen(&mut judged.refused);
                 judged.warnings = finding.warnings;
                 judged.tips = finding.tips;
+                judged.begun = finding.begun;
                 return judged;
             }
             for refusal in finding.refusals {

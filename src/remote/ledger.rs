@@ -20,6 +20,15 @@ use crate::{
     words::{Failure, escape_bytes, shell_word},
 };
 
+/// A ref that is not what the remote's ledger says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Strange {
+    /// In which way it is not.
+    pub(super) words: String,
+    /// What the ledger says, where it knows the ref.
+    pub(super) entered: Option<Option<ObjectId>>,
+}
+
 impl Session<'_> {
     /// Which of the refs that git may hear of are not what the remote's ledger says, and in which way; none
     /// where it keeps no ledger.
@@ -30,7 +39,7 @@ impl Session<'_> {
         &mut self,
         basis: &Basis,
         advertised: &Advertisement,
-    ) -> Result<BTreeMap<BString, String>, Failure> {
+    ) -> Result<BTreeMap<BString, Strange>, Failure> {
         let remembered = self.memory.ledger;
         let head = advertised.refs.get(&BString::from(LEDGER)).copied();
         let address = self.key().to_owned();
@@ -102,7 +111,7 @@ impl Session<'_> {
                         "the ledger of the remote goes back: its head was '{remembered}', and is '{head}' now"
                     )));
                 }
-                Finding::Moved { reference, entered, elsewhere, holds, .. } => {
+                Finding::Moved { reference, entered, elsewhere, holds, sequence } => {
                     let value = |value: Option<ObjectId>| {
                         value.map_or_else(|| "nothing".to_owned(), |id| id.to_hex_with_len(12).to_string())
                     };
@@ -116,7 +125,8 @@ impl Session<'_> {
                         Elsewhere::Nowhere if holds.is_none() => "it was deleted without an entry".to_owned(),
                         Elsewhere::Nowhere => "no entry knows that value".to_owned(),
                     };
-                    strange.insert(reference, format!("the remote's ledger says {}: {way}", value(entered)));
+                    let words = format!("the remote's ledger says {}: {way}", value(entered));
+                    strange.insert(reference, Strange { words, entered: sequence.map(|_| entered) });
                 }
                 // Told once, when it is new.
                 Finding::Gap { reference, sequence, .. } if remembered != Some(head) => {
@@ -132,10 +142,11 @@ impl Session<'_> {
         // Another name for a ref is no better than that one.
         for name in advertised.symbolic.keys() {
             if let Some(target) = advertised.target(name)
-                && let Some(words) = strange.get(target)
+                && let Some(Strange { words, entered }) = strange.get(target)
             {
                 let words = format!("it is another name for '{}': {words}", escape_bytes(target));
-                strange.insert(name.clone(), words);
+                let entered = *entered;
+                strange.insert(name.clone(), Strange { words, entered });
             }
         }
         // What git never hears of needs no agreement.

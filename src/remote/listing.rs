@@ -5,9 +5,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use gix::bstr::BString;
+use gix::bstr::{BString, ByteSlice as _};
 
-use super::{Advertisement, Basis, Held, Memory, session::Session, taking::reach};
+use super::{
+    Advertisement, Basis, Head, Held, Memory,
+    ledger::Strange,
+    session::Session,
+    taking::{Scene, reach},
+};
 use crate::{
     hook::Update,
     object::ObjectId,
@@ -37,7 +42,7 @@ struct Sorted {
     gone: Vec<BString>,
     /// What git could take without asking.
     to_judge: Vec<Update>,
-    /// What no rule governs, so that it is taken, and is not as the remote's ledger says.
+    /// What no rule governs, so that it is taken, although the remote's ledger does not know it.
     free: Vec<BString>,
     /// How many refs git does not hear of.
     left_out: usize,
@@ -56,7 +61,7 @@ impl Session<'_> {
         basis: &Basis,
         advertised: &Advertisement,
     ) -> Result<HashMap<BString, ObjectId>, Failure> {
-        self.see(advertised)?;
+        self.see(basis, advertised)?;
         let strange = self.hold_against_ledger(basis, advertised)?;
         let is_same_hash =
             |repository: &Repository| advertised.hash().is_none_or(|hash| hash == repository.hash());
@@ -64,7 +69,7 @@ impl Session<'_> {
         let objects = repository.as_ref().map(|repository| self.objects(repository, None)).transpose()?;
         let reader = objects.as_ref().map(Objects::reader);
         let has = |id: ObjectId| reader.as_ref().is_some_and(|reader| reader.kind(id).is_ok());
-        let mut judged_by = vec![basis.digest];
+        let mut judged_by = vec![basis.digest, self.digest_with_approvals(basis)];
         let is_whole = match &repository {
             Some(repository) => reach(repository)?.is_whole,
             None => true,
@@ -93,7 +98,7 @@ impl Session<'_> {
                 }
                 self.tell_free(&sorted.free);
                 self.tidy(&sorted, advertised, &strange)?;
-                self.tell_held(&sorted.held, advertised)?;
+                self.tell_held(&sorted, advertised)?;
                 if sorted.listed.is_empty() && !sorted.held.is_empty() {
                     return Err(Failure::new(
                         "nothing that the remote has is accepted",
@@ -103,7 +108,7 @@ impl Session<'_> {
                 return Ok(sorted.listed);
             };
             let reach = reach(repository)?;
-            self.take(basis, repository, objects, sorted.to_judge, reach, |_| ())?;
+            self.take(Scene { basis, repository, objects }, sorted.to_judge, reach, |_| ())?;
         }
     }
 
@@ -112,7 +117,7 @@ impl Session<'_> {
         &self,
         (basis, judged_by): (&Basis, &[[u8; 32]]),
         advertised: &Advertisement,
-        strange: &BTreeMap<BString, String>,
+        strange: &BTreeMap<BString, Strange>,
         has: &dyn Fn(ObjectId) -> bool,
     ) -> Sorted {
         let mut sorted = Sorted { left_out: advertised.invalid.len(), ..Sorted::default() };
@@ -122,8 +127,11 @@ impl Session<'_> {
             let accepted = self.memory.accepted.get(name).copied();
             match basis.policy.governing(name) {
                 Governing::Accepted => {
-                    sorted.list(name, value);
-                    sorted.free.extend(strange.contains_key(name).then(|| name.clone()));
+                    let strange = strange.get(name);
+                    if strange.is_none_or(|strange| strange.entered.is_none()) {
+                        sorted.list(name, value);
+                        sorted.free.extend(strange.map(|_| name.clone()));
+                    }
                     continue;
                 }
                 Governing::Refused | Governing::Reserved => {
@@ -147,6 +155,7 @@ impl Session<'_> {
             }
             let held = self.memory.held.get(name);
             let last = accepted.or_else(|| self.present.get(name).copied());
+            let last = last.or_else(|| self.memory.glimpsed_last(name.as_bstr()).filter(|id| has(*id)));
             if strange.contains_key(name) {
                 sorted.list(name, last);
                 sorted.held.push(name.clone());
@@ -162,6 +171,15 @@ impl Session<'_> {
                 sorted.list(name, value);
             }
         }
+        // Nothing is remembered of what no rule governs; what its gate has let in last is said by the ledger.
+        for (name, Strange { entered, .. }) in strange {
+            if let Some(entered) = entered
+                && matches!(basis.policy.governing(name), Governing::Accepted)
+            {
+                sorted.list(name, entered.filter(|id| has(*id)));
+                sorted.held.push(name.clone());
+            }
+        }
         sorted
     }
 
@@ -171,17 +189,20 @@ impl Session<'_> {
         &mut self,
         sorted: &Sorted,
         advertised: &Advertisement,
-        strange: &BTreeMap<BString, String>,
+        strange: &BTreeMap<BString, Strange>,
     ) -> Result<(), Failure> {
         let held = self.memory.held.iter();
         let is_over = |(name, held): &(&BString, &Held)| {
-            let is_as_accepted = advertised.refs.get(*name) == self.memory.accepted.get(*name);
-            !strange.contains_key(*name) && (is_as_accepted || held.digest == BY_LEDGER)
+            let value = advertised.refs.get(*name).copied();
+            let is_as_accepted = value == self.memory.accepted.get(*name).copied();
+            let is_as_glimpsed = value.is_some() && value == self.memory.glimpsed_last(name.as_bstr());
+            !strange.contains_key(*name)
+                && (is_as_accepted || held.digest == BY_LEDGER || (held.digest == BY_CUT && is_as_glimpsed))
         };
         let over = held.filter(is_over).map(|(name, _)| name);
         let over: Vec<BString> = over.chain(&sorted.gone).cloned().collect();
         let by_ledger = sorted.held.iter().filter_map(|name| {
-            let (value, words) = (advertised.refs.get(name).copied(), strange.get(name)?.clone());
+            let (value, words) = (advertised.refs.get(name).copied(), strange.get(name)?.words.clone());
             Some((name.clone(), Held { value, digest: BY_LEDGER, words }))
         });
         let new: Vec<(BString, Held)> =
@@ -207,12 +228,13 @@ impl Session<'_> {
     }
 
     /// One line for each ref that is held.
-    fn tell_held(&mut self, held: &[BString], advertised: &Advertisement) -> Result<(), Failure> {
+    fn tell_held(&mut self, sorted: &Sorted, advertised: &Advertisement) -> Result<(), Failure> {
+        let held = &sorted.held;
         for name in held {
             let short = |id: Option<&ObjectId>| {
                 id.map_or_else(|| "nothing".to_owned(), |id| id.to_hex_with_len(12).to_string())
             };
-            let here = self.memory.accepted.get(name).or_else(|| self.present.get(name));
+            let here = sorted.listed.get(name).or_else(|| self.memory.accepted.get(name));
             let (here, there) = (short(here), short(advertised.refs.get(name)));
             let why = self.memory.held.get(name).map_or("", |held| held.words.as_str());
             let name = escape_bytes(name);
@@ -228,7 +250,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// One line for all refs that are taken by no rule although the remote's ledger contradicts them.
+    /// One line for all refs that are taken by no rule although the remote's ledger does not know them.
     fn tell_free(&mut self, free: &[BString]) {
         if free.is_empty() {
             return;
@@ -246,12 +268,29 @@ impl Session<'_> {
         );
     }
 
-    /// At first sight of a remote its refs are merely there; those that come later were created.
-    fn see(&mut self, advertised: &Advertisement) -> Result<(), Failure> {
-        if self.memory.is_known || advertised.refs.is_empty() {
+    /// At first sight of a remote its refs are merely there; those that come later were created. What its `HEAD` is
+    /// then stays that: whatever is asked for by no ref is judged by the rule of that branch.
+    fn see(&mut self, basis: &Basis, advertised: &Advertisement) -> Result<(), Failure> {
+        if advertised.refs.is_empty() {
+            return Ok(());
+        }
+        let is_branch = |name: &&BString| {
+            name.starts_with(b"refs/heads/") && matches!(basis.policy.governing(name), Governing::Rule(_))
+        };
+        let head = match &advertised.head {
+            Some(Head::Symbolic(target)) => Some(target).filter(|name| advertised.refs.contains_key(*name)),
+            Some(Head::Detached(id)) => {
+                let mut named = advertised.refs.iter().filter(|(_, value)| *value == id);
+                named.find_map(|(name, _)| is_branch(&name).then_some(name))
+            }
+            None => None,
+        };
+        let head = head.filter(is_branch).filter(|_| self.memory.head.is_none());
+        if self.memory.is_known && head.is_none() {
             return Ok(());
         }
         let seen = |memory: &mut Memory| {
+            memory.head = memory.head.take().or_else(|| head.cloned());
             if !memory.is_known {
                 memory.is_known = true;
                 let accepted = &memory.accepted;

@@ -57,12 +57,17 @@ pub struct Memory {
     pub ledger: Option<ObjectId>,
     /// SHA-256 over the refs that were as that ledger says, and over what they were judged by.
     pub agreed: Option<[u8; 32]>,
+    /// The branch under a rule that `HEAD` was when that was seen first.
+    pub head: Option<BString>,
     /// Its refs were seen once: those that come later were created since.
     pub is_known: bool,
     /// Refs that were there and of which nothing was accepted so far.
     pub seen: BTreeSet<BString>,
     /// The value of each ref that was accepted last.
     pub accepted: BTreeMap<BString, ObjectId>,
+    /// What clones whose histories are cut off have taken of refs of which no whole one has accepted anything: the
+    /// last values of each, in their order.
+    pub glimpsed: BTreeMap<BString, Vec<ObjectId>>,
     /// What was refused.
     pub held: BTreeMap<BString, Held>,
 }
@@ -184,15 +189,18 @@ impl Memory {
     fn with(mut self, repository: Self) -> Self {
         self.is_known |= repository.is_known;
         self.serial = self.serial.max(repository.serial);
+        self.head = repository.head.or(self.head);
         // The two belong together.
         if repository.ledger.is_some() {
             (self.ledger, self.agreed) = (repository.ledger, repository.agreed);
         }
         self.accepted.extend(repository.accepted);
         self.held.extend(repository.held);
+        self.glimpsed.extend(repository.glimpsed);
         self.seen.extend(repository.seen);
         let accepted = &self.accepted;
         self.seen.retain(|name| !accepted.contains_key(name));
+        self.glimpsed.retain(|name, _| !accepted.contains_key(name));
         self
     }
 
@@ -200,6 +208,7 @@ impl Memory {
     pub fn accept(&mut self, name: &BString, value: Option<ObjectId>) {
         self.held.remove(name);
         self.seen.remove(name);
+        self.glimpsed.remove(name);
         match value {
             Some(value) => drop(self.accepted.insert(name.clone(), value)),
             None => drop(self.accepted.remove(name)),
@@ -212,7 +221,11 @@ impl Memory {
         self.is_known && !self.seen.contains(name) && !self.accepted.contains_key(name)
     }
 
-    fn parse(text: &[u8]) -> Result<Self, usize> {
+    /// Read what [`Self::text`] writes.
+    ///
+    /// # Errors
+    /// The number of a line that is not understood.
+    pub fn parse(text: &[u8]) -> Result<Self, usize> {
         let mut memory = Self::default();
         let mut lines = text.strip_suffix(b"\n").ok_or(1_usize)?.split(|byte| *byte == b'\n').enumerate();
         if lines.next().is_none_or(|(_, line)| line != FIRST_LINE.as_bytes()) {
@@ -233,11 +246,16 @@ impl Memory {
             b"serial" => self.serial = Some(rest.to_str().ok()?.parse().ok()?),
             b"ledger" => self.ledger = Some(ObjectId::from_hex(rest).ok()?),
             b"agreed" => self.agreed = Some(hex::decode(rest).ok()?.try_into().ok()?),
+            b"head" => self.head = Some(rest.into()),
             b"known" => self.is_known = true,
             b"seen" => drop(self.seen.insert(rest.into())),
             b"accepted" => {
                 let (id, name) = rest.split_once_str(" ")?;
                 self.accepted.insert(name.into(), ObjectId::from_hex(id).ok()?);
+            }
+            b"glimpsed" => {
+                let (id, name) = rest.split_once_str(" ")?;
+                self.glimpsed.entry(name.into()).or_default().push(ObjectId::from_hex(id).ok()?);
             }
             b"held" => {
                 let mut fields = rest.splitn_str(4, " ");
@@ -255,7 +273,9 @@ impl Memory {
         Some(())
     }
 
-    fn text(&self) -> Vec<u8> {
+    /// A line for each fact, as it stands in the file.
+    #[must_use]
+    pub fn text(&self) -> Vec<u8> {
         let mut text = format!("{FIRST_LINE}\nkey {}\n", self.key).into_bytes();
         if self.is_unverified {
             text.extend(b"unverified\n");
@@ -272,6 +292,9 @@ impl Memory {
         if let Some(agreed) = self.agreed {
             text.extend(format!("agreed {}\n", hex::encode(agreed)).into_bytes());
         }
+        if let Some(head) = &self.head {
+            text.extend([b"head ", head.as_slice(), b"\n"].concat());
+        }
         if self.is_known {
             text.extend(b"known\n");
         }
@@ -281,6 +304,9 @@ impl Memory {
         }
         for (name, id) in &self.accepted {
             line(&[b"accepted ", id.to_hex_with_len(64).to_string().as_bytes(), b" ", name, b"\n"]);
+        }
+        for (name, id) in self.glimpsed.iter().flat_map(|(name, ids)| ids.iter().map(move |id| (name, id))) {
+            line(&[b"glimpsed ", id.to_string().as_bytes(), b" ", name, b"\n"]);
         }
         for (name, Held { value, digest, words }) in &self.held {
             let value = value.map_or_else(|| "-".to_owned(), |value| value.to_string());
@@ -515,9 +541,11 @@ mod tests {
             serial: Some(7),
             ledger: Some(id('c')),
             agreed: Some([8; 32]),
+            head: Some("refs/heads/a".into()),
             is_known: true,
             seen: ["refs/heads/s".into()].into(),
             accepted: [("refs/heads/a".into(), id('a'))].into(),
+            glimpsed: [("refs/heads/g".into(), vec![id('d'), id('e')])].into(),
             held: [("refs/heads/a".into(), held(Some(id('b')))), ("refs/tags/g".into(), held(None))].into(),
         }
     }
@@ -529,7 +557,7 @@ mod tests {
             assert!(Memory::parse(damage.as_bytes()).is_err(), "{damage:?}");
         }
         let text = String::from_utf8(memory().text()).unwrap();
-        assert_eq!(Memory::parse(text.replace("accepted a", "accepted x").as_bytes()), Err(10));
+        assert_eq!(Memory::parse(text.replace("accepted a", "accepted x").as_bytes()), Err(11));
     }
 
     #[test]

@@ -3,19 +3,17 @@
 //! A ref that is held is listed at what was accepted of it last. Where nothing was, but the clone follows the
 //! ref already, that value is judged as at first sight: left out of the list it would be pruned.
 
-use std::{collections::BTreeMap, io};
+use std::collections::BTreeMap;
 
 use gix::bstr::BString;
 
 use super::{
     Basis, Memory,
-    judge::{Judge, Remembered},
     session::Session,
-    taking::{Reach, reach},
+    taking::{Purpose, Reach, Scene, reach},
 };
 use crate::{
     hook::Update,
-    policy::Pushing,
     repository::{Objects, Repository},
     words::Failure,
 };
@@ -50,17 +48,8 @@ impl Session<'_> {
         }
         let updates: Vec<Update> = updates.into_values().collect();
         let Reach { shallow, is_whole } = reach(repository)?;
-        let tips = self.context.store.tips(&self.memory);
-        let standing = &Remembered { memory: &self.memory, tips: &tips };
-        let judge = Judge::new(
-            (basis, self.context.now),
-            (objects, &references),
-            standing,
-            shallow,
-            Pushing::Nobody,
-            &updates,
-        );
-        let accepted = judge.part(updates, &mut io::sink()).accepted;
+        let scene = Scene { basis, repository, objects };
+        let accepted = self.judged(scene, updates, shallow, Purpose::Present, |_| ())?.accepted;
         if accepted.is_empty() {
             return Ok(false);
         }

@@ -14,14 +14,15 @@ use gix::bstr::{BStr, BString, ByteSlice as _};
 use super::{
     PushLine, Work,
     address::without_secrets,
-    judge::{self, Judge, Judged, Remembered, progress},
+    judge::{self, Judge, Judged, progress},
     session::{Session, unreachable},
+    taking::Scene,
 };
 use crate::{
     hook::{Standing, Update},
     object::ObjectId,
     policy::Pushing,
-    repository::{Objects, ReferenceError, ReferenceValue, Repository},
+    repository::{ReferenceError, ReferenceValue, Repository},
     words::{Failure, escape_bytes},
 };
 
@@ -91,8 +92,7 @@ impl Session<'_> {
         let repository = self.repository()?.ok_or_else(|| {
             Failure::new("there is no repository to push from", "run git inside of a repository")
         })?;
-        let objects = repository.objects_with(None, &self.context.alternates);
-        let objects = objects.map_err(|error| Failure::new(error, "see to the path and its permissions"))?;
+        let objects = self.objects(&repository, None)?;
         let mut told = BTreeMap::new();
         let mut sent = Vec::new();
         for line in lines {
@@ -150,7 +150,10 @@ impl Session<'_> {
                 let written = Fate::Written(Vec::new());
                 let is_pushed = |update: &Update| told.get(update.reference.as_bstr()) == Some(&written);
                 let pushed = judged.accepted.into_iter().filter(is_pushed).collect();
-                self.pushed(basis, &repository, &objects, pushed);
+                let scene = Scene { basis, repository: &repository, objects: &objects };
+                if let Err(failure) = self.take_pushed(scene, pushed) {
+                    let _ = write!(self.words, "{failure}");
+                }
             }
         }
         let mut answer = Vec::new();
@@ -257,38 +260,6 @@ impl Session<'_> {
             answer.good("push to").map_err(unreachable)?;
         }
         Ok(told)
-    }
-
-    /// What was pushed is what the remote is expected to have, as far as it would be accepted from there:
-    /// the push was judged by what the remote says that it had.
-    fn pushed(
-        &mut self,
-        basis: &super::Basis,
-        repository: &Repository,
-        objects: &Objects,
-        mut updates: Vec<Update>,
-    ) {
-        for update in &mut updates {
-            update.claimed = self.memory.accepted.get(update.reference.as_bstr()).copied();
-        }
-        updates.retain(|update| update.claimed != update.wanted);
-        let Ok(shallow) = repository.shallow(None) else { return };
-        let tips = self.context.store.tips(&self.memory);
-        let standing = &Remembered { memory: &self.memory, tips: &tips };
-        let judge = Judge::new(
-            (basis, self.context.now),
-            (objects, &repository.references()),
-            standing,
-            shallow,
-            Pushing::Nobody,
-            &updates,
-        );
-        let mut judged = judge.part(updates, &mut std::io::sink());
-        // Nobody has fetched it, so it is no refusal: whoever does has it judged again.
-        judged.refused.clear();
-        if let Err(failure) = self.remember(basis, &judged) {
-            let _ = write!(self.words, "{failure}");
-        }
     }
 }
 

@@ -46,6 +46,19 @@ impl Quarantine {
     /// # Errors
     /// A file cannot be written.
     pub fn new(repository: &Repository, is_partial: bool) -> io::Result<Self> {
+        Self::with_settings(repository, repository, is_partial)
+    }
+
+    /// One for `repository`, in which the configuration of `other` counts, as far as it concerns transports.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn on_the_way_of(repository: &Repository, other: Option<&Repository>) -> io::Result<Self> {
+        // Nothing of a remote there is for this one, least of all what it promises.
+        Self::with_settings(repository, other.unwrap_or(repository), true)
+    }
+
+    fn with_settings(repository: &Repository, settings: &Repository, is_partial: bool) -> io::Result<Self> {
         let into = repository.common_dir().join("objects");
         sweep(&into);
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&into)?;
@@ -57,7 +70,7 @@ impl Quarantine {
         // Relative to the quarantine's own objects; no quoting is needed for whatever lies above.
         fs::write(git_dir.join("objects/info/alternates"), "../..\n")?;
         let mut config = fs::OpenOptions::new().append(true).open(git_dir.join("config"))?;
-        config.write_all(&configuration(repository.common_dir(), is_partial)?)?;
+        config.write_all(&configuration(settings.common_dir(), is_partial)?)?;
         let shallow = repository.common_dir().join("shallow");
         let before = read_shallow(&shallow)?;
         if let Some(before) = &before {
@@ -76,6 +89,20 @@ impl Quarantine {
     #[must_use]
     pub fn objects(&self) -> PathBuf {
         self.folder.path().join("objects")
+    }
+
+    /// Let go of packs that git would keep from being repacked: nobody waits for that here.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn let_go(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.objects().join("pack"))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "keep") {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether histories are cut off where they were.
@@ -205,7 +232,13 @@ fn configuration(common_dir: &Path, is_partial: bool) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     if is_partial {
         let source = gix::config::Source::Local;
-        let file = gix::config::File::from_path_no_includes(path, source).map_err(io::Error::other)?;
+        let mut file = gix::config::File::from_path_no_includes(path, source).map_err(io::Error::other)?;
+        let core: Vec<_> =
+            file.sections_and_ids_by_name("core").into_iter().flatten().map(|(_, id)| id).collect();
+        for id in core {
+            // It is that of another repository.
+            file.section_mut_by_id(id).and_then(|mut section| section.remove("worktree"));
+        }
         let left_out = ["remote", "extensions", "branch", "include", "includeIf"];
         file.write_to_filter(&mut text, |section| {
             let name = section.header().name().to_owned();

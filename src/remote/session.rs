@@ -8,7 +8,7 @@ use std::{
     rc::Rc,
 };
 
-use gix::bstr::{BString, ByteSlice as _};
+use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::{
     Advertisement, Basis, Head, Memory, MemoryError, Mirrored, Quarantine, Store, Transport, Work,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     ledger::LEDGER,
-    object::ObjectId,
+    object::{APPROVALS, ObjectId},
     repository::{Durability, ObjectReader, Objects, Repository, write_whole_through},
     words::{Failure, escape_bytes, shell_word},
 };
@@ -56,6 +56,8 @@ pub(super) struct Options {
     pub(super) cloning: bool,
     pub(super) refetch: bool,
     pub(super) check_connectivity: bool,
+    /// git takes every tag that it has the object of in the end, and does not ask for those that came by the way.
+    pub(super) follow_tags: bool,
     /// Which objects git does not want.
     pub(super) filter: Option<BString>,
     pub(super) deepening: Deepening,
@@ -78,8 +80,8 @@ pub(super) struct Session<'a> {
     pub(super) present: HashMap<BString, ObjectId>,
     /// The ref whose value a detached `HEAD` has.
     pub(super) head: Option<BString>,
-    /// The ref that `HEAD` is.
-    pub(super) branch: Option<BString>,
+    /// What the remote keeps of ledger and approvals, by the names of their refs.
+    pub(super) beside: HashMap<&'static str, ObjectId>,
     pub(super) words: &'a mut dyn Write,
 }
 
@@ -154,7 +156,7 @@ impl<'a> Session<'a> {
             vouched: HashMap::new(),
             present: HashMap::new(),
             head: None,
-            branch: None,
+            beside: HashMap::new(),
             words,
         }
     }
@@ -199,8 +201,7 @@ impl Session<'_> {
             "family" if value == "ipv4" => self.options.family = Some("--ipv4"),
             "family" if value == "ipv6" => self.options.family = Some("--ipv6"),
             "family" if value == "all" => self.options.family = None,
-            // Tags are asked for by name where git wants them.
-            "followtags" => {}
+            "followtags" => self.options.follow_tags = is_true,
             "cloning" => self.options.cloning = is_true,
             "depth" | "deepen-since" | "deepen-not" | "deepen-relative" => {
                 self.options.deepening.set(name, value);
@@ -265,6 +266,8 @@ impl Session<'_> {
             let judged = self.context.store.judged_by(memory, basis.repository.as_deref(), basis.serial);
             self.memory = judged.map_err(|error| self.forgettable(error))?;
         }
+        let tip = |name| Some((name, *advertised.refs.get(BStr::new(name))?));
+        self.beside = [APPROVALS, LEDGER].into_iter().filter_map(tip).collect();
         self.listed = match self.basis.clone() {
             Some(basis) if !for_push => self.choose(&basis, &advertised)?,
             _ => advertised.refs.iter().map(|(name, id)| (name.clone(), *id)).collect(),
@@ -275,10 +278,9 @@ impl Session<'_> {
         }
         let mut listed: Vec<(&BString, &ObjectId)> = self.listed.iter().collect();
         listed.sort();
-        (self.head, self.branch) = (None, None);
+        self.head = None;
         match &advertised.head {
             Some(Head::Symbolic(target)) if self.listed.contains_key(target) => {
-                self.branch = Some(target.clone());
                 answer.extend([b"@", target.as_slice(), b" HEAD\n"].concat());
             }
             Some(Head::Detached(id)) => {
@@ -359,8 +361,11 @@ impl Session<'_> {
         if open()?.reader().kind(tip).is_err() {
             // Whole or not at all: what is there once is not asked for again.
             let repository = Repository::at(&git_dir).map_err(|error| unusable(&error))?;
-            let quarantine = Quarantine::new(&repository, false).map_err(|error| unusable(&error))?;
-            self.download(vec![tip], &quarantine, Vec::new())?;
+            // It comes from where the rest comes from, and the same way.
+            let on_the_way = self.context.git_dir.as_ref().and_then(|git_dir| Repository::at(git_dir).ok());
+            let quarantine = Quarantine::on_the_way_of(&repository, on_the_way.as_ref())
+                .map_err(|error| unusable(&error))?;
+            self.download(&[tip], &quarantine, Vec::new())?;
             if !quarantine.is_cut_off_as_before() {
                 return Err(cut_off_over_there());
             }
@@ -371,7 +376,7 @@ impl Session<'_> {
     }
 
     /// The repository for what the remote itself keeps.
-    fn kept(&self, tip: ObjectId) -> Result<PathBuf, Failure> {
+    pub(super) fn kept(&self, tip: ObjectId) -> Result<PathBuf, Failure> {
         let made = self.context.store.policy_repository(self.key(), tip.kind());
         made.map_err(|error| unusable(&error))
     }

@@ -6,6 +6,7 @@
 //!
 //! Not responsible for what is inside a signature.
 
+mod absolute;
 mod alternates;
 mod approvals;
 mod changes;
@@ -30,13 +31,14 @@ mod writing;
 
 use std::path::{Path, PathBuf};
 
+pub use absolute::absolute;
 pub use alternates::parse_object_directories;
 pub use approvals::{Approvals, MAXIMUM_APPROVALS_OF_AN_UPDATE};
 pub use changes::{Allowance, Changes, ChangesError, Interest};
 pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use coverage::Coverage;
 pub use folding::folded;
-pub use format::FormatError;
+pub use format::{FormatError, hash_of};
 pub use history::{History, HistoryError, Shallow, Survey, new_commits, new_commits_while, survey};
 pub use merge::{MergeTreeError, merged_tree, merges_to};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
@@ -48,7 +50,7 @@ pub use proofs_add::{AddProofsError, Author};
 pub use reachable::{Found, Reachable, tagged};
 pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};
-pub use tree::TreeError;
+pub use tree::{TreeError, tree_names};
 pub use version::GitVersion;
 pub use writing::{Durability, DurableObjects, WriteError, sync_folder, write_whole, write_whole_through};
 
@@ -111,7 +113,7 @@ impl Repository {
     /// As for [`Self::open`].
     pub fn at(path: &Path) -> Result<Self, OpenError> {
         let not_a_repository = || OpenError::NotARepository { path: path.to_owned() };
-        let found = std::path::absolute(path).map_err(|_| not_a_repository())?;
+        let found = absolute(path).map_err(|_| not_a_repository())?;
         let git_dir = if found.is_file() {
             gix::discover::path::from_gitdir_file(&found).map_err(|_| not_a_repository())?
         } else {

@@ -107,7 +107,11 @@ fn innermost(error: &dyn std::error::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    match cause.to_string() {
+        // A word of gix's own for a ref that is not there.
+        reason if reason == "NotFound" => "there is nothing of this name".to_owned(),
+        reason => reason,
+    }
 }
 
 #[cfg(test)]
@@ -127,7 +131,9 @@ mod tests {
         assert_eq!(repository.resolve(&two.to_string()[..10]).unwrap(), Revision::Single(two));
         assert_eq!(repository.resolve("v1").unwrap(), Revision::Single(scratch.id("v1^{tag}")));
         assert_eq!(repository.resolve("v1..main").unwrap(), Revision::Range { exclude: one, include: two });
-        assert!(matches!(repository.resolve("nothing"), Err(RevisionError::Unknown { .. })));
+        let unknown = repository.resolve("nothing").unwrap_err();
+        assert!(matches!(unknown, RevisionError::Unknown { .. }));
+        assert_eq!(unknown.to_string(), "'nothing' cannot be resolved: there is nothing of this name");
         assert!(matches!(repository.resolve("v1...main"), Err(RevisionError::Unsupported(_))));
     }
 

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use super::Place;
 use crate::{
-    policy::PolicyError, repository::ObjectReadError, sigstore::trusted_root::TrustedRootError,
-    words::Failure,
+    policy::PolicyError,
+    repository::ObjectReadError,
+    sigstore::trusted_root::TrustedRootError,
+    words::{Failure, shell_word},
 };
 
 /// Why there is nothing that could decide. One cause, one variant.
@@ -114,7 +116,8 @@ impl From<TrustError> for Failure {
 fn remedy(error: &TrustError) -> String {
     match error {
         TrustError::NoPolicy(Place::File(path)) => {
-            format!("write one with 'countersign policy init {}'", path.display())
+            let path = path.display().to_string();
+            format!("write one with 'countersign policy init {}'", shell_word(&path))
         }
         TrustError::AuthorityNotPinned(_) | TrustError::CertificatesNotPinned(_) => {
             "put the file in its place and run 'countersign hook install' again".to_owned()
@@ -124,7 +127,8 @@ fn remedy(error: &TrustError) -> String {
                 .to_owned()
         }
         TrustError::Policy { place: Place::File(path), .. } => {
-            format!("look at it with 'countersign policy check {}'", path.display())
+            let path = path.display().to_string();
+            format!("look at it with 'countersign policy check {}'", shell_word(&path))
         }
         TrustError::Missing(_)
         | TrustError::NoPolicy(Place::Commit(_))

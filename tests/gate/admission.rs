@@ -45,6 +45,7 @@ fn what_the_administrator_admits_gets_through_once_and_is_written_down() {
     ] {
         assert!(said.contains(words), "{said}");
     }
+    assert!(!said.contains("hint: "), "there is nothing to mend: {said}");
     assert_eq!(stage.at("refs/heads/main"), fix);
     let used: Vec<_> =
         fs::read_dir(stage.world.path("server.git/countersign/admissions/used")).unwrap().collect();
@@ -59,6 +60,20 @@ fn what_the_administrator_admits_gets_through_once_and_is_written_down() {
         (&"admitted".into(), &"the signing service is down".into())
     );
     assert_eq!(last["causes"][0]["object"], fix.as_str());
+
+    // The ledger says so too, to everybody who may fetch.
+    let ledger = |arguments: &[&str]| {
+        let ledger = [&["ledger", arguments[0], "--repository", "server.git"], &arguments[1..]].concat();
+        stage.world.countersign(&ledger).any_stdout().check().text()
+    };
+    let newest = ledger(&["log", "-n", "1", "refs/heads/main"]);
+    assert!(newest.contains(&fix[..12]), "{newest}");
+    let admitted = "admitted by the administrator: 'refs/heads/main': the signing service is down";
+    assert!(newest.ends_with(&format!("  push, {admitted}\n")), "{newest}");
+    let json: Value = serde_json::from_str(&ledger(&["log", "--json", "-n", "1"])).unwrap();
+    assert_eq!((&json["new"], &json["occasion"]), (&fix.as_str().into(), &"push".into()));
+    assert_eq!(json["pusher"], admitted);
+    ledger(&["verify"]);
 
     // Used up; and what came in so is no base of anything.
     stage.server().git(&["update-ref", "refs/heads/main", &one]).check();
@@ -186,6 +201,7 @@ fn an_admission_is_bounded_and_no_pusher_can_make_one() {
     refused(&["--ref", REF, "--delete", "--reason", "x"], 3, "it holds what the gate itself goes by");
     refused(&["--ref", "refs/countersign/proofs", "--delete", "--reason", "x"], 3, "what the gate itself");
     refused(&["--ref", "refs/heads/main", "--new", &fix, "--reason", " "], 3, "no reason is given");
+    refused(&["--ref", "main", "--new", &fix, "--reason", "x"], 3, "hint: write it as 'refs/heads/main'");
     refused(&["--ref", "refs/heads/main", "--reason", "x"], 64, "");
     refused(&["--ref", "refs/heads/main", "--new", "HEAD", "--reason", "x"], 64, "");
     refused(&["--ref", "refs/heads/main", "--delete", "--reason", "x", "--valid", "99999999"], 64, "");

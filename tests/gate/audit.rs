@@ -137,3 +137,42 @@ fn the_systems_log_gets_a_message_and_is_not_waited_for() {
     stage.accepted(&[&push]);
     assert!(!stage.world.path("server.git/countersign/audit.jsonl").exists());
 }
+
+/// Whoever reads the lines with a program finds each key, and each word that a decision can be, in the manual.
+#[test]
+fn what_stands_in_a_line_is_described() {
+    let warn = format!(
+        "{MAIN}\n[[rule]]\nname = \"warned\"\nrefs = [\"refs/heads/warned\"]\nmode = \"warn\"\n\
+                        create = \"allow\"\ncommits = [\"alice\"]\n"
+    );
+    let stage = Stage::new(&warn);
+    let unsigned = stage.unsigned("unsigned");
+    stage.accepted(&[&format!("{unsigned}:refs/heads/warned")]);
+    let push = format!("{unsigned}:refs/heads/main");
+    stage.refused(&[&push], &["it is not signed"]);
+    let reason = ["--ref", "refs/heads/main", "--new", &unsigned, "--reason", "why"];
+    let admit = [&["hook", "admit", "--repository", "server.git"][..], &reason].concat();
+    stage.world.countersign(&admit).any_stdout().check();
+    stage.accepted(&[&push]);
+    stage.server().git(&["update-ref", "-d", REF]).check();
+    let next = stage.unsigned("next");
+    stage.refused(&[&format!("{next}:refs/heads/main")], &["there is no ref"]);
+
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/man/countersign-hook.1");
+    let manual = fs::read_to_string(manual).unwrap().replace("\\-", "-");
+    let described: std::collections::HashSet<&str> = manual
+        .lines()
+        .filter(|line| line.starts_with(".B") || line.starts_with(".RB"))
+        .flat_map(|line| line.split([' ', ',', '"', '(', ')', ';']))
+        .collect();
+    let log = log(&stage);
+    for (key, value) in log.iter().flat_map(|line| line.as_object().unwrap()) {
+        assert!(described.contains(&**key), "{key}");
+        if key == "decision" {
+            assert!(described.contains(value.as_str().unwrap()), "{value}");
+        }
+    }
+    let decisions: Vec<&str> = log.iter().map(|line| line["decision"].as_str().unwrap()).collect();
+    assert_eq!(decisions, ["accepted", "refused", "admission", "admitted", "not_judged"]);
+    assert!(log[0]["warnings"][0]["cause"].is_string(), "{}", log[0]);
+}

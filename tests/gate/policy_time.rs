@@ -108,6 +108,7 @@ fn whoever_waits_for_a_long_policy_hears_how_far_it_is() {
     ] {
         assert!(judged.words.contains(&words), "no {words:?} in {}", judged.words);
     }
+    assert!(!judged.words.contains("read 0 commits"), "{}", judged.words);
     // Nobody who does not wait hears of it.
     assert_eq!(judge(&context, &created(&one), usize::MAX).words, "");
 }

@@ -45,7 +45,7 @@ fn the_command_that_is_told_mends_just_what_was_refused() {
         "error: refs/heads/main: each of 2 commits: it is not signed, where 'alice' has to sign (rule 'main')\n",
         &format!("  {} by 'Alice <alice@example.com>': 'first'", &first[..12]),
         &format!("  {} by 'Alice <alice@example.com>': 'third'", &third[..12]),
-        "hint: sign them again, on the branch that you push: 'git rebase ",
+        "hint: sign them, on the branch that you push: 'git rebase ",
     ];
     let said = stage.refused(&["main"], &words.map(|word| word.trim_end()));
     assert_eq!(obey(&stage, &said), format!("git rebase --force-rebase -S {base}"));

@@ -19,7 +19,9 @@ fn nobody_pushes_to_the_ledger() {
     world.push(&[&format!("{one}:refs/heads/main")]).good();
     let head = world.at(LEDGER);
     // Git itself refuses what is hidden; then the gate does, by whatever name.
-    world.push(&[&format!("+{one}:{LEDGER}")]).refused(&["deny updating a hidden ref"]);
+    world
+        .push(&[&format!("+{one}:{LEDGER}")])
+        .refused(&["deny updating a hidden ref", "only the server itself writes its ledger"]);
     world.on_server(&["config", "--unset-all", "receive.hideRefs"]).good();
     for target in [LEDGER, "refs/countersign/Ledger", "refs/countersign/ledger/x"] {
         let push = world.push(&[&format!("+{one}:{target}")]);

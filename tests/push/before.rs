@@ -225,3 +225,26 @@ fn here_and_there_say_the_same() {
     };
     assert_eq!(told(&here), told(&there));
 }
+
+#[test]
+fn what_no_push_of_gits_can_be_is_said_before_and_the_rest_is_the_servers() {
+    let side = Side::new();
+    let with = |ways: &str| {
+        let policy = side.policy(&format!("{RULE}ways = [{ways}]\n"), "");
+        side.world.configure(&format!("[countersign]\n policy = {policy}"));
+    };
+    side.work().commit("first");
+    with("\"web\"");
+    refused(
+        &side.push(&["origin", "main"]),
+        &["pushed by git, where only what is made on the forge's pages is taken", "nothing was sent"],
+    );
+    with("\"ssh\"");
+    let outcome = side.push(&["origin", "main"]);
+    accepted(&outcome);
+    let words = outcome.words();
+    assert!(
+        words.contains("by which way the push comes is for the server to judge (rule 'main')"),
+        "{words}"
+    );
+}

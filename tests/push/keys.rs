@@ -110,5 +110,9 @@ fn an_expired_key_signs_no_push_whatever_time_it_states() {
     refused(&push(), &["the push certificate: signed by 'OpenPGP ", "which has expired", "has not expired"]);
     stage.policy("", &more);
     accepted(&push());
+    let verify = stage.world.countersign(&["ledger", "verify", "--repository", "server.git"]);
+    let said = verify.any_status().any_stdout().any_stderr().check();
+    let said = said.text() + &said.words();
+    assert!(said.contains("its key had expired when it was received"), "{said}");
     stage.world.run("gpgconf", &["--kill", "all"]).any_status().any_stderr().check();
 }

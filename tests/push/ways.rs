@@ -88,6 +88,9 @@ fn where_no_forge_is_believed_a_rule_that_asks_takes_nothing() {
     stage.commit("first");
     let said: Vec<(&str, &str)> = SAID.iter().flat_map(|(.., variables)| *variables).copied().collect();
     refused(&push(&stage, &said, &["main"]), &["nothing says by which way it was pushed"]);
+    let status = stage.world.countersign(&["hook", "status", "--repository", "server.git"]).any_status();
+    let status = status.any_stdout().check().text();
+    assert!(status.contains("installed for no forge that could say: it can never be met"), "{status}");
     // A certificate says who pushes, and not how.
     let token = stage.world.token(super::ALICE);
     let signed = stage.work().git(&["push", "-q", "--signed", &stage.path(), "main"]);

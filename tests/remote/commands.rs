@@ -243,6 +243,10 @@ fn secrets_of_an_address_are_told_nobody() {
         ours.countersign(&["protect", "--undo", "other"]),
         ours.countersign(&["protect", "other"]),
         world.run(super::HELPER, &["other", "https://alice:secret@/r"]),
+        world.countersign(&["remote", "allow-unverified", secret]),
+        world.countersign(&["remote", "forget", secret]),
+        world.countersign(&["remote", "allow-unverified", "ssh://alice:secret@127.0.0.1/~/r"]),
+        world.countersign(&["remote", "status"]),
     ] {
         let outcome = run.any_status().any_stdout().any_stderr().check();
         let said = outcome.text() + &outcome.words();

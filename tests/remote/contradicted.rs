@@ -66,27 +66,43 @@ fn another_name_for_a_ref_is_held_with_it() {
 }
 
 #[test]
-fn what_no_rule_governs_is_taken_and_told_where_the_ledger_contradicts_it() {
-    let (world, [first, _]) = kept(RULES);
+fn what_no_rule_governs_is_held_where_the_ledger_contradicts_it_and_told_where_it_does_not_know_it() {
+    let (world, [first, second]) = kept(RULES);
     let policy = fs::read_to_string(world.path("policy.toml")).unwrap();
     world.write("policy.toml", policy.replace("other_refs = \"refuse\"", "other_refs = \"accept\""));
     upload(&author(&world), &["main:refs/free/a", "main:refs/free/b"]);
     enter(&world);
     let ours = clone(&world, "ours");
-    fetch(&ours, &["origin", "refs/free/*:refs/free/*"]).check();
+    let all = ["--prune", "origin", "+refs/free/*:refs/free/*"];
+    fetch(&ours, &all).check();
+    // Its gate has let in another value, and none of it to go.
     set(&world, "refs/free/a", &first);
-    let words =
-        "warning: not what the remote's ledger says, and taken because no rule governs it: 'refs/free/a'\n";
+    served(&world).git(&["update-ref", "-d", "refs/free/b"]).check();
     for _ in 0..2 {
-        fetch(&ours, &["origin", "+refs/free/*:refs/free/*"]).stderr(words).check();
-        assert_eq!(ours.id("refs/free/a"), first);
+        let held = [
+            "'refs/free/a' is held at",
+            "it was put where 'refs/heads/main' was",
+            "'refs/free/b' is held at",
+        ];
+        fetch(&ours, &all).stderr_holds(&held).check();
+        assert_eq!((ours.id("refs/free/a"), ours.id("refs/free/b")), (second.clone(), second.clone()));
     }
-    for name in ["c", "d", "e"] {
+    world.countersign(&["remote", "status"]).status(1).stdout_holds(&["2 held"]).check();
+    // Nobody has ever entered these.
+    for name in ["c", "d", "e", "f"] {
         set(&world, &format!("refs/free/{name}"), &first);
     }
-    fetch(&ours, &[]).stderr_holds(&["'refs/free/a', 'refs/free/c', 'refs/free/d' and 1 more\n"]).check();
+    let words = [
+        "not what the remote's ledger says, and taken because no rule governs it: ",
+        "'refs/free/c', 'refs/free/d', 'refs/free/e' and 1 more\n",
+    ];
+    fetch(&ours, &all).stderr_holds(&words).check();
+    assert_eq!(ours.id("refs/free/c"), first);
     enter(&world);
-    fetch(&ours, &[]).check();
+    fetch(&ours, &all).check();
+    assert_eq!(ours.id("refs/free/a"), first);
+    assert!(!ours.has("refs/free/b"));
+    world.countersign(&["remote", "status"]).any_stdout().check();
 }
 
 /// Where the user keeps what the remote keeps for itself.

@@ -1,7 +1,8 @@
 //! What passes: clones, fetches, tags, pruning, mirrors, both hashes.
 
 use super::{
-    RULES, address, author, clone, fetch, holds, is_clean, served, stage, stage_of, support::Repository,
+    RULES, address, author, clone, fetch, holds, is_clean, served, stage, stage_of,
+    support::{Repository, World},
     unsigned, upload,
 };
 
@@ -285,4 +286,82 @@ fn a_history_that_was_cut_off_is_made_whole_and_counts_from_then_on() {
         .check();
     fetch(&ours, &[]).stderr_holds(&["is held at"]).check();
     assert!(!holds(&ours, &evil));
+}
+
+#[test]
+fn nobody_walks_what_a_clone_brings_once_more() {
+    let world = stage(RULES);
+    let address = format!("verified::file://{}", world.path("served.git").display());
+    let trace = world.path("trace");
+    let run = world.run("git", &["clone", "-q", &address, "ours"]);
+    run.env("GIT_TRACE", &trace).check();
+    let trace = std::fs::read_to_string(trace).unwrap();
+    assert!(trace.contains("--check-self-contained-and-connected"), "{trace}");
+    // The git that clones asks once more, and only for what is not in the pack.
+    assert!(trace.matches("built-in: git rev-list").count() <= 1, "{trace}");
+}
+
+#[test]
+fn what_does_not_hang_together_is_looked_at_by_git_once_more() {
+    // With what is here already a pack need not be whole in itself.
+    let world = stage(RULES);
+    clone(&world, "ours");
+    author(&world).commit("second");
+    upload(&author(&world), &["main"]);
+    let run = world.run("git", &["clone", "-q", "--reference", "ours", &super::address(&world), "again"]);
+    run.check();
+    let again = Repository::at(&world, &world.path("again"));
+    assert_eq!(again.id("origin/main"), author(&world).id("main"));
+    again.git(&["fsck"]).any_stderr().any_stdout().check();
+}
+
+#[test]
+fn a_command_that_is_copied_from_a_hint_runs_nothing_else() {
+    let world = World::new();
+    let run = world.run(super::HELPER, &["origin", "https://example.com/$(id)/r"]).status(128);
+    let words = run.any_stderr().check().words();
+    for word in
+        ["'countersign.https://example.com/$(id)/r.policy'", "'verified::https://example.com/$(id)/r'"]
+    {
+        assert!(words.contains(word), "{words}");
+    }
+    assert!(!words.contains('"'), "{words}");
+}
+
+#[test]
+fn a_remote_that_goes_back_is_told_from_what_clones_that_are_cut_off_have_seen() {
+    let world = stage(RULES);
+    let author = author(&world);
+    let first = author.commit("second");
+    author.git(&["tag", "-m", "one", "v1"]).check();
+    upload(&author, &["main", "v1"]);
+    let url = format!("verified::file://{}", world.path("served.git").display());
+    world.run("git", &["clone", "-q", "--depth=1", &url, "ours"]).check();
+    let ours = Repository::at(&world, &world.path("ours"));
+    author.commit("third");
+    let next = author.commit("fourth");
+    upload(&author, &["main"]);
+    fetch(&ours, &["--depth=1"]).check();
+    assert_eq!(ours.id("origin/main"), next);
+    // Nothing here says how the two belong together, but that one was seen before the other.
+    upload(&author, &[&format!("{first}:main")]);
+    fetch(&ours, &["--depth=1"]).status(128).stderr_holds(&["refs/heads/main", "nothing was taken"]).check();
+    for more in [&["--depth=1"][..], &["--prune"]] {
+        fetch(&ours, more).stderr_holds(&["'refs/heads/main' is held at", &next[..12]]).check();
+        assert_eq!(ours.id("origin/main"), next);
+    }
+    // Of another such clone that is the same remote; a whole one sees for itself.
+    let again = ["clone", "-q", "--depth=1", "-b", "v1", &url, "again"];
+    world.run("git", &again).any_status().any_stderr().check();
+    assert!(!Repository::at(&world, &world.path("again")).has("origin/main"));
+    upload(&author, &[&format!("{next}:main")]);
+    fetch(&ours, &["--depth=1"]).check();
+    world.countersign(&["remote", "status"]).any_stdout().check();
+    let tag = ours.git(&["fetch", "-q", "--depth=1", "origin", "tag", "v1"]);
+    tag.check();
+    author.git(&["tag", "-f", "-m", "one", "v1"]).any_stdout().check();
+    upload(&author, &["v1"]);
+    let run = ours.git(&["fetch", "-q", "--depth=1", "--force", "origin", "tag", "v1"]).status(128);
+    run.stderr_holds(&["the tag exists and may not be replaced"]).check();
+    assert_eq!(clone(&world, "whole").id("v1"), author.id("v1"));
 }

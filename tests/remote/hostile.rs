@@ -331,3 +331,62 @@ fn a_ref_that_may_go_may_come_again_as_another_one() {
     fetch(&ours, &[]).check();
     assert_eq!(ours.id("origin/topic"), other);
 }
+
+#[test]
+fn what_was_let_in_for_a_while_does_not_become_accepted_by_what_stands_on_it() {
+    let rules = r#"
+        [[rule]]
+        name = "main"
+        refs = ["refs/heads/main"]
+        commits = ["alice"]
+        [[rule]]
+        name = "release"
+        refs = ["refs/heads/release/*"]
+        commits = ["alice"]
+        create = "allow"
+        bases = ["refs/heads/main"]
+    "#;
+    let world = stage(rules);
+    let ours = clone(&world, "ours");
+    let author = author(&world);
+    let strict = std::fs::read_to_string(world.path("policy.toml")).unwrap();
+    let relaxed = strict.replacen("commits = [\"alice\"]", "commits = \"unsigned\"", 1);
+    world.write("policy.toml", relaxed);
+    let evil = unsigned(&author, "unsigned");
+    upload(&author, &["main"]);
+    fetch(&ours, &[]).check();
+    assert_eq!(ours.id("origin/main"), evil);
+    world.write("policy.toml", strict);
+    author.commit("signed on top");
+    upload(&author, &["main"]);
+    fetch(&ours, &[]).check();
+    // As the gate would have it: a new branch answers for all that it takes in.
+    upload(&author, &["main:refs/heads/release/1"]);
+    fetch(&ours, &[])
+        .status(128)
+        .stderr_holds(&["refs/heads/release/1", &evil[..12], "it is not signed"])
+        .check();
+    assert!(!ours.has("origin/release/1"));
+}
+
+#[test]
+fn a_tag_that_git_takes_without_asking_is_judged_all_the_same() {
+    let world = stage(RULES);
+    let ours = clone(&world, "ours");
+    let author = author(&world);
+    // It stands on a commit that comes by the way, of which git has everything in the end.
+    author.commit("second");
+    author.commit("third");
+    upload(&author, &["main", "main~:refs/tags/light"]);
+    let words = ["the tag is lightweight", "nothing was taken: the policy refuses 'refs/tags/light'"];
+    fetch(&ours, &[]).status(128).stderr_holds(&words).check();
+    fetch(&ours, &[]).stderr_holds(&["'refs/tags/light' is held at nothing"]).check();
+    assert_eq!(ours.id("origin/main"), author.id("main"));
+    assert!(!ours.has("refs/tags/light"));
+    // So does a clone of one branch.
+    world.countersign(&["remote", "forget", &address(&world)]).any_stdout().check();
+    let one = |name: &str| world.run("git", &["clone", "-q", "--single-branch", &address(&world), name]);
+    one("one").status(128).stderr_holds(&words).check();
+    one("one").any_stderr().check();
+    assert!(!Repository::at(&world, &world.path("one")).has("refs/tags/light"));
+}

@@ -6,6 +6,7 @@
 mod addresses;
 mod commands;
 mod contradicted;
+mod counting;
 mod fetching;
 mod guarding;
 mod hostile;

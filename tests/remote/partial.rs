@@ -139,6 +139,9 @@ fn an_object_that_is_asked_for_by_its_id_is_judged_by_a_rule_or_not_taken() {
     upload(&author, &["HEAD:refs/heads/lax"]);
     served(&world).git(&["symbolic-ref", "HEAD", "refs/heads/lax"]).check();
     let run = fetch(&ours, &["origin", &evil]).status(128);
+    run.stderr_holds(&["would not be accepted in 'refs/heads/main'", "it is not signed"]).check();
+    world.countersign(&["remote", "forget", &address(&world)]).any_stdout().check();
+    let run = fetch(&ours, &["origin", &evil]).status(128);
     run.stderr_holds(&["'HEAD' of the remote is no branch that a rule governs"]).check();
     // Or has it be the value of a ref that no rule governs, besides one that a rule does.
     upload(&author, &[&format!("{evil}:refs/aaa/x"), &format!("{evil}:refs/heads/main")]);
@@ -204,4 +207,45 @@ fn a_pack_that_holds_more_than_was_asked_for_is_refused() {
     world.write("home/.gitconfig", home);
     fetch(&ours, &[]).check();
     assert_eq!(ours.id("origin/main"), good);
+}
+
+#[test]
+fn the_remote_does_not_choose_anew_by_which_rule_an_object_is_judged() {
+    let world = stage(
+        &(RULES.replace("refs/heads/**", "refs/heads/main")
+            + "[[rule]]\nname = \"lax\"\nrefs = [\"refs/heads/lax\"]\ncommits = \"unsigned\"\ncreate = \"allow\"\n"),
+    );
+    let author = author(&world);
+    upload(&author, &["main:refs/heads/lax"]);
+    let ours = clone(&world, "ours");
+    let before = author.id("main");
+    let evil = unsigned(&author, "unsigned");
+    upload(&author, &[&format!("{evil}:refs/elsewhere/x")]);
+    served(&world).git(&["symbolic-ref", "HEAD", "refs/heads/lax"]).check();
+    fetch(&ours, &["origin", &evil])
+        .status(128)
+        .stderr_holds(&["it is not signed", "'refs/heads/main'"])
+        .check();
+    assert!(!holds(&ours, &evil));
+    // The branch has another name now, and somebody says so.
+    served(&world).git(&["branch", "-q", "-m", "main", "trunk"]).any_stderr().any_status().check();
+    served(&world).git(&["update-ref", "-d", "refs/heads/main"]).any_stderr().any_status().check();
+    let gone = ["'refs/heads/main', which 'HEAD' of the remote was when it was seen first", "remote forget"];
+    let policy = fs::read_to_string(world.path("policy.toml")).unwrap();
+    world.write(
+        "policy.toml",
+        policy.replacen(
+            "refs = [\"refs/heads/main\"]\n",
+            "refs = [\"refs/heads/main\", \"refs/heads/trunk\"]\ndelete = \"allow\"\n",
+            1,
+        ),
+    );
+    fetch(&ours, &["origin", &evil]).status(128).stderr_holds(&gone).check();
+    served(&world).git(&["symbolic-ref", "HEAD", "refs/heads/trunk"]).check();
+    world.countersign(&["remote", "forget", &address(&world), "HEAD"]).any_stdout().check();
+    fetch(&ours, &["origin", &evil]).status(128).stderr_holds(&["'refs/heads/trunk'"]).check();
+    author.git(&["reset", "-q", "--hard", &before]).check();
+    let good = author.commit("in no ref");
+    upload(&author, &["HEAD:refs/elsewhere/x"]);
+    fetch(&ours, &["origin", &good]).check();
 }

@@ -161,3 +161,37 @@ fn at_a_terminal_the_repositorys_name_has_to_be_typed() {
         assert_eq!(set.status == 0, is_pinned);
     }
 }
+
+#[test]
+fn what_the_remote_keeps_for_itself_comes_by_the_transport_that_is_set_up_here() {
+    let (world, _) = pinned();
+    let ours = super::clone(&world, "ours");
+    let author = author(&world);
+    publish(&author, ID, 2, "\"alice\"", ALICE);
+    let second = author.commit("second");
+    upload(&author, &[REF, "main"]);
+    // What is allowed, and how a remote is reached, may be said for one repository.
+    world.run("git", &["config", "--global", "protocol.file.allow", "never"]).check();
+    ours.git(&["config", "protocol.file.allow", "always"]).check();
+    super::fetch(&ours, &[]).check();
+    assert_eq!(ours.id("origin/main"), second);
+}
+
+#[test]
+fn two_addresses_of_one_repository_have_one_root_of_its_policy() {
+    let (world, root) = pinned();
+    let other = world.bare("other.git", "sha1");
+    let author = author(&world);
+    author.git(&["update-ref", "-d", REF]).check();
+    publish(&author, ID, 1, "\"alice\", \"bob\"", ALICE);
+    author.git(&["push", "-q", other.path.to_str().unwrap(), "main", REF]).check();
+    let trust = |more: &[&str]| {
+        let address = format!("verified::{}", other.path.display());
+        world.countersign(&[&["remote", "trust", "--trust-first-use", &address], more].concat())
+    };
+    let words = ["is pinned already, to another policy than this one", "hint: "];
+    trust(&[]).status(3).stderr_holds(&words).check();
+    other.git(&["fetch", "-q", world.path("served.git").to_str().unwrap(), &format!("+{REF}:{REF}")]).check();
+    assert_eq!(other.git(&["rev-list", "--max-parents=0", REF]).any_stdout().check().text().trim(), root);
+    trust(&[]).any_stdout().check();
+}

@@ -61,6 +61,16 @@ fn a_policy_is_tried_on_history_before_it_is_enforced() {
         (&Value::from(2), 2)
     );
 
+    // What is past stays past where the rule is told so, with the line that is offered.
+    let said = run(&["--against", "HEAD"], 1);
+    let line = said.trim_end().rsplit_once("with '").unwrap().1.strip_suffix('\'').unwrap();
+    assert!(
+        said.ends_with(&format!("hint: rule 'main' takes all of this as it is with '{line}'\n")),
+        "{said}"
+    );
+    stage.policy(&RULES.replace("proof =", &format!("{line}\nproof =")));
+    assert!(run(&["--against", "HEAD"], 0).contains("nothing would be refused"));
+
     // A rule that would only warn is tried as if it did not.
     stage.policy(&RULES.replace("proof =", "mode = \"warn\"\nproof ="));
     run(&["--against", "begin..HEAD"], 1);
@@ -114,6 +124,12 @@ fn a_rule_is_explained_and_what_it_says_of_a_commit() {
         (&true.into(), &false.into(), &"log".into())
     );
     assert_eq!(value["commit"]["refusals"].as_array().unwrap().len(), 1);
+    // A file alone is explained outside of any repository.
+    let alone = ["policy", "explain", "--policy", &policy, "refs/heads/main"];
+    let said = stage.world.countersign(&alone).any_stdout().check().text();
+    assert!(said.starts_with("refs/heads/main: rule 'main'"), "{said}");
+    let commit = [&alone[..], &["HEAD"]].concat();
+    stage.world.countersign(&commit).status(3).stderr_holds(&["there is no git repository"]).check();
     let short = ["policy", "explain", "--policy", &policy, "main"];
     stage.work().countersign(&short).status(3).stderr_holds(&["hint: write it as 'refs/heads/main'"]).check();
 }

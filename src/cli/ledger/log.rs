@@ -6,7 +6,7 @@ use crate::{
     ledger::{self, LEDGER},
     object::ObjectId,
     repository::{ObjectReader, Repository},
-    words::Failure,
+    words::{Failure, shell_word},
 };
 
 /// The head of the repository's own ledger, or of a remote's as it was seen last, and a reader of its records.
@@ -34,7 +34,7 @@ fn none(remote: Option<&str>) -> Failure {
         ),
         Some(remote) => Failure::new(
             format!("no ledger of '{remote}' was seen yet"),
-            format!("run 'countersign ledger verify --remote {remote}'"),
+            format!("run 'countersign ledger verify --remote {}'", shell_word(remote)),
         ),
     }
 }

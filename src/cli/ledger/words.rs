@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
+    hook::ADMITTED,
     ledger::{Elsewhere, Entry, Finding, LeftOver, Occasion, PolicyVersion, Walked},
     object::ObjectId,
     words::{escape, escape_bytes, time},
@@ -29,6 +30,7 @@ pub(super) fn line(walked: &Walked, sequence: u64, entry: &Entry) -> String {
     let who = match occasion {
         Occasion::Administrator { reason, .. } => format!(": {}", escape(reason)),
         _ => match occasion.acceptance().and_then(|acceptance| acceptance.pusher.as_ref()) {
+            Some(admitted) if admitted.starts_with(ADMITTED) => format!(", {}", escape(admitted)),
             Some(pusher) => format!(" by {}", escape(pusher)),
             None => String::new(),
         },

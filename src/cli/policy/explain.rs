@@ -10,6 +10,7 @@ use super::{
     trial::{AsItWas, basis_of, full_name, judging},
 };
 use crate::{
+    cli::remote::basis,
     object::ObjectId,
     policy::{Governing, Mode, Permission, Policy, Refusal, Rule, Signers, Wanted, WayDemand, Whose},
     repository::{Repository, Revision},
@@ -19,21 +20,28 @@ use crate::{
 /// 0, or for a commit what it would come to: 1 if it would be refused, 2 if that cannot be told.
 pub(super) fn run(world: &mut World<'_>, arguments: &ExplainArguments) -> Outcome {
     let configuration = settings::configuration(world)?;
-    let repository = settings::repository(world, arguments.repository.as_deref())?;
-    let basis = basis_of(world, &configuration, &repository, arguments.policy.as_deref())?;
     let reference = full_name(&arguments.reference)?;
-    let governing = basis.policy.governing(reference.as_bytes());
-    let commit = arguments.commit.as_deref().map(|commit| find(&repository, commit)).transpose()?;
-    let refusals = match commit {
-        None => Vec::new(),
-        Some(commit) => {
-            let standing = AsItWas { reference: reference.as_str().into(), value: None };
-            judging(world, &repository, &basis, &standing, |gate, progress| {
-                let finding = gate.judge_commit(reference.as_bytes(), commit, progress);
-                [finding.refusals, finding.warnings].concat()
-            })?
+    let (basis, repository) = match (&arguments.policy, &arguments.commit, &arguments.repository) {
+        // A file can be explained wherever it lies.
+        (Some(file), None, None) => {
+            (basis::by_file(world, &configuration, &world.directory.join(file))?, None)
+        }
+        (file, _, repository) => {
+            let repository = settings::repository(world, repository.as_deref())?;
+            (basis_of(world, &configuration, &repository, file.as_deref())?, Some(repository))
         }
     };
+    let governing = basis.policy.governing(reference.as_bytes());
+    let (mut commit, mut refusals) = (None, Vec::new());
+    if let (Some(revision), Some(repository)) = (&arguments.commit, &repository) {
+        let id = find(repository, revision)?;
+        let standing = AsItWas { reference: reference.as_str().into(), value: None };
+        refusals = judging(world, repository, &basis, &standing, |gate, progress| {
+            let finding = gate.judge_commit(reference.as_bytes(), id, progress);
+            [finding.refusals, finding.warnings].concat()
+        })?;
+        commit = Some(id);
+    }
     if arguments.json {
         let mut value = as_json(&basis.policy, &reference, governing);
         if let Some(commit) = commit {

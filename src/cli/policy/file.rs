@@ -6,8 +6,8 @@ use super::{Outcome, World, exit};
 use crate::{
     policy::{FIRST_POLICY, Forge, PUBLIC_GOOD},
     sigstore::trusted_root::Instance,
-    trust::{Beside, Trust},
-    words::{Failure, escape},
+    trust::{Beside, Trust, TrustError},
+    words::{Failure, escape, shell_word},
 };
 
 /// Write a first policy where there is none.
@@ -23,8 +23,9 @@ pub(super) fn init(world: &mut World<'_>, path: &Path) -> Outcome {
     let mut file = fs::File::create_new(path).map_err(failed)?;
     file.write_all(FIRST_POLICY.as_bytes()).map_err(failed)?;
     world.say(&format!(
-        "wrote '{0}'\nhint: put your own identities and refs into it, then run 'countersign policy check {0}'\n",
-        escape(&path.display().to_string())
+        "wrote '{}'\nhint: put your own identities and refs into it, then run 'countersign policy check {}'\n",
+        escape(&path.display().to_string()),
+        escape(&shell_word(&path.display().to_string()))
     ));
     Ok(exit::GOOD)
 }
@@ -32,7 +33,11 @@ pub(super) fn init(world: &mut World<'_>, path: &Path) -> Outcome {
 /// 0 for a policy that can be used as it is, 1 with something to look at, 3 if it cannot be used.
 pub(super) fn check(world: &mut World<'_>, path: &Path, forge: Option<&Forge>) -> Outcome {
     let path = &world.directory.join(path);
-    let mut trust = Trust::load(&Beside::new(path))?;
+    let mut trust = Trust::load(&Beside::new(path)).map_err(|error| match &error {
+        // That it is to be looked at with this command is what everybody else is told.
+        TrustError::Policy { cause, .. } => Failure::new(&error, cause.hint()),
+        _ => error.into(),
+    })?;
     let instances = trust.take_instances()?;
     let policy = &trust.policy;
     let mut findings = policy.check();

@@ -78,7 +78,17 @@ pub(super) fn run(world: &mut World<'_>, arguments: &TestArguments) -> Outcome {
     if arguments.json {
         world.say(&format!("{}\n", as_json(&reference, governing, judged, &groups)));
     } else {
-        world.say(&words(&reference, governing, judged, &groups));
+        let mut text = words(&reference, governing, judged, &groups);
+        let of_commits = refusals.iter().any(|refusal| matches!(refusal.subject, Subject::Commit(_)));
+        let resolver = repository.resolver().ok().filter(|_| of_commits);
+        let commit = resolver.and_then(|resolver| resolver.commit(tip).ok());
+        if let (Some(rule), Some(commit)) = (governing, commit) {
+            text += &format!(
+                "hint: rule '{}' takes all of this as it is with 'anchor = \"{commit}\"'\n",
+                escape(rule)
+            );
+        }
+        world.say(&text);
     }
     Ok(if refusals.is_empty() { exit::GOOD } else { exit::BAD })
 }

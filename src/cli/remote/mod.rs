@@ -282,7 +282,11 @@ pub(super) fn run(world: &mut World<'_>, arguments: &RemoteArguments) -> Outcome
                 None => store.forget(address.key()).map_err(unusable)?,
                 Some(reference) => forget_ref(&store, &address, reference)?,
             }
-            world.say(&format!("forgot what was known of '{}'\n", escape(reference.as_ref().unwrap_or(url))));
+            let shown = without_secrets(url);
+            world.say(&format!(
+                "forgot what was known of '{}'\n",
+                escape(reference.as_ref().unwrap_or(&shown))
+            ));
             Ok(exit::GOOD)
         }
         RemoteCommand::Trust(arguments) => trust::run(world, arguments),
@@ -293,9 +297,10 @@ pub(super) fn run(world: &mut World<'_>, arguments: &RemoteArguments) -> Outcome
                 Ok(())
             };
             store.update(address.key(), change).map_err(unusable)?;
+            let shown = escape(&without_secrets(url));
             world.say(&match undo {
-                false => format!("whatever '{}' serves is taken unverified\n", escape(url)),
-                true => format!("what '{}' serves is taken by a policy only\n", escape(url)),
+                false => format!("whatever '{shown}' serves is taken unverified\n"),
+                true => format!("what '{shown}' serves is taken by a policy only\n"),
             });
             Ok(exit::GOOD)
         }
@@ -307,11 +312,15 @@ fn forget_ref(store: &Store, address: &Address, reference: &str) -> Result<(), F
     let name = reference.into();
     let mut was_known = false;
     let change = |memory: &mut Memory| {
-        was_known = memory.accepted.remove(&name).is_some() | memory.held.remove(&name).is_some();
+        was_known = memory.accepted.remove(&name).is_some()
+            | memory.held.remove(&name).is_some()
+            | memory.glimpsed.remove(&name).is_some();
         if was_known {
             memory.seen.insert(name);
         } else if reference == LEDGER {
             was_known = memory.ledger.take().is_some();
+        } else if reference == "HEAD" {
+            was_known = memory.head.take().is_some();
         }
         Ok(())
     };

@@ -13,7 +13,7 @@ use crate::{
     },
     object::ObjectId,
     remote::{self, Address},
-    repository::{Configuration, ObjectReader},
+    repository::{Configuration, ObjectReader, Scopes},
     trust::{ChainError, Followed, InCommit, Pin, check_reference, commits, read_policy},
     words::escape,
 };
@@ -32,6 +32,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &TrustArguments) -> Outcome 
     }
     let (reader, tip) = get(world, &configuration, &address, &arguments.reference)?;
     let pin = pin(&reader, tip, arguments)?;
+    one_root(&configuration, &pin)?;
     let followed = with_reading(world, &configuration, |reading| {
         // Whatever leads to the tip has to stand on the root.
         Ok(Followed::begin(&reader, &pin)?.advance_to(&reader, tip, reading)?)
@@ -54,6 +55,25 @@ pub(super) fn run(world: &mut World<'_>, arguments: &TrustArguments) -> Outcome 
     })?;
     world.say(&format!("pinned for '{}'\n", escape(address.key())));
     Ok(exit::GOOD)
+}
+
+/// Refuse a pin of a repository that another address is pinned to by another one: all of its addresses share what is
+/// remembered, and whoever may say for one what is accepted says it for all.
+fn one_root(configuration: &Configuration, pin: &Pin) -> Result<(), Failure> {
+    for subsection in configuration.subsections("countersign", Scopes::Protected) {
+        let key = format!("countersign.{subsection}.policyPin");
+        let other = configuration.text(&key, Scopes::Protected).and_then(|text| Pin::parse(text).ok());
+        if other.is_some_and(|other| other.repository == pin.repository && other != *pin) {
+            return Err(Failure::new(
+                format!(
+                    "'{}' is pinned already, to another policy than this one: '{key}' says so",
+                    pin.repository
+                ),
+                "if the remote is that repository, give the same '--root' and '--ref'; if it is not, do not trust it",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The commit that the remote's ref names, and a reader that has it.

@@ -92,6 +92,10 @@ impl<'a, 'w> Certificates<'a, 'w> {
             }
         };
         match answer {
+            // Whoever holds such a key chooses the time that it states.
+            Answer::Stated { stated, .. } if stated.key_expired() => {
+                Signed::Unclear("its key had expired when it was received".to_owned())
+            }
             Answer::Good { standing, .. }
             | Answer::Stated { standing, .. }
             | Answer::NotLogged { standing, counts: true, .. } => by_standing(standing),
