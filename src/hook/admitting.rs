@@ -4,7 +4,7 @@
 use std::{io::Write, slice};
 
 use super::{AcceptedTips, Admission, Admissions, Update, admission::Taken, finding::Finding, gate::Gate};
-use crate::policy::{Cause, Refusal, Subject};
+use crate::policy::{Cause, Pushing, Refusal, Subject};
 
 /// An update that passes only because it was admitted.
 #[derive(Clone, Debug)]
@@ -27,17 +27,17 @@ pub(super) fn judge(
 ) -> Vec<Admitted> {
     let mut admitted = Vec::new();
     for update in updates {
-        let judged = gate.judge(slice::from_ref(update), output);
-        finding.warnings.extend(judged.warnings);
+        let mut judged = gate.judge(slice::from_ref(update), output);
+        finding.warnings.append(&mut judged.warnings);
         finding.is_out_of_time |= judged.is_out_of_time;
         if judged.refusals.is_empty() {
             finding.tips.extend(judged.tips);
             finding.begun.extend(judged.begun);
             continue;
         }
+        finding.unnamed += judged.unnamed;
         let admission = holding.iter().find(|admission| admission.admits(update));
-        match admission.filter(|_| judged.refusals.iter().all(|refusal| can_be_waived(gate, &refusal.cause)))
-        {
+        match admission.filter(|_| can_all_be_waived(gate.pushing, &judged)) {
             Some(admission) => admitted.push(Admitted {
                 admission: admission.clone(),
                 waived: judged.refusals,
@@ -49,13 +49,18 @@ pub(super) fn judge(
     admitted
 }
 
+/// Whether an administrator can have meant all of it, also what is not told one by one.
+fn can_all_be_waived(pushing: &Pushing, judged: &Finding) -> bool {
+    !judged.hides_more && judged.refusals.iter().all(|refusal| can_be_waived(pushing, &refusal.cause))
+}
+
 /// Whether an administrator can have meant it: what the policy asks for, and not that something could not be judged,
 /// is not what was admitted, or would change what the gate itself goes by.
-fn can_be_waived(gate: &Gate<'_>, cause: &Cause) -> bool {
+fn can_be_waived(pushing: &Pushing, cause: &Cause) -> bool {
     // Each by its name: a new one is refused until somebody has thought about it.
     match cause {
-        Cause::Path { cause, .. } => can_be_waived(gate, cause),
-        Cause::Pusher(_) => gate.pushing.contradiction().is_none(),
+        Cause::Path { cause, .. } => can_be_waived(pushing, cause),
+        Cause::Pusher(_) => pushing.contradiction().is_none(),
         Cause::Stale { .. } | Cause::OutOfTime { .. } | Cause::Unexpected(_) | Cause::TooManyCommits => false,
         Cause::PolicyChange(_) | Cause::Reserved | Cause::Ledger | Cause::Approval(_) | Cause::Proof(_) => {
             false
@@ -116,4 +121,24 @@ pub(super) fn take(
         }
     }
     taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{hook::finding::MAXIMUM_KEPT, policy::Event};
+
+    #[test]
+    fn nothing_is_waived_that_is_not_seen() {
+        let mut finding = Finding::default();
+        for _ in 0..=MAXIMUM_KEPT {
+            finding.refuse(b"refs/heads/a", Subject::Reference, None, Cause::Event(Event::Rewind));
+        }
+        assert!(can_all_be_waived(&Pushing::Nobody, &finding), "a long history that nobody has signed");
+        finding.refuse(b"refs/heads/a", Subject::Reference, None, Cause::Unexpected("missing".to_owned()));
+        assert!(!can_all_be_waived(&Pushing::Nobody, &finding));
+        let mut finding = Finding::default();
+        finding.refuse(b"refs/heads/a", Subject::Reference, None, Cause::Alike(b"refs/heads/A".to_vec()));
+        assert!(!can_all_be_waived(&Pushing::Nobody, &finding));
+    }
 }

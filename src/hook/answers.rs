@@ -275,14 +275,15 @@ impl Judging<'_, '_> {
                 Some(Answer::new(judged, Ok(())))
             }
             Place::Commit(_) => {
-                let by_rule = || match people {
-                    Some(Err(cause)) if !rule.own_headers().is_empty() => Err(cause.clone()),
-                    Some(Ok(persons)) => {
-                        judge(&rule.commits)?;
-                        let evidence = evidence.as_ref().map_err(Clone::clone)?;
-                        self.policy.judge_persons(rule, evidence, &receipt, persons)
+                let by_rule = || {
+                    judge(&rule.commits)?;
+                    if rule.own_headers().is_empty() {
+                        return Ok(());
                     }
-                    _ => judge(&rule.commits),
+                    let missing = || Cause::Unexpected(format!("nobody has looked who stands in '{id}'"));
+                    let persons = people.ok_or_else(missing)?.as_ref().map_err(Clone::clone)?;
+                    let evidence = evidence.as_ref().map_err(Clone::clone)?;
+                    self.policy.judge_persons(rule, evidence, &receipt, persons)
                 };
                 Some(Answer::new(by_rule(), self.by_paths(rule, id, &judge)))
             }

@@ -12,15 +12,17 @@ use crate::repository::system::OsStrExt;
 use clap::{Args, Subcommand};
 
 use super::{
-    AdmissionRequest, AuditSink, Context, HookName, InstallOptions, LedgerContext, LogLine, PolicyChoice,
-    PolicyPlace, PushEnvironment, Settings, Uninstalled,
+    AdmissionRequest, AuditSink, Context, GuardChoice, Guarded, HookName, InstallOptions, LedgerContext,
+    LogLine, PolicyChoice, PolicyPlace, PushEnvironment, Settings, Uninstalled,
     admission::MAXIMUM_SECONDS,
     admit,
     audit::write as write_audit,
     forge_context, install, install_for_all, install_pre_push, post_receive, pre_receive,
     reference_transaction,
     settings::{parse_address, parse_forge, parse_seconds},
-    status, uninstall, uninstall_for_all, uninstall_pre_push, unjudged, update,
+    status,
+    status::obstacle,
+    uninstall, uninstall_for_all, uninstall_pre_push, unjudged, update,
 };
 use crate::{
     object::ObjectId,
@@ -128,7 +130,7 @@ enum HookCommand {
     ReferenceTransaction {
         #[command(flatten)]
         place: LedgerPlace,
-        /// Refs are about to move: print the updates that no push has had accepted
+        /// Refs are about to move: print the updates that no push has had accepted; status 1 if there are any
         #[arg(long)]
         prepared: bool,
     },
@@ -176,9 +178,12 @@ enum HookCommand {
         /// Keep no ledger of what is accepted
         #[arg(long, conflicts_with = "hooks")]
         no_ledger: bool,
-        /// Judge what moves a ref without a push, too, in the reference-transaction hook
-        #[arg(long, conflicts_with_all = ["no_ledger", "hooks_path", "pre_push"])]
+        /// Judge what moves a ref without a push, too, in the reference-transaction hook [default: at Gitea and Forgejo]
+        #[arg(long, conflicts_with_all = ["no_ledger", "pre_push"])]
         guard: bool,
+        /// Judge pushes alone, also at forges that move refs otherwise
+        #[arg(long, conflicts_with_all = ["guard", "pre_push"])]
+        no_guard: bool,
         /// The trusted root of an instance, instead of the one that the policy names
         #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
         trusted_roots: Vec<(String, PathBuf)>,
@@ -356,6 +361,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             hooks,
             no_ledger,
             guard,
+            no_guard,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
@@ -375,7 +381,11 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
                 settings: Settings { ledger: !no_ledger, ..settings.into() },
-                guard,
+                guard: match (guard, no_guard) {
+                    (true, _) => GuardChoice::Always,
+                    (_, true) => GuardChoice::Never,
+                    _ => GuardChoice::default(),
+                },
                 now: surroundings.now,
             };
             let (installed, is_for_all) = match hooks_path {
@@ -391,6 +401,16 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 }
                 if let Some(file) = &installed.configuration {
                     words += &format!("git runs it by what '{}' says\n", escape(&file.display().to_string()));
+                }
+                for name in &installed.left_out {
+                    words += &format!("not installed, for nothing here runs it for us: '{}'\n", name.name());
+                }
+                words += &guard_line(installed.guard);
+                for what in &installed.given_up {
+                    words += &format!("warning: {}\n", escape(what));
+                }
+                if is_for_all && let Some(what) = barred(&installed.hook) {
+                    words += &format!("warning: {}\n", escape(&what));
                 }
                 // It is installed; who is not bound by it is said at once, and what would keep git from running it.
                 let status = (!is_for_all).then(|| status(&options.repository, options.now).ok()).flatten();
@@ -449,6 +469,20 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
     finish(answer, surroundings)
 }
 
+fn guard_line(guard: Guarded) -> String {
+    format!("what moves refs without a push: {guard}\n")
+}
+
+/// What keeps other users than this one from running the one hook for every repository.
+fn barred(hook: &Path) -> Option<String> {
+    // One that nobody is, and whom nobody has put into a group.
+    let obstacle = obstacle(hook, u32::MAX - 1)?;
+    Some(format!(
+        "'{}' keeps other users than its owner from running the hook, and git passes over it then: pushes that come in as one of them are not judged",
+        obstacle.display()
+    ))
+}
+
 fn installed_words(hook: &Path, before: Option<&Path>) -> String {
     let shown = |path: &Path| escape(&path.display().to_string());
     let mut words = format!("installed '{}'\n", shown(hook));
@@ -493,6 +527,7 @@ fn describe(status: &super::Status) -> (String, u8) {
         for (name, path) in &status.companions {
             words += &line(name.name(), path);
         }
+        words += &guard_line(status.guard);
         for (name, path) in &shim.trusted_roots {
             words += &line(&format!("trusted root of '{name}'"), path);
         }

@@ -31,6 +31,8 @@ pub struct Finding {
     pub replaced: Vec<Vec<u8>>,
     /// How many more refusals and warnings there are than are kept.
     pub unnamed: usize,
+    /// Whether one of those is a refusal for more than what a rule asks for, which nobody may waive unseen.
+    pub(super) hides_more: bool,
     /// Whether the time was over before everything was judged; then that is refused.
     pub is_out_of_time: bool,
     /// How many refs are refused because their history cannot be walked.
@@ -61,7 +63,12 @@ impl Finding {
         };
         // Whether there is one is never lost.
         let kept = if only_warns { &mut self.warnings } else { &mut self.refusals };
-        if kept.len() < MAXIMUM_KEPT { kept.push(refusal) } else { self.unnamed += 1 }
+        if kept.len() < MAXIMUM_KEPT {
+            kept.push(refusal);
+            return;
+        }
+        self.unnamed += 1;
+        self.hides_more |= !refusal.cause.is_for_the_rule_to_decide();
     }
 
     pub(super) fn refuse_history(&mut self, reference: &[u8], rule: &Rule, error: HistoryError) {
@@ -102,6 +109,9 @@ mod tests {
         assert_eq!(refuse(&warns, MAXIMUM_KEPT + 3), (MAXIMUM_KEPT, 0, 3));
         assert_eq!(refuse(&refuses, 1), (MAXIMUM_KEPT, 1, 3), "a refusal behind many warnings");
         assert_eq!(refuse(&refuses, MAXIMUM_KEPT), (MAXIMUM_KEPT, MAXIMUM_KEPT, 4));
+        assert!(!finding.hides_more);
+        finding.refuse(b"refs/heads/a", Subject::Reference, Some(&refuses), Cause::TooManyCommits);
+        assert!(finding.hides_more);
         let update = Update { claimed: None, wanted: None, reference: b"refs/heads/a".to_vec() };
         let finding = finding.out_of_time(&[update], 1, 2);
         assert!(finding.refusals.iter().any(|refusal| refusal.cause.is_out_of_time()));
