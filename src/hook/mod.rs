@@ -68,7 +68,7 @@ pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};
 pub use configured::ConfiguredError;
 pub use entering::{
-    ADMITTED, LedgerContext, failure as ledger_failure, post_receive, reference_transaction, update,
+    ADMITTED, LedgerContext, failure as ledger_failure, happened, post_receive, reference_transaction, update,
 };
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use finding::Finding;
@@ -88,7 +88,7 @@ pub use pre_push::{install_pre_push, parse_planned, uninstall_pre_push};
 pub use pre_receive::{Context, Outcome, Watch, foreign_anchor, pre_receive, pre_receive_by};
 pub use proofs::kept as kept_proofs;
 pub use pushee::{PusheeError, pushee_key};
-pub use settings::{AuditSink, PolicyPlace, Settings, parse_forge};
+pub use settings::{AuditSink, PolicyPlace, Settings, parse_address, parse_forge, parse_seconds};
 pub use shim::{Shim, ShimError};
 pub use standing::Standing;
 pub use status::{Status, StatusFinding, installed_trust, status};
