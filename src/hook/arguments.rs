@@ -415,8 +415,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 // It is installed; who is not bound by it is said at once, and what would keep git from running it.
                 let status = (!is_for_all).then(|| status(&options.repository, options.now).ok()).flatten();
                 for finding in status.into_iter().flat_map(|status| status.findings) {
-                    let is_told = finding.is_about_writers() || finding.is_about_running();
-                    if is_told || finding.is_about_demands() {
+                    if finding.is_about_writers() || finding.is_about_running() {
                         words += &format!("warning: {}\n", escape(&finding.to_string()));
                     }
                 }

@@ -52,7 +52,6 @@ mod task;
 mod telling;
 mod template;
 mod turn;
-mod unmet;
 mod updates;
 mod used_certificates;
 mod verdicts;

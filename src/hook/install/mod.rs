@@ -12,8 +12,8 @@ use super::{
     layout::{Layout, configuration, refuse_hooks_path},
     owner,
     place::{Place, absolute, is_executable, make_folder},
+    status::unmet,
     turn::Turn,
-    unmet,
 };
 use crate::{
     ledger::{Folder, Settler},

@@ -98,16 +98,16 @@ pub enum StatusFinding {
 }
 
 impl StatusFinding {
-    /// Whether it is about git not running the hook as it is installed.
+    /// Whether it is about git not running the hook as it is installed, or about what the hook asks for and cannot
+    /// have as things stand.
     #[must_use]
     pub fn is_about_running(&self) -> bool {
-        matches!(self, Self::Open(_) | Self::Unreadable(_) | Self::Twice { .. } | Self::NotAsOwner { .. })
-    }
-
-    /// Whether it is about what is asked for and cannot be had as things stand.
-    #[must_use]
-    pub fn is_about_demands(&self) -> bool {
-        matches!(self, Self::Broken(_) | Self::NoAddresses { .. } | Self::Unmet(_))
+        let is_unmet = matches!(self, Self::Broken(_) | Self::NoAddresses { .. } | Self::Unmet(_));
+        is_unmet
+            || matches!(
+                self,
+                Self::Open(_) | Self::Unreadable(_) | Self::Twice { .. } | Self::NotAsOwner { .. }
+            )
     }
 
     /// Whether it is about who can write what decides.

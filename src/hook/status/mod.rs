@@ -4,6 +4,7 @@ mod finding;
 mod parts;
 mod policy;
 mod reach;
+pub(super) mod unmet;
 mod writers;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +15,6 @@ use super::{
     for_all::Standing,
     layout::{Layout, configuration, hook_path, hooks_path},
     pre_receive::{foreign_anchor, same_place},
-    unmet,
 };
 use crate::repository::{ConfigurationError, Repository};
 

@@ -2,14 +2,15 @@
 
 use std::{io, path::Path};
 
-use super::{AuditSink, Settings, Shim, StatusFinding};
+use super::StatusFinding;
 use crate::{
+    hook::{AuditSink, Settings, Shim},
     policy::Policy,
     repository::{Configuration, Scopes},
 };
 
 /// Look at what `shim` and `policy` ask of the server, by its `configuration` and its files.
-pub(super) fn look(
+pub(in crate::hook) fn look(
     shim: &Shim,
     policy: Option<&Policy>,
     configuration: &Configuration,
@@ -57,7 +58,7 @@ fn is_there(sink: &AuditSink) -> io::Result<()> {
 }
 
 /// What an installation with the settings `before` did and one with `now` does not, in words.
-pub(super) fn given_up(before: &Settings, now: &Settings) -> Vec<String> {
+pub(in crate::hook) fn given_up(before: &Settings, now: &Settings) -> Vec<String> {
     let (before, now) = (before.options(), now.options());
     let others = before.iter().filter(|(name, _)| *name != "--ledger");
     let gone = others.filter(|(name, value)| match *name {
