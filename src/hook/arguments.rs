@@ -58,6 +58,27 @@ pub struct HookArguments {
     command: HookCommand,
 }
 
+/// Refuse pushes that nobody vouches for: what git runs, and nothing else
+#[derive(Args, Debug)]
+pub struct GitHookArguments {
+    #[command(subcommand)]
+    command: GitHookCommand,
+}
+
+impl GitHookArguments {
+    /// Whether `name` is that of one of these commands.
+    #[must_use]
+    pub fn has(name: &str) -> bool {
+        GitHookCommand::has_subcommand(name)
+    }
+}
+
+impl From<GitHookArguments> for HookArguments {
+    fn from(GitHookArguments { command }: GitHookArguments) -> Self {
+        Self { command: HookCommand::Git(command) }
+    }
+}
+
 /// Say before anything is sent what the server would say of a push; git's pre-push hook runs this
 #[derive(Args, Debug)]
 pub struct PrePushArguments {
@@ -74,14 +95,15 @@ impl HookArguments {
     #[must_use]
     pub fn pre_push(&self) -> Option<&PrePushArguments> {
         match &self.command {
-            HookCommand::PrePush(arguments) => Some(arguments),
+            HookCommand::Git(GitHookCommand::PrePush(arguments)) => Some(arguments),
             _ => None,
         }
     }
 }
 
+/// What git runs, for every push and every ref that moves.
 #[derive(Debug, Subcommand)]
-enum HookCommand {
+enum GitHookCommand {
     PrePush(PrePushArguments),
     /// Judge a push; git's pre-receive hook runs this through the installed shim
     PreReceive {
@@ -134,6 +156,12 @@ enum HookCommand {
         #[arg(long)]
         prepared: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum HookCommand {
+    #[command(flatten)]
+    Git(GitHookCommand),
     /// Install the server's hooks, keeping and chaining those that are there
     Install {
         /// The repository
@@ -284,15 +312,15 @@ impl LedgerPlace {
     }
 }
 
-/// Run `countersign hook …`; the exit status.
-pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -> u8 {
+/// Run what git runs; the exit status.
+fn run_git_hook(command: GitHookCommand, surroundings: &mut Surroundings<'_>) -> u8 {
     let Surroundings { directory, .. } = &*surroundings;
     let at = |path: PathBuf| directory.join(path);
     let roots = |roots: Vec<(String, PathBuf)>| {
         roots.into_iter().map(|(name, path)| (name, directory.join(path))).collect::<Vec<_>>()
     };
-    let answer = match arguments.command {
-        HookCommand::PreReceive {
+    match command {
+        GitHookCommand::PreReceive {
             repository,
             policy,
             policy_pin,
@@ -320,27 +348,38 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 now: surroundings.now,
                 settings: Settings { ledger, ..settings },
             };
-            return pre_receive(&context, surroundings.stdin, surroundings.stderr, surroundings.log_line)
-                .status();
+            pre_receive(&context, surroundings.stdin, surroundings.stderr, surroundings.log_line).status()
         }
-        HookCommand::Update { place, reference, old, new } => {
+        GitHookCommand::Update { place, reference, old, new } => {
             let context = place.context(directory, surroundings.now);
-            return update(&context, reference.as_bytes(), &old, &new, surroundings.stderr);
+            update(&context, reference.as_bytes(), &old, &new, surroundings.stderr)
         }
-        HookCommand::PostReceive(place) => {
+        GitHookCommand::PostReceive(place) => {
             let context = place.context(directory, surroundings.now);
-            return post_receive(&context, surroundings.stdin, surroundings.stderr);
+            post_receive(&context, surroundings.stdin, surroundings.stderr)
         }
-        HookCommand::ReferenceTransaction { place, prepared: true } => {
+        GitHookCommand::ReferenceTransaction { place, prepared: true } => {
             let context = place.context(directory, surroundings.now);
-            return unjudged(&context, surroundings.stdin, surroundings.stdout, surroundings.stderr);
+            unjudged(&context, surroundings.stdin, surroundings.stdout, surroundings.stderr)
         }
-        HookCommand::ReferenceTransaction { place, prepared: false } => {
+        GitHookCommand::ReferenceTransaction { place, prepared: false } => {
             let context = place.context(directory, surroundings.now);
-            return reference_transaction(&context, surroundings.stdin, surroundings.stderr);
+            reference_transaction(&context, surroundings.stdin, surroundings.stderr)
         }
         // The room above has run it.
-        HookCommand::PrePush(_) => Ok((String::new(), 3)),
+        GitHookCommand::PrePush(_) => 3,
+    }
+}
+
+/// Run `countersign hook …`; the exit status.
+pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -> u8 {
+    let Surroundings { directory, .. } = &*surroundings;
+    let at = |path: PathBuf| directory.join(path);
+    let roots = |roots: Vec<(String, PathBuf)>| {
+        roots.into_iter().map(|(name, path)| (name, directory.join(path))).collect::<Vec<_>>()
+    };
+    let answer = match arguments.command {
+        HookCommand::Git(command) => return run_git_hook(command, surroundings),
         HookCommand::Install { repository, program, pre_push: true, .. } => {
             let program = program.map_or_else(|| surroundings.program.clone(), at);
             install_pre_push(&at(repository), &program)

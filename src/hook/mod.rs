@@ -61,7 +61,7 @@ pub use accepted::AcceptedTips;
 pub use added::not_used;
 pub use admission::{Admission, AdmissionRequest, Admissions, admit};
 pub use approvals::{counted_as, kept_approvals};
-pub use arguments::{HookArguments, PrePushArguments, Surroundings, run_hook};
+pub use arguments::{GitHookArguments, HookArguments, PrePushArguments, Surroundings, run_hook};
 pub use audit::LogLine;
 pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};

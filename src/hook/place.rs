@@ -120,7 +120,9 @@ fn put(hook: &Path, kept: Option<&PathBuf>, text: &[u8]) -> Result<(), InstallEr
     let folder = hook.parent().expect("the hook is in a folder");
     let failed = |path: &Path, source: io::Error| InstallError::Io { path: path.to_owned(), source };
     make_folder(folder).map_err(|source| failed(folder, source))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|source| failed(hook, source))?;
+    // A forge that runs everything in a folder passes over what is called so, should this be killed.
+    let unfinished = tempfile::Builder::new().suffix("~").tempfile_in(folder);
+    let mut file = unfinished.map_err(|source| failed(hook, source))?;
     file.write_all(text).map_err(|source| failed(hook, source))?;
     system::set_mode(file.path(), 0o755).map_err(|source| failed(hook, source))?;
     if let Some(kept) = kept {

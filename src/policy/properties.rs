@@ -151,7 +151,7 @@ proptest! {
                 is_same = true;
             }
             1 => changed.identities[at].1.reverse(),
-            2 => drop(changed.identities[at].1.push(change.1)),
+            2 => changed.identities[at].1.push(change.1),
             3 => changed.identities[at].1[0] = change.1,
             4 => changed.named[at] ^= true,
             _ => changed = other,

@@ -194,3 +194,34 @@ fn a_file_of_gits_configuration_that_others_can_write_is_told() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
     assert!(status().contains(&words), "{}", status());
 }
+
+/// Where nothing may be executed git passes over the hook, and the push is accepted: that is told.
+#[test]
+fn a_hook_where_nothing_may_be_executed_is_told() {
+    const TEST: &str = "a_hook_where_nothing_may_be_executed_is_told";
+    let world = world();
+    let (_, _, bad) = commits(&world);
+    let mounted = "mkdir mounted && mount -t tmpfs -o noexec none mounted";
+    let may_mount =
+        world.run("unshare", &["-rm", "sh", "-c", &format!("{mounted} && rmdir mounted || rm -r mounted")]);
+    let may_mount = may_mount.directory(&world.path("tmp")).any_status().any_stdout().any_stderr().check();
+    if may_mount.words().contains("permitted")
+        || may_mount.words().contains("denied")
+        || crate::skipped(TEST, "unshare")
+    {
+        println!("NOTE: {TEST}: nobody but root may mount anything here");
+        return;
+    }
+    let program = crate::PROGRAM;
+    let script = format!(
+        "{mounted} && git init -q --bare mounted/server && \
+         '{program}' hook install --repository mounted/server --policy policy.toml && \
+         git -C work push -q ../mounted/server {bad}:refs/heads/main && echo accepted && \
+         '{program}' hook status --repository mounted/server"
+    );
+    let run = world.run("unshare", &["-rm", "sh", "-c", &script]).directory(&world.path(""));
+    let text = run.status(1).any_stdout().any_stderr().check().text();
+    assert!(text.contains("accepted\n"), "{text}");
+    let told = "warning: pushes are not judged: the hook may not be executed, and git passes over it";
+    assert_eq!(text.matches(told).count(), 2, "at installation, and by status: {text}");
+}

@@ -145,10 +145,10 @@ pub fn shims(data: &[u8]) -> Option<(Shim, [Companion; 3])> {
     let settings = Settings {
         time_limit: parse_seconds(&limit).ok(),
         audit: AuditSink::parse(file.as_os_str()).unwrap_or_default(),
-        audit_required: data.len() % 2 == 0,
+        audit_required: data.len().is_multiple_of(2),
         addresses: parse_address(&address).into_iter().collect(),
         forge: parse_forge(&forge).ok(),
-        ledger: data.len() % 3 == 0,
+        ledger: data.len().is_multiple_of(3),
     };
     assert!(settings.time_limit.is_none_or(|limit| limit > Duration::ZERO));
     let files: Vec<(String, PathBuf)> =

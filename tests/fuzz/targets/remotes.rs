@@ -149,6 +149,7 @@ pub fn remote_memory(data: &[u8]) {
     let once = Memory::parse(&memory.text()).expect("it was written here");
     assert_eq!((&once.accepted, &once.seen, once.serial), (&memory.accepted, &memory.seen, memory.serial));
     assert_eq!((once.ledger, once.agreed, &once.key), (memory.ledger, memory.agreed, &memory.key));
+    assert_eq!((&once.head, &once.glimpsed), (&memory.head, &memory.glimpsed));
     assert!(once.held.keys().eq(memory.held.keys()));
     assert_eq!(Memory::parse(&once.text()).as_ref(), Ok(&once));
     let mut changed = once;
