@@ -59,6 +59,11 @@ umask 022
 root=$(mktemp -d "${TMPDIR:-/tmp}/countersign.XXXXXX")
 trap 'rm -rf "$root"' EXIT HUP INT TERM
 
+# It stands in the script until it is taken out of it.
+case $root in
+    *\'*) fail "'$root' cannot be written into a script" "name another folder with 'TMPDIR'" ;;
+esac
+
 # Puts the program $1 at $2 in the root, with the libraries that it is linked to.
 put() {
     mkdir -p "$root$(dirname "$2")"
@@ -85,7 +90,9 @@ cp -R "$policy/." "$root/etc/countersign/"
     --state "$root/tmp/countersign" --program "$root/usr/bin/countersign" \
     --time-limit 4 --audit off --no-ledger --forge "github=$host" >/dev/null
 mkdir -p "$output"
-sed "s|$root||g" "$root/hooks/pre-receive" >"$output/pre-receive.sh"
+# What a pattern takes for itself in the folder's name is escaped.
+pattern=$(printf '%s\n' "$root" | sed 's/[].[*^$|\\]/\\&/g')
+sed "s|$pattern||g" "$root/hooks/pre-receive" >"$output/pre-receive.sh"
 chmod 755 "$output/pre-receive.sh"
 rm -rf "$root/hooks" "$root/tmp/countersign"
 # 'mktemp' has made it for one user alone, and an archive keeps that.

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Installs countersign from this source tree: programs, manual pages, shell completions and the units of the agent.
 set -eu
+# Under a prefix for everybody it is for everybody, whatever whoever installs it keeps to themselves.
+umask 022
 
 usage() {
     cat <<'USAGE'
@@ -58,13 +60,17 @@ case $(uname -s) in
     *) units='countersign.socket countersign.service' units_to=$share/systemd/user ;;
 esac
 
-# Installs the unit $1, with the program where it is installed; what systemd and sed take for themselves in a
+# Installs the unit $1, with the program where it is installed; what systemd, XML and sed take for themselves in a
 # path is escaped.
 install_unit() {
     printf "sed 's|/usr/bin/countersign|%s|' %s >%s\n" "$program" "$source/installers/units/$1" "$units_to/$1"
     [ "$dry_run" = yes ] && return
     mkdir -p -- "$units_to"
-    escaped=$(printf '%s\n' "$program" | sed 's/%/%%/g; s/[&\\|]/\\&/g')
+    case $1 in
+        *.plist) own='s/&/\&amp;/g; s/</\&lt;/g' ;;
+        *) own='s/%/%%/g' ;;
+    esac
+    escaped=$(printf '%s\n' "$program" | sed "$own" | sed 's/[&\\|]/\\&/g')
     sed "s|/usr/bin/countersign|$escaped|" "$source/installers/units/$1" >"$units_to/$1"
 }
 
@@ -103,6 +109,10 @@ complete_for() {
 if [ "$uninstall" = yes ]; then
     for page in "$source"/man/*.[15]; do
         remove "$(page_target "$page")"
+    done
+    # Those that an earlier version had besides.
+    for page in "$share"/man/man1/countersign-*.1 "$share"/man/man5/countersign-*.5; do
+        [ ! -e "$page" ] || remove "$page"
     done
     remove "$bash_completion"
     remove "$zsh_completion"

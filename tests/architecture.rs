@@ -498,7 +498,7 @@ fn the_agent_listens_to_its_own_user_only() {
 
 #[test]
 fn what_a_ledger_says_is_a_function_of_its_bytes() {
-    let pure = ["check", "fields", "intent", "record", "resolve"];
+    let pure = ["check", "finding", "fields", "intent", "record", "resolve", "work"];
     for source in sources().iter().filter(|source| source.room == "ledger") {
         if pure.iter().any(|name| source.path.ends_with(format!("ledger/{name}.rs"))) {
             for impure in IMPURE.iter().chain(&["rustix"]) {

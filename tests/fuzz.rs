@@ -1,13 +1,16 @@
 //! The fuzz targets on their seeds: each seed gets as deep as it should, and nothing breaks on changed ones.
 //!
 //! Seeds are made by an embedded authority with `cargo test --test fuzz -- --ignored write_seeds`, and by
-//! ssh-keygen and gpg with `write_key_seeds`; both write to `tests/fuzz/corpus`. Those of a ledger are what a
+//! ssh-keygen and gpg with `write_key_seeds`; `write_more_seeds` makes those of `targets/`, in part of the others. All
+//! write to `tests/fuzz/corpus`. Those of a ledger are what a
 //! server has left of a push to a branch and a tag.
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/forge.rs"]
 mod forge;
+#[path = "fuzz/seeds.rs"]
+mod more;
 #[path = "fuzz/targets.rs"]
 mod targets;
 
@@ -122,7 +125,7 @@ fn is_taken(target: &str, seed: &[u8]) -> bool {
         }
         "tag" => either(&|hash| Tag::parse(hash, seed).is_ok_and(|tag| tag.signed.signature.is_some())),
         "timestamp" => TimestampToken::parse(seed).is_ok(),
-        other => panic!("no such target: {other}"),
+        other => more::is_taken(other, seed),
     }
 }
 
@@ -253,6 +256,12 @@ fn write_entry_seeds() {
         let entry = forge::log_online(&world.authority, &world.signer(), &"4".repeat(length));
         fs::write(folder.join(format!("{name}.seed")), entry).unwrap();
     }
+}
+
+#[test]
+#[ignore = "it writes the seeds anew"]
+fn write_more_seeds() {
+    more::write(&folder());
 }
 
 #[test]

@@ -529,6 +529,10 @@ fn names_that_the_file_system_takes_for_one_are_refused() {
     by_the_rules("refs/Replace/1");
     by_the_rules("refs/Notes");
     alike("refs/Countersign/policy");
+    // Letters that are one only there: the long s, and one that is drawn as nothing.
+    alike("refs/counter\u{17f}ign/policy");
+    alike("refs/heads/ma\u{200d}in");
+    by_the_rules("refs/rep\u{200d}lace/1");
     world.push(&[&format!("{bad}:refs/heads/JIRA-1")]).accepted();
     world.on_server(&["update-ref", "-d", "refs/heads/main"]).accepted();
     by_the_rules("refs/heads/MAIN");

@@ -18,18 +18,18 @@ pub struct Arguments {
     pub(super) command: Command,
 }
 
-/// The server's hooks alone: git starts one for every ref that moves, and describing all other commands takes
+/// What git runs as hooks alone: it starts one for every ref that moves, and describing all other commands takes
 /// longer than what many of them have to do.
 #[derive(Debug, Parser)]
 #[command(name = "countersign", version)]
-pub(super) struct HookOnly {
+pub(super) struct GitHookOnly {
     #[command(subcommand)]
-    pub(super) command: HookCommand,
+    pub(super) command: GitHookCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum HookCommand {
-    Hook(crate::hook::HookArguments),
+pub(super) enum GitHookCommand {
+    Hook(crate::hook::GitHookArguments),
 }
 
 #[derive(Debug, Subcommand)]

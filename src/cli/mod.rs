@@ -39,7 +39,7 @@ mod unheard;
 mod verify;
 mod world;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser};
 
@@ -48,7 +48,7 @@ pub use remote::run_helper;
 pub use world::{Environment, Terminals, World};
 
 use crate::{gpg, hook, words::Failure};
-use arguments::{Command, HookCommand, HookOnly};
+use arguments::{Command, GitHookCommand, GitHookOnly};
 
 /// Exit statuses, the same for every command.
 pub mod exit {
@@ -72,13 +72,13 @@ pub fn run(world: &mut World<'_>) -> u8 {
     if gpg::is_dialect(&world.arguments) {
         return git_program::run(world);
     }
-    let is_hook = world.arguments.first().is_some_and(|first| first == "hook");
-    let command = if is_hook {
-        let HookOnly { command: HookCommand::Hook(arguments) } = match typed(world) {
-            Ok(only) => only,
+    let is_of_git = |name: &OsString| name.to_str().is_some_and(hook::GitHookArguments::has);
+    let is_git_hook = matches!(&world.arguments[..], [hook, name, ..] if hook == "hook" && is_of_git(name));
+    let command = if is_git_hook {
+        match typed::<GitHookOnly>(world) {
+            Ok(GitHookOnly { command: GitHookCommand::Hook(arguments) }) => Command::Hook(arguments.into()),
             Err(code) => return code,
-        };
-        Command::Hook(arguments)
+        }
     } else {
         match typed::<Arguments>(world) {
             Ok(arguments) => arguments.command,

@@ -12,15 +12,17 @@ use crate::repository::system::OsStrExt;
 use clap::{Args, Subcommand};
 
 use super::{
-    AdmissionRequest, AuditSink, Context, HookName, InstallOptions, LedgerContext, LogLine, PolicyChoice,
-    PolicyPlace, PushEnvironment, Settings, Uninstalled,
+    AdmissionRequest, AuditSink, Context, GuardChoice, Guarded, HookName, InstallOptions, LedgerContext,
+    LogLine, PolicyChoice, PolicyPlace, PushEnvironment, Settings, Uninstalled,
     admission::MAXIMUM_SECONDS,
     admit,
     audit::write as write_audit,
     forge_context, install, install_for_all, install_pre_push, post_receive, pre_receive,
     reference_transaction,
     settings::{parse_address, parse_forge, parse_seconds},
-    status, uninstall, uninstall_for_all, uninstall_pre_push, unjudged, update,
+    status,
+    status::obstacle,
+    uninstall, uninstall_for_all, uninstall_pre_push, unjudged, update,
 };
 use crate::{
     object::ObjectId,
@@ -56,6 +58,27 @@ pub struct HookArguments {
     command: HookCommand,
 }
 
+/// Refuse pushes that nobody vouches for: what git runs, and nothing else
+#[derive(Args, Debug)]
+pub struct GitHookArguments {
+    #[command(subcommand)]
+    command: GitHookCommand,
+}
+
+impl GitHookArguments {
+    /// Whether `name` is that of one of these commands.
+    #[must_use]
+    pub fn has(name: &str) -> bool {
+        GitHookCommand::has_subcommand(name)
+    }
+}
+
+impl From<GitHookArguments> for HookArguments {
+    fn from(GitHookArguments { command }: GitHookArguments) -> Self {
+        Self { command: HookCommand::Git(command) }
+    }
+}
+
 /// Say before anything is sent what the server would say of a push; git's pre-push hook runs this
 #[derive(Args, Debug)]
 pub struct PrePushArguments {
@@ -72,14 +95,15 @@ impl HookArguments {
     #[must_use]
     pub fn pre_push(&self) -> Option<&PrePushArguments> {
         match &self.command {
-            HookCommand::PrePush(arguments) => Some(arguments),
+            HookCommand::Git(GitHookCommand::PrePush(arguments)) => Some(arguments),
             _ => None,
         }
     }
 }
 
+/// What git runs, for every push and every ref that moves.
 #[derive(Debug, Subcommand)]
-enum HookCommand {
+enum GitHookCommand {
     PrePush(PrePushArguments),
     /// Judge a push; git's pre-receive hook runs this through the installed shim
     PreReceive {
@@ -128,10 +152,16 @@ enum HookCommand {
     ReferenceTransaction {
         #[command(flatten)]
         place: LedgerPlace,
-        /// Refs are about to move: print the updates that no push has had accepted
+        /// Refs are about to move: print the updates that no push has had accepted; status 1 if there are any
         #[arg(long)]
         prepared: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum HookCommand {
+    #[command(flatten)]
+    Git(GitHookCommand),
     /// Install the server's hooks, keeping and chaining those that are there
     Install {
         /// The repository
@@ -176,9 +206,12 @@ enum HookCommand {
         /// Keep no ledger of what is accepted
         #[arg(long, conflicts_with = "hooks")]
         no_ledger: bool,
-        /// Judge what moves a ref without a push, too, in the reference-transaction hook
-        #[arg(long, conflicts_with_all = ["no_ledger", "hooks_path", "pre_push"])]
+        /// Judge what moves a ref without a push, too, in the reference-transaction hook [default: at Gitea and Forgejo]
+        #[arg(long, conflicts_with_all = ["no_ledger", "pre_push"])]
         guard: bool,
+        /// Judge pushes alone, also at forges that move refs otherwise
+        #[arg(long, conflicts_with_all = ["guard", "pre_push"])]
+        no_guard: bool,
         /// The trusted root of an instance, instead of the one that the policy names
         #[arg(long = "trusted-root", value_name = "NAME=FILE", value_parser = named_path())]
         trusted_roots: Vec<(String, PathBuf)>,
@@ -279,15 +312,15 @@ impl LedgerPlace {
     }
 }
 
-/// Run `countersign hook …`; the exit status.
-pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -> u8 {
+/// Run what git runs; the exit status.
+fn run_git_hook(command: GitHookCommand, surroundings: &mut Surroundings<'_>) -> u8 {
     let Surroundings { directory, .. } = &*surroundings;
     let at = |path: PathBuf| directory.join(path);
     let roots = |roots: Vec<(String, PathBuf)>| {
         roots.into_iter().map(|(name, path)| (name, directory.join(path))).collect::<Vec<_>>()
     };
-    let answer = match arguments.command {
-        HookCommand::PreReceive {
+    match command {
+        GitHookCommand::PreReceive {
             repository,
             policy,
             policy_pin,
@@ -315,27 +348,38 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 now: surroundings.now,
                 settings: Settings { ledger, ..settings },
             };
-            return pre_receive(&context, surroundings.stdin, surroundings.stderr, surroundings.log_line)
-                .status();
+            pre_receive(&context, surroundings.stdin, surroundings.stderr, surroundings.log_line).status()
         }
-        HookCommand::Update { place, reference, old, new } => {
+        GitHookCommand::Update { place, reference, old, new } => {
             let context = place.context(directory, surroundings.now);
-            return update(&context, reference.as_bytes(), &old, &new, surroundings.stderr);
+            update(&context, reference.as_bytes(), &old, &new, surroundings.stderr)
         }
-        HookCommand::PostReceive(place) => {
+        GitHookCommand::PostReceive(place) => {
             let context = place.context(directory, surroundings.now);
-            return post_receive(&context, surroundings.stdin, surroundings.stderr);
+            post_receive(&context, surroundings.stdin, surroundings.stderr)
         }
-        HookCommand::ReferenceTransaction { place, prepared: true } => {
+        GitHookCommand::ReferenceTransaction { place, prepared: true } => {
             let context = place.context(directory, surroundings.now);
-            return unjudged(&context, surroundings.stdin, surroundings.stdout, surroundings.stderr);
+            unjudged(&context, surroundings.stdin, surroundings.stdout, surroundings.stderr)
         }
-        HookCommand::ReferenceTransaction { place, prepared: false } => {
+        GitHookCommand::ReferenceTransaction { place, prepared: false } => {
             let context = place.context(directory, surroundings.now);
-            return reference_transaction(&context, surroundings.stdin, surroundings.stderr);
+            reference_transaction(&context, surroundings.stdin, surroundings.stderr)
         }
         // The room above has run it.
-        HookCommand::PrePush(_) => Ok((String::new(), 3)),
+        GitHookCommand::PrePush(_) => 3,
+    }
+}
+
+/// Run `countersign hook …`; the exit status.
+pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -> u8 {
+    let Surroundings { directory, .. } = &*surroundings;
+    let at = |path: PathBuf| directory.join(path);
+    let roots = |roots: Vec<(String, PathBuf)>| {
+        roots.into_iter().map(|(name, path)| (name, directory.join(path))).collect::<Vec<_>>()
+    };
+    let answer = match arguments.command {
+        HookCommand::Git(command) => return run_git_hook(command, surroundings),
         HookCommand::Install { repository, program, pre_push: true, .. } => {
             let program = program.map_or_else(|| surroundings.program.clone(), at);
             install_pre_push(&at(repository), &program)
@@ -356,6 +400,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
             hooks,
             no_ledger,
             guard,
+            no_guard,
             trusted_roots,
             openpgp_certificates,
             certificate_authorities,
@@ -375,7 +420,11 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 openpgp_certificates: roots(openpgp_certificates),
                 certificate_authorities: roots(certificate_authorities),
                 settings: Settings { ledger: !no_ledger, ..settings.into() },
-                guard,
+                guard: match (guard, no_guard) {
+                    (true, _) => GuardChoice::Always,
+                    (_, true) => GuardChoice::Never,
+                    _ => GuardChoice::default(),
+                },
                 now: surroundings.now,
             };
             let (installed, is_for_all) = match hooks_path {
@@ -391,6 +440,16 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 }
                 if let Some(file) = &installed.configuration {
                     words += &format!("git runs it by what '{}' says\n", escape(&file.display().to_string()));
+                }
+                for name in &installed.left_out {
+                    words += &format!("not installed, for nothing here runs it for us: '{}'\n", name.name());
+                }
+                words += &guard_line(installed.guard);
+                for what in &installed.given_up {
+                    words += &format!("warning: {}\n", escape(what));
+                }
+                if is_for_all && let Some(what) = barred(&installed.hook) {
+                    words += &format!("warning: {}\n", escape(&what));
                 }
                 // It is installed; who is not bound by it is said at once, and what would keep git from running it.
                 let status = (!is_for_all).then(|| status(&options.repository, options.now).ok()).flatten();
@@ -449,6 +508,20 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
     finish(answer, surroundings)
 }
 
+fn guard_line(guard: Guarded) -> String {
+    format!("what moves refs without a push: {guard}\n")
+}
+
+/// What keeps other users than this one from running the one hook for every repository.
+fn barred(hook: &Path) -> Option<String> {
+    // One that nobody is, and whom nobody has put into a group.
+    let obstacle = obstacle(hook, u32::MAX - 1)?;
+    Some(format!(
+        "'{}' keeps other users than its owner from running the hook, and git passes over it then: pushes that come in as one of them are not judged",
+        obstacle.display()
+    ))
+}
+
 fn installed_words(hook: &Path, before: Option<&Path>) -> String {
     let shown = |path: &Path| escape(&path.display().to_string());
     let mut words = format!("installed '{}'\n", shown(hook));
@@ -493,6 +566,7 @@ fn describe(status: &super::Status) -> (String, u8) {
         for (name, path) in &status.companions {
             words += &line(name.name(), path);
         }
+        words += &guard_line(status.guard);
         for (name, path) in &shim.trusted_roots {
             words += &line(&format!("trusted root of '{name}'"), path);
         }

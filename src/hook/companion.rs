@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     ShimError,
-    shim::{quote, unquote},
+    template::{assigned, fill, is_marked, quote},
 };
 
 /// A hook of the server's that can be installed.
@@ -23,6 +23,10 @@ pub enum HookName {
 impl HookName {
     /// Those that stand beside pre-receive.
     pub const COMPANIONS: [Self; 3] = [Self::Update, Self::PostReceive, Self::ReferenceTransaction];
+
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::PreReceive, Self::Update, Self::PostReceive, Self::ReferenceTransaction];
 
     /// The file's name.
     #[must_use]
@@ -47,8 +51,7 @@ impl HookName {
     /// Whether a hook's text is a shim of this name.
     #[must_use]
     pub fn is_shim(self, text: &[u8]) -> bool {
-        let mark = format!("# countersign {} shim ", self.name());
-        text.split(|byte| *byte == b'\n').nth(1).is_some_and(|line| line.starts_with(mark.as_bytes()))
+        is_marked(text, &format!("# countersign {} shim ", self.name()))
     }
 }
 
@@ -75,25 +78,21 @@ impl Companion {
     /// # Errors
     /// A path cannot be written into it.
     pub fn render(&self) -> Result<Vec<u8>, ShimError> {
-        let before = self.before.as_deref().unwrap_or(Path::new(""));
-        let gate = self.gate.as_deref().unwrap_or(Path::new(""));
-        let mut text = Vec::new();
-        for line in self.hook.template().split_inclusive('\n') {
-            let value = match line.trim_end() {
-                "program=@PROGRAM@" => &self.program,
-                "repository=@REPOSITORY@" => &self.repository,
-                "state=@STATE@" => &self.state,
-                "before=@BEFORE@" => before,
-                "gate=@GATE@" => gate,
-                _ => {
-                    text.extend(line.as_bytes());
-                    continue;
-                }
+        let path = |path: &Path| quote(path.as_os_str());
+        let or_none = |path: &Option<PathBuf>| quote(path.as_deref().unwrap_or(Path::new("")).as_os_str());
+        let (program, repository) = (path(&self.program)?, path(&self.repository)?);
+        let (state, before, gate) = (path(&self.state)?, or_none(&self.before)?, or_none(&self.gate)?);
+        Ok(fill(self.hook.template(), &|name| {
+            let value = match name {
+                "PROGRAM" => &program,
+                "REPOSITORY" => &repository,
+                "STATE" => &state,
+                "BEFORE" => &before,
+                "GATE" => &gate,
+                _ => return None,
             };
-            let name = line.split('@').next().unwrap_or_default();
-            text.extend([name.as_bytes(), &quote(value.as_os_str())?, b"\n"].concat());
-        }
-        Ok(text)
+            Some(value.clone())
+        }))
     }
 
     /// Read the shim of `hook` back.
@@ -101,19 +100,14 @@ impl Companion {
     /// # Errors
     /// It is not exactly what [`Self::render`] would write with the paths that it holds.
     pub fn parse(hook: HookName, text: &[u8]) -> Result<Self, ShimError> {
-        let value = |name: &str| {
-            let mut lines = text.split(|byte| *byte == b'\n');
-            let value = lines.find_map(|line| line.strip_prefix(name.as_bytes()));
-            value.and_then(unquote).map(PathBuf::from).ok_or(ShimError::Edited)
-        };
         let set = |path: PathBuf| (!path.as_os_str().is_empty()).then_some(path);
-        let gate = if hook == HookName::ReferenceTransaction { set(value("gate=")?) } else { None };
+        let gate = if hook == HookName::ReferenceTransaction { set(assigned(text, "gate")?) } else { None };
         let shim = Self {
             hook,
-            program: value("program=")?,
-            repository: value("repository=")?,
-            state: value("state=")?,
-            before: set(value("before=")?),
+            program: assigned(text, "program")?,
+            repository: assigned(text, "repository")?,
+            state: assigned(text, "state")?,
+            before: set(assigned(text, "before")?),
             gate,
         };
         if shim.render().as_deref() == Ok(text) { Ok(shim) } else { Err(ShimError::Edited) }

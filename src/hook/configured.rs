@@ -16,7 +16,7 @@ use super::{
     HookName, ShimError,
     config_file::{self, Change},
     pre_receive::same_place,
-    shim::{quote, unquote},
+    template::{quote, unquote},
 };
 use crate::repository::{
     GitVersion,

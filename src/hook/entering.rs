@@ -89,12 +89,7 @@ pub(super) fn prepare(
     let folder = Folder::new(&context.state, repository.hash()).until(deadline);
     let settler = Settler { repository, folder: &folder, now: context.now };
     // Where no other hook has come to it. A ref that is set back has a past that the gate knows.
-    let references = repository.references();
-    let is_there = |entry: &Entry| {
-        let value = references.read(entry.reference.as_bstr());
-        entry.new.is_some() && value.is_ok_and(|value| value.id == entry.new)
-    };
-    let _ = note_policy(&context.state, &folder, &is_there);
+    let _ = note_policy(repository, &context.state, &folder, &|_| false);
     match settler.settle(Scope::All, &[], None) {
         // Others are at it: what they don't settle, the next push does.
         Ok(_) | Err(LedgerError::Busy) => {}
@@ -176,7 +171,8 @@ pub fn reference_transaction(context: &LedgerContext, input: &mut dyn Read, outp
         if happened.is_empty() {
             return Ok(Settled::default());
         }
-        let noted = note_policy(&context.state, &folder, &|entry| happened.contains(entry));
+        // Not only what this transaction did: of a push of several refs the last one stands for all.
+        let noted = note_policy(&repository, &context.state, &folder, &|_| false);
         words = noted.err().unwrap_or_default();
         let settler = Settler { repository: &repository, folder: &folder, now: context.now };
         settler.settle_transaction(&happened, process.as_ref()).map_err(|error| failure(&error))
@@ -194,7 +190,7 @@ pub fn post_receive(context: &LedgerContext, input: &mut dyn Read, output: &mut 
             .map_err(|error| Failure::new(error, "this command is for git's post-receive hook"))?;
         let references = repository.references();
         let happened = entries(&updates, &|name| references.read(name)).map_err(|error| failure(&error))?;
-        let noted = note_policy(&context.state, &folder, &|entry| happened.contains(entry));
+        let noted = note_policy(&repository, &context.state, &folder, &|entry| happened.contains(entry));
         words = noted.err().unwrap_or_default();
         let settler = Settler { repository: &repository, folder: &folder, now: context.now };
         let process = Process::moving();
@@ -204,21 +200,31 @@ pub fn post_receive(context: &LedgerContext, input: &mut dyn Read, output: &mut 
     tell(settled, &words, output)
 }
 
-/// Note the policy that an accepted update has put in force, if by `has_happened` one has: from then on it is
-/// noticed if the ref is set back, though no hook has run in between.
+/// Note the policy that an accepted update has put in force, if one has: the ref holds it, or `has_happened` knows.
+/// From then on it is noticed if the ref is set back, though no hook has run in between.
 ///
 /// # Errors
 /// In words: it cannot be noted.
-fn note_policy(state: &Path, folder: &Folder, has_happened: &dyn Fn(&Entry) -> bool) -> Result<(), String> {
+fn note_policy(
+    repository: &Repository,
+    state: &Path,
+    folder: &Folder,
+    has_happened: &dyn Fn(&Entry) -> bool,
+) -> Result<(), String> {
     let memory = PolicyMemory::new(state);
     // Before the first push nothing is noted, and that push notes what it finds.
     let Some((pin, before)) = memory.noted() else { return Ok(()) };
     // What is noted is believed as it is, so it has to be what the gate has accepted, whoever has moved the ref.
     let intents = folder.intents_left().unwrap_or_default();
+    let holds = |entry: &Entry| {
+        let value = repository.references().read(entry.reference.as_bstr());
+        entry.new.is_some() && value.is_ok_and(|value| value.id == entry.new)
+    };
     let mut accepted = intents
         .iter()
         .flat_map(|intent| &intent.entries)
-        .filter(|entry| entry.reference == pin.reference && entry.old == Some(before) && has_happened(entry));
+        .filter(|entry| entry.reference == pin.reference && entry.old == Some(before))
+        .filter(|entry| holds(entry) || has_happened(entry));
     let Some(next) = accepted.next().and_then(|entry| entry.new) else { return Ok(()) };
     let mut words = String::new();
     policy_ref::remember(&memory, &pin, Some(before), next, &mut words);
@@ -294,7 +300,8 @@ fn fill_in(happened: &mut [Entry], intents: &[Intent], process: Option<&Process>
 
 /// The updates in the lines of a transaction (githooks, `reference-transaction`). Lines about symbolic refs
 /// and about what is no ref are of no push. What is deleted whatever it held has neither value.
-fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
+#[must_use]
+pub fn happened(hash: HashKind, lines: &[u8]) -> Vec<Entry> {
     let id = |text: &[u8]| ObjectId::from_hex(text).ok().filter(|id| id.kind() == hash);
     let entry = |line: &[u8]| {
         let mut fields = line.splitn(3, |byte| *byte == b' ');

@@ -10,7 +10,8 @@ use super::{
     HookName, Shim,
     configured::Configured,
     hiding,
-    install::{claim_state, configuration, default_state, hook_path},
+    install::{claim_state, default_state},
+    layout::{configuration, hook_path},
     status::find,
 };
 use crate::{ledger::LEDGER, repository::Repository, words::Failure};

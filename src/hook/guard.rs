@@ -29,21 +29,26 @@ struct Wanted {
 }
 
 /// git's reference-transaction hook in the state `prepared`: of the updates in `input` those that no push has had
-/// accepted, on `output`, in the form in which pre-receive reads them. The exit status is not 0 where that cannot be
-/// told, which refuses all of them.
+/// accepted, on `output`, in the form in which pre-receive reads them. The exit status is 0 if there is none, 1 if the
+/// gate has to be asked, and 3 where that cannot be told, which refuses all of them.
 pub fn unjudged(
     context: &LedgerContext,
     input: &mut dyn Read,
     output: &mut dyn Write,
     errors: &mut dyn Write,
 ) -> u8 {
-    let mut look = || {
+    let mut look = || -> Result<bool, Failure> {
+        let input = read(input)?;
+        // A repository that is being made has no refs, and is not one yet.
+        if !names_refs(&input) {
+            return Ok(false);
+        }
         let (repository, folder) = open(context)?;
         let hash = repository.hash();
         let references = repository.references();
         let accepted = folder.accepted(Process::moving().as_ref()).map_err(|error| failure(&error))?;
         let mut lines = Vec::new();
-        for Wanted { new, reference } in wanted(hash, &read(input)?)? {
+        for Wanted { new, reference } in wanted(hash, &input)? {
             let now = references
                 .read(reference.as_bstr())
                 .map_err(|error| failure(&LedgerError::Reference(error)))?;
@@ -64,13 +69,13 @@ pub fn unjudged(
             lines.extend(format!("{} {} ", text(now.id), text(new)).into_bytes());
             lines.extend([reference.as_bytes(), b"\n"].concat());
         }
-        output
-            .write_all(&lines)
-            .and_then(|()| output.flush())
-            .map_err(|error| Failure::new(format!("the updates cannot be handed on: {error}"), ADMINISTRATOR))
+        output.write_all(&lines).and_then(|()| output.flush()).map_err(|error| {
+            Failure::new(format!("the updates cannot be handed on: {error}"), ADMINISTRATOR)
+        })?;
+        Ok(!lines.is_empty())
     };
     match look() {
-        Ok(()) => 0,
+        Ok(has_any) => u8::from(has_any),
         Err(failure) => {
             // Whoever has gone does not change the answer.
             let _ = write!(errors, "{failure}");
@@ -92,6 +97,15 @@ fn is_packed(common_dir: &Path, id: ObjectId, reference: &BString) -> bool {
 }
 
 const ADMINISTRATOR: &str = "ask the server's administrator to look at 'countersign hook status'";
+
+/// Whether a line of a transaction may be about a ref, and not about what git keeps beside them.
+fn names_refs(lines: &[u8]) -> bool {
+    let is_beside = |line: &[u8]| {
+        let name = line.splitn(3, |byte| *byte == b' ').nth(2);
+        name.is_some_and(|name| !name.is_empty() && !name.starts_with(b"refs/"))
+    };
+    lines.split(|byte| *byte == b'\n').any(|line| !line.is_empty() && !is_beside(line))
+}
 
 /// The lines of a transaction that are about refs, and not about what git keeps beside them.
 fn wanted(hash: HashKind, lines: &[u8]) -> Result<Vec<Wanted>, Failure> {
@@ -122,6 +136,21 @@ fn wanted(hash: HashKind, lines: &[u8]) -> Result<Vec<Wanted>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_names_no_ref_needs_no_repository() {
+        let zero = "0".repeat(40);
+        for (lines, names) in [
+            (String::new(), false),
+            (format!("{zero} ref:refs/heads/main HEAD\n"), false),
+            (format!("{zero} {zero} HEAD\n{zero} {zero} refs/heads/a\n"), true),
+            // What is no line of git's is looked at.
+            ("x\n".to_owned(), true),
+            (format!("{zero} {zero} \n"), true),
+        ] {
+            assert_eq!(names_refs(lines.as_bytes()), names, "{lines}");
+        }
+    }
 
     #[test]
     fn lines_about_refs_are_read_and_nothing_else_is_let_through() {

@@ -30,6 +30,7 @@ mod guard;
 mod hiding;
 mod install;
 mod layout;
+mod leftovers;
 mod owner;
 mod pace;
 mod paths;
@@ -49,23 +50,24 @@ mod standing;
 mod status;
 mod task;
 mod telling;
+mod template;
+mod turn;
 mod updates;
 mod used_certificates;
 mod verdicts;
 mod vouching;
-mod writers;
 
 pub use accepted::AcceptedTips;
 pub use added::not_used;
 pub use admission::{Admission, AdmissionRequest, Admissions, admit};
 pub use approvals::{counted_as, kept_approvals};
-pub use arguments::{HookArguments, PrePushArguments, Surroundings, run_hook};
+pub use arguments::{GitHookArguments, HookArguments, PrePushArguments, Surroundings, run_hook};
 pub use audit::LogLine;
 pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};
 pub use configured::ConfiguredError;
 pub use entering::{
-    ADMITTED, LedgerContext, failure as ledger_failure, post_receive, reference_transaction, update,
+    ADMITTED, LedgerContext, failure as ledger_failure, happened, post_receive, reference_transaction, update,
 };
 pub use environment::{CertificateEnvironment, PushEnvironment};
 pub use finding::Finding;
@@ -74,8 +76,8 @@ pub use forge::forge_context;
 pub use gate::{Gate, MAXIMUM_LISTED};
 pub use guard::unjudged;
 pub use install::{
-    InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install, install_for_all, uninstall,
-    uninstall_for_all,
+    GuardChoice, Guarded, InstallError, InstallOptions, Installed, PolicyChoice, Uninstalled, install,
+    install_for_all, uninstall, uninstall_for_all,
 };
 pub use owner::check_administrator;
 pub use pace::{PATIENCE, Pace};
@@ -85,7 +87,7 @@ pub use pre_push::{install_pre_push, parse_planned, uninstall_pre_push};
 pub use pre_receive::{Context, Outcome, Watch, foreign_anchor, pre_receive, pre_receive_by};
 pub use proofs::kept as kept_proofs;
 pub use pushee::{PusheeError, pushee_key};
-pub use settings::{AuditSink, PolicyPlace, Settings, parse_forge};
+pub use settings::{AuditSink, PolicyPlace, Settings, parse_address, parse_forge, parse_seconds};
 pub use shim::{Shim, ShimError};
 pub use standing::Standing;
 pub use status::{Status, StatusFinding, installed_trust, status};

@@ -5,7 +5,7 @@
 
 use std::{io::ErrorKind, path::Path};
 
-use super::{InstallError, StatusFinding, writers::name_of};
+use super::{InstallError, StatusFinding, status::user_name};
 use crate::{
     repository::{
         Repository,
@@ -14,19 +14,17 @@ use crate::{
     words::Failure,
 };
 
-const USERS: &str = "/etc/passwd";
-
 /// Who cannot write what is another's, in words: the owner as far as that can be seen, and the present user.
 fn others(state: &Path) -> Option<(Option<String>, String)> {
     let own = own();
     let owner = match state.metadata() {
         Ok(metadata) if metadata.uid() == own => return None,
-        Ok(metadata) => Some(name_of(USERS, metadata.uid())),
+        Ok(metadata) => Some(user_name(metadata.uid())),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
         // What comes next says what is wrong with it.
         Err(_) => return None,
     };
-    Some((owner, name_of(USERS, own)))
+    Some((owner, user_name(own)))
 }
 
 /// Whether a push may come in as the present user.
@@ -65,9 +63,7 @@ pub(super) fn check_install(repository: &Repository) -> Result<(), InstallError>
     let owner = repository.common_dir().metadata().map(|metadata| metadata.uid()).ok();
     match owner.filter(|owner| *owner != own()) {
         None => Ok(()),
-        Some(owner) => {
-            Err(InstallError::AnotherUser { owner: name_of(USERS, owner), user: name_of(USERS, own()) })
-        }
+        Some(owner) => Err(InstallError::AnotherUser { owner: user_name(owner), user: user_name(own()) }),
     }
 }
 
@@ -79,8 +75,8 @@ pub(super) fn look(repository: &Repository, state: &Path, findings: &mut Vec<Sta
     if folder.uid() != own.uid() || is_shared {
         findings.push(StatusFinding::OneUser {
             state: state.to_owned(),
-            keeper: name_of(USERS, folder.uid()),
-            repository: name_of(USERS, own.uid()),
+            keeper: user_name(folder.uid()),
+            repository: user_name(own.uid()),
         });
     }
 }

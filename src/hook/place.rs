@@ -7,15 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    HookName, InstallError,
-    install::{is_executable, kept_path, read},
-};
-use crate::repository::system;
+use super::{InstallError, Uninstalled};
+use crate::repository::system::{self, PermissionsExt as _};
+
+/// What is added to the name of a hook that was there before; it is kept beside the shim.
+const BEFORE: &str = ".before-countersign";
 
 /// Where one hook goes, and what is there.
 pub(super) struct Place {
-    pub(super) name: HookName,
     pub(super) hook: PathBuf,
     /// Where a hook of somebody else's is kept.
     kept: PathBuf,
@@ -26,33 +25,90 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn find(hook: PathBuf, name: HookName) -> Result<Self, InstallError> {
+    /// Look at what is at `hook`.
+    ///
+    /// # Errors
+    /// It cannot be read, or somebody else's has to make room and one is kept already.
+    pub(super) fn find(hook: PathBuf, is_shim: &dyn Fn(&[u8]) -> bool) -> Result<Self, InstallError> {
         let kept = kept_path(&hook);
-        let moves = moves(&hook, &kept, |text| name.is_shim(text))?;
+        // A symbolic link that leads nowhere is somebody's too.
+        let moves = match read(&hook)? {
+            Some(text) => !is_shim(&text),
+            None => hook.symlink_metadata().is_ok(),
+        };
+        if moves && kept.symlink_metadata().is_ok() {
+            return Err(InstallError::BeforeExists(kept));
+        }
         let runs_before = if moves { is_executable(&hook) } else { is_executable(&kept) };
         let before = runs_before.then(|| kept.clone());
-        Ok(Self { name, hook, kept, moves, before })
+        Ok(Self { hook, kept, moves, before })
     }
 
+    /// Put a hook with `text` there.
+    ///
+    /// # Errors
+    /// A file cannot be written; then what was there still is.
     pub(super) fn put(&self, text: &[u8]) -> Result<(), InstallError> {
         put(&self.hook, self.moves.then_some(&self.kept), text)
     }
 }
 
-/// Whether somebody else's hook is at `hook`, and makes room by being kept as `kept`.
+/// Take the hook at `hook` out, if it is ours, and put the one that was there before back in its place.
 ///
 /// # Errors
-/// It cannot be read, or one is kept there already.
-pub(super) fn moves(hook: &Path, kept: &Path, is_shim: impl Fn(&[u8]) -> bool) -> Result<bool, InstallError> {
-    // A symbolic link that leads nowhere is somebody's too.
-    let moves = match read(hook)? {
-        Some(text) => !is_shim(&text),
-        None => hook.symlink_metadata().is_ok(),
-    };
-    if moves && kept.symlink_metadata().is_ok() {
-        return Err(InstallError::BeforeExists(kept.to_owned()));
+/// A file cannot be read or moved.
+pub(super) fn take_out(hook: &Path, is_shim: &dyn Fn(&[u8]) -> bool) -> Result<Uninstalled, InstallError> {
+    if !read(hook)?.is_some_and(|text| is_shim(&text)) {
+        return Ok(Uninstalled::Nothing);
     }
-    Ok(moves)
+    let kept = kept_path(hook);
+    let failed = |source: io::Error| InstallError::Io { path: hook.to_owned(), source };
+    if kept.symlink_metadata().is_ok() {
+        fs::rename(&kept, hook).map_err(failed)?;
+        Ok(Uninstalled::Restored)
+    } else {
+        fs::remove_file(hook).map_err(failed)?;
+        Ok(Uninstalled::Removed)
+    }
+}
+
+/// Where a hook is kept that was there before.
+pub(super) fn kept_path(hook: &Path) -> PathBuf {
+    let mut name = hook.as_os_str().to_owned();
+    name.push(BEFORE);
+    name.into()
+}
+
+/// What a file holds; nothing where there is none.
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
+    match fs::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(InstallError::Io { path: path.to_owned(), source }),
+    }
+}
+
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, InstallError> {
+    crate::repository::absolute(path).map_err(|source| InstallError::Io { path: path.to_owned(), source })
+}
+
+/// Git passes over hooks that may not be executed, and so does the shim.
+pub(super) fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// Make a folder of hooks and those above it, where they are missing, so that whoever git runs as finds what is in it:
+/// what git may not look at it passes over, and no push is refused for it.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    folder.parent().map_or(Ok(()), make_folder)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) => Ok(()),
+        Ok(()) => system::set_mode(folder, 0o755),
+    }
 }
 
 /// Put a hook with `text` at `hook`, in one step: git finds the one that was there, or this one. What was there is
@@ -60,11 +116,13 @@ pub(super) fn moves(hook: &Path, kept: &Path, is_shim: impl Fn(&[u8]) -> bool) -
 ///
 /// # Errors
 /// A file cannot be written; then what was there still is.
-pub(super) fn put(hook: &Path, kept: Option<&PathBuf>, text: &[u8]) -> Result<(), InstallError> {
+fn put(hook: &Path, kept: Option<&PathBuf>, text: &[u8]) -> Result<(), InstallError> {
     let folder = hook.parent().expect("the hook is in a folder");
     let failed = |path: &Path, source: io::Error| InstallError::Io { path: path.to_owned(), source };
-    fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|source| failed(hook, source))?;
+    make_folder(folder).map_err(|source| failed(folder, source))?;
+    // A forge that runs everything in a folder passes over what is called so, should this be killed.
+    let unfinished = tempfile::Builder::new().suffix("~").tempfile_in(folder);
+    let mut file = unfinished.map_err(|source| failed(hook, source))?;
     file.write_all(text).map_err(|source| failed(hook, source))?;
     system::set_mode(file.path(), 0o755).map_err(|source| failed(hook, source))?;
     if let Some(kept) = kept {
@@ -103,7 +161,7 @@ fn copy(hook: &Path, kept: &Path) -> io::Result<()> {
 mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
-    use super::*;
+    use super::{super::Shim, *};
 
     const SHIM: &str = "#!/bin/sh\n# countersign pre-receive shim 1\n";
 
@@ -122,7 +180,7 @@ mod tests {
                 }
             });
             for _ in 0..200 {
-                let place = Place::find(hook.clone(), HookName::PreReceive).unwrap();
+                let place = Place::find(hook.clone(), &Shim::is_shim).unwrap();
                 assert!(place.before.is_some());
                 place.put(SHIM.as_bytes()).unwrap();
                 assert_eq!(fs::read_to_string(&hook).unwrap(), SHIM);
@@ -145,14 +203,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let hook = folder.path().join("pre-receive");
         symlink("nowhere", &hook).unwrap();
-        let place = Place::find(hook.clone(), HookName::PreReceive).unwrap();
+        let place = Place::find(hook.clone(), &Shim::is_shim).unwrap();
         place.put(SHIM.as_bytes()).unwrap();
         assert_eq!(fs::read_link(&place.kept).unwrap(), Path::new("nowhere"));
         assert_eq!(fs::read_to_string(&hook).unwrap(), SHIM);
         // What is kept from before stays, whatever has taken the hook's place since.
         fs::remove_file(&hook).unwrap();
         symlink("elsewhere", &hook).unwrap();
-        let found = Place::find(hook.clone(), HookName::PreReceive);
+        let found = Place::find(hook.clone(), &Shim::is_shim);
         assert!(matches!(found, Err(InstallError::BeforeExists(_))));
         assert_eq!(fs::read_link(&place.kept).unwrap(), Path::new("nowhere"));
         // Where the hook cannot be put in its place, nothing is left in the way.
@@ -162,5 +220,21 @@ mod tests {
         fs::write(hook.join("x"), "").unwrap();
         assert!(put(&hook, None, SHIM.as_bytes()).is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+    #[test]
+    fn whoever_git_runs_as_finds_a_hook_whatever_the_umask() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = folder.path().join("there");
+        fs::create_dir(&there).unwrap();
+        fs::set_permissions(&there, fs::Permissions::from_mode(0o710)).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().mode() & 0o777;
+        // As under a umask that leaves others nothing.
+        let hook = there.join("one/two/pre-receive");
+        put(&hook, None, SHIM.as_bytes()).unwrap();
+        assert_eq!(
+            (mode(&hook), mode(hook.parent().unwrap()), mode(&there.join("one"))),
+            (0o755, 0o755, 0o755)
+        );
+        assert_eq!(mode(&there), 0o710, "what was there stays as it is");
     }
 }

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::{
     InstallError, Uninstalled, Update, UpdateError,
-    install::{absolute, is_executable, read, refuse_hooks_path},
-    place::{moves, put},
-    shim::quote,
+    layout::refuse_hooks_path,
+    place::{Place, absolute, is_executable, take_out},
+    template::{fill, is_marked, quote},
+    turn::Turn,
 };
 use crate::{
     object::{HashKind, ObjectId},
@@ -19,10 +20,7 @@ use crate::{
 const TEMPLATE: &str = include_str!("../../hooks/pre-push");
 
 /// The line by which the shim is told from somebody else's hook.
-const MARK: &[u8] = b"# countersign pre-push shim ";
-
-/// Under which name a hook that was there before is kept, beside the shim.
-const BEFORE: &str = "pre-push.before-countersign";
+const MARK: &str = "# countersign pre-push shim ";
 
 /// Read what git says that it is about to push (githooks, `pre-push`): lines of
 /// `<local ref> SP <local id> SP <remote ref> SP <remote id> LF`. The first is any expression, which may
@@ -59,24 +57,21 @@ pub fn install_pre_push(
     program: &Path,
 ) -> Result<(PathBuf, Option<PathBuf>), InstallError> {
     let repository = Repository::open(repository)?;
+    let _turn = Turn::take(repository.common_dir())?;
     refuse_hooks_path(&repository)?;
     let program = absolute(program)?;
-    if !program.is_file() {
+    if !is_executable(&program) {
         return Err(InstallError::NoProgram(program));
     }
-    let hook = hook_path(&repository);
-    let kept = hook.with_file_name(BEFORE);
-    let moves = moves(&hook, &kept, is_shim)?;
-    let runs_before = if moves { is_executable(&hook) } else { is_executable(&kept) };
-    let before = runs_before.then_some(kept.clone());
-    let before_word = quote(before.as_deref().unwrap_or(Path::new("")).as_os_str())?;
-    let [head, rest] = split(TEMPLATE, "@PROGRAM@");
-    let [middle, tail] = split(rest, "@BEFORE@");
-    let program_word = quote(program.as_os_str())?;
-    let text = [head.as_bytes(), &program_word, middle.as_bytes(), &before_word, tail.as_bytes()].concat();
-
-    put(&hook, moves.then_some(&kept), &text)?;
-    Ok((hook, before))
+    let place = Place::find(hook_path(&repository), &is_shim)?;
+    let before = quote(place.before.as_deref().unwrap_or(Path::new("")).as_os_str())?;
+    let program = quote(program.as_os_str())?;
+    place.put(&fill(TEMPLATE, &|name| match name {
+        "PROGRAM" => Some(program.clone()),
+        "BEFORE" => Some(before.clone()),
+        _ => None,
+    }))?;
+    Ok((place.hook, place.before))
 }
 
 /// Take the hook out, and put the one that was there before back in its place, byte for byte.
@@ -84,19 +79,9 @@ pub fn install_pre_push(
 /// # Errors
 /// The repository cannot be opened, or a file not moved.
 pub fn uninstall_pre_push(repository: &Path) -> Result<Uninstalled, InstallError> {
-    let hook = hook_path(&Repository::open(repository)?);
-    if !read(&hook)?.is_some_and(|text| is_shim(&text)) {
-        return Ok(Uninstalled::Nothing);
-    }
-    let kept = hook.with_file_name(BEFORE);
-    let failed = |source: std::io::Error| InstallError::Io { path: hook.clone(), source };
-    if kept.symlink_metadata().is_ok() {
-        std::fs::rename(&kept, &hook).map_err(failed)?;
-        Ok(Uninstalled::Restored)
-    } else {
-        std::fs::remove_file(&hook).map_err(failed)?;
-        Ok(Uninstalled::Removed)
-    }
+    let repository = Repository::open(repository)?;
+    let _turn = Turn::take(repository.common_dir())?;
+    take_out(&hook_path(&repository), &is_shim)
 }
 
 fn hook_path(repository: &Repository) -> PathBuf {
@@ -104,12 +89,7 @@ fn hook_path(repository: &Repository) -> PathBuf {
 }
 
 fn is_shim(text: &[u8]) -> bool {
-    text.split(|byte| *byte == b'\n').nth(1).is_some_and(|line| line.starts_with(MARK))
-}
-
-fn split<'a>(text: &'a str, at: &str) -> [&'a str; 2] {
-    let (head, tail) = text.split_once(at).expect("the template has a place for it");
-    [head, tail]
+    is_marked(text, MARK)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::{
     finding::Finding,
     folding,
     gate::{Gate, MAXIMUM_LISTED},
-    kept_approvals, not_used,
+    kept_approvals, leftovers, not_used,
     pace::{PATIENCE, TimeIsOver},
     parse_updates, proofs,
     snapshot::{Snapshot, SnapshotError},
@@ -172,6 +172,7 @@ pub fn pre_receive_by(
     }
     // A pusher who has gone does not change the answer.
     let _ = output.write_all(words.as_bytes()).and_then(|()| output.flush());
+    leftovers::sweep(&context.state, context.now);
     outcome
 }
 

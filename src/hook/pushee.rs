@@ -166,6 +166,10 @@ fn path_key(path: &str) -> Result<String, PusheeError> {
     }
     let joined: String = parts.iter().flat_map(|part| ["/", part]).collect();
     let plain = joined.strip_suffix("/.git").or_else(|| joined.strip_suffix(".git")).unwrap_or(&joined);
+    // `..git` and `...git` without their ending.
+    if plain.ends_with("/.") || plain.ends_with("/..") {
+        return Err(PusheeError::Dots);
+    }
     Ok(plain.to_owned())
 }
 
@@ -256,6 +260,7 @@ mod tests {
             ("https://[::1]x/r", PusheeError::Port),
             ("https://example.com/a/../r", PusheeError::Dots),
             ("/srv/./r", PusheeError::Dots),
+            ("/srv/...git", PusheeError::Dots),
             ("https://example.com/a b", PusheeError::Character),
             ("https://example.com/a\0b", PusheeError::Character),
             ("file://other/srv/r", PusheeError::Host),

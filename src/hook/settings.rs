@@ -149,7 +149,9 @@ pub fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let seconds = text.parse::<f64>().ok().filter(|seconds| plain && *seconds > 0.0);
     let seconds = seconds.filter(|seconds| *seconds <= MAXIMUM_SECONDS);
-    Ok(Duration::from_secs_f64(seconds.ok_or("it has to be a number of seconds, such as 4 or 0.5")?))
+    // What is less than a nanosecond is no time at all.
+    let time = seconds.map(Duration::from_secs_f64).filter(|time| !time.is_zero());
+    time.ok_or("it has to be a number of seconds, such as 4 or 0.5")
 }
 
 impl Settings {
@@ -252,7 +254,7 @@ mod tests {
 
     #[test]
     fn only_what_is_meant_is_understood() {
-        for text in ["", "0", "-1", "1e3", "nan", "inf", "1 ", "10000000"] {
+        for text in ["", "0", "-1", "1e3", "nan", "inf", "1 ", "10000000", "0.0000000001"] {
             assert!(parse_seconds(text).is_err(), "{text}");
         }
         assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));

@@ -5,10 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::repository::system::{OsStrExt, OsStringExt};
-
-use super::{PolicyPlace, Settings};
-use crate::trust::Pin;
+use super::{
+    PolicyPlace, Settings,
+    template::{fill, is_marked, quote, unquote},
+};
+use crate::{repository::system::OsStrExt, trust::Pin};
 
 const TEMPLATE: &str = include_str!("../../hooks/pre-receive");
 
@@ -22,7 +23,7 @@ const AUTHORITIES: &[u8] = b"    --certificate-authority ";
 const OPTION: &[u8] = b"    --";
 
 /// The line by which a shim is told from somebody else's hook.
-const MARK: &[u8] = b"# countersign pre-receive shim ";
+const MARK: &str = "# countersign pre-receive shim ";
 
 /// The paths that a shim holds; all are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +55,11 @@ pub enum ShimError {
     /// A path with a line feed, which the shim's lines cannot hold.
     #[error("the path '{}' holds a line feed", .0.display())]
     LineFeed(PathBuf),
+    /// A program that env(1) would take for a variable.
+    #[error("the path '{}' holds an equals sign", .0.display())]
+    EqualsSign(PathBuf),
     /// A file with the shim's mark that does not hold what a shim holds.
-    #[error("the shim was edited and cannot be read")]
+    #[error("the hook is not as this version of the program writes it")]
     Edited,
 }
 
@@ -88,40 +92,34 @@ impl Shim {
         let variables = self.settings.forge.iter().flat_map(|forge| forge.kind.variables());
         let variables: String = variables.map(|name| format!("    {name}=\"${{{name}-}}\" \\\n")).collect();
         let (policy_option, policy) = self.policy.option();
-        let mut text = Vec::new();
-        let mut rest = TEMPLATE;
-        while let Some((head, tail)) = rest.split_once('@') {
-            text.extend(head.as_bytes());
-            let Some((name, behind)) = tail.split_once('@') else {
-                text.push(b'@');
-                rest = tail;
-                continue;
-            };
-            match name {
-                "PROGRAM" => text.extend(quote(self.program.as_os_str())?),
-                "REPOSITORY" => text.extend(quote(self.repository.as_os_str())?),
-                "POLICY" => text.extend(quote(&policy)?),
-                "POLICY_OPTION" => text.extend(policy_option.as_bytes()),
-                "STATE" => text.extend(quote(self.state.as_os_str())?),
-                "BEFORE" => text.extend(quote(before.as_os_str())?),
-                "TRUSTED_ROOTS" => text.extend(&roots),
-                "FORGE_VARIABLES" => text.extend(variables.as_bytes()),
-                _ => {
-                    text.push(b'@');
-                    rest = tail;
-                    continue;
-                }
-            }
-            rest = behind;
+        // What comes before a program and has '=' in it is a variable to env(1).
+        if self.program.as_os_str().as_bytes().contains(&b'=') {
+            return Err(ShimError::EqualsSign(self.program.clone()));
         }
-        text.extend(rest.as_bytes());
-        Ok(text)
+        let program = quote(self.program.as_os_str())?;
+        let repository = quote(self.repository.as_os_str())?;
+        let (policy, state) = (quote(&policy)?, quote(self.state.as_os_str())?);
+        let before = quote(before.as_os_str())?;
+        Ok(fill(TEMPLATE, &|name| {
+            let value = match name {
+                "PROGRAM" => &program,
+                "REPOSITORY" => &repository,
+                "POLICY" => &policy,
+                "POLICY_OPTION" => policy_option.as_bytes(),
+                "STATE" => &state,
+                "BEFORE" => &before,
+                "TRUSTED_ROOTS" => &roots,
+                "FORGE_VARIABLES" => variables.as_bytes(),
+                _ => return None,
+            };
+            Some(value.to_vec())
+        }))
     }
 
     /// Whether a hook's text is a shim.
     #[must_use]
     pub fn is_shim(text: &[u8]) -> bool {
-        text.split(|byte| *byte == b'\n').nth(1).is_some_and(|line| line.starts_with(MARK))
+        is_marked(text, MARK)
     }
 
     /// Read a shim back.
@@ -188,44 +186,13 @@ fn option(line: &[u8]) -> Option<(String, &[u8])> {
     Some((format!("--{}", std::str::from_utf8(&rest[..at]).ok()?), &rest[at + 1..]))
 }
 
-/// `text` as one word of `sh`: in single quotes, each quote inside written as `'\''`.
-pub(super) fn quote(text: &OsStr) -> Result<Vec<u8>, ShimError> {
-    if text.as_bytes().contains(&b'\n') {
-        return Err(ShimError::LineFeed(text.into()));
-    }
-    let mut quoted = b"'".to_vec();
-    for byte in text.as_bytes() {
-        match byte {
-            b'\'' => quoted.extend(b"'\\''"),
-            byte => quoted.push(*byte),
-        }
-    }
-    quoted.push(b'\'');
-    Ok(quoted)
-}
-
-pub(super) fn unquote(text: &[u8]) -> Option<OsString> {
-    let mut inner = text.strip_prefix(b"'")?.strip_suffix(b"'")?;
-    let mut value = Vec::new();
-    while let Some(byte) = inner.first() {
-        if let Some(rest) = inner.strip_prefix(b"'\\''") {
-            value.push(b'\'');
-            inner = rest;
-        } else {
-            value.push(*byte);
-            inner = &inner[1..];
-        }
-    }
-    Some(OsString::from_vec(value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::AuditSink, *};
 
     fn shim(path: &str) -> Shim {
         Shim {
-            program: path.into(),
+            program: path.replace('=', "").into(),
             repository: "/r/it's.git".into(),
             policy: PolicyPlace::File("/etc/@POLICY@ $(x) \"y\"".into()),
             state: path.into(),
@@ -258,6 +225,8 @@ mod tests {
             assert_eq!(Shim::parse(&text).unwrap(), shim);
         }
         assert!(matches!(shim("/a\nb").render(), Err(ShimError::LineFeed(_))));
+        let program = Shim { program: "/a=b/c".into(), ..shim("/p") };
+        assert!(matches!(program.render(), Err(ShimError::EqualsSign(_))));
     }
 
     #[test]
@@ -271,14 +240,32 @@ mod tests {
         assert!(!Shim::is_shim(b"#!/bin/sh\nexit 0\n"));
     }
 
+    /// As many as the program itself reads, in the time of a few: a pusher chooses how many there are.
     #[test]
-    fn a_shell_takes_each_path_as_one_word() {
-        for path in ["/it's", "/$(touch x) `y` \"z\" \\", "/*?[a]", "/ü \t", "/'';exit 1;'"] {
-            let script = [b"printf %s ".as_slice(), &quote(OsStr::new(path)).unwrap()].concat();
-            let output =
-                std::process::Command::new("sh").arg("-c").arg(OsStr::from_bytes(&script)).output().unwrap();
-            assert_eq!(String::from_utf8_lossy(&output.stdout), path);
+    fn push_options_come_through_as_they_are_and_cost_little_each() {
+        use crate::repository::system::{PermissionsExt as _, set_mode};
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            set_mode(&path, std::fs::Permissions::from_mode(0o755).mode()).unwrap();
+            path
+        };
+        let program = write("program", b"#!/bin/sh\nexec /usr/bin/env -0\n");
+        let hook = write("hook", &Shim { program, before: None, ..shim("/p") }.render().unwrap());
+        let odd = ["$(touch x) `y` \"z\" \\", "it's\nGIT_DIR=/elsewhere", "", " a=b "];
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "ulimit -t 3; exec \"$0\""]).arg(hook).env("GIT_PUSH_OPTION_COUNT", "10000");
+        for number in 0..10_000 {
+            command.env(format!("GIT_PUSH_OPTION_{number}"), odd.get(number).unwrap_or(&"x"));
         }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{:?} {}", output.status, String::from_utf8_lossy(&output.stderr));
+        let told: std::collections::HashSet<&[u8]> = output.stdout.split(|byte| *byte == 0).collect();
+        for (number, value) in odd.iter().enumerate() {
+            assert!(told.contains(format!("GIT_PUSH_OPTION_{number}={value}").as_bytes()), "{value:?}");
+        }
+        assert!(told.contains(b"GIT_PUSH_OPTION_9999=x".as_slice()) && told.contains(b"GIT_DIR=".as_slice()));
     }
 
     proptest::proptest! {

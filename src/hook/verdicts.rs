@@ -212,6 +212,11 @@ impl Verdicts {
         shards.into_iter().try_for_each(|(shard, records)| self.append(shard, &records))
     }
 
+    /// The records that stand whole in the bytes of a file, as they stand there; what they say is not looked at.
+    pub fn whole_records(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+        Records(bytes).map(|record| record.whole)
+    }
+
     fn path(&self, shard: u8) -> PathBuf {
         self.folder.join(format!("{shard:02x}"))
     }

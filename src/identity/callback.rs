@@ -168,6 +168,17 @@ fn visit(mut stream: TcpStream, expected: &Expected) -> io::Result<Option<Callba
     }
 }
 
+/// The code in the `head` of a request to the listener, if it is part of the login with this redirect `path`, secret
+/// `state` and `issuer`.
+#[must_use]
+pub fn login_code(head: &[u8], path: &str, state: &str, issuer: &str) -> Option<String> {
+    let expected = Expected { path: path.to_owned(), state: state.to_owned(), issuer: issuer.to_owned() };
+    match judge(head, &expected) {
+        Visit::Answer(Answer::Code(code)) => Some(code),
+        Visit::Answer(Answer::Denied { .. }) | Visit::Stray(_) => None,
+    }
+}
+
 /// What the request with this head is. Parameters that matter must be there once.
 fn judge(head: &[u8], expected: &Expected) -> Visit {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();

@@ -23,6 +23,7 @@ use url::Url;
 pub use self::{
     ambient::{AmbientError, CHOICES, Choice, ChoiceError, Kind, Source, VARIABLES, Variables, missing},
     browser::BrowserOptions,
+    callback::login_code,
     demands::{DemandError, Demands},
     keyring::{Keyring, KeyringError, Purpose, with_keyring},
     opener::{OpenFunction, Opener, OpenerError},

@@ -172,6 +172,9 @@ fn read_claims(token: &str) -> Result<Claims, TokenError> {
         Many(Vec<String>),
     }
     let payload = payload(token).ok_or(TokenError::Malformed)?;
+    // All of it has to be readable, for [`Token::binding`]: serde passes over more than it could read.
+    let _: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(&payload).map_err(|_| TokenError::Malformed)?;
     let wire: Wire = serde_json::from_slice(&payload).map_err(|_| TokenError::Malformed)?;
     // NumericDate (RFC 7519) may have a fraction; cut towards the past.
     #[expect(clippy::cast_possible_truncation, reason = "the cast saturates, which is what a time needs")]
@@ -244,6 +247,20 @@ pub(crate) mod tests {
             [("ref", "refs/heads/evil"), ("job_workflow_ref", "w"), ("sub", "s"), ("aud", "b")]
         {
             assert_ne!(binding(name, value.into()), first, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_taken_can_be_bound() {
+        let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
+        for other in [deep.as_str(), "1e999", r#""\ud800""#] {
+            let claims = format!(r#"{{"iss":"i","sub":"s","aud":"sigstore","exp":1000,"other":{other}}}"#);
+            let text = format!("a.{}.c", URL_SAFE_NO_PAD.encode(claims));
+            assert_eq!(
+                Token::parse(text).map(|token| token.binding()),
+                Err(TokenError::Malformed),
+                "{other}"
+            );
         }
     }
 

@@ -31,17 +31,24 @@ const MAXIMUM_ROUNDS: u32 = 10_000_000;
 /// The key in the file at `path`.
 pub(super) fn open(path: &Path, keyholder: &dyn Keyholder) -> Result<Box<dyn SigningKey>, KeyError> {
     let name = path.display().to_string();
-    let text = read(path, &name)?;
-    let unreadable = |_| KeyError::Missing(name.clone());
-    let (label, der) = pem::decode_vec(&text).map_err(unreadable)?;
+    from_pem(&read(path, &name)?, &name, keyholder)
+}
+
+/// The key in the text of the file `name`.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn from_pem(text: &[u8], name: &str, keyholder: &dyn Keyholder) -> Result<Box<dyn SigningKey>, KeyError> {
+    let missing = || KeyError::Missing(name.to_owned());
+    let (label, der) = pem::decode_vec(text).map_err(|_| missing())?;
     let der = Zeroizing::new(der);
     match label {
         "ENCRYPTED PRIVATE KEY" => {
-            let plain = decrypt(&der, &name, || keyholder.passphrase(&name))?;
+            let plain = decrypt(&der, name, || keyholder.passphrase(name))?;
             load(&plain)
         }
         "PRIVATE KEY" | "EC PRIVATE KEY" | "RSA PRIVATE KEY" => load(&der),
-        _ => Err(KeyError::Missing(name)),
+        _ => Err(missing()),
     }
 }
 

@@ -30,6 +30,7 @@ use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use zeroize::Zeroizing;
 
 pub use self::{
+    file::from_pem,
     pkcs11_uri::{Pkcs11Uri, UriError},
     reference::Reference,
 };

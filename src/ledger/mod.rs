@@ -18,6 +18,8 @@ mod folder;
 mod intent;
 mod many;
 mod process;
+#[cfg(test)]
+mod properties;
 mod record;
 mod resolve;
 mod settle;

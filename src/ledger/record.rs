@@ -5,7 +5,7 @@
 //! tree <the empty tree, or one with the blob 'certificate'>
 //! parent <the record before>                      not in the first
 //! author countersign <countersign@localhost> <received> +0000
-//! committer countersign <countersign@localhost> <received> +0000
+//! committer countersign <countersign@localhost> <sequence> +0000
 //!
 //! countersign ledger 1
 //! sequence <the number of the first entry>
@@ -20,6 +20,9 @@
 //!
 //! <old> <new> <ref>                               once or more, no ref twice
 //! ```
+//!
+//! Whatever git walks it walks by the committer's dates, the newest first, and it walks from every ref when it looks
+//! at what a push brings: with the time of receipt it would read each record that is younger than what is pushed.
 //!
 //! The whole commit follows from what the record says, so a commit is a record only if it is exactly the one
 //! that would be written.
@@ -262,7 +265,8 @@ impl Record {
         let previous =
             self.previous.map_or_else(|| "none".to_owned(), |previous| hex::encode(previous.digest));
         let mut text = format!(
-            "tree {tree}\n{parent}author {AUTHOR} {received} +0000\ncommitter {AUTHOR} {received} +0000\n\n"
+            "tree {tree}\n{parent}author {AUTHOR} {received} +0000\ncommitter {AUTHOR} {} +0000\n\n",
+            self.sequence
         )
         .into_bytes();
         text.extend(FIRST_LINE);
@@ -362,6 +366,7 @@ mod tests {
             ("certificate ", "signature ", RecordError::Malformed),
             ("policy sha256:", "policy sha1:", RecordError::Malformed),
             ("+0000\ncommitter", "+0100\ncommitter", RecordError::NotCanonical),
+            ("> 7 +0000\n\n", "> 1700000000 +0000\n\n", RecordError::NotCanonical),
             ("\n\ncountersign", "\ngpgsig x\n\ncountersign", RecordError::Malformed),
             ("\n\ncountersign", "\nencoding x\n\ncountersign", RecordError::Malformed),
             ("refs/tags/vx1\n", "refs/tags/vx1", RecordError::Malformed),

@@ -24,6 +24,8 @@ mod pattern;
 mod persons;
 mod policy_fault;
 mod proof_fault;
+#[cfg(test)]
+mod properties;
 mod push_certificate;
 mod pusher;
 mod rule;

@@ -133,17 +133,24 @@ impl PathPattern {
         places
     }
 
-    /// `place`, and all that can be reached from there without a byte.
-    fn add(&self, places: &mut Places, place: usize) {
-        let Err(at) = places.binary_search(&place) else { return };
-        places.insert(at, place);
-        match self.tokens.get(place) {
-            Some(Token::Component | Token::Anything) => self.add(places, place + 1),
-            Some(Token::Perhaps) => {
-                self.add(places, place + 1);
-                self.add(places, place + 3);
+    /// `place`, and all that can be reached from there without a byte. A loop, for a policy has room for more `**/`
+    /// than a stack.
+    fn add(&self, places: &mut Places, mut place: usize) {
+        let insert = |places: &mut Places, place: usize| {
+            let at = places.binary_search(&place);
+            at.map_err(|at| places.insert(at, place)).is_err()
+        };
+        while insert(places, place) {
+            match self.tokens.get(place) {
+                Some(Token::Component | Token::Anything) => place += 1,
+                Some(Token::Perhaps) => {
+                    // The `**`, and the slash behind it.
+                    insert(places, place + 1);
+                    insert(places, place + 2);
+                    place += 3;
+                }
+                Some(Token::Byte(_)) | None => return,
             }
-            Some(Token::Byte(_)) | None => {}
         }
     }
 
@@ -331,6 +338,12 @@ mod tests {
             ([], _) => path.is_empty(),
             (_, []) => false,
         }
+    }
+
+    #[test]
+    fn a_pattern_may_be_as_long_as_a_policy() {
+        let pattern = pattern(&format!("{}a", "**/".repeat(200_000)));
+        assert!(pattern.matches(b"a") && !pattern.matches(b"b"));
     }
 
     proptest::proptest! {

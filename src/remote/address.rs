@@ -210,7 +210,8 @@ fn url_key(scheme: &str, rest: &str, is_pattern: bool) -> Result<String, Address
     if !is_pattern && matches!(path, "" | "/") {
         return Err(AddressError::Path);
     }
-    let path = path_key(path)?;
+    // Only on the web is '%' more than itself.
+    let path = upper_case_escapes(&path_key(path)?);
     if scheme_name == "file" {
         return match authority {
             "" | "localhost" => Ok(format!("file://{path}")),
@@ -279,7 +280,7 @@ fn scp_key(place: &str, path: &str) -> Result<String, AddressError> {
 /// The user, where it is part of which repository is meant.
 fn home_user<'a>(scheme: &str, user: Option<&'a str>, path: &str) -> Option<&'a str> {
     let name = user.map(|user| user.split_once(':').map_or(user, |(name, _)| name));
-    name.filter(|_| scheme == "ssh" && path.starts_with("/~/"))
+    name.filter(|_| scheme == "ssh" && (path == "/~" || path.starts_with("/~/")))
 }
 
 /// A host in lower case, and the port if one is written.
@@ -333,7 +334,11 @@ fn path_key(path: &str) -> Result<String, AddressError> {
     }
     let joined: String = parts.iter().flat_map(|part| ["/", part]).collect();
     let plain = joined.strip_suffix("/.git").or_else(|| joined.strip_suffix(".git")).unwrap_or(&joined);
-    Ok(upper_case_escapes(plain))
+    // `..git` and `...git` without their ending.
+    if plain.rsplit('/').next().is_some_and(|last| is_dots(&last)) {
+        return Err(AddressError::Dots);
+    }
+    Ok(plain.to_owned())
 }
 
 /// `%2f` and `%2F` are one.
@@ -400,6 +405,21 @@ mod tests {
     }
 
     #[test]
+    fn what_are_two_repositories_has_two_names() {
+        for [one, other] in [
+            // Whoever's home itself is a repository.
+            ["alice@example.com:~", "bob@example.com:~"],
+            ["alice@example.com:.git", "bob@example.com:.git"],
+            ["ssh://alice@example.com/~/", "ssh://bob@example.com/~/"],
+            // Only on the web does '%' stand for more than itself.
+            ["/srv/a%2fb", "/srv/a%2Fb"],
+            ["example.com:a%2fb", "example.com:a%2Fb"],
+        ] {
+            assert_ne!(key(one), key(other), "{one} and {other}");
+        }
+    }
+
+    #[test]
     fn what_is_not_plainly_one_repository_is_refused() {
         for (text, expected) in [
             ("", AddressError::Empty),
@@ -426,6 +446,8 @@ mod tests {
             ("ssh://host/a%2fb", AddressError::Escape),
             ("https://example.com/a/../b", AddressError::Dots),
             ("/srv/../etc", AddressError::Dots),
+            ("/srv/..git", AddressError::Dots),
+            ("https://example.com/a/.%2e.git/", AddressError::Dots),
             ("https://example.com/a/.%2E/b", AddressError::Dots),
             ("../repo", AddressError::Relative),
             ("repo", AddressError::Relative),
@@ -472,6 +494,42 @@ mod tests {
         #[test]
         fn no_address_panics(text in ".{0,60}") {
             let _ = Address::parse(&text);
+        }
+
+        #[test]
+        fn a_name_holds_what_tells_repositories_apart_and_nothing_else(
+            scheme in "(https|ssh|git)", user in "([a-z]{1,3}@)?", host in "[a-z]{1,4}(\\.[a-z]{2})?", port in "(:[1-9][0-9]{0,3})?",
+            path in "(/[a-zA-Z0-9_+~%]{1,4}){1,3}", end in "(/|\\.git|\\.git/|/\\.git|)"
+        ) {
+            let text = format!("{scheme}://{user}{host}{port}{path}");
+            let Ok(plain) = Address::parse(&text) else { return Ok(()) };
+            let Ok(written) = Address::parse(&(text.clone() + &end)) else { panic!("{text}{end}") };
+            proptest::prop_assert_eq!(written.key(), plain.key());
+            // Who asks is no part of it, but where the path begins in a home.
+            let is_home = scheme == "ssh" && (path == "/~" || path.starts_with("/~/"));
+            let other = Address::parse(&format!("{scheme}://other@{host}{port}{path}")).unwrap();
+            proptest::prop_assert_eq!(other.key() == plain.key(), !is_home);
+            // Host and transport are the same in any case, and a path is not.
+            let (scheme_name, host_name) = (scheme.to_uppercase(), host.to_uppercase());
+            let upper = Address::parse(&format!("{scheme_name}://{user}{host_name}{port}{path}")).unwrap();
+            proptest::prop_assert_eq!(upper.key(), plain.key());
+            let swapped: String = path.chars().map(|letter| {
+                if letter.is_lowercase() { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() }
+            }).collect();
+            if swapped != path && !path.contains('%') {
+                let other = Address::parse(&format!("{scheme}://{user}{host}{port}{swapped}")).unwrap();
+                proptest::prop_assert_ne!(other.key(), plain.key());
+            }
+            proptest::prop_assert!(AddressPattern::parse(&text).unwrap().covers(&written));
+        }
+
+        #[test]
+        fn a_pattern_ends_at_a_slash(path in "(/[a-z]{1,2}){1,3}", more in "[a-z/]{0,4}") {
+            let whole = format!("https://example.com{path}{more}");
+            let pattern = AddressPattern::parse(&format!("https://example.com{path}")).unwrap();
+            let Ok(address) = Address::parse(&whole) else { return Ok(()) };
+            let ends = more.is_empty() || more.starts_with('/');
+            proptest::prop_assert_eq!(pattern.covers(&address), ends, "{}", whole);
         }
     }
 }

@@ -49,6 +49,9 @@ pub enum AdvertisementError {
     /// Object ids of two hashes.
     #[error("the remote names objects by two kinds of hash")]
     Hash,
+    /// A ref that has two values.
+    #[error("line {0} of the remote's refs names a ref that was named before")]
+    Twice(usize),
 }
 
 impl Advertisement {
@@ -62,13 +65,15 @@ impl Advertisement {
         if !text.is_empty() && !text.ends_with(b"\n") {
             return Err(AdvertisementError::CutOff);
         }
-        for (index, line) in text.lines().enumerate() {
+        // A carriage return is part of a name, and no ref has one.
+        for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
             let malformed = || AdvertisementError::Line(index + 1);
             let (value, name) = line.split_once_str("\t").ok_or_else(malformed)?;
             if let Some(target) = value.strip_prefix(b"ref: ") {
                 if name == b"HEAD" && is_name(target.as_bstr()) {
                     found.head = Some(Head::Symbolic(target.into()));
-                } else if name != b"HEAD" {
+                } else if name != b"HEAD" && is_name(target.as_bstr()) {
                     found.symbolic.insert(name.into(), target.into());
                 }
                 continue;
@@ -80,7 +85,11 @@ impl Advertisement {
             match name.strip_suffix(b"^{}") {
                 Some(name) => drop(found.peeled.insert(name.into(), id)),
                 None if name == b"HEAD" => drop(found.head.get_or_insert(Head::Detached(id))),
-                None if is_name(name.as_bstr()) => drop(found.refs.insert(name.into(), id)),
+                None if is_name(name.as_bstr()) => {
+                    if found.refs.insert(name.into(), id).is_some() {
+                        return Err(AdvertisementError::Twice(index + 1));
+                    }
+                }
                 None => found.invalid.push(name.into()),
             }
         }
@@ -167,12 +176,16 @@ mod tests {
         {
             assert_eq!(Advertisement::parse(text.as_bytes()), Err(AdvertisementError::Line(1)), "{text}");
         }
+        let twice = format!("{one}\trefs/heads/a\n{}\trefs/heads/a\n", "2".repeat(40));
+        assert_eq!(Advertisement::parse(twice.as_bytes()), Err(AdvertisementError::Twice(2)));
         let mixed = format!("{one}\trefs/heads/a\n{long}\trefs/heads/b\n");
         assert_eq!(Advertisement::parse(mixed.as_bytes()), Err(AdvertisementError::Hash));
         for text in [format!("{one}\trefs/heads/a\n{one}\trefs/heads/ma"), format!("{one}\trefs/heads/a")] {
             assert_eq!(Advertisement::parse(text.as_bytes()), Err(AdvertisementError::CutOff));
         }
         assert_eq!(Advertisement::parse(b""), Ok(Advertisement::default()));
+        let returned = format!("{one}\trefs/heads/a\r\n");
+        assert_eq!(Advertisement::parse(returned.as_bytes()).unwrap().invalid, ["refs/heads/a\r"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     hook::{Standing, Update},
-    object::{Commit, ObjectId},
+    object::{Commit, ObjectId, Tag},
     policy::{Cause, Governing, Pushing, Subject},
     repository::{
         ObjectReader, Objects, ReferenceError, ReferenceValue, References, Repository, new_commits,
@@ -285,14 +285,15 @@ struct Judged<'a> {
 }
 
 /// The commit that a value is or leads to.
-fn commit(reader: &ObjectReader, id: ObjectId) -> Option<ObjectId> {
-    let object = reader.read(id).ok()?;
-    match object.kind {
-        gix::objs::Kind::Commit => Some(id),
-        gix::objs::Kind::Tag => {
-            commit(reader, crate::object::Tag::parse(reader.hash(), &object.bytes).ok()?.target)
+fn commit(reader: &ObjectReader, mut id: ObjectId) -> Option<ObjectId> {
+    // A loop: tags of tags can be more than a stack has room for.
+    loop {
+        let object = reader.read(id).ok()?;
+        match object.kind {
+            gix::objs::Kind::Commit => return Some(id),
+            gix::objs::Kind::Tag => id = Tag::parse(reader.hash(), &object.bytes).ok()?.target,
+            _ => return None,
         }
-        _ => None,
     }
 }
 

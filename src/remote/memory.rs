@@ -221,7 +221,11 @@ impl Memory {
         self.is_known && !self.seen.contains(name) && !self.accepted.contains_key(name)
     }
 
-    fn parse(text: &[u8]) -> Result<Self, usize> {
+    /// Read what [`Self::text`] writes.
+    ///
+    /// # Errors
+    /// The number of a line that is not understood.
+    pub fn parse(text: &[u8]) -> Result<Self, usize> {
         let mut memory = Self::default();
         let mut lines = text.strip_suffix(b"\n").ok_or(1_usize)?.split(|byte| *byte == b'\n').enumerate();
         if lines.next().is_none_or(|(_, line)| line != FIRST_LINE.as_bytes()) {
@@ -269,7 +273,9 @@ impl Memory {
         Some(())
     }
 
-    fn text(&self) -> Vec<u8> {
+    /// A line for each fact, as it stands in the file.
+    #[must_use]
+    pub fn text(&self) -> Vec<u8> {
         let mut text = format!("{FIRST_LINE}\nkey {}\n", self.key).into_bytes();
         if self.is_unverified {
             text.extend(b"unverified\n");

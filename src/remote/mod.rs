@@ -32,7 +32,7 @@ pub use advertisement::{Advertisement, AdvertisementError, Head};
 pub use guard::{Guard, Mirrored, Move};
 pub use judge::{Basis, Origin, PolicyInRef, ReadPolicy};
 pub use memory::{Held, Memory, MemoryError, Store};
-pub use protocol::{Command, ProtocolError, PushLine};
+pub use protocol::{Command, ProtocolError, PushLine, next as next_command};
 pub use quarantine::Quarantine;
 pub use session::{Context, Told, fetch_ledger, fetch_policy, run};
 pub use transport::{Answer, DEPTH, Transport, TransportError, Work};

@@ -86,7 +86,10 @@ pub fn next(input: &mut dyn BufRead) -> Result<Option<Command>, ProtocolError> {
         // One without a value is true (remote-curl.c).
         let (name, value) = rest.split_once_str(" ").unwrap_or((rest, b"true"));
         let name = name.to_str().map_err(|_| unknown(&first))?.to_owned();
-        let value = gix::quote::ansi_c::undo(value.as_bstr()).map_err(|_| unknown(&first))?.0.into_owned();
+        let (unquoted, end) = gix::quote::ansi_c::undo(value.as_bstr()).map_err(|_| unknown(&first))?;
+        // Nothing stands behind the closing quote.
+        let value =
+            Some(unquoted.into_owned()).filter(|_| end == value.len()).ok_or_else(|| unknown(&first))?;
         return Ok(Some(Command::Option { name, value }));
     }
     if first.starts_with(b"fetch ") {
@@ -203,6 +206,7 @@ mod tests {
             "push a:b\n\n".to_owned(),
             "push a:refs/heads/b:refs/heads/c\n\n".to_owned(),
             "option x \"y\n".to_owned(),
+            "option x \"y\"z\n".to_owned(),
         ] {
             assert!(matches!(all(input.as_bytes()), Err(ProtocolError::Unknown(_))), "{input:?}");
         }

@@ -19,7 +19,9 @@ use super::{
 use crate::{
     ledger::LEDGER,
     object::{APPROVALS, ObjectId},
-    repository::{Durability, ObjectReader, Objects, Repository, write_whole_through},
+    repository::{
+        Durability, FormatError, ObjectReader, Objects, OpenError, Repository, write_whole_through,
+    },
     words::{Failure, escape_bytes, shell_word},
 };
 
@@ -220,10 +222,14 @@ impl Session<'_> {
     pub(super) fn repository(&self) -> Result<Option<Repository>, Failure> {
         let Some(git_dir) = &self.context.git_dir else { return Ok(None) };
         Repository::at(git_dir).map(Some).map_err(|error| {
-            Failure::new(
-                error,
-                "through 'verified::' only repositories that can be read whole are fetched into",
-            )
+            let remedy = match &error {
+                OpenError::Format(FormatError::RefStorage(_)) => {
+                    "have git keep them in files: clone with '--ref-format=files', or run 'git refs migrate \
+                     --ref-format=files' in a repository that is there"
+                }
+                _ => "through 'verified::' only repositories that can be read whole are fetched into",
+            };
+            Failure::new(error, remedy)
         })
     }
 

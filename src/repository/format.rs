@@ -87,6 +87,14 @@ pub(super) fn check(path: &Path) -> Result<Format, FormatError> {
     parse(&text, path)
 }
 
+/// The hash of a repository whose configuration file has this text.
+///
+/// # Errors
+/// See [`FormatError`].
+pub fn hash_of(text: &[u8]) -> Result<HashKind, FormatError> {
+    parse(text, Path::new("config")).map(|format| format.hash)
+}
+
 fn parse(text: &[u8], path: &Path) -> Result<Format, FormatError> {
     let unreadable = |reason: String| FormatError::Configuration { path: path.to_owned(), reason };
     let configuration = gix::config::File::from_bytes_no_includes(

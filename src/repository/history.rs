@@ -18,8 +18,8 @@ use crate::object::{Commit, HashKind, ObjectError, ObjectId};
 /// histories whose dates lie (revision.c uses 5).
 const SLOP: usize = 64;
 
-/// How many of them for each commit found so far, so that one commit does not cost the reading of sixty.
-const SLOP_PER_FOUND: usize = 8;
+/// How many of them for each commit found so far, so that one commit does not cost the reading of sixty others.
+const SLOP_PER_FOUND: usize = 4;
 
 /// After how many commits a walk asks again whether to go on.
 const ASKED_EVERY: usize = 256;

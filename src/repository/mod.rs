@@ -38,7 +38,7 @@ pub use changes::{Allowance, Changes, ChangesError, Interest};
 pub use configuration::{Configuration, ConfigurationError, Scope, Scopes};
 pub use coverage::Coverage;
 pub use folding::folded;
-pub use format::FormatError;
+pub use format::{FormatError, hash_of};
 pub use history::{History, HistoryError, Shallow, Survey, new_commits, new_commits_while, survey};
 pub use merge::{MergeTreeError, merged_tree, merges_to};
 pub use objects::{Object, ObjectReadError, ObjectReader, Objects};
@@ -50,7 +50,7 @@ pub use proofs_add::{AddProofsError, Author};
 pub use reachable::{Found, Reachable, tagged};
 pub use references::{ReferenceError, ReferenceValue, References};
 pub use revision::{Resolver, Revision, RevisionError};
-pub use tree::TreeError;
+pub use tree::{TreeError, tree_names};
 pub use version::GitVersion;
 pub use writing::{Durability, DurableObjects, WriteError, sync_folder, write_whole, write_whole_through};
 

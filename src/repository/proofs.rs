@@ -63,7 +63,15 @@ impl ProofName {
         (name, format!("{rest}.{}", self.blob))
     }
 
-    fn parse(hash: HashKind, folder: &BStr, name: &BStr, mode: EntryMode, blob: ObjectId) -> Option<Self> {
+    /// Read the name of the entry `name` in `folder`; `None` unless it is the one spelling of one.
+    #[must_use]
+    pub fn parse(
+        hash: HashKind,
+        folder: &BStr,
+        name: &BStr,
+        mode: EntryMode,
+        blob: ObjectId,
+    ) -> Option<Self> {
         let (rest, stated) = name.split_once_str(".")?;
         let object = ObjectId::from_hex(&[folder.as_bytes(), rest].concat()).ok()?;
         let found = Self { object, blob };

@@ -86,6 +86,18 @@ pub fn make_own_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// Whether this user may execute the file at `path`, wherever it is mounted; never where nobody asks git's hooks.
+#[must_use]
+pub fn may_execute(path: &Path) -> bool {
+    #[cfg(unix)]
+    return path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
+}
+
 /// Opens a file that may have become something else: a pipe is not waited for, and a new file is the user's alone
 /// where files have modes.
 ///

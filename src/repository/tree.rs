@@ -49,6 +49,14 @@ impl Entry {
     }
 }
 
+/// The names in the `bytes` of a tree, sorted.
+///
+/// # Errors
+/// They can be read in more ways than one, or in none.
+pub fn tree_names(hash: HashKind, bytes: &[u8]) -> Result<Vec<&[u8]>, TreeError> {
+    Tree::parse(hash, bytes).map(|tree| tree.0.into_iter().map(|(name, _)| name).collect())
+}
+
 impl<'a> Tree<'a> {
     pub(super) fn parse(hash: HashKind, bytes: &'a [u8]) -> Result<Self, TreeError> {
         let mut entries: Vec<(&[u8], Entry)> = Vec::new();

@@ -150,15 +150,24 @@ fn request_with_challenge(
     if !matches!(response.status().as_u16(), 200 | 201) {
         return Err(Refusal::of(&response).into());
     }
-    let answer: SigningCertificate = serde_json::from_slice(response.body())
-        .map_err(|error| FulcioError::Unreadable(error.to_string()))?;
+    read(response.body(), &public)
+}
+
+/// The leaf in an answer of the authority to the request for a certificate for the key `public` (DER
+/// SubjectPublicKeyInfo).
+///
+/// # Errors
+/// There is none in it, or one for another key.
+pub fn read(answer: &[u8], public: &[u8]) -> Result<IssuedCertificate, FulcioError> {
+    let answer: SigningCertificate =
+        serde_json::from_slice(answer).map_err(|error| FulcioError::Unreadable(error.to_string()))?;
     let chain = match answer {
         SigningCertificate { embedded: Some(embedded), .. } => embedded.chain.certificates,
         SigningCertificate { detached: Some(_), .. } => return Err(FulcioError::DetachedSct),
         SigningCertificate { .. } => return Err(FulcioError::Unreadable("no certificate in it".to_owned())),
     };
     let leaf = chain.first().ok_or_else(|| FulcioError::Unreadable("the chain is empty".to_owned()))?;
-    read_leaf(leaf, &public)
+    read_leaf(leaf, public)
 }
 
 fn read_leaf(pem: &str, public: &[u8]) -> Result<IssuedCertificate, FulcioError> {

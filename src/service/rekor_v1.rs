@@ -94,12 +94,12 @@ pub fn submit(
     let body = submission.body(BodyVersion::V001);
     let response = http.post_json(&join(base, "/api/v1/log/entries"), body.clone(), Repeat::Always)?;
     match response.status().as_u16() {
-        200 | 201 => read(&response, body),
+        200 | 201 => read(response.body(), body),
         409 => {
             let uuid = existing(&response).ok_or_else(|| RekorError::Refused(Refusal::of(&response)))?;
             let response = http.get(&join(base, &format!("/api/v1/log/entries/{uuid}")))?;
             if response.status().as_u16() == 200 {
-                read(&response, body)
+                read(response.body(), body)
             } else {
                 Err(Refusal::of(&response).into())
             }
@@ -121,9 +121,13 @@ fn existing(response: &Response) -> Option<String> {
         .map(ToOwned::to_owned)
 }
 
-fn read(response: &Response, body: Vec<u8>) -> Result<TransparencyLogEntry, RekorError> {
+/// The entry in an answer of the log about what has the canonical `body`.
+///
+/// # Errors
+/// It is about something else, or lacks a part.
+pub fn read(answer: &[u8], body: Vec<u8>) -> Result<TransparencyLogEntry, RekorError> {
     let answer: ApiAnswer =
-        serde_json::from_slice(response.body()).map_err(|error| RekorError::Unreadable(error.to_string()))?;
+        serde_json::from_slice(answer).map_err(|error| RekorError::Unreadable(error.to_string()))?;
     let entry = answer.entry;
     if entry.body != base64(&body) {
         return Err(RekorError::ForeignEntry);

@@ -44,12 +44,16 @@ pub fn submit(
     if !matches!(response.status().as_u16(), 200 | 201) {
         return Err(Refusal::of(&response).into());
     }
-    let entry: Entry =
-        serde_json::from_slice(response.body()).map_err(|error| RekorError::Unreadable(error.to_string()))?;
-    convert(entry, submission.body(BodyVersion::V002))
+    read(response.body(), submission.body(BodyVersion::V002))
 }
 
-fn convert(entry: Entry, body: Vec<u8>) -> Result<TransparencyLogEntry, RekorError> {
+/// The entry in an answer of the log about what has the canonical `body`.
+///
+/// # Errors
+/// It is about something else, or lacks a part.
+pub fn read(answer: &[u8], body: Vec<u8>) -> Result<TransparencyLogEntry, RekorError> {
+    let entry: Entry =
+        serde_json::from_slice(answer).map_err(|error| RekorError::Unreadable(error.to_string()))?;
     let bytes =
         |text: &str| unbase64(text).ok_or_else(|| RekorError::Unreadable("a field is not base64".to_owned()));
     if bytes(&entry.canonicalized_body)? != body

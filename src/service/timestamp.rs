@@ -107,8 +107,12 @@ fn query(imprint: &[u8], nonce: &[u8]) -> Result<Vec<u8>, der::Error> {
     .to_der()
 }
 
+/// The token in a response to the request for a stamp over `imprint`, the SHA-256 of something, with `nonce`:
 /// `TimeStampResp ::= SEQUENCE { status PKIStatusInfo, timeStampToken ContentInfo OPTIONAL }`
-fn read(response: &[u8], imprint: &[u8], nonce: &[u8]) -> Result<Vec<u8>, TimestampError> {
+///
+/// # Errors
+/// There is none, or it is for another request.
+pub fn read(response: &[u8], imprint: &[u8], nonce: &[u8]) -> Result<Vec<u8>, TimestampError> {
     let mut fields = walk::only(response, Tag::Sequence)?.walk();
     let status = fields.expect(Tag::Sequence)?.walk().expect(Tag::Integer)?.unsigned()?;
     // granted (0) and grantedWithMods (1) come with a token.

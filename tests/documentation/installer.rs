@@ -174,6 +174,53 @@ fn systemd_understands_the_units_wherever_the_program_is() {
     assert_eq!(own, Vec::<&str>::new(), "{words}");
 }
 
+/// macOS itself is not here; what it would read is.
+#[test]
+fn the_property_list_is_one_wherever_the_program_is() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        println!("NOTE: the_property_list_is_one_wherever_the_program_is: python3 not found");
+        return;
+    }
+    let place = Place::new();
+    let uname = place.folder.path().join("bin/uname");
+    fs::write(&uname, "#!/bin/sh\necho Darwin\n").unwrap();
+    fs::set_permissions(&uname, fs::Permissions::from_mode(0o755)).unwrap();
+    let (status, said, complained) = place.run(&["--prefix", "a <prefix> & more"]);
+    assert_eq!((status, complained.as_str()), (0, ""), "{said}");
+    let prefix = place.folder.path().join("a <prefix> & more");
+    let read = "import plistlib, sys\nall = plistlib.load(open(sys.argv[1], 'rb'))\n\
+                print(all['ProgramArguments'][0])\nprint(all['Sockets']['Listeners']['SockPathMode'])";
+    let list = prefix.join("share/countersign/countersign.plist");
+    let output = Command::new("python3").args(["-c", read]).arg(list).output().unwrap();
+    let program = prefix.join("bin/countersign");
+    let expected = format!("{}\n{}\n", program.display(), 0o600);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        expected,
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn what_is_for_everybody_everybody_can_read_and_nothing_of_an_earlier_version_stays() {
+    let place = Place::new();
+    let script = format!("umask 077; exec sh '{TREE}/installers/install.sh' --prefix 'a prefix'");
+    let path = std::env::var("PATH").unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).env_clear().current_dir(place.folder.path());
+    command.env("PATH", format!("{}:{path}", place.folder.path().join("bin").display()));
+    assert!(command.env("HOME", place.folder.path()).output().unwrap().status.success());
+    let mode = |name: &str| place.prefix().join(name).metadata().unwrap().permissions().mode() & 0o777;
+    for name in ["bin/countersign", "share/man/man1/countersign.1", "share/man/man1"] {
+        assert_eq!(mode(name) & 0o044, 0o044, "{name}: {:o}", mode(name));
+    }
+    fs::write(place.prefix().join("share/man/man1/countersign-earlier.1"), "").unwrap();
+    fs::write(place.prefix().join("share/man/man1/other.1"), "").unwrap();
+    assert_eq!(place.run(&["--uninstall", "--prefix", "a prefix"]).0, 0);
+    assert_eq!(place.installed(), BTreeSet::from(["share/man/man1/other.1".to_owned()]));
+}
+
 /// What a package of a distribution holds, by its table in Cargo.toml.
 fn packaged(table: &str) -> BTreeSet<String> {
     let manifest: toml::Table =

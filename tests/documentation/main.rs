@@ -6,6 +6,7 @@
 
 mod installer;
 mod manual_pages;
+mod packages;
 mod vulnerabilities;
 
 use std::{

@@ -28,7 +28,12 @@ fn the_hook_runs_in_the_environment_that_it_is_given() {
     // Made by somebody whose files are nobody else's.
     let command = format!("umask 077; exec '{maker}' \"$@\"");
     let made = [&["-c", &command, "sh"], &made[..]].concat();
-    world.run("sh", &made).directory(&world.path("")).any_stdout().any_stderr().check();
+    // In a folder whose name is more than a name to others.
+    let folder = world.path("tmp/a|b.[c] & $d");
+    std::fs::create_dir(&folder).unwrap();
+    let run = world.run("sh", &made).directory(&world.path("")).env("TMPDIR", &folder);
+    run.any_stdout().any_stderr().check();
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 
     let list = world.run("tar", &["-tvzf", "made/environment.tar.gz"]).directory(&world.path(""));
     let list = list.any_stdout().check().text();
@@ -45,10 +50,7 @@ fn the_hook_runs_in_the_environment_that_it_is_given() {
     let unpack = ["-xzf", "made/environment.tar.gz", "-C", "root"];
     world.run("tar", &unpack).directory(&world.path("")).check();
     let script = std::fs::read_to_string(world.path("made/pre-receive.sh")).unwrap();
-    assert!(
-        script.contains("policy='/etc/countersign/policy.toml'") && !script.contains("/tmp/countersign."),
-        "{script}"
-    );
+    assert!(script.contains("policy='/etc/countersign/policy.toml'") && !script.contains("a|b."), "{script}");
     std::fs::copy(world.path("made/pre-receive.sh"), root.join("pre-receive.sh")).unwrap();
     let (_, good, bad) = commits(&world);
     let clone = ["clone", "-q", "--bare", "work", "root/repository.git"];

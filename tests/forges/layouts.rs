@@ -152,3 +152,76 @@ fn one_hook_for_all_is_looked_at_and_let_through_for_each_repository_by_itself()
     assert!(status("one").contains(&words), "{}", status("one"));
     assert!(!status("two").contains(&words), "{}", status("two"));
 }
+
+/// What git may not look at it passes over, and the push is accepted: so the folder is open to whoever pushes.
+#[test]
+fn a_folder_for_all_is_found_by_whoever_pushes_whatever_the_umask() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = world();
+    let command = format!(
+        "umask 077; exec '{}' hook install --hooks-path new/hooks --policy policy.toml --state state --no-ledger",
+        crate::PROGRAM
+    );
+    // A folder above that is nobody else's is said.
+    std::fs::set_permissions(world.path(""), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let said = world.run("sh", &["-c", &command]).directory(&world.path("")).any_stdout().check().text();
+    for part in ["new", "new/hooks", "new/hooks/pre-receive"] {
+        let mode = world.path(part).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755, "{part}");
+    }
+    assert!(said.contains("keeps other users than its owner from running the hook"), "{said}");
+    std::fs::set_permissions(world.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let said = world.run("sh", &["-c", &command]).directory(&world.path("")).any_stdout().check().text();
+    assert!(!said.contains("from running the hook"), "{said}");
+}
+
+/// Who may set 'core.hooksPath' decides whether anybody is asked.
+#[test]
+fn a_file_of_gits_configuration_that_others_can_write_is_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = world();
+    let server = world.bare("server", "sha1");
+    let path = server.path.to_str().unwrap();
+    let install = ["hook", "install", "--repository", path, "--policy", "policy.toml"];
+    world.countersign(&install).directory(&world.path("")).any_stdout().check();
+    let file = world.path("home/.gitconfig");
+    let status = || {
+        let run = world.countersign(&["hook", "status", "--repository", path]);
+        run.any_status().any_stdout().check().text()
+    };
+    let words = format!("'{}' can be changed by others", file.canonicalize().unwrap().display());
+    assert!(!status().contains(&words), "{}", status());
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(status().contains(&words), "{}", status());
+}
+
+/// Where nothing may be executed git passes over the hook, and the push is accepted: that is told.
+#[test]
+fn a_hook_where_nothing_may_be_executed_is_told() {
+    const TEST: &str = "a_hook_where_nothing_may_be_executed_is_told";
+    let world = world();
+    let (_, _, bad) = commits(&world);
+    let mounted = "mkdir mounted && mount -t tmpfs -o noexec none mounted";
+    let may_mount =
+        world.run("unshare", &["-rm", "sh", "-c", &format!("{mounted} && rmdir mounted || rm -r mounted")]);
+    let may_mount = may_mount.directory(&world.path("tmp")).any_status().any_stdout().any_stderr().check();
+    if may_mount.words().contains("permitted")
+        || may_mount.words().contains("denied")
+        || crate::skipped(TEST, "unshare")
+    {
+        println!("NOTE: {TEST}: nobody but root may mount anything here");
+        return;
+    }
+    let program = crate::PROGRAM;
+    let script = format!(
+        "{mounted} && git init -q --bare mounted/server && \
+         '{program}' hook install --repository mounted/server --policy policy.toml && \
+         git -C work push -q ../mounted/server {bad}:refs/heads/main && echo accepted && \
+         '{program}' hook status --repository mounted/server"
+    );
+    let run = world.run("unshare", &["-rm", "sh", "-c", &script]).directory(&world.path(""));
+    let text = run.status(1).any_stdout().any_stderr().check().text();
+    assert!(text.contains("accepted\n"), "{text}");
+    let told = "warning: pushes are not judged: the hook may not be executed, and git passes over it";
+    assert_eq!(text.matches(told).count(), 2, "at installation, and by status: {text}");
+}

@@ -7,6 +7,7 @@ mod configured;
 mod enterprise;
 mod gitea;
 mod gitolite;
+mod guarded;
 mod layouts;
 
 #[path = "../support/mod.rs"]

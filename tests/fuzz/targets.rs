@@ -3,6 +3,15 @@
 //! The programs in `fuzz_targets` hand them whatever a fuzzer thinks of; `tests/fuzz.rs` hands them the seeds
 //! and changed seeds in every run of the tests.
 
+#[path = "targets/pushes.rs"]
+pub mod pushes;
+#[path = "targets/remotes.rs"]
+pub mod remotes;
+#[path = "targets/repositories.rs"]
+pub mod repositories;
+#[path = "targets/services.rs"]
+pub mod services;
+
 use std::sync::LazyLock;
 
 use countersign::{
@@ -62,30 +71,57 @@ pub const NOW: i64 = 1_790_086_400;
 const HASHES: [HashKind; 2] = [HashKind::Sha1, HashKind::Sha256];
 
 /// Each target with its name.
-pub const TARGETS: [(&str, fn(&[u8])); 23] = [
+pub const TARGETS: [(&str, fn(&[u8])); 50] = [
+    ("address", remotes::address),
+    ("advertisement", remotes::advertisement),
     ("agent_message", agent_message),
     ("allowed_signers", allowed_signers),
     ("api_entry", api_entry),
     ("approval", approval),
     ("armor", armor),
+    ("assembled", repositories::assembled),
     ("certificate", certificate),
+    ("certificate_answer", services::certificate_answer),
     ("checkpoint", checkpoint),
     ("cms", cms),
     ("commit", commit),
+    ("configuration", repositories::configuration),
+    ("hook_shim", pushes::hook_shim),
+    ("identity_token", services::identity_token),
+    ("key_file", services::key_file),
+    ("key_reference", services::key_reference),
     ("ledger_intent", ledger_intent),
     ("ledger_record", ledger_record),
+    ("log_answer", services::log_answer),
     ("log_entry", log_entry),
+    ("login_answer", services::login_answer),
+    ("names", repositories::names),
     ("openpgp_certificates", openpgp_certificates),
     ("openpgp_signature", openpgp_signature),
     ("policy", policy),
+    ("program_arguments", repositories::program_arguments),
     ("push_certificate", push_certificate),
+    ("push_environment", pushes::push_environment),
+    ("ref_updates", pushes::ref_updates),
+    ("remote_command", remotes::remote_command),
+    ("remote_memory", remotes::remote_memory),
+    ("repository_format", repositories::repository_format),
     ("sct", sct),
     ("signature", signature),
+    ("signing_config", services::signing_config),
     ("smime", smime),
     ("ssh_revocations", ssh_revocations),
     ("ssh_signature", ssh_signature),
+    ("status_lines", repositories::status_lines),
     ("tag", tag),
     ("timestamp", timestamp),
+    ("timestamp_answer", services::timestamp_answer),
+    ("tree", repositories::tree),
+    ("trusted_root", services::trusted_root),
+    ("tuf_root", services::tuf_root),
+    ("verdict_cache", pushes::verdict_cache),
+    ("verdict_record", pushes::verdict_record),
+    ("words", repositories::words),
 ];
 
 /// A message that is read says the same when it is written again, and a payload that is taken is an object of

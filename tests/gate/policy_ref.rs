@@ -239,3 +239,17 @@ fn the_objects_of_a_push_have_no_part_in_the_policy_that_judges_it() {
     stage.server().git(&["config", "receive.advertisePushOptions", "true"]).check();
     stage.refused(&["-o", "policy=x", &main_to(&unsigned)], &["it is not signed"]);
 }
+
+/// Where no hook beside the gate hears of what has happened, nobody notes a new policy before the next push.
+#[test]
+fn a_gate_alone_notes_a_change_of_the_policy_late_and_says_so() {
+    let stage = Stage::new(MAIN);
+    let says_so = |options: &[&str]| {
+        stage.install(&stage.root, options).any_stdout().check();
+        stage.status().any_status().any_stdout().check().text().contains("is noted by the next push only")
+    };
+    assert!(!says_so(&[]));
+    assert!(!says_so(&["--hooks", "post-receive"]));
+    assert!(says_so(&["--hooks", "pre-receive"]));
+    assert!(says_so(&["--no-ledger"]));
+}

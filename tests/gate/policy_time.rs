@@ -122,7 +122,9 @@ fn a_ref_that_is_set_back_right_after_a_push_has_changed_the_policy_is_noticed()
     ] {
         let stage = Stage::with(MAIN, &["--hooks", hooks]);
         let second = Draft::new(2, MAIN).publish(&stage, ALICE);
-        stage.accepted(&[&format!("{REF}:{REF}")]);
+        // Alone, and with others, which are entered together.
+        let zero = stage.author().commit("zero");
+        stage.accepted(&[&format!("{REF}:{REF}"), &format!("{zero}:refs/heads/main")]);
         // By a shell on the server; no hook has run since the push.
         stage.server().git(&["-c", "core.hooksPath=/dev/null", "update-ref", REF, &stage.root]).check();
         let one = stage.author().commit("one");

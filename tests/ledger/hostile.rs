@@ -121,7 +121,9 @@ fn a_ledger_that_was_tampered_with_is_found_and_goes_no_further() {
         ("occasion push", "occasion gift", "is no record of the ledger"),
         ("countersign ledger 1", "countersign ledger 2", "is of a version that this program does not know"),
     ] {
-        put(&record.replace(from, to));
+        // The committer's date is the number.
+        let date = |text: &str| format!("> {} +0000\n\n", text.trim_start_matches("sequence "));
+        put(&record.replace(from, to).replace(&date(from), &date(to)));
         world.ledger(&["verify"]).ended(1, &[words]);
     }
     // What is no record is not written behind.

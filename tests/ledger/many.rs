@@ -70,6 +70,35 @@ fn three_thousand_refs_are_entered_together_whether_all_at_once_or_one_by_one() 
 }
 
 #[test]
+fn whichever_ref_is_the_last_of_a_few_one_program_enters_all_of_them() {
+    let world = World::counting(&["--hooks", "reference-transaction"]);
+    let one = world.commit(&[], "one");
+    let two = world.commit(&[&one], "two");
+    let to = |id: &str, name: &str| format!("{id}:refs/heads/{name}");
+    world.push(&[&to(&one, "a"), &to(&one, "b"), &to(&one, "c"), &to(&one, "d")]).good();
+    assert_eq!((world.starts("reference-transaction"), world.records()), (1, 1));
+    // git 2.50 and later delete first, in a transaction of its own; others do one ref after the other.
+    for (round, refs) in [
+        [to(&two, "a"), ":refs/heads/b".to_owned(), to(&two, "c")],
+        [to(&two, "b"), to(&one, "c"), ":refs/heads/d".to_owned()],
+        [":refs/heads/a".to_owned(), ":refs/heads/c".to_owned(), to(&two, "d")],
+    ]
+    .iter()
+    .enumerate()
+    {
+        world.forget_starts();
+        world.push(&["-f", &refs[0], &refs[1], &refs[2]]).good();
+        // Nothing but this hook has come to it.
+        assert_eq!(world.intents(), Vec::<String>::new(), "{refs:?}");
+        assert_eq!(world.entries().len(), 4 + 3 * (round + 1), "{refs:?}");
+        assert!(world.starts("reference-transaction") <= 2, "{refs:?}");
+        world.ledger(&["verify"]).ended(0, &["every ref is as the ledger says"]);
+    }
+    assert_eq!(fs::read_dir(world.state().join("many")).unwrap().count(), 0);
+    world.is_in_order();
+}
+
+#[test]
 fn the_update_hook_looks_at_each_of_many() {
     let world = World::counting(&["--hooks", "update,reference-transaction"]);
     let one = world.commit(&[], "one");

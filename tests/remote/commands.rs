@@ -121,6 +121,12 @@ fn what_is_remembered_is_told_and_forgotten() {
     world.countersign(&["remote", "forget", &address, "refs/heads/none"]).status(3).any_stderr().check();
     world.countersign(&["remote", "forget", &address]).any_stdout().check();
     world.countersign(&["remote", "status"]).check();
+    // What is written in another way than meant is not called forgotten.
+    world
+        .countersign(&["remote", "forget", &address])
+        .status(3)
+        .stderr_holds(&["nothing is known of 'verified::[DIR]/served.git'"])
+        .check();
     world.countersign(&["remote", "allow-unverified", &address]).any_stdout().check();
     world.countersign(&["remote", "status"]).stdout_holds(&["taken unverified"]).check();
     world.countersign(&["remote", "allow-unverified", "--undo", &address]).any_stdout().check();
@@ -153,6 +159,20 @@ fn the_helper_is_for_git() {
         .status(128)
         .stderr_holds(&["error: git said 'make me a sandwich', which is not understood"])
         .check();
+}
+
+#[test]
+fn a_repository_whose_refs_are_elsewhere_is_not_fetched_into() {
+    let world = stage(RULES);
+    let repository = world.repository("r", "sha1");
+    let config = repository.path.join(".git/config");
+    let text = std::fs::read_to_string(&config).unwrap().replace("version = 0", "version = 1");
+    std::fs::write(&config, format!("{text}[extensions]\n refStorage = reftable\n")).unwrap();
+    let plain = world.path("served.git").display().to_string();
+    let run = world.run(super::HELPER, &["origin", &plain]).env("GIT_DIR", config.parent().unwrap());
+    let words =
+        ["the repository keeps its refs as 'reftable'", "hint: have git keep them in files: clone with"];
+    run.input("list\n").status(128).stderr_holds(&words).check();
 }
 
 #[test]

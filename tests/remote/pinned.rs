@@ -143,6 +143,23 @@ fn the_first_policy_is_believed_by_somebody_who_has_looked_at_it() {
 }
 
 #[test]
+fn a_remote_that_calls_itself_by_the_id_of_a_pinned_repository_has_its_root() {
+    let (world, root) = pinned();
+    // Pinned for clones, as 'countersign policy pin' does, and for no address.
+    let key = format!("countersign.file://{}.policyPin", world.path("served.git").display());
+    world.run("git", &["config", "--global", "--unset", &key]).check();
+    world.run("git", &["config", "--global", "countersign.policyPin", &format!("{ID} {REF} {root}")]).check();
+    let other = world.bare("other.git", "sha1").path.display().to_string();
+    let theirs = world.repository("theirs", "sha1");
+    publish(&theirs, ID, 7, "\"alice\"", ALICE);
+    theirs.git(&["push", "-q", &other, REF]).check();
+    let trust = |address: &str| world.countersign(&["remote", "trust", address, "--trust-first-use"]);
+    let words = ["to another policy than this one: 'countersign.policyPin' says so", "hint: "];
+    trust(&other).status(3).stderr_holds(&words).check();
+    trust(&address(&world)).any_stdout().check();
+}
+
+#[test]
 fn at_a_terminal_the_repositorys_name_has_to_be_typed() {
     let test = "at_a_terminal_the_repositorys_name_has_to_be_typed";
     if super::support::skipped(test, "script") {

@@ -279,7 +279,17 @@ pub(super) fn run(world: &mut World<'_>, arguments: &RemoteArguments) -> Outcome
         RemoteCommand::Forget { url, reference } => {
             let address = plain(url)?;
             match reference {
-                None => store.forget(address.key()).map_err(unusable)?,
+                None => {
+                    // One that cannot be read is there too.
+                    let is_empty = store.load(address.key()).is_ok_and(|memory| memory.is_empty());
+                    store.forget(address.key()).map_err(unusable)?;
+                    if is_empty {
+                        return Err(Failure::new(
+                            format!("nothing is known of '{}'", without_secrets(url)),
+                            "'countersign remote status' lists what is",
+                        ));
+                    }
+                }
                 Some(reference) => forget_ref(&store, &address, reference)?,
             }
             let shown = without_secrets(url);

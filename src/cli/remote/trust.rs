@@ -7,7 +7,10 @@ use super::{Failure, Outcome, PREFIX, World, address, asking, basis, exit};
 use crate::{
     cli::{
         git_config,
-        policy::{asked, describe, source::with_reading},
+        policy::{
+            asked, describe,
+            source::{PIN, with_reading},
+        },
         remote::arguments::TrustArguments,
         settings,
     },
@@ -57,13 +60,16 @@ pub(super) fn run(world: &mut World<'_>, arguments: &TrustArguments) -> Outcome 
     Ok(exit::GOOD)
 }
 
-/// Refuse a pin of a repository that another address is pinned to by another one: all of its addresses share what is
-/// remembered, and whoever may say for one what is accepted says it for all.
+/// Refuse a pin of a repository that another address, or its own clones, are pinned to by another one: all of its
+/// addresses share what is remembered, and whoever may say for one what is accepted says it for all.
 fn one_root(configuration: &Configuration, pin: &Pin) -> Result<(), Failure> {
-    for subsection in configuration.subsections("countersign", Scopes::Protected) {
-        let key = format!("countersign.{subsection}.policyPin");
-        let other = configuration.text(&key, Scopes::Protected).and_then(|text| Pin::parse(text).ok());
-        if other.is_some_and(|other| other.repository == pin.repository && other != *pin) {
+    let subsections = configuration.subsections("countersign", Scopes::Protected);
+    let keys = subsections.iter().map(|subsection| format!("countersign.{subsection}.policyPin"));
+    for key in keys.chain([PIN.to_owned()]) {
+        let values = configuration.get_all(&key, Scopes::Protected).into_iter();
+        // One that cannot be read counts nowhere.
+        let mut others = values.filter_map(|(_, value)| Pin::parse(&value.to_string()).ok());
+        if others.any(|other| other.repository == pin.repository && other != *pin) {
             return Err(Failure::new(
                 format!(
                     "'{}' is pinned already, to another policy than this one: '{key}' says so",

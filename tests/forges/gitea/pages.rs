@@ -134,8 +134,8 @@ fn what_the_pages_do_without_a_push_is_judged_by_the_guard() {
     with_gitea("what_the_pages_do_without_a_push_is_judged_by_the_guard", |world, gitea| {
         policy(world, "", PULLS);
         let server = gitea.project("project");
-        let said = gitea.install(&server, &[]);
-        assert!(said.contains("install with '--guard'"), "{said}");
+        let said = gitea.install(&server, &["--no-guard"]);
+        assert!(said.contains("install without '--no-guard'"), "{said}");
         let (work, good, _) = commits(world);
         pushed(gitea, &work, &[&format!("{good}:refs/heads/main"), &format!("{good}:refs/heads/topic/a")]);
         gitea.wait_for_content("project");
@@ -161,8 +161,8 @@ fn what_the_pages_do_without_a_push_is_judged_by_the_guard() {
             ["ledger", "enter", "--repository", server.to_str().unwrap(), "--reason", "made on the pages"];
         world.countersign(&enter).any_stdout().any_stderr().check();
 
-        let said = gitea.install(&server, &["--guard"]);
-        assert!(!said.contains("--guard"), "{said}");
+        let said = gitea.install(&server, &[]);
+        assert!(!said.contains("guard") && said.contains("without a push: judged like a push"), "{said}");
         let status = tag("v2");
         assert!(status >= 400 && !has("refs/tags/v2"), "{status}");
         let release = json!({ "tag_name": "v3", "target_commitish": "main", "name": "three" });
@@ -197,5 +197,55 @@ fn what_the_pages_do_without_a_push_is_judged_by_the_guard() {
         assert!(has("refs/pull/2/head") && !has("refs/for/main/agit"));
         let (status, words) = gitea.ledger(&server);
         assert_eq!(status, 0, "{words}");
+    });
+}
+
+/// What Gitea itself does in a repository with git alone: nothing of it stops because the guard stands there.
+#[test]
+fn what_gitea_keeps_for_itself_goes_on_under_the_guard() {
+    with_gitea("what_gitea_keeps_for_itself_goes_on_under_the_guard", |world, gitea| {
+        policy(world, "", PULLS);
+        let server = gitea.project("project");
+        gitea.install(&server, &[]);
+        let (work, good, _) = commits(world);
+        pushed(gitea, &work, &[&format!("{good}:refs/heads/main"), &format!("{good}:refs/heads/topic/a")]);
+        gitea.wait_for_content("project");
+        // A fork has hooks of its own, and here the guard too.
+        gitea.done("bob", "POST", "/repos/alice/project/forks", json!({}));
+        let forked = world.path("gitea/repositories/bob/project.git");
+        gitea.install(&forked, &[]);
+        let fork = gitea.address("bob", "project").replace("/alice/", "/bob/");
+        let topic = topic(&work, &good, "forked");
+        work.git(&["push", "-q", &fork, &format!("{topic}:refs/heads/topic/b")]).any_stderr().check();
+        let compared = "/repos/alice/project/compare/main...bob:topic%2Fb";
+        assert_eq!(gitea.done("alice", "GET", compared, Value::Null)["total_commits"], 1);
+        let first = pull(gitea, "bob:topic/b");
+        // More is pushed to it, it is looked at, brought up to date, closed, opened and merged.
+        let next = self::topic(&work, &topic, "next");
+        work.git(&["push", "-q", &fork, &format!("{next}:refs/heads/topic/b")]).any_stderr().check();
+        let at = format!("/repos/alice/project/pulls/{first}");
+        for more in ["", "/files", "/commits", ".diff"] {
+            gitea.done("alice", "GET", &format!("{at}{more}"), Value::Null);
+        }
+        for state in ["closed", "open"] {
+            gitea.done("alice", "PATCH", &at, json!({ "state": state }));
+        }
+        let (status, answer) = merge(gitea, &first, "fast-forward-only");
+        assert_eq!(status, 200, "{answer}");
+        // The fork follows, and what it holds is looked after.
+        gitea.done("bob", "POST", "/repos/bob/project/merge-upstream", json!({ "branch": "main" }));
+        for repository in [&server, &forked] {
+            world
+                .run("git", &["--git-dir", repository.to_str().unwrap(), "gc", "-q", "--prune=now"])
+                .any_stderr()
+                .check();
+            let (status, words) = gitea.ledger(repository);
+            assert_eq!(status, 0, "{words}");
+        }
+        // Nothing that was asked of the guard was refused, but for what the policy has no rule for.
+        let text = std::fs::read_to_string(server.join("countersign/audit.jsonl")).unwrap();
+        let refused: Vec<&str> = text.lines().filter(|line| line.contains("\"refused\"")).collect();
+        assert_eq!(refused, [""; 0]);
+        gitea.done("bob", "DELETE", "/repos/bob/project", Value::Null);
     });
 }

@@ -3,7 +3,10 @@
 //! The gate binds only those who cannot. Whoever pushes as a user or group that can write the repository
 //! moves refs and changes hooks without any push, and that is said plainly.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::Metadata,
+    path::{Path, PathBuf},
+};
 
 use super::StatusFinding;
 use crate::repository::{
@@ -18,34 +21,75 @@ pub(super) fn look(
     paths: &[&Path],
     findings: &mut Vec<StatusFinding>,
 ) {
-    findings.extend(shared(repository, configuration));
+    let git_dir = repository.common_dir();
     let mut writable: Vec<PathBuf> = paths.iter().filter_map(|path| writable_by_others(path)).collect();
     writable.sort();
     writable.dedup();
+    // What is told by itself is not told once more, unless it is git's.
+    let is_gits = |path: &Path| match path.strip_prefix(git_dir).map(|part| part.components().next()) {
+        Ok(Some(first)) => GITS.iter().any(|name| first.as_os_str() == *name),
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    let mut parts = parts(git_dir);
+    parts.retain(|(path, _)| is_gits(path) || !writable.contains(path));
+    findings.extend(shared(configuration, &parts));
     findings.extend(writable.into_iter().map(StatusFinding::Writable));
-    let Ok(own) = repository.common_dir().metadata() else { return };
+    let Ok(own) = git_dir.metadata() else { return };
     let mut foreign: Vec<(PathBuf, u32)> =
         paths.iter().filter_map(|path| owned_by_another(path, own.uid())).collect();
+    let is_anothers = |(_, metadata): &&(PathBuf, Metadata)| ![own.uid(), 0].contains(&metadata.uid());
+    // One of its parts is enough to tell whose they are.
+    if let Some((path, metadata)) = parts.iter().find(is_anothers).filter(|_| foreign.is_empty()) {
+        foreign.push((path.clone(), metadata.uid()));
+    }
     foreign.sort();
     foreign.dedup();
     findings.extend(foreign.into_iter().map(|(path, owner)| StatusFinding::OwnedByAnother {
         path,
-        owner: name_of("/etc/passwd", owner),
-        repository: name_of("/etc/passwd", own.uid()),
+        owner: user_name(owner),
+        repository: user_name(own.uid()),
     }));
 }
 
-/// The repository, if others than its owner can write it, or git is told to let them.
-fn shared(repository: &Repository, configuration: &Configuration) -> Option<StatusFinding> {
-    let git_dir = repository.common_dir();
+/// What git itself has in a repository.
+const GITS: [&str; 9] =
+    ["HEAD", "config", "config.worktree", "info", "logs", "objects", "packed-refs", "refs", "shallow"];
+
+/// How many of a repository's files and folders are looked at.
+const MAXIMUM_PARTS: usize = 500_000;
+
+/// The files and folders of a repository, itself the first; but none of the objects that lie by themselves, whose names
+/// say what they hold.
+fn parts(git_dir: &Path) -> Vec<(PathBuf, Metadata)> {
+    let mut parts: Vec<(PathBuf, Metadata)> = Vec::new();
+    let mut waiting = vec![git_dir.to_owned()];
+    while let Some(path) = waiting.pop() {
+        // What a link leads to is looked at, and not what lies below that.
+        let (Ok(metadata), Ok(itself)) = (path.metadata(), path.symlink_metadata()) else { continue };
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        let is_of_objects =
+            path.parent().is_some_and(|parent| parent == git_dir.join("objects")) && name.len() == 2;
+        if (itself.is_dir() || path == git_dir) && !is_of_objects {
+            let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+            waiting.extend(entries.map(|entry| entry.path()));
+        }
+        parts.push((path, metadata));
+        if parts.len() >= MAXIMUM_PARTS {
+            break;
+        }
+    }
+    parts
+}
+
+/// The repository, if others than its owner can write a part of it, or git is told to let them.
+fn shared(configuration: &Configuration, parts: &[(PathBuf, Metadata)]) -> Option<StatusFinding> {
     let said = configuration.get("core.sharedRepository", Scopes::Any).map(ToString::to_string);
     // The name alone, without '=', means the same as a value that is true.
     let is_true = || matches!(configuration.boolean("core.sharedRepository", Scopes::Any), Ok(Some(true)));
     let meant = said.as_deref().map_or(0, |said| shared_mode(said, is_true));
-    let parts = ["", "config", "HEAD", "packed-refs", "refs", "refs/heads", "objects", "objects/pack"];
-    let parts = parts.map(|part| git_dir.join(part));
-    let modes = parts.iter().filter_map(|path| Some((path, path.metadata().ok()?)));
-    let found = modes.max_by_key(|(_, metadata)| {
+    // The first of those that are open to the most.
+    let found = parts.iter().rev().max_by_key(|(_, metadata)| {
         let mode = metadata.permissions().mode();
         (mode & 0o002, mode & 0o020)
     });
@@ -108,8 +152,13 @@ fn on_the_way(
     found.find(|(_, metadata)| is_meant(metadata))
 }
 
+/// The name of a user, or the number where it has none.
+pub(in crate::hook) fn user_name(id: u32) -> String {
+    name_of("/etc/passwd", id)
+}
+
 /// The name of a user or group, or its number where it has none (passwd(5), group(5)).
-pub(super) fn name_of(file: &str, id: u32) -> String {
+fn name_of(file: &str, id: u32) -> String {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let name = text.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -139,13 +188,8 @@ mod tests {
     /// A repository that only its owner can write, whatever the umask.
     fn own() -> Scratch {
         let scratch = Scratch::new(&["--bare"]);
-        for part in ["refs", "refs/heads", "objects", "objects/pack"] {
-            mode(&scratch.path().join(part), 0o755);
-        }
-        for part in ["config", "HEAD"] {
-            mode(&scratch.path().join(part), 0o644);
-        }
-        mode(scratch.path(), 0o755);
+        let status = std::process::Command::new("chmod").args(["-R", "go-w"]).arg(scratch.path()).status();
+        assert!(status.unwrap().success());
         scratch
     }
 
@@ -153,7 +197,12 @@ mod tests {
     fn a_repository_that_pushers_can_write_binds_nobody() {
         let scratch = own();
         assert_eq!(findings(&scratch, &[]), []);
-        for part in ["refs", "config", "objects/pack", ""] {
+        std::fs::create_dir_all(scratch.path().join("refs/heads/deep")).unwrap();
+        std::fs::create_dir_all(scratch.path().join("objects/ab")).unwrap();
+        std::fs::write(scratch.path().join("refs/heads/deep/ref"), "").unwrap();
+        for part in
+            ["refs", "config", "objects/pack", "objects/ab", "objects/info", "refs/heads/deep/ref", ""]
+        {
             let path = scratch.path().join(part);
             let before = path.metadata().unwrap().permissions().mode();
             mode(&path, 0o2775);
@@ -228,6 +277,17 @@ mod tests {
             matches!(&found[..], [StatusFinding::OwnedByAnother { owner, .. }] if owner == "54321"),
             "{found:?}"
         );
+        // A part of the repository that is another's can be written by that one.
+        let refs = scratch.path().join("refs/heads");
+        std::os::unix::fs::chown(&policy, Some(0), None).unwrap();
+        std::os::unix::fs::chown(&refs, Some(54322), None).unwrap();
+        let found = findings(&scratch, &[]);
+        assert!(
+            matches!(&found[..], [StatusFinding::OwnedByAnother { owner, path, .. }] if owner == "54322" && *path == refs),
+            "{found:?}"
+        );
+        std::os::unix::fs::chown(&refs, Some(0), None).unwrap();
+        std::os::unix::fs::chown(&policy, Some(54321), None).unwrap();
         // The owner of both, and the machine's administrator, may.
         std::os::unix::fs::chown(scratch.path(), Some(54321), None).unwrap();
         assert_eq!(findings(&scratch, &[&policy]), []);

@@ -1,0 +1,8 @@
+//! Any bytes as files of verdicts.
+#![no_main]
+
+#[allow(dead_code, reason = "each program has one target")]
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::pushes::verdict_cache(data));
