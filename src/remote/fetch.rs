@@ -103,24 +103,34 @@ impl Session<'_> {
             let there = Repository::at(quarantine.git_dir());
             let there = there.map_err(|error| Failure::new(error, "fetch again"))?;
             let scene = Scene { basis: &basis, repository: &repository, objects: &objects };
-            let mut judged = HashSet::new();
             if self.options.follow_tags {
                 let following = self.following(scene, &updates);
                 updates.extend(following);
             }
-            for id in by_id {
-                let shallow = reach(&there)?.shallow;
-                judged.extend(self.by_id(scene, id, shallow)?);
-            }
-            judged.extend(self.take(scene, updates, reach(&there)?, |judged| {
-                // Nothing is taken of a fetch of which something is refused, so nothing is accepted either.
-                if !judged.refused.is_empty() {
-                    judged.accepted.clear();
-                    judged.tips.clear();
-                    judged.begun.clear();
+            let (folder, hash) = (quarantine.objects(), repository.hash());
+            // The pack is looked through while what it is for is judged.
+            let (judged, arrived) = std::thread::scope(|scope| {
+                let looking = scope.spawn(|| arrived::commits_and_tags(&folder, hash, &objects.reader()));
+                let mut judged = HashSet::new();
+                for id in by_id {
+                    let shallow = reach(&there)?.shallow;
+                    judged.extend(self.by_id(scene, id, shallow)?);
                 }
-            })?);
-            self.refuse_unasked(&repository, &quarantine, &objects, &ids, &judged)?;
+                judged.extend(self.take(scene, updates, reach(&there)?, |judged| {
+                    // Nothing is taken of a fetch of which something is refused, so nothing is accepted either.
+                    if !judged.refused.is_empty() {
+                        judged.accepted.clear();
+                        judged.tips.clear();
+                        judged.begun.clear();
+                    }
+                })?);
+                let arrived = looking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                Ok::<_, Failure>((judged, arrived))
+            })?;
+            let arrived = arrived.map_err(|error| {
+                Failure::new(format!("what was fetched cannot be looked through: {error}"), "fetch again")
+            })?;
+            self.refuse_unasked(scene, &ids, (&arrived, &judged))?;
         }
         let stored = match self.options.check_connectivity {
             // The child has looked at all of it: git need not do that again for what is in this pack.
@@ -252,19 +262,12 @@ impl Session<'_> {
     /// Refuse a fetch that has brought commits or tags which nobody asked for and nothing has judged.
     fn refuse_unasked(
         &self,
-        repository: &Repository,
-        quarantine: &Quarantine,
-        objects: &Objects,
+        Scene { repository, objects, .. }: Scene<'_>,
         wanted: &[ObjectId],
-        judged: &HashSet<ObjectId>,
+        (arrived, judged): (&HashSet<ObjectId>, &HashSet<ObjectId>),
     ) -> Result<(), Failure> {
-        let unreadable = |error: std::io::Error| {
-            Failure::new(format!("what was fetched cannot be looked through: {error}"), "fetch again")
-        };
-        let all = objects.reader();
-        let arrived = arrived::commits_and_tags(&quarantine.objects(), repository.hash(), &all);
         let before = self.objects(repository, None)?.reader();
-        match arrived::unasked(&arrived.map_err(unreadable)?, judged, wanted, &all, &before) {
+        match arrived::unasked(arrived, judged, wanted, &objects.reader(), &before) {
             None => Ok(()),
             Some(id) => Err(Failure::new(
                 format!(
