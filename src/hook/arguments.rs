@@ -132,7 +132,7 @@ enum GitHookCommand {
         #[arg(long, value_name = "BOOLEAN", num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
         ledger: bool,
         #[command(flatten)]
-        settings: SettingsArguments,
+        settings: Box<SettingsArguments>,
     },
     /// Let a ref be moved only as it was accepted; git's update hook runs this
     Update {
@@ -331,7 +331,7 @@ fn run_git_hook(command: GitHookCommand, surroundings: &mut Surroundings<'_>) ->
             ledger,
             settings,
         } => {
-            let settings = Settings::from(settings);
+            let settings = Settings::from(*settings);
             let variable = surroundings.variable;
             let context = Context {
                 forge: settings.forge.as_ref().map(|forge| forge_context(forge, variable)),
