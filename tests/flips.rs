@@ -280,7 +280,11 @@ fn no_bit_of_a_signature_may_change() {
         }
         assert!(wrong.is_empty(), "{}: {wrong:#?}", sample.name);
     }
-    assert_eq!(reached.len(), REACHED.len(), "every part has been reached");
+    let mut left: Vec<_> = REACHED.iter().enumerate().filter(|(place, _)| !reached.contains(place)).collect();
+    // Only real signatures have an attribute that nothing else is held against.
+    let has_real_ones = samples.iter().any(|sample| !sample.name.starts_with("Rekor"));
+    left.retain(|(_, (region, _))| has_real_ones || *region != Region::SignedAttributes);
+    assert!(left.is_empty(), "not every part has been reached: {left:?}");
 }
 
 #[test]

@@ -1127,7 +1127,15 @@ fn a_first_policy_is_written_once_and_checked() {
     let again = world.countersign(&init).refused(&["error: ", "hint: it was left as it is"]);
     assert_eq!(again.status, 3);
     world.countersign(&["policy", "check", "first.toml"]).accepted();
-    world.countersign(&["policy", "check", "policy.toml"]).refused(&[]);
+    let told = world.countersign(&["policy", "check", "policy.toml"]).refused(&[]).stdout;
+    let json = world.countersign(&["policy", "check", "policy.toml", "--json"]).refused(&[]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let findings = json["findings"].as_array().unwrap().iter();
+    let lines = findings.map(|found| {
+        let text = |key: &str| found[key].as_str().unwrap().to_owned();
+        format!("warning: {}\nhint: {}\n", text("words"), text("hint"))
+    });
+    assert_eq!((&json["version"], lines.collect::<String>()), (&1.into(), told + "\n"));
     std::fs::write(world.path("first.toml"), "version = 1\n").unwrap();
     let unusable = world.countersign(&["policy", "check", "first.toml"]).refused(&["error: ", "\nhint: "]);
     assert_eq!((unusable.status, unusable.stderr.contains("policy check")), (3, false), "{unusable:?}");

@@ -12,8 +12,8 @@ use crate::repository::system::OsStrExt;
 use clap::{Args, Subcommand};
 
 use super::{
-    AdmissionRequest, AuditSink, Context, GuardChoice, Guarded, HookName, InstallOptions, LedgerContext,
-    LogLine, PolicyChoice, PolicyPlace, PushEnvironment, Settings, Uninstalled,
+    AdmissionRequest, AuditSink, Context, GuardChoice, HookName, InstallOptions, LedgerContext, LogLine,
+    PolicyChoice, PolicyPlace, PushEnvironment, Settings, Uninstalled,
     admission::MAXIMUM_SECONDS,
     admit,
     audit::write as write_audit,
@@ -265,6 +265,9 @@ enum HookCommand {
         /// The repository
         #[arg(long, value_name = "DIR", default_value = ".")]
         repository: PathBuf,
+        /// Print a JSON object
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -444,7 +447,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 for name in &installed.left_out {
                     words += &format!("not installed, for nothing here runs it for us: '{}'\n", name.name());
                 }
-                words += &guard_line(installed.guard);
+                words += &installed.guard.line();
                 for what in &installed.given_up {
                     words += &format!("warning: {}\n", escape(what));
                 }
@@ -501,15 +504,14 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                 (words, 0)
             })
         }
-        HookCommand::Status { repository } => {
-            status(&at(repository), surroundings.now).map_err(Failure::from).map(|status| describe(&status))
+        HookCommand::Status { repository, json } => {
+            status(&at(repository), surroundings.now).map_err(Failure::from).map(|status| {
+                let told = if json { format!("{}\n", status.json()) } else { status.words() };
+                (told, u8::from(!status.findings.is_empty()))
+            })
         }
     };
     finish(answer, surroundings)
-}
-
-fn guard_line(guard: Guarded) -> String {
-    format!("what moves refs without a push: {guard}\n")
 }
 
 /// What keeps other users than this one from running the one hook for every repository.
@@ -547,47 +549,6 @@ fn finish(answer: Answer, surroundings: &mut Surroundings<'_>) -> u8 {
             3
         }
     }
-}
-
-fn describe(status: &super::Status) -> (String, u8) {
-    let mut words = String::new();
-    if let Some(shim) = &status.shim {
-        let line = |name: &str, path: &Path| format!("{name}: {}\n", escape(&path.display().to_string()));
-        words += &line("hook", &status.hook);
-        if let Some(file) = &status.configuration {
-            words += &line("run by", file);
-        }
-        words += &line("program", &shim.program);
-        words += &format!("policy: {}\n", shim.policy);
-        if let Some(followed) = &status.followed {
-            words += &format!("policy now: {}\n", escape(followed));
-        }
-        words += &line("state", &shim.state);
-        for (name, path) in &status.companions {
-            words += &line(name.name(), path);
-        }
-        words += &guard_line(status.guard);
-        for (name, path) in &shim.trusted_roots {
-            words += &line(&format!("trusted root of '{name}'"), path);
-        }
-        for (name, path) in &shim.openpgp_certificates {
-            words += &line(&format!("OpenPGP certificates '{name}'"), path);
-        }
-        for (name, path) in &shim.certificate_authorities {
-            words += &line(&format!("certificate authority '{name}'"), path);
-        }
-        for (option, value) in shim.settings.options() {
-            let value = escape(&value.to_string_lossy());
-            words += &format!("{}: {value}\n", option.trim_start_matches("--").replace('-', " "));
-        }
-        if let Some(before) = &shim.before {
-            words += &line("runs first", before);
-        }
-    }
-    for finding in &status.findings {
-        words += &format!("warning: {}\n", escape(&finding.to_string()));
-    }
-    (words, u8::from(!status.findings.is_empty()))
 }
 
 /// Reads what [`AuditSink::parse`] does.

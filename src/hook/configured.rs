@@ -15,6 +15,7 @@ use gix::bstr::{BStr, BString, ByteSlice as _};
 use super::{
     HookName, ShimError,
     config_file::{self, Change},
+    hiding::goes_on,
     pre_receive::same_place,
     template::{quote, unquote},
 };
@@ -147,6 +148,10 @@ fn without(text: &[u8]) -> Result<Option<(Vec<u8>, bool)>, Stopped> {
     let behind = &text[at + length..];
     let end = behind.find(END).ok_or(Stopped::Edited)? + END.len();
     let rest = &behind[end..];
+    // Settings of our own section would become those of the one before.
+    if goes_on(rest) {
+        return Err(Stopped::Edited);
+    }
     // What came later begins a line of its own.
     let feed: &[u8] = if begin == BEGIN_AFTER_A_LINE && !rest.is_empty() { b"\n" } else { b"" };
     Ok(Some(([&text[..at], feed, rest].concat(), begin == BEGIN_OF_FILE)))
@@ -430,6 +435,23 @@ mod tests {
         assert!(matches!(remove(&path), Err(ConfiguredError::Edited(_))));
         assert!(matches!(add(&path, &shims()), Err(ConfiguredError::Edited(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn settings_that_were_put_behind_the_lines_get_into_no_other_section() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        fs::write(&path, "[core]\n\tbare = true\n").unwrap();
+        add(&path, &shims()).unwrap();
+        let text = fs::read_to_string(&path).unwrap() + "\tenabled = false\n";
+        fs::write(&path, &text).unwrap();
+        assert!(matches!(remove(&path), Err(ConfiguredError::Edited(_))));
+        assert!(matches!(add(&path, &shims()), Err(ConfiguredError::Edited(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        // A comment belongs to nobody.
+        fs::write(&path, text.replace("\tenabled", "# enabled")).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "[core]\n\tbare = true\n# enabled = false\n");
     }
 
     #[test]

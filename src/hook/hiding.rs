@@ -66,8 +66,8 @@ pub(super) fn show(common_dir: &Path) -> io::Result<()> {
     })
 }
 
-/// Whether there are more settings of the section before. A comment may be about either, and is no setting.
-fn goes_on(rest: &[u8]) -> bool {
+/// Whether there are more settings of the section before in `rest`. A comment may be about either, and is no setting.
+pub(super) fn goes_on(rest: &[u8]) -> bool {
     let mut lines = rest.lines().map(|line| line.trim_start());
     let is_said = |line: &&[u8]| !(line.is_empty() || line.starts_with(b"#") || line.starts_with(b";"));
     lines.find(is_said).is_some_and(|line| !line.starts_with(b"["))

@@ -40,6 +40,8 @@ struct World {
 enum Hook {
     None,
     Gate,
+    /// The gate without its ledger.
+    NoLedger,
     /// Through this benchmark, which looks at its memory.
     Watched,
 }
@@ -153,12 +155,17 @@ impl World {
         let own = std::env::current_exe().unwrap();
         let program = match hook {
             Hook::None => return,
-            Hook::Gate => Path::new(PROGRAM),
+            Hook::Gate | Hook::NoLedger => Path::new(PROGRAM),
             Hook::Watched => &own,
         };
         let mut install = Command::new(PROGRAM);
-        install.args(["hook", "install", "--policy", "policy.toml", "--repository", name, "--program"]);
-        self.run(install.arg(program).current_dir(self.directory.path()), b"");
+        install
+            .args(["hook", "install", "--policy", "policy.toml", "--repository", name, "--program"])
+            .arg(program);
+        if hook == Hook::NoLedger {
+            install.arg("--no-ledger");
+        }
+        self.run(install.current_dir(self.directory.path()), b"");
     }
 
     /// Push `refs` from the source; how long it took.
@@ -245,6 +252,9 @@ fn one_commit(world: &World) {
     world.target("one-plain", Hook::None);
     world.target("one-gated", Hook::Gate);
     single_pushes(world, "a small repository", "one-plain", "one-gated", None);
+    world.target("none-plain", Hook::None);
+    world.target("none-gated", Hook::NoLedger);
+    single_pushes(world, "the same without a ledger", "none-plain", "none-gated", None);
 }
 
 fn many_commits(world: &World, count: usize) {

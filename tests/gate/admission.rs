@@ -28,6 +28,16 @@ fn what_the_administrator_admits_gets_through_once_and_is_written_down() {
         status.contains("warning: admitted once, whatever the policy says: 'refs/heads/main'"),
         "{status}"
     );
+    let status = ["hook", "status", "--repository", "server.git", "--json"];
+    let status = stage.world.countersign(&status).status(1).any_stdout().check().text();
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!((&status["version"], &status["installed"]), (&1.into(), &true.into()), "{status}");
+    let admitted = status["findings"].as_array().unwrap().iter().find(|found| found["kind"] == "admitted");
+    assert!(admitted.unwrap()["words"].as_str().unwrap().contains("'refs/heads/main'"), "{status}");
+    assert!(
+        status["beside"]["reference-transaction"].is_string() && status["guard"] == "possible",
+        "{status}"
+    );
     // For that update: not for another value, another ref, or anything else in the same push.
     let more = stage.unsigned("more");
     stage.refused(&[&format!("{more}:refs/heads/main")], &["it is not signed"]);

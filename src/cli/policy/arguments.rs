@@ -29,6 +29,9 @@ pub(super) enum PolicyCommand {
         /// Say also what can never be met where this forge calls the hook
         #[arg(long, value_name = "KIND[=NAME]", value_parser = crate::hook::parse_forge)]
         forge: Option<crate::policy::Forge>,
+        /// Print a JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Say which rule decides about a ref, and who may do what by it
     Explain(ExplainArguments),

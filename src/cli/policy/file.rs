@@ -2,6 +2,8 @@
 
 use std::{fs, io, io::Write as _, path::Path};
 
+use serde_json::json;
+
 use super::{Outcome, World, exit};
 use crate::{
     policy::{FIRST_POLICY, Forge, PUBLIC_GOOD},
@@ -31,7 +33,7 @@ pub(super) fn init(world: &mut World<'_>, path: &Path) -> Outcome {
 }
 
 /// 0 for a policy that can be used as it is, 1 with something to look at, 3 if it cannot be used.
-pub(super) fn check(world: &mut World<'_>, path: &Path, forge: Option<&Forge>) -> Outcome {
+pub(super) fn check(world: &mut World<'_>, path: &Path, forge: Option<&Forge>, is_json: bool) -> Outcome {
     let path = &world.directory.join(path);
     let mut trust = Trust::load(&Beside::new(path)).map_err(|error| match &error {
         // That it is to be looked at with this command is what everybody else is told.
@@ -46,6 +48,20 @@ pub(super) fn check(world: &mut World<'_>, path: &Path, forge: Option<&Forge>) -
     findings.extend(policy.check_servers(&logs, &authorities));
     findings.extend(policy.check_at(world.now));
     findings.extend(forge.into_iter().flat_map(|forge| policy.check_for(forge)));
+    let code = if findings.is_empty() { exit::GOOD } else { exit::BAD };
+    if is_json {
+        let told =
+            findings.iter().map(|finding| json!({ "words": finding.to_string(), "hint": finding.hint() }));
+        let value = json!({
+            "version": 1,
+            "repository": policy.repository(),
+            "rules": policy.rules().len(),
+            "identities": policy.identities().len(),
+            "findings": told.collect::<Vec<_>>(),
+        });
+        world.say(&format!("{value}\n"));
+        return Ok(code);
+    }
     let mut words = String::new();
     for finding in &findings {
         words += &format!("warning: {finding}\nhint: {}\n", finding.hint());
@@ -70,5 +86,5 @@ pub(super) fn check(world: &mut World<'_>, path: &Path, forge: Option<&Forge>) -
         );
     }
     world.say(&words);
-    Ok(if findings.is_empty() { exit::GOOD } else { exit::BAD })
+    Ok(code)
 }

@@ -22,7 +22,7 @@ use arguments::PolicyCommand;
 pub(super) fn run(world: &mut World<'_>, arguments: &PolicyArguments) -> Outcome {
     match &arguments.command {
         PolicyCommand::Init { path } => file::init(world, path),
-        PolicyCommand::Check { path, forge } => file::check(world, path, forge.as_ref()),
+        PolicyCommand::Check { path, forge, json } => file::check(world, path, forge.as_ref(), *json),
         PolicyCommand::Explain(arguments) => explain::run(world, arguments),
         PolicyCommand::Test(arguments) => trial::run(world, arguments),
         PolicyCommand::Show(arguments) => show::run(world, arguments),

@@ -116,6 +116,13 @@ pub enum Guarded {
     NotHere,
 }
 
+impl Guarded {
+    /// What is told of it.
+    pub(super) fn line(self) -> String {
+        format!("what moves refs without a push: {self}\n")
+    }
+}
+
 impl std::fmt::Display for Guarded {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {

@@ -98,6 +98,32 @@ pub enum StatusFinding {
 }
 
 impl StatusFinding {
+    /// What kind it is, for programs.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Admitted(_) => "admitted",
+            Self::Unmet(_) => "unmet",
+            Self::Broken(_) => "broken",
+            Self::NoAddresses { .. } => "no-addresses",
+            Self::NotAsOwner { .. } => "not-as-owner",
+            Self::NotedLate => "noted-late",
+            Self::OtherAuthority { .. } => "other-authority",
+            Self::OtherCertificates { .. } => "other-certificates",
+            Self::OtherTrustedRoot { .. } => "other-trusted-root",
+            Self::Policy(_) => "policy",
+            Self::Open(_) => "open",
+            Self::Unreadable(_) => "unreadable",
+            Self::Ledger(_) => "ledger",
+            Self::OneUser { .. } => "one-user",
+            Self::Unguarded => "unguarded",
+            Self::OwnedByAnother { .. } => "owned-by-another",
+            Self::Twice { .. } => "twice",
+            Self::Shared { .. } => "shared",
+            Self::Writable(_) => "writable",
+        }
+    }
+
     /// Whether it is about git not running the hook as it is installed, or about what the hook asks for and cannot
     /// have as things stand.
     #[must_use]

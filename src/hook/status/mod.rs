@@ -5,6 +5,7 @@ mod parts;
 mod policy;
 mod reach;
 pub(super) mod unmet;
+mod words;
 mod writers;
 
 use std::path::{Path, PathBuf};
