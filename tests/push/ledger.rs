@@ -136,6 +136,10 @@ fn a_certificate_that_was_tampered_with_is_told() {
         before
             .replace(&line("parent "), &format!("parent {parent}"))
             .replace(&line("sequence "), &format!("sequence {sequence}"))
+            .replace(
+                &line("committer "),
+                &format!("committer countersign <countersign@localhost> {sequence} +0000"),
+            )
             .replace(&line("previous "), &format!("previous {}", digest(before)))
             .replace(&line("push "), &format!("push {:032x}", sequence))
             .replace(&format!("{old} {new} "), &format!("{from} {to} "))

@@ -5,6 +5,8 @@
 
 #[path = "../support/clock.rs"]
 mod clock;
+#[path = "../support/servers.rs"]
+mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -73,19 +75,25 @@ impl Stage {
 
     /// Install the hook, for the path of the server and what else is said.
     pub fn install(&self, more: &[&str]) {
-        let path = self.path();
-        let install = ["hook", "install", "--repository", "server.git", "--policy", "policy.toml"];
-        let arguments = [&install[..], &["--address", &path], more].concat();
-        self.world.countersign(&arguments).any_stdout().check();
         // What a forge puts there that looks for hooks in folders of its own.
         let hooks = self.world.path("server.git/hooks");
         let text = "#!/bin/sh\nfor hook in custom_hooks/pre-receive.d/* hooks/pre-receive.d/*; do\n\
                     test -x \"$hook\" && exec \"$hook\"\ndone\nexit 0\n";
-        if !hooks.join("pre-receive").exists() {
-            std::fs::write(hooks.join("pre-receive"), text).unwrap();
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            std::fs::set_permissions(hooks.join("pre-receive"), mode).unwrap();
+        let delegate = || {
+            if !hooks.join("pre-receive").exists() {
+                std::fs::write(hooks.join("pre-receive"), text).unwrap();
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+                std::fs::set_permissions(hooks.join("pre-receive"), mode).unwrap();
+            }
+        };
+        if more.iter().any(|forge| forge.starts_with("gitea") || forge.starts_with("forgejo")) {
+            delegate();
         }
+        let path = self.path();
+        let install = ["hook", "install", "--repository", "server.git", "--policy", "policy.toml"];
+        let arguments = [&install[..], &["--address", &path], more].concat();
+        self.world.countersign(&arguments).any_stdout().check();
+        delegate();
     }
 
     /// The server's address as a path.

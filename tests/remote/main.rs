@@ -18,6 +18,8 @@ mod real;
 mod servers;
 mod stalling;
 
+#[path = "../support/servers.rs"]
+mod git_servers;
 #[path = "../support/mod.rs"]
 mod support;
 

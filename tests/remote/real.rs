@@ -12,9 +12,10 @@ use std::{
 
 use super::{
     RULES, author, fetch,
+    git_servers::{Running, free_port},
     pushing::hook,
     served,
-    servers::{Running, free_port, work_over},
+    servers::work_over,
     stage,
     support::{Repository, World, skipped},
     unsigned, upload,
@@ -246,7 +247,7 @@ fn over_sshd() {
 #[test]
 fn over_git_daemon_and_over_paths_everything_that_git_offers_on_a_push() {
     let world = stage(&rules());
-    let (_running, address) = super::servers::daemon(&world);
+    let (_running, address) = crate::git_servers::daemon(&world);
     pushes_over(&world, &format!("{address}/served.git"));
     let world = stage(&rules());
     pushes_over(&world, world.path("served.git").to_str().unwrap());

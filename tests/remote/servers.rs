@@ -3,114 +3,18 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Write as _},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use super::{
-    RULES, author, fetch, holds, served, stage,
+    RULES, author, fetch, git_servers, holds, served, stage,
     support::{Repository, World},
     unsigned, upload,
 };
-
-/// A program that ends with the test.
-pub(super) struct Running(pub(super) Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A port that nobody listens at.
-pub(super) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// `git daemon` over the world's folder; its address.
-pub(super) fn daemon(world: &World) -> (Running, String) {
-    let port = free_port();
-    let core = world.run("git", &["--exec-path"]).any_stdout().check().text();
-    let child = Command::new(Path::new(core.trim_end()).join("git-daemon"))
-        .args(["--export-all", "--reuseaddr", "--listen=127.0.0.1", &format!("--port={port}")])
-        .arg("--enable=receive-pack")
-        .arg(format!("--base-path={}", world.path("").display()))
-        .env("HOME", world.path("home"))
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let running = Running(child);
-    let begun = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "git daemon does not answer");
-        thread::sleep(Duration::from_millis(20));
-    }
-    (running, format!("git://127.0.0.1:{port}"))
-}
-
-/// `git http-backend` behind as little of a web server as it needs; its address.
-fn web(world: &World) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let (root, home) = (world.path(""), world.path("home"));
-    let core = world.run("git", &["--exec-path"]).any_stdout().check().text();
-    let backend = Path::new(core.trim_end()).join("git-http-backend");
-    // It ends with the process of the tests.
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let (root, home, backend) = (root.clone(), home.clone(), backend.clone());
-            thread::spawn(move || answer(stream, &root, &home, &backend));
-        }
-    });
-    address
-}
-
-/// One request by the rules of CGI (RFC 3875), one connection each.
-fn answer(stream: TcpStream, root: &Path, home: &Path, backend: &PathBuf) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    let mut words = line.split_whitespace();
-    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let mut command = Command::new(backend);
-    command.env("GIT_PROJECT_ROOT", root).env("GIT_HTTP_EXPORT_ALL", "1").env("HOME", home);
-    command.env("REQUEST_METHOD", &method).env("PATH_INFO", path).env("QUERY_STRING", query);
-    command.env("REMOTE_USER", "somebody").env("REMOTE_ADDR", "127.0.0.1");
-    let mut length = 0;
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).ok()?;
-        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.parse().ok()?,
-            "content-type" => drop(command.env("CONTENT_TYPE", value)),
-            "content-encoding" => drop(command.env("HTTP_CONTENT_ENCODING", value)),
-            "git-protocol" => drop(command.env("GIT_PROTOCOL", value)),
-            _ => {}
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    command.env("CONTENT_LENGTH", length.to_string());
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
-    let mut stdin = child.stdin.take()?;
-    thread::spawn(move || drop(stdin.write_all(&body)));
-    let output = child.wait_with_output().ok()?.stdout;
-    let text = String::from_utf8_lossy(&output);
-    let status = text.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK").to_owned();
-    let mut stream = stream;
-    stream.write_all(format!("HTTP/1.0 {status}\r\nConnection: close\r\n").as_bytes()).ok()?;
-    stream.write_all(&output).ok()
-}
 
 /// A web server that hands out files and knows nothing of git; its address.
 fn files(world: &World) -> String {
@@ -182,7 +86,7 @@ pub(super) fn work_over(world: &World, address: &str) {
 #[test]
 fn over_git_daemon() {
     let world = stage(RULES);
-    let (_running, address) = daemon(&world);
+    let (_running, address) = git_servers::daemon(&world);
     work_over(&world, &format!("{address}/served.git"));
 }
 
@@ -200,7 +104,7 @@ fn one_repository_under_two_addresses_is_bound_by_what_either_has_shown() {
     author.commit("second");
     upload(&author, &["main"]);
     let ours = super::clone(&world, "ours");
-    let (_running, address) = daemon(&world);
+    let (_running, address) = git_servers::daemon(&world);
     let other = format!("verified::{address}/served.git");
     upload(&author, &[&format!("{first}:main")]);
     let run = world.run("git", &["clone", "-q", &other, "again"]).status(128);
@@ -226,7 +130,7 @@ fn one_repository_under_two_addresses_is_bound_by_what_either_has_shown() {
 #[test]
 fn over_http() {
     let world = stage(RULES);
-    let address = web(&world);
+    let address = git_servers::web(&world, "somebody");
     work_over(&world, &format!("{address}/served.git"));
 }
 

@@ -9,8 +9,10 @@ use std::{
 };
 
 use super::{
-    RULES, author, fetch, holds, is_clean,
-    servers::{daemon, hostile},
+    RULES, author, fetch,
+    git_servers::daemon,
+    holds, is_clean,
+    servers::hostile,
     stage,
     support::{Repository, World},
     upload,

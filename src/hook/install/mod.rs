@@ -411,4 +411,4 @@ fn settings(options: &InstallOptions) -> Result<Settings, InstallError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

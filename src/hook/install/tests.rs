@@ -8,7 +8,8 @@ use crate::{
     words::Failure,
 };
 
-fn options(scratch: &Scratch) -> InstallOptions {
+/// Every hook beside the gate, with a first policy.
+pub(in crate::hook) fn options(scratch: &Scratch) -> InstallOptions {
     let policy = scratch.path().join("policy.toml");
     std::fs::write(&policy, crate::policy::FIRST_POLICY).unwrap();
     InstallOptions {

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 use crate::{
-    hook::{Companion, GuardChoice, InstallOptions, PolicyChoice, Settings, install, parse_forge},
+    hook::{Companion, InstallOptions, PolicyChoice, install, install::tests::options, parse_forge},
     policy::FIRST_POLICY,
     repository::tests::Scratch,
 };
@@ -16,24 +16,9 @@ fn mode(path: &Path, mode: u32) {
 /// A repository that only its owner can write, whatever the umask, and what is to be installed in it.
 fn prepared() -> (Scratch, InstallOptions) {
     let scratch = Scratch::new(&["--bare"]);
-    let policy = scratch.path().join("policy.toml");
-    std::fs::write(&policy, FIRST_POLICY).unwrap();
+    let options = options(&scratch);
     let status = std::process::Command::new("chmod").args(["-R", "go-w"]).arg(scratch.path()).status();
     assert!(status.unwrap().success());
-    let options = InstallOptions {
-        repository: scratch.path().to_owned(),
-        policy: PolicyChoice::File(policy),
-        state: None,
-        program: "/bin/sh".into(),
-        hooks: HookName::COMPANIONS.into(),
-        configured: false,
-        trusted_roots: vec![],
-        openpgp_certificates: vec![],
-        certificate_authorities: vec![],
-        settings: Settings { ledger: true, ..Settings::default() },
-        guard: GuardChoice::default(),
-        now: 0,
-    };
     (scratch, options)
 }
 
