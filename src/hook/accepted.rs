@@ -71,6 +71,17 @@ impl AcceptedTips {
         write_whole(&path, reference, Durability::Disk)
     }
 
+    /// Write down what a judgement has accepted: which refs were met under which rule, and which tips count. A tip
+    /// that counts without the mark that its ref was met would have the ref's past count once more, whatever came
+    /// into it since, so that comes first.
+    ///
+    /// # Errors
+    /// A file cannot be written; what comes after it is not written either.
+    pub fn note(&self, begun: &[([u8; 32], Vec<u8>)], tips: &[([u8; 32], ObjectId)]) -> std::io::Result<()> {
+        begun.iter().try_for_each(|(digest, name)| self.begin(digest, name))?;
+        tips.iter().try_for_each(|(digest, tip)| self.insert(digest, *tip))
+    }
+
     fn mark(&self, digest: &[u8; 32], reference: &[u8]) -> PathBuf {
         let name = hex::encode(sha256(&[reference]));
         self.folder.join(hex::encode(digest)).join("refs").join(name)

@@ -108,7 +108,7 @@ pub(super) fn take(
 ) -> Vec<Taken> {
     let mut taken: Vec<Taken> = Vec::new();
     for Admitted { admission, begun, .. } in admitted {
-        let noted = begun.iter().try_for_each(|(digest, name)| accepted.begin(digest, name));
+        let noted = accepted.note(begun, &[]);
         match noted.and_then(|()| admissions.take(admission, now)) {
             Ok(one) => taken.push(one),
             Err(error) => {

@@ -437,20 +437,12 @@ pub(super) fn same_place(one: &Path, other: &Path) -> bool {
 /// Write down what was accepted. If that fails, more will have to be judged another time, so the
 /// push is not refused for it.
 fn remember(state: &Path, finding: &Finding, words: &mut String) {
-    let accepted = AcceptedTips::new(state);
-    let begun = finding.begun.iter().map(|(digest, name)| accepted.begin(digest, name));
-    let tips = finding.tips.iter().map(|(digest, tip)| accepted.insert(digest, *tip));
-    // A tip that counts without the mark that its ref was met would have the ref's past count once more, whatever
-    // came into it since.
-    for noted in begun.chain(tips) {
-        if let Err(error) = noted {
-            *words += &format!(
-                "warning: what was accepted cannot be noted in '{}': {error}\n\
-                 hint: new refs are judged with their whole history until it can\n",
-                escape(&state.display().to_string())
-            );
-            return;
-        }
+    if let Err(error) = AcceptedTips::new(state).note(&finding.begun, &finding.tips) {
+        *words += &format!(
+            "warning: what was accepted cannot be noted in '{}': {error}\n\
+             hint: new refs are judged with their whole history until it can\n",
+            escape(&state.display().to_string())
+        );
     }
 }
 

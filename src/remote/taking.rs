@@ -267,10 +267,7 @@ impl Session<'_> {
         };
         self.memory =
             self.context.store.update(self.key(), change).map_err(|error| self.forgettable(error))?;
-        let noted = judged.tips.iter().try_for_each(|(digest, tip)| tips.insert(digest, *tip));
-        let noted =
-            noted.and_then(|()| judged.begun.iter().try_for_each(|(digest, name)| tips.begin(digest, name)));
-        if let Err(error) = noted {
+        if let Err(error) = tips.note(&judged.begun, &judged.tips) {
             let _ = writeln!(self.words, "warning: what was accepted cannot be noted: {error}");
         }
         Ok(())
