@@ -38,7 +38,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
 ];
 
 /// Where everything comes together.
-const TOP: [&str; 4] = ["cli", "lib", "main", "remote_main"];
+const TOP: [&str; 5] = ["cli", "gate_main", "lib", "main", "remote_main"];
 
 /// What is there on one family of systems only, by the word that stands in `#[cfg(...)]` before what names it.
 const OF_ONE_SYSTEM: [(&str, &[&str]); 2] = [

@@ -27,6 +27,19 @@ pub(super) struct GitHookOnly {
     pub(super) command: GitHookCommand,
 }
 
+/// Judge what is pushed: the program that the hooks of a server run, by the paths that are written into them
+#[derive(Debug, Parser)]
+#[command(
+    name = "countersign-gate",
+    version,
+    after_help = "'countersign hook install' has git run it.\n\
+                  Exit status: 0 accepted; 1 refused; 3 could not run; 64 usage."
+)]
+pub(super) struct GateArguments {
+    #[command(subcommand)]
+    pub(super) command: GitHookCommand,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum GitHookCommand {
     Hook(crate::hook::GitHookArguments),

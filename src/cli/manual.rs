@@ -80,8 +80,11 @@ const SECTIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The page of the program that git starts by its own name, whole.
-const HELPER: &str = include_str!("manual/git-remote-verified.roff");
+/// The pages of the programs that are started by names of their own, whole.
+const PROGRAMS: [(&str, &str); 2] = [
+    ("countersign-gate", include_str!("manual/countersign-gate.roff")),
+    ("git-remote-verified", include_str!("manual/git-remote-verified.roff")),
+];
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -92,9 +95,10 @@ const PREAMBLE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 pub(super) fn write(_world: &mut World<'_>, directory: &Path) -> Outcome {
     let mut command = without_help(Arguments::command());
     command.build();
-    let helper = directory.join("git-remote-verified.1");
-    let page = [PREAMBLE, &title("git-remote-verified"), HELPER].concat();
-    let written = fs::write(&helper, page).map_err(|error| (helper, error));
+    let written = PROGRAMS.iter().try_for_each(|(name, text)| {
+        let path = directory.join(format!("{name}.1"));
+        fs::write(&path, [PREAMBLE, &title(name), text].concat()).map_err(|error| (path, error))
+    });
     written.and_then(|()| write_page(&command, directory)).map_err(|(path, error)| {
         Failure::new(
             format!("the manual page '{}' cannot be written: {error}", path.display()),

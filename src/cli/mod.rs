@@ -48,7 +48,7 @@ pub use remote::run_helper;
 pub use world::{Environment, Terminals, World};
 
 use crate::{gpg, hook, words::Failure};
-use arguments::{Command, GitHookCommand, GitHookOnly};
+use arguments::{Command, GateArguments, GitHookCommand, GitHookOnly};
 
 /// Exit statuses, the same for every command.
 pub mod exit {
@@ -75,12 +75,12 @@ pub fn run(world: &mut World<'_>) -> u8 {
     let is_of_git = |name: &OsString| name.to_str().is_some_and(hook::GitHookArguments::has);
     let is_git_hook = matches!(&world.arguments[..], [hook, name, ..] if hook == "hook" && is_of_git(name));
     let command = if is_git_hook {
-        match typed::<GitHookOnly>(world) {
+        match typed::<GitHookOnly>(world, "countersign") {
             Ok(GitHookOnly { command: GitHookCommand::Hook(arguments) }) => Command::Hook(arguments.into()),
             Err(code) => return code,
         }
     } else {
-        match typed::<Arguments>(world) {
+        match typed::<Arguments>(world, "countersign") {
             Ok(arguments) => arguments.command,
             Err(code) => return code,
         }
@@ -97,10 +97,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         Command::Hook(arguments) if arguments.pre_push().is_some() => {
             arguments.pre_push().map_or(Ok(exit::USAGE), |arguments| pre_push::run(world, arguments))
         }
-        Command::Hook(_) if cfg!(not(unix)) => Err(Failure::new(
-            "hooks run on Unix only: elsewhere paths are not bytes, and files have no modes",
-            "run the server on Unix, or have 'countersign verify' or 'countersign check' judge in a job",
-        )),
+        Command::Hook(_) if cfg!(not(unix)) => Err(not_here()),
         Command::Hook(arguments) => Ok(with_surroundings(world, |around| hook::run_hook(arguments, around))),
         Command::Policy(arguments) => policy::run(world, &arguments),
         Command::Remote(arguments) => remote::run(world, &arguments),
@@ -126,9 +123,36 @@ pub fn run(world: &mut World<'_>) -> u8 {
     })
 }
 
-/// What was typed; else what was wrong with it, or asked for instead, has been said: the exit code.
-fn typed<A: Parser>(world: &mut World<'_>) -> Result<A, u8> {
-    let typed = std::iter::once("countersign".into()).chain(world.arguments.iter().cloned());
+/// Run the gate alone, as the hooks of a server do.
+pub fn run_gate(world: &mut World<'_>) -> u8 {
+    let GitHookCommand::Hook(arguments) = match typed::<GateArguments>(world, hook::GATE_PROGRAM) {
+        Ok(GateArguments { command }) => command,
+        Err(code) => return code,
+    };
+    let failure = if cfg!(not(unix)) {
+        not_here()
+    } else if arguments.is_pre_push() {
+        Failure::new(
+            "this program judges what a server receives",
+            "have the hook run 'countersign hook pre-push'",
+        )
+    } else {
+        return with_surroundings(world, |around| hook::run_git_hook(arguments, around));
+    };
+    world.complain(&failure.to_string());
+    exit::COULD_NOT_RUN
+}
+
+fn not_here() -> Failure {
+    Failure::new(
+        "hooks run on Unix only: elsewhere paths are not bytes, and files have no modes",
+        "run the server on Unix, or have 'countersign verify' or 'countersign check' judge in a job",
+    )
+}
+
+/// What was typed for `program`; else what was wrong with it, or asked for instead, has been said: the exit code.
+fn typed<A: Parser>(world: &mut World<'_>, program: &str) -> Result<A, u8> {
+    let typed = std::iter::once(program.into()).chain(world.arguments.iter().cloned());
     A::try_parse_from(typed).map_err(|error| {
         let text = error.render().to_string();
         if error.use_stderr() {

@@ -18,6 +18,7 @@ use super::{
     admit,
     audit::write as write_audit,
     forge_context, install, install_for_all, install_pre_push, post_receive, pre_receive,
+    program::gate_beside,
     reference_transaction,
     settings::{parse_address, parse_forge, parse_seconds},
     status,
@@ -70,6 +71,12 @@ impl GitHookArguments {
     #[must_use]
     pub fn has(name: &str) -> bool {
         GitHookCommand::has_subcommand(name)
+    }
+
+    /// Whether it is about the hook of a developer's, which goes by what a developer configures.
+    #[must_use]
+    pub fn is_pre_push(&self) -> bool {
+        matches!(self.command, GitHookCommand::PrePush(_))
     }
 }
 
@@ -191,7 +198,7 @@ enum HookCommand {
         /// The folder for what was accepted [default: 'countersign' in the repository]
         #[arg(long, value_name = "DIR")]
         state: Option<PathBuf>,
-        /// The program that the hook runs [default: this one]
+        /// The program that the hook runs [default: 'countersign-gate' beside this one, or else this one]
         #[arg(long, value_name = "FILE")]
         program: Option<PathBuf>,
         /// Which hooks; pre-receive is always one of them
@@ -315,8 +322,11 @@ impl LedgerPlace {
     }
 }
 
-/// Run what git runs; the exit status.
-fn run_git_hook(command: GitHookCommand, surroundings: &mut Surroundings<'_>) -> u8 {
+/// Run `countersign hook …` as git does; the exit status.
+pub fn run_git_hook(
+    GitHookArguments { command }: GitHookArguments,
+    surroundings: &mut Surroundings<'_>,
+) -> u8 {
     let Surroundings { directory, .. } = &*surroundings;
     let at = |path: PathBuf| directory.join(path);
     let roots = |roots: Vec<(String, PathBuf)>| {
@@ -382,7 +392,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
         roots.into_iter().map(|(name, path)| (name, directory.join(path))).collect::<Vec<_>>()
     };
     let answer = match arguments.command {
-        HookCommand::Git(command) => return run_git_hook(command, surroundings),
+        HookCommand::Git(command) => return run_git_hook(GitHookArguments { command }, surroundings),
         HookCommand::Install { repository, program, pre_push: true, .. } => {
             let program = program.map_or_else(|| surroundings.program.clone(), at);
             install_pre_push(&at(repository), &program)
@@ -416,7 +426,7 @@ pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -
                     None => PolicyChoice::File(at(policy.unwrap_or_default())),
                 },
                 state: state.map(at),
-                program: program.map_or_else(|| surroundings.program.clone(), at),
+                program: program.map_or_else(|| gate_beside(&surroundings.program), at),
                 hooks: if no_ledger { Vec::new() } else { hooks },
                 configured: config_hooks,
                 trusted_roots: roots(trusted_roots),

@@ -41,6 +41,7 @@ mod policy_change;
 mod policy_ref;
 mod pre_push;
 mod pre_receive;
+mod program;
 mod proofs;
 mod pushee;
 mod settings;
@@ -61,7 +62,9 @@ pub use accepted::AcceptedTips;
 pub use added::not_used;
 pub use admission::{Admission, AdmissionRequest, Admissions, admit};
 pub use approvals::{counted_as, kept_approvals};
-pub use arguments::{GitHookArguments, HookArguments, PrePushArguments, Surroundings, run_hook};
+pub use arguments::{
+    GitHookArguments, HookArguments, PrePushArguments, Surroundings, run_git_hook, run_hook,
+};
 pub use audit::LogLine;
 pub use certificate::ReceivedCertificate;
 pub use companion::{Companion, HookName};
@@ -85,6 +88,7 @@ pub use policy_change::judge_policy_change;
 pub use policy_ref::PolicyMemory;
 pub use pre_push::{install_pre_push, parse_planned, uninstall_pre_push};
 pub use pre_receive::{Context, Outcome, Watch, foreign_anchor, pre_receive, pre_receive_by};
+pub use program::GATE_PROGRAM;
 pub use proofs::kept as kept_proofs;
 pub use pushee::{PusheeError, pushee_key};
 pub use settings::{AuditSink, PolicyPlace, Settings, parse_address, parse_forge, parse_seconds};

@@ -1,12 +1,14 @@
 //! What the gate adds to a push: one commit, many new ones, a repository with many refs or with a long history,
 //! many refs at once; each beside the same push without the hook, and how much anonymous memory the hook takes.
 //!
-//! Run with `cargo bench --bench gate`; with `-- small` everything is a hundredth of its size, to see that it works.
+//! Run with `cargo bench --bench gate`; with `-- small` everything is a hundredth of its size, to see that it works,
+//! and with `-- one` it ends after the pushes of one commit to a small repository.
 
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "a benchmark stands in the world")]
 
 use std::{
+    cell::Cell,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -24,15 +26,19 @@ use countersign::{
 use gix::{objs::Kind, objs::Write as _};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_countersign");
+/// What the hooks run.
+const GATE: &str = env!("CARGO_BIN_EXE_countersign-gate");
 const MAIL: &str = "alice@example.com";
 /// How many commits one certificate signs.
 const COMMITS_PER_CERTIFICATE: usize = 10;
 /// How often a push of one commit is measured.
-const RUNS: usize = 15;
+const RUNS: usize = 41;
 
 struct World {
     directory: tempfile::TempDir,
     authority: Running,
+    /// What the next commit says of when it was made: a second after the one before it.
+    date: Cell<i64>,
 }
 
 /// Whether a repository has the hook, and who runs it.
@@ -54,6 +60,9 @@ fn main() {
     let scale = if arguments.iter().any(|argument| argument == "small") { 100 } else { 1 };
     let world = World::new();
     one_commit(&world);
+    if arguments.iter().any(|argument| argument == "one") {
+        return;
+    }
     for count in [1_000, 10_000] {
         many_commits(&world, count / scale);
     }
@@ -64,7 +73,7 @@ fn main() {
 
 /// Run the program as the hook would, and write down the most anonymous memory that it took.
 fn watch(arguments: &[String]) -> ! {
-    let mut child = Command::new(PROGRAM).args(arguments).spawn().unwrap();
+    let mut child = Command::new(GATE).args(arguments).spawn().unwrap();
     let state = arguments.iter().skip_while(|argument| *argument != "--state").nth(1).unwrap();
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
@@ -90,7 +99,8 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let options = Options { rekor: RekorOffer::V1Only, ..Options::default() };
         let authority = Authority::new(options).unwrap().serve(0).unwrap();
-        let world = Self { directory, authority };
+        let date = Cell::new(jiff::Timestamp::now().as_second() - 2_000_000);
+        let world = Self { directory, authority, date };
         fs::create_dir(world.path("home")).unwrap();
         fs::write(world.path("trusted_root.json"), world.authority.authority().trusted_root_json()).unwrap();
         world.git(".", &["init", "-q", "--bare", "source"]);
@@ -152,18 +162,13 @@ impl World {
         if !self.path(name).exists() {
             self.git(".", &["init", "-q", "--bare", "-b", "main", name]);
         }
-        let own = std::env::current_exe().unwrap();
-        let program = match hook {
-            Hook::None => return,
-            Hook::Gate | Hook::NoLedger => Path::new(PROGRAM),
-            Hook::Watched => &own,
-        };
         let mut install = Command::new(PROGRAM);
-        install
-            .args(["hook", "install", "--policy", "policy.toml", "--repository", name, "--program"])
-            .arg(program);
-        if hook == Hook::NoLedger {
-            install.arg("--no-ledger");
+        install.args(["hook", "install", "--policy", "policy.toml", "--repository", name]);
+        match hook {
+            Hook::None => return,
+            Hook::Gate => {}
+            Hook::NoLedger => drop(install.arg("--no-ledger")),
+            Hook::Watched => drop(install.arg("--program").arg(std::env::current_exe().unwrap())),
         }
         self.run(install.current_dir(self.directory.path()), b"");
     }
@@ -200,7 +205,9 @@ impl World {
             }
             let parent = ids.last().map(String::as_str).or(parent);
             let parent = parent.map(|parent| format!("parent {parent}\n")).unwrap_or_default();
-            let person = format!("Alice <{MAIL}> {now} +0000");
+            let date = self.date.get() + 1;
+            self.date.set(date);
+            let person = format!("Alice <{MAIL}> {date} +0000");
             let head = format!("tree {tree}\n{parent}author {person}\ncommitter {person}\n");
             let body = format!("\ncommit {number}\n");
             let session = session.as_ref().unwrap();

@@ -237,6 +237,7 @@ fn packaged(table: &str) -> BTreeSet<String> {
 fn packages_hold_all_that_the_installer_installs() {
     let wanted: BTreeSet<String> = [
         "target/release/countersign",
+        "target/release/countersign-gate",
         "target/release/git-remote-verified",
         "target/man/*.1",
         "target/man/*.5",

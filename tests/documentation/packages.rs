@@ -11,6 +11,7 @@ use std::{
 use super::{PROGRAM, TREE, files};
 
 const REMOTE: &str = env!("CARGO_BIN_EXE_git-remote-verified");
+const GATE: &str = env!("CARGO_BIN_EXE_countersign-gate");
 
 /// A copy of what a package is made of, with a cargo that compiles nothing.
 struct Tree {
@@ -39,8 +40,8 @@ impl Tree {
         // The program writes pages and completions; what is packed then is small.
         let stand_in = format!(
             "#!/bin/sh\necho \"$@\" >>\"$HOME/cargo.log\"\ncase $1 in\n\
-             build) mkdir -p target/release && cp '{PROGRAM}' '{REMOTE}' target/release/; exit;;\n\
-             deb | generate-rpm) for name in countersign git-remote-verified; do cp /bin/true target/release/$name; done;;\n\
+             build) mkdir -p target/release && cp '{PROGRAM}' '{REMOTE}' '{GATE}' target/release/; exit;;\n\
+             deb | generate-rpm) for name in countersign countersign-gate git-remote-verified; do cp /bin/true target/release/$name; done;;\n\
              esac\nexec '{cargo}' \"$@\"\n"
         );
         fs::create_dir(folder.path().join("bin")).unwrap();
@@ -105,6 +106,7 @@ fn a_package_of_debian_holds_everything_where_it_belongs() {
     let held: BTreeSet<&str> = list.lines().filter_map(|line| line.split_whitespace().nth(5)).collect();
     for file in [
         "usr/bin/countersign",
+        "usr/bin/countersign-gate",
         "usr/bin/git-remote-verified",
         "usr/lib/systemd/user/countersign.service",
         "usr/lib/systemd/user/countersign.socket",
