@@ -158,7 +158,7 @@ impl AcceptedTips {
         }
         let folded = self.fold_own_files(digest, &folder, left);
         // Closing it would not do where a child is being started in this moment, which has it too.
-        turn.unlock()?;
+        system::unlock(&turn)?;
         folded
     }
 

@@ -215,7 +215,9 @@ mod tests {
         let reference = folder.path().join("x");
         let (lock, own) = (with_suffix(&reference, ".lock"), own_path(&reference));
         for beside in [None, Some("")] {
-            beside.map(|text| fs::write(&own, text).unwrap());
+            if let Some(text) = beside {
+                fs::write(&own, text).unwrap();
+            }
             fs::write(&lock, "git's").unwrap();
             assert!(RefLock::take(&reference, SHORT).unwrap().is_none());
             assert_eq!(

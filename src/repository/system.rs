@@ -150,6 +150,20 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Frees `file`, also where a child that is being started has it open too.
+///
+/// # Errors
+/// The system's; always where there are no such locks.
+pub fn unlock(file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    return Ok(rustix::fs::flock(file, rustix::fs::FlockOperation::Unlock)?);
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+}
+
 /// [`try_lock`], waiting until it is free.
 ///
 /// # Errors

@@ -151,7 +151,7 @@ fn what_cannot_be_folded_counts_as_before() {
     assert!(system::try_lock(&turn).unwrap());
     tips.fold();
     assert!(all() && !folded.exists());
-    turn.unlock().unwrap();
+    system::unlock(&turn).unwrap();
     tips.fold();
     assert!(all() && folded.exists());
 }
@@ -233,7 +233,7 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_comes_of_it() {
     }
     assert!(noted.len() > 25);
     // One may be in its file before that was said.
-    let begun = |number: &u32| number % 10_000 == 0 || noted.contains(&(number - 1));
+    let begun = |number: &u32| number.is_multiple_of(10_000) || noted.contains(&(number - 1));
     for number in (0..25).flat_map(|round| (0..1000).map(move |number| round * 10_000 + number)) {
         assert!(noted.contains(&number) || begun(&number) || !tips.contains(&RULE, tip(number)), "{number}");
     }
