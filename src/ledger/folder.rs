@@ -6,13 +6,13 @@
 //!         many/                                see the module of that name
 //!         updates/                             see `told`
 //!         ledger.lock                          held by whoever settles
-//!         ledger.head                          the head that was written last
+//!         ledger.head                          the heads that were written of late, a line each, the last one last
 //! ```
 
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -22,7 +22,11 @@ use gix::bstr::ByteSlice as _;
 use super::{Entry, Intent, IntentError, LedgerError, Process, fields, intent::FIRST_LINE};
 use crate::{
     object::{HashKind, ObjectId},
-    repository::{Durability, sync_folder, system, write_whole_through},
+    repository::{
+        Durability, sync_folder,
+        system::{self, LastLink},
+        write_whole_through,
+    },
 };
 
 /// How long somebody else's settling is waited for.
@@ -33,6 +37,9 @@ const PAUSE: Duration = Duration::from_millis(3);
 
 /// The largest intent that is read, in bytes: pre-receive reads no larger push.
 const MAXIMUM_BYTES: u64 = 512 * 1024 * 1024;
+
+/// From how many bytes on the file of heads is begun anew.
+const MAXIMUM_NOTED: usize = 4096;
 
 const INTENT: &str = "intent";
 const DROPPED: &str = "dropped";
@@ -250,19 +257,30 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text.map_err(LedgerError::unusable(&path))?,
         };
-        let id = text.strip_suffix(b"\n").and_then(|hex| ObjectId::from_hex(hex).ok());
-        id.map(Some).ok_or(LedgerError::HeadFile(path))
+        last_head(&text).map(Some).ok_or(LedgerError::HeadFile(path))
     }
 
     /// Note the head that was written last. That there is a ledger at all has to reach the disk; after that it is
-    /// enough if an earlier head does, from which the ledger goes on.
+    /// enough if an earlier head does, from which the ledger goes on. Whoever does so holds the lock.
     pub(super) fn remember(&self, head: ObjectId) -> Result<(), LedgerError> {
         let (path, line) = (self.head_file(), format!("{head}\n"));
-        if path.exists() {
-            let written = write_whole_through(&self.state, &path, line.as_bytes(), Durability::System);
-            return written.map_err(LedgerError::unusable(&path));
+        let whole = || write_whole_through(&self.state, &path, line.as_bytes(), Durability::System);
+        let note = || match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            // Making a file for every push costs more than a longer one.
+            Ok(text) if text.len() < MAXIMUM_NOTED && text.ends_with(b"\n") && last_head(&text).is_some() => {
+                match system::open_warily(File::options().append(true), &path, LastLink::Refused) {
+                    Ok(mut file) => file.write_all(line.as_bytes()).map(|()| true),
+                    Err(_) => whole().map(|()| true),
+                }
+            }
+            _ => whole().map(|()| true),
+        };
+        if note().map_err(LedgerError::unusable(&path))? {
+            Ok(())
+        } else {
+            self.write(&path, line.as_bytes())
         }
-        self.write(&path, line.as_bytes())
     }
 
     fn head_file(&self) -> PathBuf {
@@ -299,6 +317,14 @@ impl Folder {
         };
         write().map_err(LedgerError::unusable(path))
     }
+}
+
+/// What the file of heads says: its last line that is whole, for what stands behind it was cut short when the
+/// power failed, or is being written in this moment.
+fn last_head(text: &[u8]) -> Option<ObjectId> {
+    let whole = &text[..text.iter().rposition(|byte| *byte == b'\n')?];
+    let line = whole.rsplit(|byte| *byte == b'\n').next()?;
+    ObjectId::from_hex(line).ok()
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -376,6 +402,35 @@ mod tests {
         fs::write(state.path().join("intents"), "").unwrap();
         assert!(!folder.is_empty());
         assert!(matches!(folder.list(), Err(LedgerError::Unusable { .. })));
+    }
+
+    #[test]
+    fn the_head_that_was_noted_last_counts_and_half_a_line_does_not() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = folder(state.path(), &[]);
+        let path = state.path().join("ledger.head");
+        let head = |number: u32| ObjectId::from_hex(format!("{number:040x}").as_bytes()).unwrap();
+        assert_eq!(folder.remembered().unwrap(), None);
+        for number in 1..=300 {
+            folder.remember(head(number)).unwrap();
+            assert_eq!(folder.remembered().unwrap(), Some(head(number)));
+        }
+        let text = fs::read(&path).unwrap();
+        assert!(text.len() > 41 && text.len() <= MAXIMUM_NOTED + 41, "{}", text.len());
+        // The power has failed: what was noted before counts, and the next one stands in a line of its own.
+        let (one, two) = (format!("{}\n", head(1)), format!("{}\n", head(2)));
+        for torn in [&two[..0], &two[..1], &two[..40], "\0\0\0"] {
+            fs::write(&path, format!("{one}{torn}")).unwrap();
+            assert_eq!(folder.remembered().unwrap(), Some(head(1)), "{torn:?}");
+            folder.remember(head(3)).unwrap();
+            assert_eq!(folder.remembered().unwrap(), Some(head(3)), "{torn:?}");
+        }
+        for damaged in ["", "\n", "x\n", &two[..40], &format!("{one}x\n"), &format!("{one}\n")] {
+            fs::write(&path, damaged).unwrap();
+            assert!(matches!(folder.remembered(), Err(LedgerError::HeadFile(_))), "{damaged:?}");
+            folder.remember(head(4)).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", head(4)), "{damaged:?}");
+        }
     }
 
     #[test]
