@@ -95,7 +95,7 @@ impl Folder {
     /// # Errors
     /// One cannot be read: it may stand for a push that was accepted.
     pub fn intents_left(&self) -> Result<Vec<Intent>, LedgerError> {
-        Ok(self.list()?.into_iter().filter(|held| !held.is_dropped).map(|held| held.intent).collect())
+        Ok(self.list_of(&[INTENT])?.into_iter().map(|held| held.intent).collect())
     }
 
     /// Whether `entry` was accepted for the push that `process` receives. One that was dropped counts only for
@@ -144,8 +144,12 @@ impl Folder {
     }
 
     pub(super) fn list(&self) -> Result<Vec<Held>, LedgerError> {
+        self.list_of(&[INTENT, DROPPED])
+    }
+
+    fn list_of(&self, kinds: &[&str]) -> Result<Vec<Held>, LedgerError> {
         let mut held = Vec::new();
-        for (path, bytes) in self.files(&[INTENT, DROPPED])? {
+        for (path, bytes) in self.files(kinds)? {
             let intent = Intent::parse(self.hash, &bytes)
                 .map_err(|cause| LedgerError::Intent { path: path.clone(), cause })?;
             let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("it was read as one");
