@@ -196,10 +196,15 @@ struct Commands<'a> {
 impl<'a> Commands<'a> {
     /// What to do about a group: a command where one would mend it.
     fn hints(&mut self, group: &Group<'a>) -> Vec<String> {
-        let general = vec![group.hint.clone()];
+        let mut general = vec![group.hint.clone()];
         if !self.telling.is_own {
             return general;
         }
+        let first = group.refusals[0];
+        // What carries no signature was not signed before, perhaps because git was never set up to.
+        let is_new = matches!(first.cause, Cause::Unsigned { .. } | Cause::Event(Event::LightweightTag));
+        let set_up = is_new.then(|| "if git does not sign yet, 'countersign init' sets it up to".to_owned());
+        general.extend(set_up.clone());
         let mut references: Vec<&'a [u8]> = Vec::new();
         for refusal in &group.refusals {
             if !references.contains(&refusal.reference.as_slice()) {
@@ -209,13 +214,13 @@ impl<'a> Commands<'a> {
                 return general;
             }
         }
-        let first = group.refusals[0];
         let commands: Vec<String> = match (first.subject, &first.cause) {
             (Subject::Commit(_), cause) if may_be_signed_again(cause) => {
                 references.into_iter().filter_map(|reference| self.sign_again(reference)).collect()
             }
             (Subject::Tag(_), cause) if may_be_signed_again(cause) => self.tag_again(group),
             (Subject::Reference, Cause::Event(Event::LightweightTag)) => self.tag_again(group),
+            (Subject::Tag(_), Cause::Event(Event::NestedTag)) => self.tag_again(group),
             _ => Vec::new(),
         };
         if commands.is_empty() {
@@ -232,10 +237,12 @@ impl<'a> Commands<'a> {
                 .chain(commands.map(|command| format!("{as_who}'{command}'")))
                 .collect();
         }
-        // What carries no signature was not signed before.
-        let is_new = matches!(first.cause, Cause::Unsigned { .. } | Cause::Event(Event::LightweightTag));
+        if matches!(first.cause, Cause::Event(Event::NestedTag)) {
+            return commands.map(|command| format!("tag the commit itself: '{command}'")).collect();
+        }
         let once_more = if is_new { "" } else { " again" };
-        commands.map(|command| format!("sign {what}{once_more}{place}: '{command}'")).collect()
+        let sign = commands.map(|command| format!("sign {what}{once_more}{place}: '{command}'"));
+        sign.chain(set_up).collect()
     }
 
     /// The command that signs the refused commits of a branch again, and no others but those on top of them.
@@ -280,28 +287,35 @@ impl<'a> Commands<'a> {
         if refused.len() > MAXIMUM_MENDED {
             return None;
         }
-        // The oldest comes first. Whatever is rewritten has to stand on one that was refused.
+        // The oldest comes first.
         let base = parents(*refused.first()?)?.first().copied();
-        let hidden: Vec<ObjectId> = base.into_iter().collect();
-        let go_on = |walked| walked <= MAXIMUM_MENDED && has_time();
-        let history = new_commits_while(reader, &[tip], &hidden, None, shallow, &go_on).ok()?;
-        let mut rewritten: HashSet<ObjectId> = refused.iter().copied().collect();
-        let mut merges = "";
-        for id in history.commits.iter().rev() {
-            let parents = parents(*id)?;
-            if !rewritten.contains(id) && !parents.iter().any(|parent| rewritten.contains(parent)) {
+        let rewrites = |base: Option<ObjectId>| {
+            let hidden: Vec<ObjectId> = base.into_iter().collect();
+            let go_on = |walked| walked <= MAXIMUM_MENDED && has_time();
+            let history = new_commits_while(reader, &[tip], &hidden, None, shallow, &go_on).ok()?;
+            if !hidden.iter().all(|id| history.reached.contains(id)) {
                 return None;
             }
-            if parents.len() > 1 {
-                merges = " --rebase-merges";
+            // Whatever is rewritten has to stand on one that was refused.
+            let mut rewritten: HashSet<ObjectId> = refused.iter().copied().collect();
+            let mut merges = "";
+            for id in history.commits.iter().rev() {
+                let parents = parents(*id)?;
+                if !rewritten.contains(id) && !parents.iter().any(|parent| rewritten.contains(parent)) {
+                    return None;
+                }
+                if parents.len() > 1 {
+                    merges = " --rebase-merges";
+                }
+                rewritten.insert(*id);
             }
-            rewritten.insert(*id);
-        }
-        if rewritten.len() != history.commits.len() {
-            return None;
-        }
-        let base = base.map_or_else(|| "--root".to_owned(), |base| base.to_string());
-        Some(format!("git rebase --force-rebase -S{merges} {base}"))
+            let base = base.map_or_else(|| "--root".to_owned(), |base| base.to_string());
+            let is_all = rewritten.len() == history.commits.len();
+            is_all.then(|| format!("git rebase --force-rebase -S{merges} {base}"))
+        };
+        // What was merged may stand on something older than the ref's value, and stays there.
+        let current = update.claimed.and_then(|current| plan::commit_behind(reader, current));
+        rewrites(base).or_else(|| rewrites(Some(current?)))
     }
 
     /// The commands that make tags again.
@@ -311,11 +325,12 @@ impl<'a> Commands<'a> {
             let update = updates.iter().find(|update| update.reference == refusal.reference)?;
             let wanted = update.wanted?;
             let name = refusal.reference.strip_prefix(b"refs/tags/").filter(|name| is_plain(name))?;
-            let target = match refusal.subject {
-                Subject::Tag(id) if id == wanted => {
+            let target = match (refusal.subject, &refusal.cause) {
+                (_, Cause::Event(Event::NestedTag)) => plan::commit_behind(reader, wanted)?,
+                (Subject::Tag(id), _) if id == wanted => {
                     Tag::parse(reader.hash(), &reader.read(id).ok()?.bytes).ok()?.target
                 }
-                Subject::Reference => wanted,
+                (Subject::Reference, _) => wanted,
                 _ => return None,
             };
             Some(format!("git tag -s -f {} {target}", name.to_str().ok()?))
