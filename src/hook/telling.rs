@@ -22,6 +22,9 @@ const MAXIMUM_GROUPS: usize = 4;
 /// How many objects are told of all causes together, one a line.
 const MAXIMUM_LINES: usize = 8;
 
+/// How many things to do are told of all causes together, where the refs that were refused for one differ in that.
+const MAXIMUM_HINTS: usize = 4;
+
 /// How many commits a command may have somebody sign again.
 const MAXIMUM_MENDED: usize = 1000;
 
@@ -45,7 +48,8 @@ pub struct Telling<'a> {
 /// Refusals for the same reason.
 struct Group<'a> {
     cause: String,
-    hint: String,
+    /// What to do about it: for the first ref, and for others where it is something else.
+    hints: Vec<String>,
     refusals: Vec<&'a Refusal>,
 }
 
@@ -66,7 +70,8 @@ impl Telling<'_> {
         let mut text = String::new();
         let mut waiting: Vec<String> = Vec::new();
         for group in &groups[..shown] {
-            let hints = commands.hints(group);
+            let mut hints = commands.hints(group);
+            hints.truncate((MAXIMUM_HINTS / shown).max(2));
             // What is to be done about several causes is said once, behind the last of them.
             if !waiting.is_empty() && hints != waiting {
                 self.hint(&mut text, &waiting);
@@ -177,10 +182,18 @@ fn groups<'a>(refusals: &[&'a Refusal]) -> Vec<Group<'a>> {
         }
         let kind = std::mem::discriminant(&refusal.subject);
         let place = *places.entry((kind, cause.clone())).or_insert_with(|| {
-            groups.push(Group { cause, hint: refusal.hint(), refusals: Vec::new() });
+            groups.push(Group { cause, hints: Vec::new(), refusals: Vec::new() });
             groups.len() - 1
         });
-        groups[place].refusals.push(refusal);
+        let group = &mut groups[place];
+        let is_another = group.refusals.last().is_none_or(|last| last.reference != refusal.reference);
+        if is_another && group.hints.len() < MAXIMUM_HINTS {
+            let hint = refusal.hint();
+            if !group.hints.contains(&hint) {
+                group.hints.push(hint);
+            }
+        }
+        group.refusals.push(refusal);
     }
     groups
 }
@@ -196,7 +209,7 @@ struct Commands<'a> {
 impl<'a> Commands<'a> {
     /// What to do about a group: a command where one would mend it.
     fn hints(&mut self, group: &Group<'a>) -> Vec<String> {
-        let mut general = vec![group.hint.clone()];
+        let mut general = group.hints.clone();
         if !self.telling.is_own {
             return general;
         }
