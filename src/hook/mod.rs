@@ -9,6 +9,7 @@ mod accepted;
 mod added;
 mod admission;
 mod admitting;
+mod anew;
 mod answers;
 mod approvals;
 mod arguments;

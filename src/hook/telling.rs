@@ -7,11 +7,11 @@ use std::collections::{HashMap, HashSet};
 
 use gix::bstr::ByteSlice as _;
 
-use super::{Update, plan};
+use super::{Update, anew};
 use crate::{
-    object::{Commit, ObjectId, Tag},
+    object::{Commit, Tag},
     policy::{Cause, Event, Refusal, Subject},
-    repository::{ObjectReader, Shallow, new_commits_while},
+    repository::{ObjectReader, Shallow},
     verify::CannotTell,
     words::{escape, escape_bytes},
 };
@@ -24,9 +24,6 @@ const MAXIMUM_LINES: usize = 8;
 
 /// How many things to do are told of all causes together, where the refs that were refused for one differ in that.
 const MAXIMUM_HINTS: usize = 4;
-
-/// How many commits a command may have somebody sign again.
-const MAXIMUM_MENDED: usize = 1000;
 
 /// How many characters of a person's name or a subject are shown.
 const MAXIMUM_CHARACTERS: usize = 60;
@@ -263,72 +260,9 @@ impl<'a> Commands<'a> {
         if let Some(known) = self.known.get(reference) {
             return known.clone();
         }
-        let command = self.rebase(reference);
+        let command = anew::command(self.telling, self.refusals, reference);
         self.known.insert(reference, command.clone());
         command
-    }
-
-    fn rebase(&self, reference: &[u8]) -> Option<String> {
-        let Telling { reader, shallow, updates, go_on: has_time, .. } = self.telling;
-        if !has_time() {
-            return None;
-        }
-        let update = updates.iter().find(|update| update.reference == reference)?;
-        if !reference.starts_with(b"refs/heads/") {
-            return None;
-        }
-        let tip = plan::commit_behind(reader, update.wanted?)?;
-        let mut refused = Vec::new();
-        for refusal in self.refusals.iter().filter(|refusal| refusal.reference == reference) {
-            if let Subject::Commit(id) = refusal.subject {
-                refused.push(id);
-            }
-        }
-        let tree_and_parents = |id: ObjectId| -> Option<(ObjectId, Vec<ObjectId>)> {
-            let object = reader.read(id).ok()?;
-            let commit = Commit::parse(reader.hash(), &object.bytes).ok()?;
-            Some((commit.tree, commit.parents))
-        };
-        let parents = |id: ObjectId| tree_and_parents(id).map(|(_, parents)| parents);
-        if refused == [tip] {
-            let (tree, parents) = tree_and_parents(tip)?;
-            let before = parents.first().and_then(|parent| tree_and_parents(*parent));
-            let is_empty = before.is_some_and(|(before, _)| before == tree);
-            let allow = if is_empty { " --allow-empty" } else { "" };
-            return Some(format!("git commit --amend --no-edit -S{allow}"));
-        }
-        if refused.len() > MAXIMUM_MENDED {
-            return None;
-        }
-        // The oldest comes first.
-        let base = parents(*refused.first()?)?.first().copied();
-        let rewrites = |base: Option<ObjectId>| {
-            let hidden: Vec<ObjectId> = base.into_iter().collect();
-            let go_on = |walked| walked <= MAXIMUM_MENDED && has_time();
-            let history = new_commits_while(reader, &[tip], &hidden, None, shallow, &go_on).ok()?;
-            if !hidden.iter().all(|id| history.reached.contains(id)) {
-                return None;
-            }
-            // Whatever is rewritten has to stand on one that was refused.
-            let mut rewritten: HashSet<ObjectId> = refused.iter().copied().collect();
-            let mut merges = "";
-            for id in history.commits.iter().rev() {
-                let parents = parents(*id)?;
-                if !rewritten.contains(id) && !parents.iter().any(|parent| rewritten.contains(parent)) {
-                    return None;
-                }
-                if parents.len() > 1 {
-                    merges = " --rebase-merges";
-                }
-                rewritten.insert(*id);
-            }
-            let base = base.map_or_else(|| "--root".to_owned(), |base| base.to_string());
-            let is_all = rewritten.len() == history.commits.len();
-            is_all.then(|| format!("git rebase --force-rebase -S{merges} {base}"))
-        };
-        // What was merged may stand on something older than the ref's value, and stays there.
-        let current = update.claimed.and_then(|current| plan::commit_behind(reader, current));
-        rewrites(base).or_else(|| rewrites(Some(current?)))
     }
 
     /// The commands that make tags again.

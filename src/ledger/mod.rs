@@ -36,6 +36,7 @@ pub use process::Process;
 pub use record::{Entry, MAXIMUM_ENTRIES, Occasion, Previous, Record, RecordError};
 pub use resolve::{Pending, Resolution, resolve};
 pub use settle::{Scope, Settled, Settler};
+pub use standing::Entered;
 pub use write::{LedgerError, Walked, head, read, walk};
 
 use crate::object::ObjectId;

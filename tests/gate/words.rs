@@ -85,6 +85,42 @@ fn the_command_that_is_told_mends_just_what_was_refused() {
 }
 
 #[test]
+fn what_was_begun_before_the_branch_moved_on_is_mended_where_it_began() {
+    let stage = Stage::new(MAIN);
+    let author = stage.author();
+    author.commit("base");
+    stage.accepted(&["main"]);
+    // Somebody else was faster, and their work was pulled: the last word before a push, on most days.
+    author.git(&["checkout", "-q", "-b", "theirs"]).check();
+    let theirs = author.commit("theirs");
+    stage.accepted(&["theirs:main"]);
+    author.git(&["checkout", "-q", "main"]).check();
+    stage.unsigned("mine");
+    author.commit("mine too");
+    author.git(&["merge", "-q", "-m", "pulled", "theirs"]).check();
+    let said = stage.refused(&["main"], &["'mine'", "hint: sign it, on the branch that you push: "]);
+    assert_eq!(obey(&stage, &said), format!("git rebase --force-rebase -S --rebase-merges {theirs}"));
+    assert_eq!(author.id("HEAD^2"), theirs);
+    assert_eq!(author.id("HEAD~3"), author.id("theirs~"));
+    stage.accepted(&["main"]);
+
+    // The same of a branch that is new to the server, and pulled twice.
+    author.git(&["checkout", "-q", "-b", "release/1", "theirs~"]).check();
+    stage.unsigned("one");
+    author.git(&["merge", "-q", "-m", "first", "theirs"]).check();
+    author.commit("two");
+    author.git(&["merge", "-q", "-m", "second", "main"]).check();
+    let said = stage.refused(&["release/1"], &["'one'", "hint: sign it, on the branch that you push: "]);
+    let main = author.id("main");
+    assert_eq!(obey(&stage, &said), format!("git rebase --force-rebase -S --rebase-merges {main}"));
+    assert_eq!(
+        author.git(&["log", "--format=%s", "--first-parent"]).any_stdout().check().text(),
+        "second\ntwo\nfirst\none\nbase\n"
+    );
+    stage.accepted(&["release/1"]);
+}
+
+#[test]
 fn a_history_that_nobody_signed_is_signed_from_its_root_on() {
     let stage = Stage::new(MAIN);
     stage.unsigned("root");

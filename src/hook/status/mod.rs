@@ -168,7 +168,7 @@ pub(super) fn find(
         // One for every repository may be there.
         Some(path) => {
             let shared = Path::new(&path).join(NAME.name());
-            let shim = std::fs::read(&shared).ok().and_then(|text| Shim::parse(&text).ok());
+            let shim = std::fs::read(&shared).ok().and_then(|text| Shim::parse_any(&text).ok());
             let found = shim.filter(|shim| shim.repository.as_os_str().is_empty()).map(|_| shared);
             elsewhere = found.is_none().then_some(path);
             found
