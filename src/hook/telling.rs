@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use gix::bstr::ByteSlice as _;
 
-use super::{Update, anew};
+use super::{Update, anew, plan};
 use crate::{
     object::{Commit, Tag},
     policy::{Cause, Event, Refusal, Subject},
