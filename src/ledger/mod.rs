@@ -24,6 +24,7 @@ mod record;
 mod resolve;
 mod settle;
 mod standing;
+mod told;
 mod work;
 mod write;
 

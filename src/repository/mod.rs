@@ -21,6 +21,7 @@ mod objects;
 mod proofs;
 mod proofs_add;
 mod reachable;
+mod ref_lock;
 mod ref_on_disk;
 mod references;
 mod revision;
