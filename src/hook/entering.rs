@@ -243,7 +243,8 @@ pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, o
         let wanted = entries(&updates, &|name| references.read(name)).map_err(|error| failure(&error))?;
         let Some(wanted) = wanted.into_iter().next() else { return Ok(()) };
         let name = escape_bytes(&wanted.reference);
-        let accepted = folder.accepts(&wanted, Process::receiving().as_ref());
+        let process = Process::receiving();
+        let accepted = folder.accepts(&wanted, process.as_ref());
         if !accepted.map_err(|error| failure(&error))? {
             return Err(Failure::new(
                 format!("the update of '{name}' was not accepted by the pre-receive hook"),
@@ -257,6 +258,8 @@ pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, o
                 "fetch, and push again",
             ));
         }
+        // Without it this program is started for each of the others.
+        let _ = process.map(|process| folder.tell_update_hook(&process));
         Ok(())
     };
     match look() {

@@ -4,6 +4,7 @@
 //! <state>/intents/<received>-<push>.intent     accepted, and not settled yet
 //!                 <received>-<push>.dropped    what did not happen, kept for a while: who says so may be wrong
 //!         many/                                see the module of that name
+//!         updates/                             see `told`
 //!         ledger.lock                          held by whoever settles
 //!         ledger.head                          the head that was written last
 //! ```
@@ -130,6 +131,15 @@ impl Folder {
         Ok(false)
     }
 
+    /// Every entry that was accepted for the push that this very `process` receives, in the order in which it was left.
+    ///
+    /// # Errors
+    /// As for [`Self::intents_left`].
+    pub(super) fn accepted_by(&self, process: &Process) -> Result<Vec<Entry>, LedgerError> {
+        let its = self.list()?.into_iter().filter(|held| held.intent.process.as_ref() == Some(process));
+        Ok(its.flat_map(|held| held.intent.entries).collect())
+    }
+
     /// Every entry of which [`Self::accepts`] says so.
     ///
     /// # Errors
@@ -191,6 +201,7 @@ impl Folder {
     pub(super) fn keep(&self, held: &Held) -> Result<(), LedgerError> {
         if let Some(process) = held.intent.process.as_ref().filter(|_| !held.is_dropped) {
             self.forget_many(process.number());
+            self.forget_told(process.number());
         }
         let kind = if held.is_dropped { DROPPED } else { INTENT };
         let path = self.intents().join(format!("{}.{kind}", held.stem));
@@ -260,6 +271,10 @@ impl Folder {
 
     fn head_file(&self) -> PathBuf {
         self.state.join("ledger.head")
+    }
+
+    pub(super) fn hash(&self) -> HashKind {
+        self.hash
     }
 
     pub(super) fn state(&self) -> &Path {

@@ -25,6 +25,7 @@ mod record;
 mod resolve;
 mod settle;
 mod standing;
+mod told;
 mod work;
 mod write;
 

@@ -316,7 +316,7 @@ impl Step {
         Err(Cause::Threshold(Box::new(Shortfall {
             wanted,
             persons: persons.into_iter().collect(),
-            approvers: policy.approvers(rule),
+            approvers: policy.approvers_at(rule, reading.now),
             statement: Some(self.statement),
             tip: Some(tip),
             rewind: false,

@@ -92,7 +92,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PublishArguments) -> Outcom
         );
         world.complain(&words);
     }
-    world.say(&format!("hint: push it with 'git push <remote> {reference}'\n"));
+    world.say(&format!("hint: push it with 'git push REMOTE {reference}'\n"));
     if is_first {
         world.say(&format!(
             "hint: tell whoever verifies this repository, by another way, to run 'countersign policy pin --root {commit}'\n"
