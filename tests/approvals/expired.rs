@@ -18,7 +18,8 @@ fn an_expired_key_approves_no_change_of_the_policy_that_arrives_now() {
     std::fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     world.set("GNUPGHOME", home.to_str().unwrap());
     let gpg = |time: &str, arguments: &[&str], input: &[u8]| {
-        let fixed = ["--batch", "--faked-system-time", time, "--pinentry-mode", "loopback", "--passphrase", ""];
+        let fixed =
+            ["--batch", "--faked-system-time", time, "--pinentry-mode", "loopback", "--passphrase", ""];
         let run = world.run("gpg", &[&fixed[..], arguments].concat()).input(input);
         run.any_stdout().any_stderr().check().stdout
     };

@@ -52,10 +52,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PublishArguments) -> Outcom
         None => format!("policy of {id}, serial {serial}"),
     };
     if let Some(present) = &present {
-        message +=
-            &with_reading(world, &configuration, |reading| {
-                approvals(&repository, present, &tree, &reading.of_new_steps())
-            })?;
+        message += &with_reading(world, &configuration, |reading| {
+            approvals(&repository, present, &tree, &reading.of_new_steps())
+        })?;
     }
     let parent = present.as_ref().map(|present| present.commit().to_string());
     let mut commit_tree = vec!["commit-tree", "-S", "-F", "-", &tree];

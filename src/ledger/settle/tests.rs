@@ -198,7 +198,11 @@ fn of_what_comes_to_nothing_no_more_is_kept_than_every_hook_can_read() {
         let entry = |number: usize| Entry {
             old: None,
             new: ground.value('b'),
-            reference: format!("refs/heads/{}/{push}/{number}", ["x"; 4].map(|part| part.repeat(220)).join("/")).into(),
+            reference: format!(
+                "refs/heads/{}/{push}/{number}",
+                ["x"; 4].map(|part| part.repeat(220)).join("/")
+            )
+            .into(),
         };
         let entries = (0..refs).map(entry).collect();
         let ledger = write::head(&ground.scratch.open()).unwrap();
