@@ -52,6 +52,7 @@ mod status;
 mod task;
 mod telling;
 mod template;
+mod tips_file;
 mod turn;
 mod updates;
 mod used_certificates;

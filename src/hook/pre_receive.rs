@@ -33,8 +33,9 @@ use crate::{
     words::{Failure, escape},
 };
 
-/// The most that is read from standard input, in bytes.
-pub(super) const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
+/// The most that is read of a push, in bytes: some hundred thousand refs. Until it is done every other push reads what it
+/// was accepted for, and whoever pushes chooses how much that is.
+const MAXIMUM_INPUT: u64 = 32 * 1024 * 1024;
 
 /// Everything that the hook acts on, as values.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 //! <state>/intents/<received>-<push>.intent     accepted, and not settled yet
 //!                 <received>-<push>.dropped    what did not happen, kept for a while: who says so may be wrong
 //!         many/                                see the module of that name
+//!         updates/                             see `told`
 //!         ledger.lock                          held by whoever settles
 //!         ledger.head                          the head that was written last
 //! ```
@@ -102,7 +103,7 @@ impl Folder {
     /// # Errors
     /// One cannot be read: it may stand for a push that was accepted.
     pub fn intents_left(&self) -> Result<Vec<Intent>, LedgerError> {
-        Ok(self.list()?.into_iter().filter(|held| !held.is_dropped).map(|held| held.intent).collect())
+        Ok(self.list_of(&[INTENT])?.into_iter().map(|held| held.intent).collect())
     }
 
     /// Whether `entry` was accepted for the push that `process` receives. One that was dropped counts only for
@@ -137,6 +138,15 @@ impl Folder {
         Ok(false)
     }
 
+    /// Every entry that was accepted for the push that this very `process` receives, in the order in which it was left.
+    ///
+    /// # Errors
+    /// As for [`Self::intents_left`].
+    pub(super) fn accepted_by(&self, process: &Process) -> Result<Vec<Entry>, LedgerError> {
+        let its = self.list()?.into_iter().filter(|held| held.intent.process.as_ref() == Some(process));
+        Ok(its.flat_map(|held| held.intent.entries).collect())
+    }
+
     /// Every entry of which [`Self::accepts`] says so.
     ///
     /// # Errors
@@ -151,8 +161,12 @@ impl Folder {
     }
 
     pub(super) fn list(&self) -> Result<Vec<Held>, LedgerError> {
+        self.list_of(&[INTENT, DROPPED])
+    }
+
+    fn list_of(&self, kinds: &[&str]) -> Result<Vec<Held>, LedgerError> {
         let mut held = Vec::new();
-        for (path, bytes) in self.files(&[INTENT, DROPPED])? {
+        for (path, bytes) in self.files(kinds)? {
             let intent = Intent::parse(self.hash, &bytes)
                 .map_err(|cause| LedgerError::Intent { path: path.clone(), cause })?;
             let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("it was read as one");
@@ -194,6 +208,7 @@ impl Folder {
     pub(super) fn keep(&self, held: &Held) -> Result<(), LedgerError> {
         if let Some(process) = held.intent.process.as_ref().filter(|_| !held.is_dropped) {
             self.forget_many(process.number());
+            self.forget_told(process.number());
         }
         let kind = if held.is_dropped { DROPPED } else { INTENT };
         let path = self.intents().join(format!("{}.{kind}", held.stem));
@@ -264,6 +279,10 @@ impl Folder {
 
     fn head_file(&self) -> PathBuf {
         self.state.join("ledger.head")
+    }
+
+    pub(super) fn hash(&self) -> HashKind {
+        self.hash
     }
 
     pub(super) fn state(&self) -> &Path {

@@ -12,6 +12,7 @@
 
 mod certificate;
 mod check;
+mod dropped;
 mod fields;
 mod finding;
 mod folder;
@@ -24,6 +25,7 @@ mod record;
 mod resolve;
 mod settle;
 mod standing;
+mod told;
 mod work;
 mod write;
 
