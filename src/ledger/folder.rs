@@ -41,6 +41,9 @@ const MAXIMUM_BYTES: u64 = 512 * 1024 * 1024;
 /// From how many bytes on the file of heads is begun anew.
 const MAXIMUM_NOTED: usize = 4096;
 
+/// The most that is read of the file of heads.
+const MAXIMUM_NOTE: u64 = 64 * 1024;
+
 const INTENT: &str = "intent";
 const DROPPED: &str = "dropped";
 
@@ -103,7 +106,7 @@ impl Folder {
     /// # Errors
     /// One cannot be read: it may stand for a push that was accepted.
     pub fn intents_left(&self) -> Result<Vec<Intent>, LedgerError> {
-        Ok(self.list()?.into_iter().filter(|held| !held.is_dropped).map(|held| held.intent).collect())
+        Ok(self.list_of(&[INTENT])?.into_iter().map(|held| held.intent).collect())
     }
 
     /// Whether `entry` was accepted for the push that `process` receives. One that was dropped counts only for
@@ -161,8 +164,12 @@ impl Folder {
     }
 
     pub(super) fn list(&self) -> Result<Vec<Held>, LedgerError> {
+        self.list_of(&[INTENT, DROPPED])
+    }
+
+    fn list_of(&self, kinds: &[&str]) -> Result<Vec<Held>, LedgerError> {
         let mut held = Vec::new();
-        for (path, bytes) in self.files(&[INTENT, DROPPED])? {
+        for (path, bytes) in self.files(kinds)? {
             let intent = Intent::parse(self.hash, &bytes)
                 .map_err(|cause| LedgerError::Intent { path: path.clone(), cause })?;
             let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("it was read as one");
@@ -191,7 +198,7 @@ impl Folder {
                 continue;
             }
             let path = folder.join(name);
-            match read(&path) {
+            match system::read_regular(&path, MAXIMUM_BYTES) {
                 // Somebody else has settled it meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 bytes => files.push((path.clone(), bytes.map_err(LedgerError::unusable(&path))?)),
@@ -224,8 +231,9 @@ impl Folder {
     pub fn lock(&self) -> Result<Lock, LedgerError> {
         let path = self.state.join("ledger.lock");
         let unusable = LedgerError::unusable(&path);
-        let open = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = open.map_err(&unusable)?;
+        let mut options = File::options();
+        options.create(true).truncate(false).write(true);
+        let file = system::open_warily(&mut options, &path, LastLink::Followed).map_err(&unusable)?;
         let begin = Instant::now();
         loop {
             if system::try_lock(&file).map_err(&unusable)? {
@@ -253,7 +261,7 @@ impl Folder {
     /// It was noted and cannot be read, or the file holds something else.
     pub fn remembered(&self) -> Result<Option<ObjectId>, LedgerError> {
         let path = self.head_file();
-        let text = match fs::read(&path) {
+        let text = match system::read_regular(&path, MAXIMUM_NOTE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text.map_err(LedgerError::unusable(&path))?,
         };
@@ -265,7 +273,7 @@ impl Folder {
     pub(super) fn remember(&self, head: ObjectId) -> Result<(), LedgerError> {
         let (path, line) = (self.head_file(), format!("{head}\n"));
         let whole = || write_whole_through(&self.state, &path, line.as_bytes(), Durability::System);
-        let note = || match fs::read(&path) {
+        let note = || match system::read_regular(&path, MAXIMUM_NOTE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             // Making a file for every push costs more than a longer one.
             Ok(text) if text.len() < MAXIMUM_NOTED && text.ends_with(b"\n") && last_head(&text).is_some() => {
@@ -325,13 +333,6 @@ fn last_head(text: &[u8]) -> Option<ObjectId> {
     let whole = &text[..text.iter().rposition(|byte| *byte == b'\n')?];
     let line = whole.rsplit(|byte| *byte == b'\n').next()?;
     ObjectId::from_hex(line).ok()
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    let taken = File::open(path)?.take(MAXIMUM_BYTES + 1).read_to_end(&mut bytes)?;
-    if taken as u64 > MAXIMUM_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
 #[cfg(test)]
@@ -430,6 +431,31 @@ mod tests {
             assert!(matches!(folder.remembered(), Err(LedgerError::HeadFile(_))), "{damaged:?}");
             folder.remember(head(4)).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", head(4)), "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_become_something_else_is_not_waited_for_and_not_read_without_an_end() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = folder(state.path(), &[]);
+        fs::create_dir(folder.intents()).unwrap();
+        for name in ["ledger.head", "ledger.lock", "intents/1.intent"] {
+            let path = state.path().join(name);
+            for (program, words) in [("mkfifo", &[][..]), ("ln", &["-s", "/dev/zero"])] {
+                let made = std::process::Command::new(program).args(words).arg(&path).status().unwrap();
+                assert!(made.success());
+                let answers = [
+                    folder.remembered().err().is_some(),
+                    folder.list().err().is_some(),
+                    folder.clone().until(Some(Instant::now())).lock().err().is_some(),
+                ];
+                let expected = ["ledger.head", "intents/1.intent", "ledger.lock"].map(|other| other == name);
+                // A device can be locked like a file.
+                let is_locked = (program, name) == ("ln", "ledger.lock");
+                assert!(answers == expected || is_locked, "{program} {name}: {answers:?}");
+                fs::remove_file(&path).unwrap();
+            }
+            let _ = fs::remove_file(state.path().join("ledger.lock"));
         }
     }
 
