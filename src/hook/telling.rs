@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use gix::bstr::ByteSlice as _;
 
-use super::{Update, anew};
+use super::{Update, anew, plan};
 use crate::{
     object::{Commit, Tag},
     policy::{Cause, Event, Refusal, Subject},
@@ -21,6 +21,9 @@ const MAXIMUM_GROUPS: usize = 4;
 
 /// How many objects are told of all causes together, one a line.
 const MAXIMUM_LINES: usize = 8;
+
+/// How many things to do are told of all causes together, where the refs that were refused for one differ in that.
+const MAXIMUM_HINTS: usize = 4;
 
 /// How many characters of a person's name or a subject are shown.
 const MAXIMUM_CHARACTERS: usize = 60;
@@ -42,7 +45,8 @@ pub struct Telling<'a> {
 /// Refusals for the same reason.
 struct Group<'a> {
     cause: String,
-    hint: String,
+    /// What to do about it: for the first ref, and for others where it is something else.
+    hints: Vec<String>,
     refusals: Vec<&'a Refusal>,
 }
 
@@ -63,7 +67,8 @@ impl Telling<'_> {
         let mut text = String::new();
         let mut waiting: Vec<String> = Vec::new();
         for group in &groups[..shown] {
-            let hints = commands.hints(group);
+            let mut hints = commands.hints(group);
+            hints.truncate((MAXIMUM_HINTS / shown).max(2));
             // What is to be done about several causes is said once, behind the last of them.
             if !waiting.is_empty() && hints != waiting {
                 self.hint(&mut text, &waiting);
@@ -174,10 +179,18 @@ fn groups<'a>(refusals: &[&'a Refusal]) -> Vec<Group<'a>> {
         }
         let kind = std::mem::discriminant(&refusal.subject);
         let place = *places.entry((kind, cause.clone())).or_insert_with(|| {
-            groups.push(Group { cause, hint: refusal.hint(), refusals: Vec::new() });
+            groups.push(Group { cause, hints: Vec::new(), refusals: Vec::new() });
             groups.len() - 1
         });
-        groups[place].refusals.push(refusal);
+        let group = &mut groups[place];
+        let is_another = group.refusals.last().is_none_or(|last| last.reference != refusal.reference);
+        if is_another && group.hints.len() < MAXIMUM_HINTS {
+            let hint = refusal.hint();
+            if !group.hints.contains(&hint) {
+                group.hints.push(hint);
+            }
+        }
+        group.refusals.push(refusal);
     }
     groups
 }
@@ -193,10 +206,15 @@ struct Commands<'a> {
 impl<'a> Commands<'a> {
     /// What to do about a group: a command where one would mend it.
     fn hints(&mut self, group: &Group<'a>) -> Vec<String> {
-        let general = vec![group.hint.clone()];
+        let mut general = group.hints.clone();
         if !self.telling.is_own {
             return general;
         }
+        let first = group.refusals[0];
+        // What carries no signature was not signed before, perhaps because git was never set up to.
+        let is_new = matches!(first.cause, Cause::Unsigned { .. } | Cause::Event(Event::LightweightTag));
+        let set_up = is_new.then(|| "if git does not sign yet, 'countersign init' sets it up to".to_owned());
+        general.extend(set_up.clone());
         let mut references: Vec<&'a [u8]> = Vec::new();
         for refusal in &group.refusals {
             if !references.contains(&refusal.reference.as_slice()) {
@@ -206,13 +224,13 @@ impl<'a> Commands<'a> {
                 return general;
             }
         }
-        let first = group.refusals[0];
         let commands: Vec<String> = match (first.subject, &first.cause) {
             (Subject::Commit(_), cause) if may_be_signed_again(cause) => {
                 references.into_iter().filter_map(|reference| self.sign_again(reference)).collect()
             }
             (Subject::Tag(_), cause) if may_be_signed_again(cause) => self.tag_again(group),
             (Subject::Reference, Cause::Event(Event::LightweightTag)) => self.tag_again(group),
+            (Subject::Tag(_), Cause::Event(Event::NestedTag)) => self.tag_again(group),
             _ => Vec::new(),
         };
         if commands.is_empty() {
@@ -229,10 +247,12 @@ impl<'a> Commands<'a> {
                 .chain(commands.map(|command| format!("{as_who}'{command}'")))
                 .collect();
         }
-        // What carries no signature was not signed before.
-        let is_new = matches!(first.cause, Cause::Unsigned { .. } | Cause::Event(Event::LightweightTag));
+        if matches!(first.cause, Cause::Event(Event::NestedTag)) {
+            return commands.map(|command| format!("tag the commit itself: '{command}'")).collect();
+        }
         let once_more = if is_new { "" } else { " again" };
-        commands.map(|command| format!("sign {what}{once_more}{place}: '{command}'")).collect()
+        let sign = commands.map(|command| format!("sign {what}{once_more}{place}: '{command}'"));
+        sign.chain(set_up).collect()
     }
 
     /// The command that signs the refused commits of a branch again, and no others but those on top of them.
@@ -252,11 +272,12 @@ impl<'a> Commands<'a> {
             let update = updates.iter().find(|update| update.reference == refusal.reference)?;
             let wanted = update.wanted?;
             let name = refusal.reference.strip_prefix(b"refs/tags/").filter(|name| is_plain(name))?;
-            let target = match refusal.subject {
-                Subject::Tag(id) if id == wanted => {
+            let target = match (refusal.subject, &refusal.cause) {
+                (_, Cause::Event(Event::NestedTag)) => plan::commit_behind(reader, wanted)?,
+                (Subject::Tag(id), _) if id == wanted => {
                     Tag::parse(reader.hash(), &reader.read(id).ok()?.bytes).ok()?.target
                 }
-                Subject::Reference => wanted,
+                (Subject::Reference, _) => wanted,
                 _ => return None,
             };
             Some(format!("git tag -s -f {} {target}", name.to_str().ok()?))

@@ -314,7 +314,9 @@ fn given_up(git_dir: &Path, plan: &Plan) -> Vec<String> {
     let Some(before) = read(HookName::PreReceive).and_then(|text| Shim::parse_any(&text).ok()) else {
         return words;
     };
-    if before.state != plan.shim.state && before.state.is_dir() {
+    let place = |state: &Path| state.canonicalize().ok();
+    let is_same = before.state == plan.shim.state || place(&before.state) == place(&plan.shim.state);
+    if !is_same && before.state.is_dir() {
         words.push(format!(
             "what was noted in '{}' counts no more, such as which push certificates are used up; '--state' goes on with it",
             before.state.display()
