@@ -1,7 +1,7 @@
 //! The hooks' part in the ledger: an intent before a push is accepted, and what became of it afterwards.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io::{Read, Write},
     path::{Path, PathBuf},
     time::Instant,
@@ -9,9 +9,7 @@ use std::{
 
 use gix::bstr::{BStr, BString, ByteSlice as _};
 
-use super::{
-    Context, PolicyMemory, Update, for_all, owner, parse_updates, policy_ref, pre_receive::MAXIMUM_INPUT,
-};
+use super::{Context, PolicyMemory, Update, for_all, owner, parse_updates, policy_ref};
 use crate::{
     ledger::{
         Acceptance, BY_CERTIFICATE, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId,
@@ -68,6 +66,9 @@ pub struct LedgerContext {
     /// Seconds since 1970.
     pub now: i64,
 }
+
+/// The most that is read of a transaction, in bytes. Whoever works on the server may move more refs at once than a push.
+const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
 
 /// The longest that is kept of a pusher's name, in characters.
 const MAXIMUM_PUSHER: usize = 256;
@@ -292,11 +293,15 @@ pub(super) fn read(input: &mut dyn Read) -> Result<Vec<u8>, Failure> {
 
 /// Where a transaction does not say what a ref held, what `process` had accepted says it.
 fn fill_in(happened: &mut [Entry], intents: &[Intent], process: Option<&Process>) {
-    let own = || intents.iter().filter(|intent| process.is_some() && intent.process.as_ref() == process);
+    let own = intents.iter().filter(|intent| process.is_some() && intent.process.as_ref() == process);
+    // A push may be of very many refs, and all of them be moved in one transaction.
+    let mut accepted = HashMap::new();
+    for entry in own.flat_map(|intent| &intent.entries) {
+        accepted.entry((&entry.reference, entry.new)).or_insert(entry.old);
+    }
     for entry in happened.iter_mut().filter(|entry| entry.old.is_none()) {
-        let is_it = |other: &&Entry| other.reference == entry.reference && other.new == entry.new;
-        if let Some(accepted) = own().flat_map(|intent| &intent.entries).find(is_it) {
-            entry.old = accepted.old;
+        if let Some(old) = accepted.get(&(&entry.reference, entry.new)) {
+            entry.old = *old;
         }
     }
 }

@@ -12,6 +12,7 @@
 
 mod certificate;
 mod check;
+mod dropped;
 mod fields;
 mod finding;
 mod folder;
