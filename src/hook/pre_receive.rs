@@ -16,7 +16,7 @@ use super::{
     certificate::{self, Surrounding},
     entering::{self, Pushed},
     finding::Finding,
-    folding,
+    folding, forge,
     gate::{Gate, MAXIMUM_LISTED},
     kept_approvals, leftovers, not_used,
     pace::{PATIENCE, TimeIsOver},
@@ -170,6 +170,9 @@ pub fn pre_receive_by(
     }
     if outcome == Outcome::Accepted {
         remember(&context.state, &course.finding, &mut words);
+    }
+    if let Some(forge) = context.forge.as_ref().filter(|_| outcome != Outcome::Accepted) {
+        words = forge::told(forge, &words);
     }
     // A pusher who has gone does not change the answer.
     let _ = output.write_all(words.as_bytes()).and_then(|()| output.flush());

@@ -132,6 +132,22 @@ pub fn open_warily(options: &mut OpenOptions, path: &Path, link: LastLink) -> io
     options.open(path)
 }
 
+/// What a regular file of at most `maximum` bytes holds. Nothing else is read: a pipe is not waited for, and a device has
+/// no end.
+///
+/// # Errors
+/// The system's; or it is something else, or larger.
+pub fn read_regular(path: &Path, maximum: u64) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let file = open_warily(OpenOptions::new().read(true), path, LastLink::Followed)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    let taken = file.take(maximum.saturating_add(1)).read_to_end(&mut bytes)?;
+    if taken as u64 > maximum { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
 /// Locks `file` for this process; `false` if another one holds it. It is free again when the file is closed.
 ///
 /// # Errors
