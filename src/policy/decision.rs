@@ -208,6 +208,7 @@ mod tests {
             Refusal { reference: b"refs/heads/a".to_vec(), subject: Subject::Reference, rule: None, cause };
         let hint = refusal.hint();
         let entry = hint.strip_prefix("have the policy's owner add ").unwrap();
+        let entry = entry.strip_suffix(" to 'keyless' of its owner's identity").unwrap();
         assert_eq!(escape(entry), entry);
         let text = format!(
             "version = 1\nother_refs = \"refuse\"\n[[instance]]\nname = \"sandbox\"\ntrusted_root = \"r\"\n\
