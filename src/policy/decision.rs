@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Cause, Demands, Event, Permission, Policy, Receipt, Rule, SignedBy, Signers, Wanted,
-    cause::{key_list, person},
+    cause::{key_list, person, told},
 };
 use crate::{
     object::{ObjectError, ObjectId},
@@ -94,7 +94,7 @@ impl Policy {
             SignedBy::Proven { identity, .. } => {
                 Cause::NotInTheRule { name, identity: Box::new(identity.clone()), wanted }
             }
-            SignedBy::Stated { keys, .. } => Cause::KeyNotInTheRule { name, keys: keys.to_vec(), wanted },
+            SignedBy::Stated { keys, .. } => Cause::KeyNotInTheRule { name, keys: told(keys), wanted },
         })
     }
 }
