@@ -124,7 +124,7 @@ fn a_ref_that_goes_back_against_the_ledger_is_held_even_where_it_may_go_back() {
     let ours = clone(&world, "ours");
     set(&world, "refs/heads/main", &first);
     let held = format!(
-        "warning: 'refs/heads/main' is held at {}, the remote says {}: the remote's ledger says {}: \
+        "warning: '[DIR]/served.git': 'refs/heads/main' is held at {}, the remote says {}: the remote's ledger says {}: \
          it goes back to what it held by entry 1\n",
         &second[..12],
         &first[..12],
