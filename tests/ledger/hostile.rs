@@ -180,7 +180,7 @@ fn nobody_writes_behind_a_ledger_that_was_set_back_and_so_covers_that_up() {
 #[test]
 fn a_commit_that_is_pushed_is_no_record_of_anybodys_ledger() {
     // A branch of records stays a branch.
-    let (world, one) = World::begun();
+    let (world, _) = World::begun();
     world.work(&["fetch", "-q", "../server.git", LEDGER]);
     world.push(&["FETCH_HEAD:refs/heads/copy"]).good();
     world.is_in_order();
