@@ -918,6 +918,25 @@ fn a_hook_that_was_copied_to_another_repository_judges_nothing() {
 }
 
 #[test]
+fn a_hook_that_was_installed_from_a_linked_work_tree_outlives_it() {
+    let world = World::new();
+    let one = world.commit(Who::Alice, &[], "one");
+    world.push(&[&format!("{one}:refs/heads/main")]).accepted();
+    let linked = world.path("linked");
+    let linked = linked.to_str().unwrap();
+    world.on_server(&["worktree", "add", "-q", "--detach", linked, "main"]).accepted();
+    let install = ["hook", "install", "--repository", linked, "--policy", "policy.toml"];
+    let answer = world.countersign(&install).accepted();
+    // It is the same hook with the same state.
+    let said = format!("{answer:?}");
+    assert!(!said.contains("..") && !said.contains("counts no more"), "{said}");
+    world.on_server(&["worktree", "remove", linked]).accepted();
+    let two = world.commit(Who::Alice, &[&one], "two");
+    world.push(&[&format!("{two}:refs/heads/main")]).accepted();
+    world.push(&[&format!("{two}:refs/heads/release/1")]).accepted();
+}
+
+#[test]
 fn the_hook_that_was_there_before_runs_first_and_comes_back() {
     let world = World::new();
     let server = world.server.to_str().unwrap();

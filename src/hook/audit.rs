@@ -28,6 +28,10 @@ const FILE: &str = "audit.jsonl";
 /// How many causes of one ref are told.
 const MAXIMUM_CAUSES: usize = 8;
 
+/// Of how many refs a push is told that leaves nothing else behind: whoever is refused chooses how many there are, as
+/// often as they like, and must not be able to fill the disk with what is said of them.
+const MAXIMUM_REFUSED: usize = 1000;
+
 /// How many characters of anything are told.
 const MAXIMUM_CHARACTERS: usize = 400;
 
@@ -165,7 +169,11 @@ impl Decision<'_> {
             with(more)
         };
         // What an alias stands for is judged under its own name, which no update may name.
-        let mut lines: Vec<String> = self.updates.iter().map(line).collect();
+        let (told, more) = self.told(&refusals);
+        let mut lines: Vec<String> = told.into_iter().map(line).collect();
+        if more > 0 {
+            lines.push(with(json!({ "decision": self.outcome.name(), "moreRefs": more })));
+        }
         let named: HashSet<&[u8]> = self.updates.iter().map(|update| update.reference.as_slice()).collect();
         let is_other = |refusal: &&Refusal| !named.contains(refusal.reference.as_slice());
         let (others, count) = causes(self.refusals.iter().filter(is_other));
@@ -174,6 +182,18 @@ impl Decision<'_> {
             lines.push(with(json!({ "decision": decision, "causes": others, "causeCount": count })));
         }
         lines
+    }
+
+    /// The updates that get a line, and how many get none: of a push that is not accepted those first for which it
+    /// is refused.
+    fn told(&self, refusals: &HashMap<&[u8], Vec<&Refusal>>) -> (Vec<&Update>, usize) {
+        if self.outcome == Outcome::Accepted || self.updates.len() <= MAXIMUM_REFUSED {
+            return (self.updates.iter().collect(), 0);
+        }
+        let is_refused = |update: &&Update| refusals.contains_key(update.reference.as_slice());
+        let (refused, others): (Vec<&Update>, Vec<&Update>) = self.updates.iter().partition(is_refused);
+        let told = refused.into_iter().chain(others).take(MAXIMUM_REFUSED).collect();
+        (told, self.updates.len() - MAXIMUM_REFUSED)
     }
 
     /// Write the decision down where `context` says.

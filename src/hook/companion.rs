@@ -100,17 +100,28 @@ impl Companion {
     /// # Errors
     /// It is not exactly what [`Self::render`] would write with the paths that it holds.
     pub fn parse(hook: HookName, text: &[u8]) -> Result<Self, ShimError> {
+        let shim = Self::parse_any(hook, text)?;
+        if shim.render().as_deref() == Ok(text) { Ok(shim) } else { Err(ShimError::Edited) }
+    }
+
+    /// Read the paths of a shim of `hook` that another version of the program may have written.
+    ///
+    /// # Errors
+    /// It is no shim, or does not hold them.
+    pub(super) fn parse_any(hook: HookName, text: &[u8]) -> Result<Self, ShimError> {
+        if !hook.is_shim(text) {
+            return Err(ShimError::Edited);
+        }
         let set = |path: PathBuf| (!path.as_os_str().is_empty()).then_some(path);
         let gate = if hook == HookName::ReferenceTransaction { set(assigned(text, "gate")?) } else { None };
-        let shim = Self {
+        Ok(Self {
             hook,
             program: assigned(text, "program")?,
             repository: assigned(text, "repository")?,
             state: assigned(text, "state")?,
             before: set(assigned(text, "before")?),
             gate,
-        };
-        if shim.render().as_deref() == Ok(text) { Ok(shim) } else { Err(ShimError::Edited) }
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The hooks' part in the ledger: an intent before a push is accepted, and what became of it afterwards.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io::{Read, Write},
     path::{Path, PathBuf},
     time::Instant,
@@ -9,9 +9,7 @@ use std::{
 
 use gix::bstr::{BStr, BString, ByteSlice as _};
 
-use super::{
-    Context, PolicyMemory, Update, for_all, owner, parse_updates, policy_ref, pre_receive::MAXIMUM_INPUT,
-};
+use super::{Context, PolicyMemory, Update, for_all, owner, parse_updates, policy_ref};
 use crate::{
     ledger::{
         Acceptance, BY_CERTIFICATE, Entry, Folder, Intent, LedgerError, PolicyVersion, Process, PushId,
@@ -68,6 +66,9 @@ pub struct LedgerContext {
     /// Seconds since 1970.
     pub now: i64,
 }
+
+/// The most that is read of a transaction, in bytes. Whoever works on the server may move more refs at once than a push.
+const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
 
 /// The longest that is kept of a pusher's name, in characters.
 const MAXIMUM_PUSHER: usize = 256;
@@ -242,7 +243,8 @@ pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, o
         let wanted = entries(&updates, &|name| references.read(name)).map_err(|error| failure(&error))?;
         let Some(wanted) = wanted.into_iter().next() else { return Ok(()) };
         let name = escape_bytes(&wanted.reference);
-        let accepted = folder.accepts(&wanted, Process::receiving().as_ref());
+        let process = Process::receiving();
+        let accepted = folder.accepts(&wanted, process.as_ref());
         if !accepted.map_err(|error| failure(&error))? {
             return Err(Failure::new(
                 format!("the update of '{name}' was not accepted by the pre-receive hook"),
@@ -256,6 +258,8 @@ pub fn update(context: &LedgerContext, reference: &[u8], old: &str, new: &str, o
                 "fetch, and push again",
             ));
         }
+        // Without it this program is started for each of the others.
+        let _ = process.map(|process| folder.tell_update_hook(&process));
         Ok(())
     };
     match look() {
@@ -289,11 +293,15 @@ pub(super) fn read(input: &mut dyn Read) -> Result<Vec<u8>, Failure> {
 
 /// Where a transaction does not say what a ref held, what `process` had accepted says it.
 fn fill_in(happened: &mut [Entry], intents: &[Intent], process: Option<&Process>) {
-    let own = || intents.iter().filter(|intent| process.is_some() && intent.process.as_ref() == process);
+    let own = intents.iter().filter(|intent| process.is_some() && intent.process.as_ref() == process);
+    // A push may be of very many refs, and all of them be moved in one transaction.
+    let mut accepted = HashMap::new();
+    for entry in own.flat_map(|intent| &intent.entries) {
+        accepted.entry((&entry.reference, entry.new)).or_insert(entry.old);
+    }
     for entry in happened.iter_mut().filter(|entry| entry.old.is_none()) {
-        let is_it = |other: &&Entry| other.reference == entry.reference && other.new == entry.new;
-        if let Some(accepted) = own().flat_map(|intent| &intent.entries).find(is_it) {
-            entry.old = accepted.old;
+        if let Some(old) = accepted.get(&(&entry.reference, entry.new)) {
+            entry.old = *old;
         }
     }
 }

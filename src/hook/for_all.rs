@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    HookName, Shim,
+    HookName, Shim, ShimError,
     configured::Configured,
     hiding,
     install::{claim_state, default_state},
@@ -29,7 +29,15 @@ pub(super) struct Standing {
 impl Standing {
     /// Look at the `hook` that stands before `repository`.
     pub(super) fn at(repository: &Repository, hook: PathBuf) -> Self {
-        let shim = match fs::read(&hook).ok().and_then(|text| Shim::parse(&text).ok()) {
+        Self::read(repository, hook, Shim::parse)
+    }
+
+    fn read(
+        repository: &Repository,
+        hook: PathBuf,
+        parse: impl Fn(&[u8]) -> Result<Shim, ShimError>,
+    ) -> Self {
+        let shim = match fs::read(&hook).ok().and_then(|text| parse(&text).ok()) {
             Some(shim) if shim.repository.as_os_str().is_empty() => shim,
             shim => return Self { hook, shim, for_all: None },
         };
@@ -58,10 +66,13 @@ impl Standing {
     }
 }
 
-/// The state folder of `repository`'s hook: where its shim says, or where one would be.
+/// The state folder of `repository`'s hook: where its shim says, whichever version of the program has written that,
+/// or where one would be.
 #[must_use]
 pub fn state_folder(repository: &Repository) -> PathBuf {
-    Standing::of(repository).shim.map_or_else(|| default_state(repository), |shim| shim.state)
+    let Standing { hook, .. } = Standing::of(repository);
+    let shim = Standing::read(repository, hook, Shim::parse_any).shim;
+    shim.map_or_else(|| default_state(repository), |shim| shim.state)
 }
 
 /// See to it that a ledger can be kept in `repository`, of which nobody has said at installation that one

@@ -10,6 +10,19 @@ use crate::policy::{Forge, ForgeContext, ForgeKind, Way, WebMerge};
 /// The longest value that is read, in bytes.
 const MAXIMUM_BYTES: usize = 1024;
 
+/// How a line begins that GitLab shows on its pages, where it says of a refusal nothing else (GitLab, "Git server hooks",
+/// custom error messages).
+const SHOWN_BY_GITLAB: &str = "GL-HOOK-ERR: ";
+
+/// `words` of a refusal as they reach whoever has made the change, by the way that it came.
+pub(super) fn told(context: &ForgeContext, words: &str) -> String {
+    let begin = match (context.forge.kind, context.way) {
+        (ForgeKind::GitLab, Way::Web) => SHOWN_BY_GITLAB,
+        _ => "",
+    };
+    words.lines().flat_map(|line| [begin, line, "\n"]).collect()
+}
+
 /// What `forge` says, where `variable` gives the variables of the environment.
 pub fn forge_context(forge: &Forge, variable: impl Fn(&str) -> Option<OsString>) -> ForgeContext {
     let get = |name: &'static str| -> Option<String> {

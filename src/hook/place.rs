@@ -3,9 +3,11 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
 };
+
+use gix::bstr::ByteSlice as _;
 
 use super::{InstallError, Uninstalled};
 use crate::repository::system::{self, PermissionsExt as _};
@@ -39,8 +41,11 @@ impl Place {
         if moves && kept.symlink_metadata().is_ok() {
             return Err(InstallError::BeforeExists(kept));
         }
-        let runs_before = if moves { is_executable(&hook) } else { is_executable(&kept) };
-        let before = runs_before.then(|| kept.clone());
+        let runs_first = if moves { &hook } else { &kept };
+        let before = is_executable(runs_first).then(|| kept.clone());
+        if before.is_some() && asks_for_its_name(runs_first) {
+            return Err(InstallError::GoesByItsName { hook: runs_first.clone(), kept });
+        }
         Ok(Self { hook, kept, moves, before })
     }
 
@@ -90,6 +95,32 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, InstallError> {
 
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, InstallError> {
     crate::repository::absolute(path).map_err(|source| InstallError::Io { path: path.to_owned(), source })
+}
+
+/// How much of a hook is looked at.
+const MAXIMUM_SCRIPT: u64 = 1024 * 1024;
+
+/// What stands for the name under which a script is run, in the languages that hooks are written in.
+const OWN_NAMES: [&str; 8] =
+    ["$0", "${0", "argv", "$PROGRAM_NAME", "BASH_SOURCE", "__FILE__", "__file__", "__filename"];
+
+/// Whether the hook at `path` is a script that goes by the name under which it is run: what it does as `pre-receive` it
+/// would not do under the name by which it is kept, and nobody would notice.
+pub(super) fn asks_for_its_name(path: &Path) -> bool {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAXIMUM_SCRIPT).read_to_end(&mut text));
+    if read.is_err() || text.contains(&0) {
+        return false;
+    }
+    let asks = |line: &[u8]| {
+        let line = line.trim_start();
+        let is_said = line.starts_with(b"#") || line.to_ascii_lowercase().contains_str("usage");
+        let takes_it_apart =
+            ["basename", "fileparse", ").name", ").stem"].iter().any(|word| line.contains_str(word));
+        let is_its_own = takes_it_apart && OWN_NAMES.iter().any(|name| line.contains_str(name));
+        !is_said && (is_its_own || ["${0##", "${0:t", "$0 =~"].iter().any(|word| line.contains_str(word)))
+    };
+    text.lines().any(asks)
 }
 
 /// Git passes over hooks that may not be executed, and so does the shim.
@@ -199,6 +230,50 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_that_goes_by_its_name_is_not_run_under_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let hook = folder.path().join("pre-receive");
+        let asks = |text: &[u8]| {
+            fs::write(&hook, text).unwrap();
+            asks_for_its_name(&hook)
+        };
+        for text in [
+            "#!/usr/bin/env bash\ndata=$(cat)\nhookname=$(basename $0)\n",
+            "#!/bin/sh\nfor hook in hooks/${0##*/}.d/*; do :; done\n",
+            "#!/bin/bash\ncase $(basename \"${BASH_SOURCE[0]}\") in pre-receive) exit 1 ;; esac\n",
+            "#!/usr/bin/env python3\nname = os.path.basename(sys.argv[0])\n",
+            "#!/usr/bin/env python3\nname = Path(__file__).name\n",
+            "#!/usr/bin/env ruby\nhook = File.basename($PROGRAM_NAME)\n",
+            "#!/usr/bin/perl\nmy ($name) = fileparse($0);\n",
+            "#!/usr/bin/perl\nupdate() if $0 =~ /update$/;\n",
+            "#!/usr/bin/env node\nconst name = path.basename(process.argv[1])\n",
+        ] {
+            assert!(asks(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "#!/bin/sh\n. \"$(dirname \"$0\")/common.sh\"\n",
+            "#!/bin/sh\necho \"usage: $(basename $0) ref\"\n",
+            "#!/bin/sh\n# $(basename $0) is what it is called\nname=$(basename \"$PWD\" .git)\n",
+            "#!/usr/bin/perl\nuse Gitolite::Hooks::Update;\nupdate();\n",
+            "\u{7f}ELF\0 basename $0",
+        ] {
+            assert!(!asks(text.as_bytes()), "{text}");
+        }
+        // Nothing is moved; one that git would not run is not asked.
+        fs::write(&hook, "#!/bin/sh\nexec \"$(basename \"$0\").d/site\"\n").unwrap();
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        let found = Place::find(hook.clone(), &Shim::is_shim);
+        assert!(matches!(found, Err(InstallError::GoesByItsName { hook: of, .. }) if of == hook));
+        // Nor is it renewed where it was kept before.
+        fs::rename(&hook, kept_path(&hook)).unwrap();
+        fs::write(&hook, SHIM).unwrap();
+        let found = Place::find(hook.clone(), &Shim::is_shim);
+        assert!(matches!(found, Err(InstallError::GoesByItsName { hook: of, .. }) if of == kept_path(&hook)));
+        fs::set_permissions(kept_path(&hook), fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(Place::find(hook, &Shim::is_shim).unwrap().before.is_none());
+    }
+
+    #[test]
     fn a_link_that_leads_nowhere_is_kept_and_writes_over_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let hook = folder.path().join("pre-receive");
@@ -221,6 +296,7 @@ mod tests {
         assert!(put(&hook, None, SHIM.as_bytes()).is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
+
     #[test]
     fn whoever_git_runs_as_finds_a_hook_whatever_the_umask() {
         let folder = tempfile::tempdir().unwrap();

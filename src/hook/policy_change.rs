@@ -22,6 +22,7 @@ pub fn judge_policy_change(
 ) -> Result<(), Cause> {
     let refused =
         |error: &dyn std::fmt::Display| Cause::PolicyChange(PolicyFault::Refused(error.to_string()));
+    let reading = &reading.of_new_steps();
     let Some(wanted) = wanted else { return Err(Cause::PolicyChange(PolicyFault::Deleted)) };
     let chain = match commits_while(reader, wanted, Some(present), &|read| (reading.go_on)(read, 0)) {
         Err(ChainError::OtherRoot { .. }) => return Err(Cause::PolicyChange(PolicyFault::Rewound)),

@@ -150,6 +150,7 @@ impl PolicyRef<'_> {
             believes: &|_| true,
             ssh_revocations: &Default::default(),
             go_on: self.go_on,
+            is_new: false,
         })
     }
 

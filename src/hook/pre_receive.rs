@@ -16,7 +16,7 @@ use super::{
     certificate::{self, Surrounding},
     entering::{self, Pushed},
     finding::Finding,
-    folding,
+    folding, forge,
     gate::{Gate, MAXIMUM_LISTED},
     kept_approvals, leftovers, not_used,
     pace::{PATIENCE, TimeIsOver},
@@ -33,8 +33,9 @@ use crate::{
     words::{Failure, escape},
 };
 
-/// The most that is read from standard input, in bytes.
-pub(super) const MAXIMUM_INPUT: u64 = 256 * 1024 * 1024;
+/// The most that is read of a push, in bytes: some hundred thousand refs. Until it is done every other push reads what it
+/// was accepted for, and whoever pushes chooses how much that is.
+const MAXIMUM_INPUT: u64 = 32 * 1024 * 1024;
 
 /// Everything that the hook acts on, as values.
 #[derive(Clone, Debug)]
@@ -169,6 +170,9 @@ pub fn pre_receive_by(
     }
     if outcome == Outcome::Accepted {
         remember(&context.state, &course.finding, &mut words);
+    }
+    if let Some(forge) = context.forge.as_ref().filter(|_| outcome != Outcome::Accepted) {
+        words = forge::told(forge, &words);
     }
     // A pusher who has gone does not change the answer.
     let _ = output.write_all(words.as_bytes()).and_then(|()| output.flush());

@@ -127,6 +127,19 @@ impl Shim {
     /// # Errors
     /// It is not exactly what [`Self::render`] would write with the paths that it holds.
     pub fn parse(text: &[u8]) -> Result<Self, ShimError> {
+        let shim = Self::parse_any(text)?;
+        if shim.render().as_deref() == Ok(text) { Ok(shim) } else { Err(ShimError::Edited) }
+    }
+
+    /// Read the paths and options of a shim that another version of the program may have written. What else it does
+    /// nobody knows.
+    ///
+    /// # Errors
+    /// It is no shim, or holds none.
+    pub(super) fn parse_any(text: &[u8]) -> Result<Self, ShimError> {
+        if !Self::is_shim(text) {
+            return Err(ShimError::Edited);
+        }
         let mut values = Vec::new();
         let (mut trusted_roots, mut openpgp_certificates) = (Vec::new(), Vec::new());
         let mut certificate_authorities = Vec::new();
@@ -164,7 +177,7 @@ impl Shim {
             Some(pin) => PolicyPlace::Reference(pin),
             None => PolicyPlace::File(policy),
         };
-        let shim = Self {
+        Ok(Self {
             program,
             repository,
             policy,
@@ -174,8 +187,7 @@ impl Shim {
             openpgp_certificates,
             certificate_authorities,
             settings,
-        };
-        if shim.render().as_deref() == Ok(text) { Ok(shim) } else { Err(ShimError::Edited) }
+        })
     }
 }
 

@@ -7,11 +7,11 @@ use std::collections::{HashMap, HashSet};
 
 use gix::bstr::ByteSlice as _;
 
-use super::{Update, plan};
+use super::{Update, anew, plan};
 use crate::{
-    object::{Commit, ObjectId, Tag},
+    object::{Commit, Tag},
     policy::{Cause, Event, Refusal, Subject},
-    repository::{ObjectReader, Shallow, new_commits_while},
+    repository::{ObjectReader, Shallow},
     verify::CannotTell,
     words::{escape, escape_bytes},
 };
@@ -22,8 +22,8 @@ const MAXIMUM_GROUPS: usize = 4;
 /// How many objects are told of all causes together, one a line.
 const MAXIMUM_LINES: usize = 8;
 
-/// How many commits a command may have somebody sign again.
-const MAXIMUM_MENDED: usize = 1000;
+/// How many things to do are told of all causes together, where the refs that were refused for one differ in that.
+const MAXIMUM_HINTS: usize = 4;
 
 /// How many characters of a person's name or a subject are shown.
 const MAXIMUM_CHARACTERS: usize = 60;
@@ -45,7 +45,8 @@ pub struct Telling<'a> {
 /// Refusals for the same reason.
 struct Group<'a> {
     cause: String,
-    hint: String,
+    /// What to do about it: for the first ref, and for others where it is something else.
+    hints: Vec<String>,
     refusals: Vec<&'a Refusal>,
 }
 
@@ -66,7 +67,8 @@ impl Telling<'_> {
         let mut text = String::new();
         let mut waiting: Vec<String> = Vec::new();
         for group in &groups[..shown] {
-            let hints = commands.hints(group);
+            let mut hints = commands.hints(group);
+            hints.truncate((MAXIMUM_HINTS / shown).max(2));
             // What is to be done about several causes is said once, behind the last of them.
             if !waiting.is_empty() && hints != waiting {
                 self.hint(&mut text, &waiting);
@@ -177,10 +179,18 @@ fn groups<'a>(refusals: &[&'a Refusal]) -> Vec<Group<'a>> {
         }
         let kind = std::mem::discriminant(&refusal.subject);
         let place = *places.entry((kind, cause.clone())).or_insert_with(|| {
-            groups.push(Group { cause, hint: refusal.hint(), refusals: Vec::new() });
+            groups.push(Group { cause, hints: Vec::new(), refusals: Vec::new() });
             groups.len() - 1
         });
-        groups[place].refusals.push(refusal);
+        let group = &mut groups[place];
+        let is_another = group.refusals.last().is_none_or(|last| last.reference != refusal.reference);
+        if is_another && group.hints.len() < MAXIMUM_HINTS {
+            let hint = refusal.hint();
+            if !group.hints.contains(&hint) {
+                group.hints.push(hint);
+            }
+        }
+        group.refusals.push(refusal);
     }
     groups
 }
@@ -196,10 +206,15 @@ struct Commands<'a> {
 impl<'a> Commands<'a> {
     /// What to do about a group: a command where one would mend it.
     fn hints(&mut self, group: &Group<'a>) -> Vec<String> {
-        let general = vec![group.hint.clone()];
+        let mut general = group.hints.clone();
         if !self.telling.is_own {
             return general;
         }
+        let first = group.refusals[0];
+        // What carries no signature was not signed before, perhaps because git was never set up to.
+        let is_new = matches!(first.cause, Cause::Unsigned { .. } | Cause::Event(Event::LightweightTag));
+        let set_up = is_new.then(|| "if git does not sign yet, 'countersign init' sets it up to".to_owned());
+        general.extend(set_up.clone());
         let mut references: Vec<&'a [u8]> = Vec::new();
         for refusal in &group.refusals {
             if !references.contains(&refusal.reference.as_slice()) {
@@ -209,13 +224,13 @@ impl<'a> Commands<'a> {
                 return general;
             }
         }
-        let first = group.refusals[0];
         let commands: Vec<String> = match (first.subject, &first.cause) {
             (Subject::Commit(_), cause) if may_be_signed_again(cause) => {
                 references.into_iter().filter_map(|reference| self.sign_again(reference)).collect()
             }
             (Subject::Tag(_), cause) if may_be_signed_again(cause) => self.tag_again(group),
             (Subject::Reference, Cause::Event(Event::LightweightTag)) => self.tag_again(group),
+            (Subject::Tag(_), Cause::Event(Event::NestedTag)) => self.tag_again(group),
             _ => Vec::new(),
         };
         if commands.is_empty() {
@@ -232,10 +247,12 @@ impl<'a> Commands<'a> {
                 .chain(commands.map(|command| format!("{as_who}'{command}'")))
                 .collect();
         }
-        // What carries no signature was not signed before.
-        let is_new = matches!(first.cause, Cause::Unsigned { .. } | Cause::Event(Event::LightweightTag));
+        if matches!(first.cause, Cause::Event(Event::NestedTag)) {
+            return commands.map(|command| format!("tag the commit itself: '{command}'")).collect();
+        }
         let once_more = if is_new { "" } else { " again" };
-        commands.map(|command| format!("sign {what}{once_more}{place}: '{command}'")).collect()
+        let sign = commands.map(|command| format!("sign {what}{once_more}{place}: '{command}'"));
+        sign.chain(set_up).collect()
     }
 
     /// The command that signs the refused commits of a branch again, and no others but those on top of them.
@@ -243,65 +260,9 @@ impl<'a> Commands<'a> {
         if let Some(known) = self.known.get(reference) {
             return known.clone();
         }
-        let command = self.rebase(reference);
+        let command = anew::command(self.telling, self.refusals, reference);
         self.known.insert(reference, command.clone());
         command
-    }
-
-    fn rebase(&self, reference: &[u8]) -> Option<String> {
-        let Telling { reader, shallow, updates, go_on: has_time, .. } = self.telling;
-        if !has_time() {
-            return None;
-        }
-        let update = updates.iter().find(|update| update.reference == reference)?;
-        if !reference.starts_with(b"refs/heads/") {
-            return None;
-        }
-        let tip = plan::commit_behind(reader, update.wanted?)?;
-        let mut refused = Vec::new();
-        for refusal in self.refusals.iter().filter(|refusal| refusal.reference == reference) {
-            if let Subject::Commit(id) = refusal.subject {
-                refused.push(id);
-            }
-        }
-        let tree_and_parents = |id: ObjectId| -> Option<(ObjectId, Vec<ObjectId>)> {
-            let object = reader.read(id).ok()?;
-            let commit = Commit::parse(reader.hash(), &object.bytes).ok()?;
-            Some((commit.tree, commit.parents))
-        };
-        let parents = |id: ObjectId| tree_and_parents(id).map(|(_, parents)| parents);
-        if refused == [tip] {
-            let (tree, parents) = tree_and_parents(tip)?;
-            let before = parents.first().and_then(|parent| tree_and_parents(*parent));
-            let is_empty = before.is_some_and(|(before, _)| before == tree);
-            let allow = if is_empty { " --allow-empty" } else { "" };
-            return Some(format!("git commit --amend --no-edit -S{allow}"));
-        }
-        if refused.len() > MAXIMUM_MENDED {
-            return None;
-        }
-        // The oldest comes first. Whatever is rewritten has to stand on one that was refused.
-        let base = parents(*refused.first()?)?.first().copied();
-        let hidden: Vec<ObjectId> = base.into_iter().collect();
-        let go_on = |walked| walked <= MAXIMUM_MENDED && has_time();
-        let history = new_commits_while(reader, &[tip], &hidden, None, shallow, &go_on).ok()?;
-        let mut rewritten: HashSet<ObjectId> = refused.iter().copied().collect();
-        let mut merges = "";
-        for id in history.commits.iter().rev() {
-            let parents = parents(*id)?;
-            if !rewritten.contains(id) && !parents.iter().any(|parent| rewritten.contains(parent)) {
-                return None;
-            }
-            if parents.len() > 1 {
-                merges = " --rebase-merges";
-            }
-            rewritten.insert(*id);
-        }
-        if rewritten.len() != history.commits.len() {
-            return None;
-        }
-        let base = base.map_or_else(|| "--root".to_owned(), |base| base.to_string());
-        Some(format!("git rebase --force-rebase -S{merges} {base}"))
     }
 
     /// The commands that make tags again.
@@ -311,11 +272,12 @@ impl<'a> Commands<'a> {
             let update = updates.iter().find(|update| update.reference == refusal.reference)?;
             let wanted = update.wanted?;
             let name = refusal.reference.strip_prefix(b"refs/tags/").filter(|name| is_plain(name))?;
-            let target = match refusal.subject {
-                Subject::Tag(id) if id == wanted => {
+            let target = match (refusal.subject, &refusal.cause) {
+                (_, Cause::Event(Event::NestedTag)) => plan::commit_behind(reader, wanted)?,
+                (Subject::Tag(id), _) if id == wanted => {
                     Tag::parse(reader.hash(), &reader.read(id).ok()?.bytes).ok()?.target
                 }
-                Subject::Reference => wanted,
+                (Subject::Reference, _) => wanted,
                 _ => return None,
             };
             Some(format!("git tag -s -f {} {target}", name.to_str().ok()?))

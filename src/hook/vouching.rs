@@ -104,7 +104,7 @@ impl<'a> Vouched<'a> {
         Err(Cause::Threshold(Box::new(Shortfall {
             wanted,
             persons: persons.into_iter().collect(),
-            approvers: self.gate.policy.approvers(self.rule),
+            approvers: self.gate.policy.approvers_at(self.rule, self.gate.now),
             statement: self.statement.clone(),
             tip: self.tip,
             rewind: self.rewind,
@@ -213,7 +213,7 @@ impl<'a> Forge<'a> {
                 let shortfall = Box::new(Shortfall {
                     wanted: 1,
                     persons: Vec::new(),
-                    approvers: self.gate.policy.approvers(self.task.rule),
+                    approvers: self.gate.policy.approvers_at(self.task.rule, self.gate.now),
                     statement: Some(statement),
                     tip: Some(id),
                     rewind: false,

@@ -4,6 +4,7 @@
 //! <state>/intents/<received>-<push>.intent     accepted, and not settled yet
 //!                 <received>-<push>.dropped    what did not happen, kept for a while: who says so may be wrong
 //!         many/                                see the module of that name
+//!         updates/                             see `told`
 //!         ledger.lock                          held by whoever settles
 //!         ledger.head                          the head that was written last
 //! ```
@@ -21,7 +22,11 @@ use gix::bstr::ByteSlice as _;
 use super::{Entry, Intent, IntentError, LedgerError, Process, fields, intent::FIRST_LINE};
 use crate::{
     object::{HashKind, ObjectId},
-    repository::{Durability, sync_folder, system, write_whole_through},
+    repository::{
+        Durability, sync_folder,
+        system::{self, LastLink},
+        write_whole_through,
+    },
 };
 
 /// How long somebody else's settling is waited for.
@@ -32,6 +37,9 @@ const PAUSE: Duration = Duration::from_millis(3);
 
 /// The largest intent that is read, in bytes: pre-receive reads no larger push.
 const MAXIMUM_BYTES: u64 = 512 * 1024 * 1024;
+
+/// The most that is read of a file that holds one line.
+const MAXIMUM_NOTE: u64 = 64 * 1024;
 
 const INTENT: &str = "intent";
 const DROPPED: &str = "dropped";
@@ -95,7 +103,7 @@ impl Folder {
     /// # Errors
     /// One cannot be read: it may stand for a push that was accepted.
     pub fn intents_left(&self) -> Result<Vec<Intent>, LedgerError> {
-        Ok(self.list()?.into_iter().filter(|held| !held.is_dropped).map(|held| held.intent).collect())
+        Ok(self.list_of(&[INTENT])?.into_iter().map(|held| held.intent).collect())
     }
 
     /// Whether `entry` was accepted for the push that `process` receives. One that was dropped counts only for
@@ -130,6 +138,15 @@ impl Folder {
         Ok(false)
     }
 
+    /// Every entry that was accepted for the push that this very `process` receives, in the order in which it was left.
+    ///
+    /// # Errors
+    /// As for [`Self::intents_left`].
+    pub(super) fn accepted_by(&self, process: &Process) -> Result<Vec<Entry>, LedgerError> {
+        let its = self.list()?.into_iter().filter(|held| held.intent.process.as_ref() == Some(process));
+        Ok(its.flat_map(|held| held.intent.entries).collect())
+    }
+
     /// Every entry of which [`Self::accepts`] says so.
     ///
     /// # Errors
@@ -144,8 +161,12 @@ impl Folder {
     }
 
     pub(super) fn list(&self) -> Result<Vec<Held>, LedgerError> {
+        self.list_of(&[INTENT, DROPPED])
+    }
+
+    fn list_of(&self, kinds: &[&str]) -> Result<Vec<Held>, LedgerError> {
         let mut held = Vec::new();
-        for (path, bytes) in self.files(&[INTENT, DROPPED])? {
+        for (path, bytes) in self.files(kinds)? {
             let intent = Intent::parse(self.hash, &bytes)
                 .map_err(|cause| LedgerError::Intent { path: path.clone(), cause })?;
             let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("it was read as one");
@@ -174,7 +195,7 @@ impl Folder {
                 continue;
             }
             let path = folder.join(name);
-            match read(&path) {
+            match system::read_regular(&path, MAXIMUM_BYTES) {
                 // Somebody else has settled it meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 bytes => files.push((path.clone(), bytes.map_err(LedgerError::unusable(&path))?)),
@@ -187,6 +208,7 @@ impl Folder {
     pub(super) fn keep(&self, held: &Held) -> Result<(), LedgerError> {
         if let Some(process) = held.intent.process.as_ref().filter(|_| !held.is_dropped) {
             self.forget_many(process.number());
+            self.forget_told(process.number());
         }
         let kind = if held.is_dropped { DROPPED } else { INTENT };
         let path = self.intents().join(format!("{}.{kind}", held.stem));
@@ -206,8 +228,9 @@ impl Folder {
     pub fn lock(&self) -> Result<Lock, LedgerError> {
         let path = self.state.join("ledger.lock");
         let unusable = LedgerError::unusable(&path);
-        let open = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = open.map_err(&unusable)?;
+        let mut options = File::options();
+        options.create(true).truncate(false).write(true);
+        let file = system::open_warily(&mut options, &path, LastLink::Followed).map_err(&unusable)?;
         let begin = Instant::now();
         loop {
             if system::try_lock(&file).map_err(&unusable)? {
@@ -235,7 +258,7 @@ impl Folder {
     /// It was noted and cannot be read, or the file holds something else.
     pub fn remembered(&self) -> Result<Option<ObjectId>, LedgerError> {
         let path = self.head_file();
-        let text = match fs::read(&path) {
+        let text = match system::read_regular(&path, MAXIMUM_NOTE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text.map_err(LedgerError::unusable(&path))?,
         };
@@ -256,6 +279,10 @@ impl Folder {
 
     fn head_file(&self) -> PathBuf {
         self.state.join("ledger.head")
+    }
+
+    pub(super) fn hash(&self) -> HashKind {
+        self.hash
     }
 
     pub(super) fn state(&self) -> &Path {
@@ -284,13 +311,6 @@ impl Folder {
         };
         write().map_err(LedgerError::unusable(path))
     }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    let taken = File::open(path)?.take(MAXIMUM_BYTES + 1).read_to_end(&mut bytes)?;
-    if taken as u64 > MAXIMUM_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }
 
 #[cfg(test)]
@@ -361,6 +381,31 @@ mod tests {
         fs::write(state.path().join("intents"), "").unwrap();
         assert!(!folder.is_empty());
         assert!(matches!(folder.list(), Err(LedgerError::Unusable { .. })));
+    }
+
+    #[test]
+    fn what_has_become_something_else_is_not_waited_for_and_not_read_without_an_end() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = folder(state.path(), &[]);
+        fs::create_dir(folder.intents()).unwrap();
+        for name in ["ledger.head", "ledger.lock", "intents/1.intent"] {
+            let path = state.path().join(name);
+            for (program, words) in [("mkfifo", &[][..]), ("ln", &["-s", "/dev/zero"])] {
+                let made = std::process::Command::new(program).args(words).arg(&path).status().unwrap();
+                assert!(made.success());
+                let answers = [
+                    folder.remembered().err().is_some(),
+                    folder.list().err().is_some(),
+                    folder.clone().until(Some(Instant::now())).lock().err().is_some(),
+                ];
+                let expected = ["ledger.head", "intents/1.intent", "ledger.lock"].map(|other| other == name);
+                // A device can be locked like a file.
+                let is_locked = (program, name) == ("ln", "ledger.lock");
+                assert!(answers == expected || is_locked, "{program} {name}: {answers:?}");
+                fs::remove_file(&path).unwrap();
+            }
+            let _ = fs::remove_file(state.path().join("ledger.lock"));
+        }
     }
 
     #[test]

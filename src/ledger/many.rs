@@ -45,6 +45,11 @@ impl Folder {
         forget(&self.many(process));
     }
 
+    /// Whether it is said of the process with this number that it moves several refs.
+    pub(super) fn is_of_many(&self, process: u32) -> bool {
+        self.many(process).exists()
+    }
+
     fn many(&self, process: u32) -> PathBuf {
         self.state().join(FOLDER).join(process.to_string())
     }

@@ -12,6 +12,7 @@
 
 mod certificate;
 mod check;
+mod dropped;
 mod fields;
 mod finding;
 mod folder;
@@ -24,6 +25,7 @@ mod record;
 mod resolve;
 mod settle;
 mod standing;
+mod told;
 mod work;
 mod write;
 
@@ -36,6 +38,7 @@ pub use process::Process;
 pub use record::{Entry, MAXIMUM_ENTRIES, Occasion, Previous, Record, RecordError};
 pub use resolve::{Pending, Resolution, resolve};
 pub use settle::{Scope, Settled, Settler};
+pub use standing::Entered;
 pub use write::{LedgerError, Walked, head, read, walk};
 
 use crate::object::ObjectId;

@@ -51,6 +51,22 @@ impl Process {
         self.number
     }
 
+    /// Whether it has started this process.
+    pub(super) fn is_parent(&self) -> bool {
+        Ancestor::of(std::process::id()).is_some_and(|own| own.parent == self.number)
+    }
+
+    /// What tells it from every other that has its number, wherever and whenever, in words that a script can put together
+    /// from `/proc`: the id of the system's start, when the process began in it, and where its stack does (proc(5),
+    /// `/proc/sys/kernel/random/boot_id` and `/proc/pid/stat`, fields 22 and 28).
+    pub(super) fn identity(&self) -> Option<String> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let stat = stat(self.number)?;
+        let mut fields = stat.split(' ').skip(19);
+        let start = fields.next().filter(|start| start.parse() == Ok(self.start))?;
+        Some(format!("{} {start} {}", boot.strip_suffix('\n')?, fields.nth(5)?))
+    }
+
     /// Read what is written for one.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut fields = text.split(' ');

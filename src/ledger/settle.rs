@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use gix::bstr::{BString, ByteSlice as _};
 
 use super::{
-    Entry, Folder, LedgerError, LeftOver, Pending, Process, PushId,
+    Entry, Folder, LedgerError, LeftOver, Pending, Process, PushId, dropped,
     folder::Held,
     resolve,
     work::{Place, Work, places},
@@ -333,26 +333,26 @@ impl Settler<'_> {
                 // Earlier ones of the same push stay with them.
                 let earlier = all.iter().position(|other| other.is_dropped && other.stem == held.stem);
                 let earlier = earlier.map(|other| part(&all[other], other, &keeps)).unwrap_or_default();
+                let known: HashSet<&Entry> = dropped.iter().collect();
                 let earlier: Vec<Entry> =
-                    earlier.into_iter().filter(|entry| !dropped.contains(entry)).collect();
+                    earlier.into_iter().filter(|entry| !known.contains(entry)).collect();
                 dropped.splice(0..0, earlier);
-                self.folder.keep(&with(dropped, true))?;
+                if !dropped::is_too_much(&dropped) {
+                    self.folder.keep(&with(dropped, true))?;
+                }
             }
             self.folder.keep(&with(part(held, index, &is_left), false))?;
         }
         Ok(())
     }
 
-    /// Let go of what was dropped long ago.
+    /// Let go of what was dropped long ago, and of more than is kept.
     fn forget(&self, held: &[Held]) -> Result<(), LedgerError> {
-        for held in held.iter().filter(|held| held.is_dropped) {
-            if (self.now - held.intent.acceptance.received).abs() > 2 * GRACE {
-                let mut gone = held.clone();
-                gone.intent.entries.clear();
-                self.folder.keep(&gone)?;
-            }
-        }
-        Ok(())
+        dropped::outdated(held, self.now, 2 * GRACE).try_for_each(|held| {
+            let mut gone = held.clone();
+            gone.intent.entries.clear();
+            self.folder.keep(&gone)
+        })
     }
 }
 

@@ -12,6 +12,15 @@ use super::{
 };
 use crate::{object::ObjectId, policy::is_ledger};
 
+/// What the administrator has entered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entered {
+    /// What is entered now.
+    pub entries: Vec<Entry>,
+    /// Refs that hold something else than the ledger says, and have an accepted update that is not settled yet.
+    pub left_out: Vec<BString>,
+}
+
 impl Settler<'_> {
     /// See to it that there is a ledger, if there is anything to enter: the refs as they stand. Its head.
     ///
@@ -66,7 +75,7 @@ impl Settler<'_> {
     ///
     /// # Errors
     /// The ledger cannot be read or written.
-    pub fn enter(&self, reason: &str, only: Option<&HashSet<BString>>) -> Result<Vec<Entry>, LedgerError> {
+    pub fn enter(&self, reason: &str, only: Option<&HashSet<BString>>) -> Result<Entered, LedgerError> {
         self.begin()?;
         self.settle(Scope::All, &[], None)?;
         let _lock = self.folder.lock()?;
@@ -89,23 +98,24 @@ impl Settler<'_> {
             let refs: HashMap<BString, ObjectId> =
                 self.repository.references().direct()?.into_iter().collect();
             let names: BTreeSet<&BString> = last.keys().chain(refs.keys()).collect();
-            let entries: Vec<Entry> = names
+            let moved = names
                 .into_iter()
                 .filter(|name| !is_ledger(name) && only.is_none_or(|only| only.contains(*name)))
-                .filter(|name| !under_way.contains(*name))
                 .map(|name| Entry {
                     old: last.get(name).copied().flatten(),
                     new: refs.get(name).copied(),
                     reference: name.clone(),
                 })
-                .filter(|entry| entry.old != entry.new)
-                .collect();
+                .filter(|entry| entry.old != entry.new);
+            let (left, entries): (Vec<Entry>, Vec<Entry>) =
+                moved.partition(|entry| under_way.contains(&entry.reference));
+            let left_out: Vec<BString> = left.into_iter().map(|entry| entry.reference).collect();
             if entries.is_empty() {
-                return Ok(entries);
+                return Ok(Entered { entries, left_out });
             }
             let occasion = Occasion::Administrator { received: self.now.max(0), reason: reason.to_owned() };
             if self.write(head, &[(occasion, entries.clone())])?.is_some() {
-                return Ok(entries);
+                return Ok(Entered { entries, left_out });
             }
         }
         Err(LedgerError::Busy)

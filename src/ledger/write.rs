@@ -235,13 +235,12 @@ pub(super) fn append(
     };
     let path = repository.common_dir().join(LEDGER);
     let lock = path.with_file_name("ledger.lock");
-    // Whoever writes the ref holds our own lock besides, so this one is of a process that has died, or of git
-    // packing refs, which is soon done.
-    // Made in what will be, it is as old: the clock was set back.
-    if age(&lock, now).is_some_and(|age| age.abs() > STALE) {
+    let mut references = repository.references();
+    // What a process of ours has left that was ended is found out by itself. This is another program's that was, or of
+    // git packing refs, which is soon done. Made in what will be, it is as old: the clock was set back.
+    if age(&lock, now).is_some_and(|age| age.abs() > STALE) && !references.is_being_replaced(LEDGER) {
         std::fs::remove_file(&lock).map_err(LedgerError::unusable(&lock))?;
     }
-    let mut references = repository.references();
     if let Some(deadline) = deadline {
         references = references.waiting_at_most(deadline.saturating_duration_since(Instant::now()));
     }

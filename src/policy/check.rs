@@ -150,19 +150,12 @@ impl Policy {
     fn check_vouching(&self, rule: &Rule) -> Vec<Finding> {
         let mut findings = Vec::new();
         let name = || rule.name.clone();
-        // Whoever has signed an object counts for that one alone, so of those who may not approve one at most.
-        let approvers = self.approvers(rule);
-        let signs = |identity: &NamedIdentity| {
-            !approvers.contains(&identity.name) && self.counts_as_person(rule, &identity.name)
-        };
-        let persons = approvers.len() + usize::from(self.identities.iter().any(signs));
+        let (approvers, persons) = self.vouchers(rule, &NamedIdentity::can_sign);
         if let Some(threshold) = rule.vouching.threshold.filter(|threshold| *threshold > persons) {
             findings.push(Finding::ThresholdTooHigh { rule: name(), threshold, persons });
-        } else if let Some(threshold) =
-            rule.vouching.threshold.filter(|threshold| *threshold > approvers.len())
+        } else if let Some(threshold) = rule.vouching.threshold.filter(|threshold| *threshold > approvers)
             && rule.permissions.delete == Permission::Allow
         {
-            let approvers = approvers.len();
             findings.push(Finding::DeletionNeverApproved { rule: name(), threshold, approvers });
         }
         if rule.vouching.approvers.is_some() && rule.vouching.threshold.is_none() {
@@ -200,6 +193,15 @@ impl Policy {
         for anchor in self.anchors.iter().filter(|anchor| anchor.received > now) {
             let (object, received) = (anchor.object.to_string(), anchor.received);
             findings.push(Finding::AnchorToCome { object, received });
+        }
+        for rule in &self.rules {
+            let Some(threshold) = rule.vouching.threshold else { continue };
+            let (_, ever) = self.vouchers(rule, &NamedIdentity::can_sign);
+            let (_, persons) = self.vouchers(rule, &|identity| identity.can_sign_at(now));
+            if persons < threshold && threshold <= ever {
+                let rule = rule.name.clone();
+                findings.push(Finding::ThresholdNotNow { rule, threshold, persons });
+            }
         }
         for identity in &self.identities {
             let name = &identity.name;

@@ -130,6 +130,15 @@ pub enum Finding {
         /// The rule.
         rule: String,
     },
+    /// More persons have to vouch than there are whose signers count now.
+    ThresholdNotNow {
+        /// The rule.
+        rule: String,
+        /// How many are wanted.
+        threshold: usize,
+        /// How many can.
+        persons: usize,
+    },
     /// More persons have to vouch than there are.
     ThresholdTooHigh {
         /// The rule.
@@ -290,6 +299,10 @@ impl fmt::Display for Finding {
                 formatter,
                 "rule '{rule}' hears approvals, and no rule names '{APPROVALS}': nobody can push one"
             ),
+            Self::ThresholdNotNow { rule, threshold, persons } => write!(
+                formatter,
+                "rule '{rule}' wants {threshold} persons to vouch, and of those who may {persons} have a signer that counts now: it cannot be met"
+            ),
             Self::ThresholdTooHigh { rule, threshold, persons } => write!(
                 formatter,
                 "rule '{rule}' wants {threshold} persons to vouch, and {persons} may: it can never be met"
@@ -352,9 +365,9 @@ impl Finding {
             Self::CertificateNeverThere { .. } => {
                 "leave 'push_certificate' out, and name the accounts of 'pushers' under 'forge_users'"
             }
-            Self::DeletionNeverApproved { .. } | Self::ThresholdTooHigh { .. } => {
-                "name more persons under 'approvers', or ask for fewer"
-            }
+            Self::DeletionNeverApproved { .. }
+            | Self::ThresholdNotNow { .. }
+            | Self::ThresholdTooHigh { .. } => "name more persons under 'approvers', or ask for fewer",
             Self::EmailsNotAsked { .. } => "take 'emails' out, or say 'committer = \"signer\"' in a rule",
             Self::Ended { .. } => "take the identity out of the rule, or give it a signer that counts now",
             Self::ForgeKey { .. } => "put the key under '[[forge]]', and take it out of the identity",

@@ -68,6 +68,13 @@ impl NamedIdentity {
             |signer: &KeylessSigner| signer.kind == SubjectKind::Uri || !signer.claims.is_empty();
         self.machine || self.keyless.iter().any(is_machines)
     }
+
+    /// Whether what it signs at `now`, in seconds since 1970, counts.
+    #[must_use]
+    pub fn can_sign_at(&self, now: i64) -> bool {
+        let windows = self.keyless.iter().map(|signer| signer.window);
+        windows.chain(self.keys.iter().map(|signer| signer.window)).any(|window| window.is_open(now))
+    }
 }
 
 impl Policy {
@@ -79,6 +86,27 @@ impl Policy {
             None => rule.commits.wanted().is_some_and(|wanted| signs(wanted, identity)),
         };
         self.identities.iter().filter(counts).map(|identity| identity.name.clone()).collect()
+    }
+
+    /// Those of [`Self::approvers`] who have a signer that counts at `now`, in seconds since 1970.
+    #[must_use]
+    pub fn approvers_at(&self, rule: &Rule, now: i64) -> Vec<String> {
+        let can_sign = |name: &String| {
+            self.identities.iter().any(|identity| identity.name == *name && identity.can_sign_at(now))
+        };
+        self.approvers(rule).into_iter().filter(can_sign).collect()
+    }
+
+    /// Of those who `can_sign`, how many may approve under `rule`, and how many persons may vouch for one object.
+    pub(super) fn vouchers(&self, rule: &Rule, can_sign: &dyn Fn(&NamedIdentity) -> bool) -> (usize, usize) {
+        let names = self.approvers(rule);
+        let able = || self.identities.iter().filter(|identity| can_sign(identity));
+        let approvers = able().filter(|identity| names.contains(&identity.name)).count();
+        // Whoever has signed an object counts for that one alone, so of those who may not approve one at most.
+        let signs = |identity: &NamedIdentity| {
+            !names.contains(&identity.name) && self.counts_as_person(rule, &identity.name)
+        };
+        (approvers, approvers + usize::from(able().any(signs)))
     }
 
     /// Whether the identity called `name` counts as a person under `rule`: who may approve does, and who may

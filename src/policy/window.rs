@@ -132,6 +132,13 @@ impl Window {
         }
     }
 
+    /// Whether what is signed and received at `now` counts.
+    pub(super) fn is_open(&self, now: i64) -> bool {
+        self.compromised.is_none()
+            && self.from.is_none_or(|from| from <= now)
+            && self.until.is_none_or(|until| now < until)
+    }
+
     /// Whether there is no moment in it.
     pub(super) fn is_empty(&self) -> bool {
         matches!((self.from, self.until), (Some(from), Some(until)) if from >= until)

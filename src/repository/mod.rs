@@ -21,6 +21,7 @@ mod objects;
 mod proofs;
 mod proofs_add;
 mod reachable;
+mod ref_lock;
 mod ref_on_disk;
 mod references;
 mod revision;
@@ -256,7 +257,11 @@ fn common_dir(git_dir: &Path) -> Result<PathBuf, OpenError> {
     let path = git_dir.join("commondir");
     match gix::discover::path::from_plain_file(&path) {
         None => Ok(git_dir.to_owned()),
-        Some(Ok(common)) => Ok(git_dir.join(common)),
+        Some(Ok(common)) => {
+            // Whoever is told this path keeps it, and the work tree may go away.
+            let path = git_dir.join(common);
+            Ok(gix::path::realpath(&path).unwrap_or(path))
+        }
         Some(Err(source)) => Err(OpenError::Unreadable { path, source }),
     }
 }

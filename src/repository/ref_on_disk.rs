@@ -1,13 +1,63 @@
 //! Giving a ref of ours another value that is on the disk before anybody relies on it.
 
-use std::{fs::File, io::Write as _};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::Path,
+    time::Duration,
+};
 
 use gix::{bstr::ByteSlice as _, lock::acquire::Fail};
 
-use super::{Author, ReferenceError, References, sync_folder};
+use super::{Author, ReferenceError, References, ref_lock::RefLock, sync_folder};
 use crate::object::ObjectId;
 
+/// The lock of a loose ref.
+enum Lock {
+    /// One that is free once whoever took it has ended.
+    Own(RefLock),
+    /// Where there are none of those: one that stays until somebody takes it away.
+    Plain(gix::lock::File),
+}
+
+impl Lock {
+    /// Take it, or say why it cannot be had within `patience`.
+    fn take(path: &Path, boundary: &Path, patience: Duration) -> Result<Self, String> {
+        match RefLock::take(path, patience) {
+            Ok(Some(lock)) => Ok(Self::Own(lock)),
+            Ok(None) => Err("somebody else has locked it".to_owned()),
+            Err(_) => {
+                let wait = Fail::AfterDurationWithBackoff(patience);
+                let lock =
+                    gix::lock::File::acquire_to_update_resource(path, wait, Some(boundary.to_owned()), 0);
+                lock.map(Self::Plain).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Let the ref hold `bytes`, which have reached the disk before.
+    fn commit(self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Own(lock) => lock.commit(bytes),
+            Self::Plain(mut lock) => {
+                lock.with_mut(|file| {
+                    file.write_all(bytes)?;
+                    file.sync_all()
+                })?;
+                lock.commit().map(drop).map_err(|error| error.error)
+            }
+        }
+    }
+}
+
 impl References {
+    /// Whether a process that lives is giving the ref of this name another value by [`Self::replace_on_disk`]. Of one
+    /// that keeps a log this is not known.
+    #[must_use]
+    pub fn is_being_replaced(&self, name: &str) -> bool {
+        RefLock::is_held(&self.common_dir().join(name))
+    }
+
     /// [`Self::replace`], and the disk has it when this returns. What the ref is to hold gets there before it takes
     /// the ref's name: whenever the power fails, the ref holds one value or the other, and no half of one.
     ///
@@ -39,13 +89,9 @@ impl References {
         }
         let is_new = !folder.exists();
         let boundary = self.common_dir().join("refs");
-        let patience = Fail::AfterDurationWithBackoff(self.patience());
-        let lock = gix::lock::File::acquire_to_update_resource(&path, patience, Some(boundary), 0);
-        let mut lock = match lock {
+        let lock = match Lock::take(&path, &boundary, self.patience()) {
             Ok(lock) => lock,
-            Err(error) if self.read(name.as_bytes().as_bstr())?.id == old => {
-                return Err(unwritable(error.to_string()));
-            }
+            Err(reason) if self.read(name.as_bytes().as_bstr())?.id == old => return Err(unwritable(reason)),
             // Somebody else was first.
             Err(_) => return Ok(false),
         };
@@ -53,12 +99,7 @@ impl References {
         if value.names.len() != 1 || value.id != old {
             return Ok(false);
         }
-        let written = lock.with_mut(|file| {
-            file.write_all(format!("{new}\n").as_bytes())?;
-            file.sync_all()
-        });
-        written.map_err(|error| unwritable(error.to_string()))?;
-        lock.commit().map_err(|error| unwritable(error.to_string()))?;
+        lock.commit(format!("{new}\n").as_bytes()).map_err(|error| unwritable(error.to_string()))?;
         let synced = sync_folder(folder).and_then(|()| {
             // The folder is as new as what it holds.
             if is_new { folder.parent().map_or(Ok(()), sync_folder) } else { Ok(()) }

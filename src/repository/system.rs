@@ -86,6 +86,18 @@ pub fn make_own_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// Whether both are of one file, under whatever names. Never so where that cannot be told.
+#[must_use]
+pub fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    #[cfg(unix)]
+    return (one.dev(), one.ino()) == (other.dev(), other.ino());
+    #[cfg(not(unix))]
+    {
+        let (_, _) = (one, other);
+        false
+    }
+}
+
 /// Whether this user may execute the file at `path`, wherever it is mounted; never where nobody asks git's hooks.
 #[must_use]
 pub fn may_execute(path: &Path) -> bool {
@@ -120,6 +132,22 @@ pub fn open_warily(options: &mut OpenOptions, path: &Path, link: LastLink) -> io
     options.open(path)
 }
 
+/// What a regular file of at most `maximum` bytes holds. Nothing else is read: a pipe is not waited for, and a device has
+/// no end.
+///
+/// # Errors
+/// The system's; or it is something else, or larger.
+pub fn read_regular(path: &Path, maximum: u64) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let file = open_warily(OpenOptions::new().read(true), path, LastLink::Followed)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    let taken = file.take(maximum.saturating_add(1)).read_to_end(&mut bytes)?;
+    if taken as u64 > maximum { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
 /// Locks `file` for this process; `false` if another one holds it. It is free again when the file is closed.
 ///
 /// # Errors
@@ -131,6 +159,20 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
         Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),
     };
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+}
+
+/// Frees `file`, also where a child that is being started has it open too.
+///
+/// # Errors
+/// The system's; always where there are no such locks.
+pub fn unlock(file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    return Ok(rustix::fs::flock(file, rustix::fs::FlockOperation::Unlock)?);
     #[cfg(not(unix))]
     {
         let _ = file;

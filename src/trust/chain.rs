@@ -34,6 +34,7 @@ pub const MAXIMUM_COMMITS: usize = 10_000;
 const MAXIMUM_FAULTS: usize = 3;
 
 /// What whoever reads a policy brings to judging its steps.
+#[derive(Clone, Copy)]
 pub struct Reading<'a> {
     /// Seconds since 1970.
     pub now: i64,
@@ -46,6 +47,17 @@ pub struct Reading<'a> {
     /// Whether to go on: asked at each step with how many steps were judged, of how many; and while the history
     /// is read, with how many of its commits were, of a number that is not known yet: 0.
     pub go_on: &'a dyn Fn(usize, usize) -> bool,
+    /// Whether the steps are made now. Whoever follows them later cannot tell when they were.
+    pub is_new: bool,
+}
+
+impl Reading<'_> {
+    /// The same for steps that are made now: a key that has expired signs and approves none of them, whatever time
+    /// its holder states.
+    #[must_use]
+    pub fn of_new_steps(&self) -> Self {
+        Self { is_new: true, ..*self }
+    }
 }
 
 /// A policy that follows from a commit that is believed. Only the check can make one.
@@ -304,7 +316,7 @@ impl Step {
         Err(Cause::Threshold(Box::new(Shortfall {
             wanted,
             persons: persons.into_iter().collect(),
-            approvers: policy.approvers(rule),
+            approvers: policy.approvers_at(rule, reading.now),
             statement: Some(self.statement),
             tip: Some(tip),
             rewind: false,
@@ -329,9 +341,12 @@ fn approver(
     if let Some(identity) = identity(&verdict).filter(|identity| !(reading.believes)(identity)) {
         return Err(ApprovalFault::NotBelieved(Box::new(identity.clone())));
     }
-    policy
-        .approver(rule, verdict, &Receipt::without_anchors(reading.now))
-        .map_err(|cause| ApprovalFault::NotCounted(Box::new(cause)))
+    let counted = if reading.is_new {
+        policy.approver_now(rule, verdict, reading.now)
+    } else {
+        policy.approver(rule, verdict, &Receipt::without_anchors(reading.now))
+    };
+    counted.map_err(|cause| ApprovalFault::NotCounted(Box::new(cause)))
 }
 
 /// What the ref of a policy names: directly, and a commit.
@@ -478,6 +493,12 @@ impl State {
                 cause,
             }))
         };
+        if let Evidence::Signed(Verdict::Stated(stated)) = &evidence
+            && reading.is_new
+            && stated.key_expired()
+        {
+            return Err(refused(Cause::KeyExpired(stated.keys().to_vec())));
+        }
         policy.judge(&rule.commits, &rule.demands, &evidence, &receipt).map_err(refused)?;
         // Nobody has approved what is believed as it is.
         let Some(wanted) = rule.vouching.threshold.filter(|_| next != self.commit) else { return Ok(()) };

@@ -5,6 +5,7 @@
 
 mod commands;
 mod crowding;
+mod expired;
 mod forges;
 mod keys;
 mod policy_changes;

@@ -6,10 +6,10 @@ use crate::{
 };
 
 /// The ref that the policy is kept in.
-const POLICY: &str = "refs/countersign/policy";
+pub const POLICY: &str = "refs/countersign/policy";
 
 /// A policy of this `serial` that as many persons as `threshold` says may change, written as a file; its path.
-fn draft(world: &World, serial: u32, threshold: &str) -> String {
+pub fn draft(world: &World, serial: u32, threshold: &str) -> String {
     let mut text = format!(
         "version = 1\nrepository = \"{ID}\"\nserial = {serial}\nother_refs = \"refuse\"\n\
          [[instance]]\nname = \"sandbox\"\ntrusted_root = \"sandbox.json\"\n"
@@ -31,10 +31,10 @@ fn draft(world: &World, serial: u32, threshold: &str) -> String {
     world.write("draft/policy.toml", text).to_str().unwrap().to_owned()
 }
 
-const TWO: &str = "threshold = 2\n";
+pub const TWO: &str = "threshold = 2\n";
 
 /// Publish the draft as `email`.
-fn publish(repository: &Repository<'_>, email: &str, path: &str) -> (i32, String) {
+pub fn publish(repository: &Repository<'_>, email: &str, path: &str) -> (i32, String) {
     let run = repository.countersign(&["policy", "publish", path]);
     let run = run.env("SIGSTORE_ID_TOKEN", repository.world.token(email));
     let run = run.any_status().any_stdout().any_stderr().check();
@@ -42,13 +42,13 @@ fn publish(repository: &Repository<'_>, email: &str, path: &str) -> (i32, String
 }
 
 #[track_caller]
-fn approve(repository: &Repository<'_>, email: &str, base: &str, commit: &str) {
+pub fn approve(repository: &Repository<'_>, email: &str, base: &str, commit: &str) {
     let run = repository.countersign(&["approve", "--ref", POLICY, "--base", base, commit]);
     run.env("SIGSTORE_ID_TOKEN", repository.world.token(email)).any_stdout().check();
 }
 
 /// The commit that a refused publication has left behind.
-fn proposed(words: &str) -> String {
+pub fn proposed(words: &str) -> String {
     let (_, rest) = words.split_once("countersign approve --ref refs/countersign/policy --base ").unwrap();
     rest.split(['\'', ' ']).nth(1).unwrap().to_owned()
 }

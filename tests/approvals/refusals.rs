@@ -163,7 +163,29 @@ fn whoever_counts_no_longer_has_not_approved() {
     let why = stage.unapproved(BOB, &[]);
     assert!(why.contains("others may hold the key since"), "{why}");
     with("[identity.bob]\n", "[identity.bob]\nretired = 2020-01-01T00:00:00Z\n");
-    stage.refused(&["main"], &["an approval does not count", "counted until 2020-01-01"]);
+    // Nobody is sent to somebody whose approval would count for nothing.
+    let parts = [
+        "an approval does not count",
+        "counted until 2020-01-01",
+        "hint: have 'carol' run 'countersign approve",
+    ];
+    stage.refused(&["main"], &parts);
+    let check =
+        || world.countersign(&["policy", "check", "policy.toml"]).any_status().any_stdout().any_stderr();
+    let said = check().check().text();
+    assert!(!said.contains("wants 2 persons"), "two are left: {said}");
+    let two_retired =
+        text.replace("[identity.carol]\n", "[identity.carol]\nretired = 2020-01-01T00:00:00Z\n");
+    let two_retired =
+        two_retired.replace("[identity.bob]\n", "[identity.bob]\nretired = 2020-01-01T00:00:00Z\n");
+    world.write("policy.toml", two_retired);
+    let said = check().check().text();
+    assert!(
+        said.contains("wants 2 persons to vouch, and of those who may 1 have a signer that counts now"),
+        "{said}"
+    );
+    stage.refused(&["main"], &["hint: nobody else may approve it; have the policy's owner add approvers"]);
+    with("[identity.bob]\n", "[identity.bob]\nretired = 2020-01-01T00:00:00Z\n");
     let why = stage.unapproved(BOB, &[]);
     assert!(why.contains("counted until 2020-01-01") && why.contains("a key that counts now"), "{why}");
     with(bob, &format!("{bob}, from = 2100-01-01T00:00:00Z"));

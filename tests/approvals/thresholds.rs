@@ -152,8 +152,11 @@ fn many_created_branches_are_each_asked_for() {
     let rules = TWO.replace("\"refs/heads/main\"", "\"refs/heads/*\"");
     let stage = Stage::new(&world, &rules);
     let first = stage.work.id("HEAD");
-    stage.approve(BOB, &["--ref", "refs/heads/a", "--create"]);
     let (a, b) = (format!("{first}:refs/heads/a"), format!("{first}:refs/heads/b"));
+    // One refusal, and a command for each ref.
+    let command = |name: &str| format!("run 'countersign approve --ref refs/heads/{name} --create {first}'");
+    stage.refused(&[&a, &b], &["refs/heads/a and another ref", &command("a"), &command("b")]);
+    stage.approve(BOB, &["--ref", "refs/heads/a", "--create"]);
     let words = stage.refused(&[&a, &b, REF], &["refs/heads/b: commit ", "1 of 2 persons"]);
     assert!(!words.contains("error: refs/heads/a"), "{words}");
     stage.approve(CAROL, &["--ref", "refs/heads/b", "--create"]);

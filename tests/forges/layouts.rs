@@ -53,6 +53,19 @@ fn gitlab_and_gitea_find_the_hook_where_they_look_for_it() {
         let refused = push(&bad);
         assert_ne!(refused.status, 0, "{forge}");
         assert!(refused.words().contains("it is not signed"), "{forge}: {}", refused.words());
+        if forge.starts_with("gitlab") {
+            // On its pages GitLab shows nothing else of a refusal.
+            script(&world, "server/hooks/pre-receive", &text.replace("GL_PROTOCOL=ssh", "GL_PROTOCOL=web"));
+            let shown = push(&bad).words();
+            let words = refused.words();
+            let told: Vec<&str> = words.lines().filter(|line| line.starts_with("remote: ")).collect();
+            assert!(told.len() > 1, "{shown}");
+            for line in told {
+                let line = line.replacen("remote: ", "remote: GL-HOOK-ERR: ", 1);
+                assert!(shown.contains(line.trim_end()), "{line}: {shown}");
+            }
+            script(&world, "server/hooks/pre-receive", text);
+        }
         let accepted = push(&good);
         assert_eq!(accepted.status, 0, "{forge}: {}", accepted.words());
         let status = world.countersign(&["hook", "status", "--repository", path]).any_status().any_stdout();

@@ -53,6 +53,29 @@ fn every_decision_leaves_a_line_for_each_ref() {
 }
 
 #[test]
+fn whoever_is_refused_does_not_fill_the_disk_with_it() {
+    let stage = Stage::new(MAIN);
+    let (one, two) = (stage.author().commit("one"), stage.unsigned("two"));
+    let name = |number: usize| format!("refs/heads/release/{number:04}");
+    let create = |(number, id): (usize, &String)| format!("create {} {id}\n", name(number));
+    let all: String = (0..1500).map(|number| (number, &one)).chain([(9999, &two)]).map(create).collect();
+    stage.author().git(&["update-ref", "--stdin"]).input(all).check();
+    let push = ["refs/heads/release/*:refs/heads/release/*"];
+    stage.refused(&push, &["it is not signed"]);
+    let log = log(&stage);
+    assert_eq!(log.len(), 1001);
+    assert_eq!((&log[0]["ref"], &log[0]["causeCount"]), (&json!(name(9999)), &json!(1)), "it comes first");
+    assert_eq!((&log[1]["ref"], &log[1]["decision"]), (&json!(name(0)), &json!("refused")));
+    let last = &log[1000];
+    assert_eq!((&last["moreRefs"], &last["decision"]), (&json!(501), &json!("refused")));
+    assert_eq!(last["push"], log[0]["push"]);
+    // What is accepted is told in full.
+    stage.author().git(&["update-ref", "-d", &name(9999)]).check();
+    stage.accepted(&push);
+    assert_eq!(self::log(&stage).len(), 1001 + 1500);
+}
+
+#[test]
 fn what_could_not_be_judged_is_written_down_too_and_hostile_text_is_text() {
     let stage = Stage::new(MAIN);
     let one = stage.unsigned("one");

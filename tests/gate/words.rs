@@ -8,7 +8,7 @@ fn command(said: &str) -> String {
     let hint = said
         .lines()
         .map(str::trim_end)
-        .find(|line| line.contains("hint: sign "))
+        .find(|line| line.contains("hint: sign ") || line.contains("hint: tag "))
         .unwrap_or_else(|| panic!("{said}"));
     let command = hint.split_once('\'').unwrap().1;
     command.strip_suffix('\'').unwrap_or_else(|| panic!("{hint}")).to_owned()
@@ -62,7 +62,7 @@ fn the_command_that_is_told_mends_just_what_was_refused() {
         stage.accepted(&["main"]);
     }
 
-    // On a side branch that was merged.
+    // On a side branch that was merged, and again where the ref has gone on since it was begun.
     let base = author.id("HEAD");
     author.git(&["checkout", "-q", "-b", "side"]).check();
     stage.unsigned("aside");
@@ -72,6 +72,52 @@ fn the_command_that_is_told_mends_just_what_was_refused() {
     assert_eq!(obey(&stage, &said), format!("git rebase --force-rebase -S --rebase-merges {base}"));
     assert_eq!(author.git(&["rev-list", "--merges", "--count", "HEAD"]).any_stdout().check().text(), "1\n");
     stage.accepted(&["main"]);
+
+    author.git(&["checkout", "-q", "-B", "side", "HEAD^1"]).check();
+    stage.unsigned("aside and older");
+    author.git(&["checkout", "-q", "main"]).check();
+    let current = author.id("HEAD");
+    author.git(&["merge", "-q", "--no-ff", "-m", "merge", "side"]).check();
+    let said = stage.refused(&["main"], &["'aside and older'"]);
+    assert_eq!(obey(&stage, &said), format!("git rebase --force-rebase -S --rebase-merges {current}"));
+    assert_eq!(author.id("HEAD^1"), current, "what was accepted is not made anew");
+    stage.accepted(&["main"]);
+}
+
+#[test]
+fn what_was_begun_before_the_branch_moved_on_is_mended_where_it_began() {
+    let stage = Stage::new(MAIN);
+    let author = stage.author();
+    author.commit("base");
+    stage.accepted(&["main"]);
+    // Somebody else was faster, and their work was pulled: the last word before a push, on most days.
+    author.git(&["checkout", "-q", "-b", "theirs"]).check();
+    let theirs = author.commit("theirs");
+    stage.accepted(&["theirs:main"]);
+    author.git(&["checkout", "-q", "main"]).check();
+    stage.unsigned("mine");
+    author.commit("mine too");
+    author.git(&["merge", "-q", "-m", "pulled", "theirs"]).check();
+    let said = stage.refused(&["main"], &["'mine'", "hint: sign it, on the branch that you push: "]);
+    assert_eq!(obey(&stage, &said), format!("git rebase --force-rebase -S --rebase-merges {theirs}"));
+    assert_eq!(author.id("HEAD^2"), theirs);
+    assert_eq!(author.id("HEAD~3"), author.id("theirs~"));
+    stage.accepted(&["main"]);
+
+    // The same of a branch that is new to the server, and pulled twice.
+    author.git(&["checkout", "-q", "-b", "release/1", "theirs~"]).check();
+    stage.unsigned("one");
+    author.git(&["merge", "-q", "-m", "first", "theirs"]).check();
+    author.commit("two");
+    author.git(&["merge", "-q", "-m", "second", "main"]).check();
+    let said = stage.refused(&["release/1"], &["'one'", "hint: sign it, on the branch that you push: "]);
+    let main = author.id("main");
+    assert_eq!(obey(&stage, &said), format!("git rebase --force-rebase -S --rebase-merges {main}"));
+    assert_eq!(
+        author.git(&["log", "--format=%s", "--first-parent"]).any_stdout().check().text(),
+        "second\ntwo\nfirst\none\nbase\n"
+    );
+    stage.accepted(&["release/1"]);
 }
 
 #[test]
@@ -97,7 +143,17 @@ fn tags_are_made_again() {
     stage.accepted(&["v1"]);
     let said = stage.refused(&["v2"], &["the tag is lightweight"]);
     assert_eq!(obey(&stage, &said), format!("git tag -s -f v2 {one}"));
+    assert!(said.contains("hint: if git does not sign yet, 'countersign init' sets it up to"), "{said}");
     stage.accepted(&["v2"]);
+    // A tag of a tag, however many lie between.
+    author.git(&["-c", "advice.nestedTag=false", "tag", "-s", "-m", "v3", "v3", "v1"]).check();
+    author
+        .git(&["-c", "advice.nestedTag=false", "tag", "-f", "-s", "-m", "v3", "v3", "v3"])
+        .any_stdout()
+        .check();
+    let said = stage.refused(&["v3"], &["the tag names another tag"]);
+    assert_eq!(obey(&stage, &said), format!("git tag -s -f v3 {one}"));
+    stage.accepted(&["v3"]);
     // A shell would take this name for more than a name.
     author.git(&["tag", "--no-sign", "-a", "-m", "x", "a;touch${IFS}b"]).check();
     let said = stage.refused(&["a;touch${IFS}b"], &["hint: make the tag again with 'git tag -s -f'"]);
@@ -119,6 +175,32 @@ fn whose_work_stands_between_good_commits_is_not_rewritten_with_them() {
     author.git(&["merge", "-q", "-m", "merge", "side"]).check();
     let said = stage.refused(&["main"], &["'bad aside'", "hint: sign it with 'git commit --amend -S'"]);
     assert!(!said.contains("git rebase --force-rebase"), "{said}");
+}
+
+#[test]
+fn what_a_rule_forbids_comes_with_what_can_be_done() {
+    let stage = Stage::new(
+        "[[rule]]\nname = \"all\"\nrefs = [\"refs/heads/**\", \"refs/tags/**\"]\ncommits = [\"alice\"]\n\
+         tags = [\"alice\"]\n[[rule]]\nname = \"begin\"\nrefs = [\"refs/begin/*\"]\ncommits = [\"alice\"]\n\
+         create = \"allow\"\n",
+    );
+    let author = stage.author();
+    let one = author.commit("one");
+    stage.refused(
+        &["main"],
+        &["the ref may not be created", "have the policy's owner allow 'create' in the rule"],
+    );
+    stage.accepted(&["HEAD:refs/begin/x"]);
+    stage.server().git(&["update-ref", "refs/tags/v1", &one]).check();
+    stage.server().git(&["update-ref", "refs/heads/main", &one]).check();
+    stage.refused(&[":main"], &["may not be deleted", "have the policy's owner allow 'delete' in the rule"]);
+    author.git(&["tag", "-s", "-m", "v1", "v1"]).check();
+    stage.refused(
+        &["+v1"],
+        &["may not be replaced", "hint: leave the tag as it is, and give the new one a name"],
+    );
+    author.git(&["tag", "-s", "-m", "tree", "tree", "HEAD^{tree}"]).check();
+    stage.refused(&["tree"], &["does not lead to a commit", "hint: tag a commit"]);
 }
 
 /// Whatever is wrong, and however much of it.

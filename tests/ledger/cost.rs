@@ -61,7 +61,7 @@ fn a_push_of_one_commit_starts_the_program_twice_and_waits_for_what_has_to_last(
             &object[..11],
             "/objects",
             // What the ref will hold, before it does; and that it does, before the intent goes away.
-            "/refs/countersign/ledger.lock",
+            "/refs/countersign/ledger.own.lock",
             "/refs/countersign",
         ]
     );
@@ -86,7 +86,7 @@ fn a_certificate_reaches_the_disk_before_an_entry_names_it() {
     let (_, synced) = started_and_synced(&fs::read_to_string(&log).unwrap());
     let at = |end: &str| synced.iter().position(|path| path.ends_with(end));
     let object = format!("objects/{}/{}", &id[..2], &id[2..]);
-    assert!(at(&object).unwrap() < at("refs/countersign/ledger.lock").unwrap(), "{synced:?}");
-    assert!(at(&object[..10]).unwrap() < at("refs/countersign/ledger.lock").unwrap(), "{synced:?}");
+    assert!(at(&object).unwrap() < at("refs/countersign/ledger.own.lock").unwrap(), "{synced:?}");
+    assert!(at(&object[..10]).unwrap() < at("refs/countersign/ledger.own.lock").unwrap(), "{synced:?}");
     assert_eq!(world.entries(), ["1 push refs/heads/main"]);
 }

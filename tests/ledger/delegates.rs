@@ -156,6 +156,13 @@ fn a_push_whose_hook_was_run_by_a_service_is_settled_while_that_lives_on() {
         world.push(&[&format!("{one}:refs/heads/never")]).refused(&["hook declined"]);
         world.ledger(&["settle"]).ended(2, &["1 under way"]);
         world.ledger(&["verify"]).good();
+        // Nor is it taken for the administrator's.
+        world.on_server(&["update-ref", "refs/heads/never", &two]).good();
+        let words =
+            ["an accepted update of 'refs/heads/never' is not settled yet", "countersign ledger verify"];
+        world.ledger(&["enter", "--reason", "x"]).ended(3, &words);
+        world.on_server(&["update-ref", "-d", "refs/heads/never"]).good();
+        world.ledger(&["enter", "--reason", "x"]).ended(0, &["every ref is as the ledger says"]);
         let intent = world.state().join("intents").join(&world.intents()[0]);
         let text = fs::read_to_string(&intent).unwrap();
         assert!(!text.contains("\nprocess "), "{text}");

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::*;
+use super::{injected::strace, *};
 
 const LEDGER: &str = "refs/countersign/ledger";
 
@@ -32,21 +32,22 @@ fn with_hooks_before(before: &[(&str, &str)], hooks: &str) -> World {
     world
 }
 
-/// What a process that was killed leaves behind of git's own, gone as an administrator sees to it.
+/// What a process that was killed leaves behind of git's own, gone as an administrator sees to it. Our own is left to
+/// the program.
 pub fn remove_locks(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-        if entry.path().is_dir() {
+        if entry.path().is_dir() && !entry.path().ends_with("countersign") {
             remove_locks(&entry.path());
         } else if entry.path().extension().is_some_and(|extension| extension == "lock") {
-            // Our own is left to the program, which looks at how old it is.
-            if entry.path().ends_with("countersign/ledger.lock") {
-                let old = SystemTime::now() - Duration::from_secs(100);
-                fs::File::options().write(true).open(entry.path()).unwrap().set_modified(old).unwrap();
-            } else {
-                fs::remove_file(entry.path()).unwrap();
-            }
+            fs::remove_file(entry.path()).unwrap();
         }
     }
+}
+
+/// Let a file be older than any lock of a process that lives.
+fn age(path: &Path) {
+    let old = SystemTime::now() - Duration::from_secs(100);
+    fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
 }
 
 #[test]
@@ -178,9 +179,73 @@ fn killed_while_settling_nothing_is_entered_twice() {
     let lock = world.server.join("refs/countersign/ledger.lock");
     fs::write(&lock, "").unwrap();
     world.ledger(&["settle"]).ended(3, &["is being written by others"]);
-    assert_eq!(world.at(LEDGER), head);
-    remove_locks(&world.server.join("refs"));
+    assert_eq!((world.at(LEDGER), lock.exists()), (head, true));
+    // It was another program's, which would have been done long ago.
+    age(&lock);
     world.ledger(&["settle"]).ended(0, &["1 entered"]);
+    world.is_in_order();
+}
+
+#[test]
+fn a_lock_that_git_has_is_waited_for_and_never_taken_away() {
+    let world = World::with(&[], &["--hooks", "pre-receive"]);
+    let one = world.commit(&[], "one");
+    let two = world.commit(&[&one], "two");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    world.ledger(&["settle"]).good();
+    let head = world.at(LEDGER);
+    world.push(&[&format!("{two}:refs/heads/main")]).good();
+    // Beside what a process has left that was killed.
+    let folder = world.server.join("refs/countersign");
+    let (own, lock) = (folder.join("ledger.own.lock"), folder.join("ledger.lock"));
+    fs::write(&own, "").unwrap();
+    let mut git = world.command("git", &["--git-dir", "server.git", "update-ref", "--stdin"]);
+    let mut git = git.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut commands = git.stdin.take().unwrap();
+    write!(commands, "start\nverify {LEDGER} {head}\nprepare\n").unwrap();
+    let mut said = [0; "start: ok\nprepare: ok\n".len()];
+    git.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    assert!(lock.exists());
+    world.ledger(&["settle"]).ended(3, &["is being written by others"]);
+    assert!(lock.exists() && !own.exists());
+    writeln!(commands, "commit").unwrap();
+    drop(commands);
+    assert!(git.wait().unwrap().success());
+    assert!(!lock.exists());
+    world.ledger(&["settle"]).ended(0, &["1 entered"]);
+    world.is_in_order();
+}
+
+#[test]
+fn the_lock_of_a_process_that_was_killed_keeps_nobody_waiting() {
+    let Some(strace) = strace("ledger::faults::killed_with_the_lock") else { return };
+    let world = World::with(&[], &["--hooks", "pre-receive"]);
+    let one = world.commit(&[], "one");
+    let two = world.commit(&[&one], "two");
+    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    world.ledger(&["settle"]).good();
+    world.push(&[&format!("{two}:refs/heads/main")]).good();
+    let folder = world.server.join("refs/countersign");
+    let (ledger, lock) = (folder.join("ledger"), folder.join("ledger.lock"));
+    let before = fs::read(&ledger).unwrap();
+    // When it is about to rename the lock; other files are renamed before and after, so the path is looked for.
+    let options = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=rename,renameat,renameat2"];
+    let inject = ["-e", "inject=rename,renameat,renameat2:signal=KILL", "-P", lock.to_str().unwrap()];
+    let settle = [PROGRAM, "ledger", "settle", "--repository", "server.git"];
+    let words = [&options[..], &inject, &settle].concat();
+    run(world.command(strace.to_str().unwrap(), &words), b"").refused(&[]);
+    // Whether the call itself was made depends on when the signal comes.
+    if fs::read(&ledger).unwrap() == before {
+        assert!(lock.exists());
+    }
+    let begun = std::time::Instant::now();
+    let three = world.commit(&[&two], "three");
+    let said = world.push(&[&format!("{three}:refs/heads/main")]).good();
+    assert!(!said.stderr.contains("not entered"), "{said:?}");
+    world.ledger(&["settle"]).good();
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert_eq!(world.entries().len(), 3);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
     world.is_in_order();
 }
 

@@ -89,6 +89,16 @@ fn an_update_of_no_push_is_not_looked_at_and_found_by_verify() {
         .ledger(&["verify"])
         .ended(1, &["refs/heads/behind: holds", "no entry names it", "'refs/heads/main' held by entry 1"]);
     world.ledger(&["enter", "--reason", "moved\u{1b}[2J"]).ended(3, &["reason"]);
+    // Of a ref nothing is said by another name than its own.
+    for name in ["behind", "refs/heads/..", "HEAD"] {
+        let words =
+            [&format!("'{name}' is no full name of a ref")[..], "hint: write it as 'refs/heads/main'"];
+        world.ledger(&["enter", "--reason", "x", name]).ended(3, &words);
+        world.ledger(&["log", name]).ended(3, &words);
+    }
+    world
+        .ledger(&["enter", "--reason", "x", "refs/heads/main"])
+        .ended(0, &["what was named is as the ledger says"]);
     world
         .ledger(&["enter", "--reason", "a restored branch"])
         .ended(0, &["entered that 'refs/heads/behind' went from nothing to"]);

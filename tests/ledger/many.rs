@@ -38,6 +38,12 @@ impl World {
         }
     }
 
+    /// Of which processes the update hook is told something.
+    fn told(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.state().join("updates")).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
     fn records(&self) -> usize {
         self.on_server(&["rev-list", "--count", LEDGER]).good().stdout.parse().unwrap()
     }
@@ -104,8 +110,10 @@ fn the_update_hook_looks_at_each_of_many() {
     let one = world.commit(&[], "one");
     world.heads((0..100).map(|number| (format!("n{number:03}"), one.clone())));
     world.push(&["refs/heads/*:refs/heads/*"]).good();
-    assert_eq!((world.starts("update"), world.entries().len()), (100, 100));
+    // The first of them is told of all.
+    assert_eq!((world.starts("update"), world.entries().len()), (1, 100));
     world.is_in_order();
+    assert_eq!(world.told(), Vec::<String>::new());
     // What was accepted for one ref is not for another, nor what stands there in other words.
     let two = world.commit(&[&one], "two");
     write_hook(&world.server.join("hooks/pre-receive"), "#!/bin/sh\nexit 0\n");
@@ -127,6 +135,153 @@ fn the_update_hook_looks_at_each_of_many() {
     world.push(&[&format!("{two}:refs/heads/n000")]).refused(&["the intent is cut short"]);
     fs::write(intents.join("1-a.intent"), text).unwrap();
     world.push(&[&format!("{two}:refs/heads/n000")]).good();
+}
+
+/// What tells this process from every other, as a script finds it out.
+fn identity() -> [String; 3] {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    [boot.trim_end().to_owned(), fields[19].to_owned(), fields[25].to_owned()]
+}
+
+#[test]
+fn what_the_update_hook_is_told_counts_word_for_word_or_the_program_is_asked() {
+    let world = World::counting(&["--hooks", "update"]);
+    let one = world.commit(&[], "one");
+    let two = world.commit(&[&one], "two");
+    world.push(&[&format!("{one}:refs/heads/a"), &format!("{one}:refs/heads/b")]).good();
+    let objects =
+        world.command("git", &["-C", "work", "push", "-q", "../server.git", &format!("{two}:refs/heads/c")]);
+    run(objects, b"").good();
+    let own = std::process::id();
+    let folder = world.state().join("updates").join(own.to_string());
+    let hook = world.server.join("hooks/update");
+    // As a child of this very process; whether the program was started.
+    let asks = |name: &str, old: &str, new: &str| {
+        world.forget_starts();
+        let mut command = world.command(hook.to_str().unwrap(), &[name, old, new]);
+        command.current_dir(&world.server).arg0("update");
+        let said = run(command, b"");
+        let started = world.starts("update");
+        // The program refuses what no push has had accepted.
+        assert_eq!(
+            (said.status, started == 1),
+            if started == 0 { (0, false) } else { (1, true) },
+            "{said:?}"
+        );
+        started == 1
+    };
+    let tell = |name: &str, line: &str| {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, line).unwrap();
+    };
+    let (a, [boot, start, stack]) = ("refs/heads/a", identity());
+    let good = format!("{boot} {start} {stack} {one} {two} {a}\n");
+    assert!(asks(a, &one, &two), "nothing is told");
+    tell(a, &good);
+    assert!(!asks(a, &one, &two));
+    // Another ref, other values, and nothing at all.
+    for (name, old, new) in [
+        ("refs/heads/b", &one, &two),
+        ("refs/heads/../heads/a", &one, &two),
+        ("refs//heads/a", &one, &two),
+        (a, &two, &one),
+        (a, &one, &ZERO.to_owned()),
+        (a, &ZERO.to_owned(), &two),
+    ] {
+        assert!(asks(name, old, new), "{name} {old} {new}");
+    }
+    // What was told of another process that had this number, of the same before the system was started anew, or that
+    // is not there whole.
+    let other = |number: &str| {
+        number.parse::<u64>().map_or_else(|_| "-".repeat(36), |number| (number + 1).to_string())
+    };
+    for told in [
+        good.replace(&boot, &other(&boot)),
+        good.replace(&start, &other(&start)),
+        good.replace(&stack, &other(&stack)),
+        good.trim_end().to_owned(),
+        good.replace(' ', "  "),
+        good[1..].to_owned(),
+        format!(" {good}"),
+        format!("\n{good}"),
+        "$(touch x) `touch x`\n".to_owned(),
+        "*\n".to_owned(),
+        "-n\n".to_owned(),
+        String::new(),
+    ] {
+        tell(a, &told);
+        assert!(asks(a, &one, &two), "{told}");
+    }
+    assert!(!world.server.join("x").exists());
+    // The ref has moved meanwhile, has become the name of another, or is gone.
+    tell(a, &good);
+    assert!(!asks(a, &one, &two));
+    let file = world.server.join(a);
+    for text in [
+        format!("{two}\n"),
+        "ref: refs/heads/b\n".to_owned(),
+        format!("{one}x\n"),
+        one.clone(),
+        String::new(),
+    ] {
+        fs::write(&file, &text).unwrap();
+        assert!(asks(a, &one, &two), "{text}");
+    }
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("refs/heads/b", &file).unwrap();
+    assert!(asks(a, &one, &two), "a link is a symbolic ref");
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    assert!(asks(a, &one, &two));
+    fs::remove_dir(&file).unwrap();
+    // git itself compares what it has elsewhere, unless it is to be deleted.
+    assert!(!asks(a, &one, &two));
+    tell(a, &format!("{boot} {start} {stack} {one} {ZERO} {a}\n"));
+    assert!(asks(a, &one, ZERO));
+    fs::write(&file, format!("{one}\n")).unwrap();
+    assert!(!asks(a, &one, ZERO));
+    // Whoever runs the hook on behalf of receive-pack is another process.
+    tell(a, &good);
+    let script = world.path("script");
+    write_hook(&script, &format!("#!/bin/sh\n'{}' \"$@\"\nexit $?\n", hook.display()));
+    world.forget_starts();
+    let mut command = world.command(script.to_str().unwrap(), &[a, &one, &two]);
+    command.current_dir(&world.server);
+    run(command, b"").refused(&["was not accepted by the pre-receive hook"]);
+    assert_eq!(world.starts("update"), 1);
+}
+
+#[test]
+fn what_was_told_of_others_goes_and_what_is_packed_is_asked_about_if_it_is_deleted() {
+    let world = World::counting(&["--hooks", "update,reference-transaction"]);
+    let one = world.commit(&[], "one");
+    // Processes that ended long ago, one with a number that comes again, and what somebody has put there.
+    let updates = world.state().join("updates");
+    for (name, process) in [("999999999", "999999999 1 1\n"), ("1", "garbage"), ("x", "")] {
+        fs::create_dir_all(updates.join(name).join("refs/heads")).unwrap();
+        fs::write(updates.join(name).join("process"), process).unwrap();
+    }
+    let namespace = fs::read_link("/proc/self/ns/pid").unwrap();
+    let namespace = namespace.to_str().unwrap().trim_start_matches("pid:[").trim_end_matches(']').to_owned();
+    fs::write(updates.join("999999999/process"), format!("999999999 1 {namespace}\n")).unwrap();
+    let names = ["c", "d", "deep/deeper/deepest", "it's\"$(touch${IFS}x)\"`y`"]
+        .map(|name| format!("{one}:refs/heads/{name}"));
+    world.push(&names.each_ref().map(String::as_str)).good();
+    assert_eq!((world.starts("update"), world.entries().len()), (1, 4));
+    assert!(!world.server.join("x").exists());
+    let mut told = world.told();
+    told.sort();
+    assert_eq!(told, ["1", "x"], "what has ended is gone, and the rest is nobody's");
+    world.is_in_order();
+    // Deleted while they are packed: each is looked at.
+    world.on_server(&["pack-refs", "--all"]).good();
+    world.forget_starts();
+    world.push(&[":refs/heads/c", ":refs/heads/d"]).good();
+    assert_eq!(world.starts("update"), 2);
+    world.is_in_order();
 }
 
 #[test]

@@ -311,16 +311,27 @@ fn the_ready_file_for_gitlab_judges_pushes_and_merge_requests() {
     let run = |variables: &[(&str, &str)]| {
         let run = world.run("bash", &["-eu", "-c", &script]).directory(&build.path);
         let run = run.env("COUNTERSIGN_PIN", &pin).env("CI_COMMIT_SHA", &bad);
-        variables.iter().fold(run, |run, (name, value)| run.env(name, value)).status(1)
+        variables.iter().fold(run, |run, (name, value)| run.env(name, value))
     };
+    let refused = |variables: &[(&str, &str)]| run(variables).status(1);
     let words = [BOB];
-    run(&[("CI_COMMIT_BRANCH", "main"), ("CI_COMMIT_BEFORE_SHA", &base)]).stderr_holds(&words).check();
+    refused(&[("CI_COMMIT_BRANCH", "main"), ("CI_COMMIT_BEFORE_SHA", &base)]).stderr_holds(&words).check();
     let request = [
         ("CI_MERGE_REQUEST_IID", "1"),
         ("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main"),
         ("CI_MERGE_REQUEST_DIFF_BASE_SHA", &base),
     ];
-    run(&request).stderr_holds(&words).check();
+    refused(&request).stderr_holds(&words).check();
+    // Where the merge is built, the topic is judged all the same.
+    origin.git(&["checkout", "-q", "-b", "topic", &base]).check();
+    let good = origin.commit("good");
+    build.git(&["fetch", "-q", "origin", "topic"]).any_stderr().check();
+    let merged = [&request[..], &[("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", &good)]].concat();
+    run(&merged).any_stderr().check();
+    refused(&[&request[..], &[("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", &bad)]].concat())
+        .stderr_holds(&words)
+        .check();
+    refused(&request).stderr_holds(&words).check();
     let report = std::fs::read(build.path.join("gl-code-quality-report.json")).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&report).unwrap().as_array().unwrap().len(), 1);
 }

@@ -1,6 +1,6 @@
 //! `countersign ledger log` and `show`.
 
-use super::{Common, LogArguments, ShowArguments, at_hand, failure, remote::seen, words};
+use super::{Common, LogArguments, ShowArguments, at_hand, failure, full_names, remote::seen, words};
 use crate::{
     cli::{Outcome, World, exit, verify::tasks::unreadable},
     ledger::{self, LEDGER},
@@ -44,15 +44,15 @@ pub(super) fn run(world: &mut World<'_>, arguments: &LogArguments) -> Outcome {
     let remote = arguments.remote.as_deref();
     let (head, reader) = head(world, &repository, &arguments.common, remote)?;
     let mut left = arguments.maximum.unwrap_or(usize::MAX);
-    let wanted = |name: &[u8]| {
-        arguments.references.is_empty() || arguments.references.iter().any(|wanted| wanted.as_bytes() == name)
-    };
+    let wanted = full_names(&arguments.references)?;
     for walked in ledger::walk(&reader, Some(head), None) {
         let walked = walked.map_err(|error| failure(&error))?;
         let mut text = String::new();
         let numbered: Vec<_> = walked.record.entries.iter().zip(walked.record.sequence..).collect();
         let numbered = numbered.into_iter().rev();
-        for (entry, sequence) in numbered.filter(|(entry, _)| wanted(&entry.reference)).take(left) {
+        for (entry, sequence) in
+            numbered.filter(|(entry, _)| wanted.is_empty() || wanted.contains(&entry.reference)).take(left)
+        {
             left -= 1;
             text += &match arguments.common.json {
                 true => format!("{}\n", words::entry_json(&walked, sequence, entry)),

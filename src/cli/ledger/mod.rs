@@ -7,16 +7,17 @@ mod settle;
 mod verify;
 mod words;
 
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
 use clap::{Args, Subcommand};
+use gix::bstr::BString;
 
 use super::{Outcome, World, exit, settings};
 use crate::{
     hook::{self, ledger_failure as failure},
     ledger::Folder,
     repository::Repository,
-    words::Failure,
+    words::{Failure, escape},
 };
 
 /// Read and check the ledger of ref updates that a server has accepted
@@ -113,6 +114,21 @@ pub(super) fn run(world: &mut World<'_>, arguments: &LedgerArguments) -> Outcome
         LedgerCommand::Settle(common) => settle::run(world, common),
         LedgerCommand::Enter(arguments) => settle::enter(world, arguments),
     }
+}
+
+/// The full names of refs: another name is none of a ref, and nothing could be said of it.
+fn full_names(names: &[String]) -> Result<HashSet<BString>, Failure> {
+    let full = |name: &String| {
+        let is_full =
+            name.starts_with("refs/") && gix::validate::reference::name(name.as_str().into()).is_ok();
+        is_full.then(|| name.as_str().into()).ok_or_else(|| {
+            Failure::new(
+                format!("'{}' is no full name of a ref", escape(name)),
+                "write it as 'refs/heads/main'",
+            )
+        })
+    };
+    names.iter().map(full).collect()
 }
 
 /// The repository, and where its hook leaves intents.

@@ -1,15 +1,12 @@
 //! `countersign ledger settle` and `enter`: what only the server's administrator does.
 
-use std::collections::HashSet;
-
-use gix::bstr::BString;
 use serde_json::json;
 
-use super::{Common, EnterArguments, at_hand, exit, failure};
+use super::{Common, EnterArguments, at_hand, exit, failure, full_names};
 use crate::{
     cli::{Outcome, World},
     hook,
-    ledger::{Scope, Settler},
+    ledger::{Entered, Scope, Settler},
     repository::Repository,
     words::{Failure, escape, escape_bytes},
 };
@@ -59,9 +56,9 @@ pub(super) fn enter(world: &mut World<'_>, arguments: &EnterArguments) -> Outcom
     let (repository, folder) = at_hand(world, &arguments.common)?;
     check_kept(&repository)?;
     let settler = Settler { repository: &repository, folder: &folder, now: world.now };
-    let only: HashSet<BString> = arguments.references.iter().map(|name| name.as_str().into()).collect();
+    let only = full_names(&arguments.references)?;
     let only = (!only.is_empty()).then_some(&only);
-    let entries = settler.enter(reason, only).map_err(|error| failure(&error))?;
+    let Entered { entries, left_out } = settler.enter(reason, only).map_err(|error| failure(&error))?;
     let mut words = String::new();
     for entry in &entries {
         let value = |value: Option<crate::object::ObjectId>| {
@@ -83,9 +80,22 @@ pub(super) fn enter(world: &mut World<'_>, arguments: &EnterArguments) -> Outcom
             ),
         };
     }
-    if entries.is_empty() && !arguments.common.json {
-        words = "every ref is as the ledger says\n".to_owned();
+    if entries.is_empty() && left_out.is_empty() && !arguments.common.json {
+        words = match only {
+            None => "every ref is as the ledger says\n",
+            Some(_) => "what was named is as the ledger says\n",
+        }
+        .to_owned();
     }
     world.say(&words);
-    Ok(exit::GOOD)
+    let Some(first) = left_out.first() else { return Ok(exit::GOOD) };
+    let more =
+        if left_out.len() > 1 { format!(" and {} more refs", left_out.len() - 1) } else { String::new() };
+    Err(Failure::new(
+        format!(
+            "an accepted update of '{}'{more} is not settled yet, and may be under way",
+            escape_bytes(first)
+        ),
+        "see what 'countersign ledger verify' says, and run it again once that is settled",
+    ))
 }

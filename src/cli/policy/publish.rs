@@ -52,8 +52,9 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PublishArguments) -> Outcom
         None => format!("policy of {id}, serial {serial}"),
     };
     if let Some(present) = &present {
-        message +=
-            &with_reading(world, &configuration, |reading| approvals(&repository, present, &tree, reading))?;
+        message += &with_reading(world, &configuration, |reading| {
+            approvals(&repository, present, &tree, &reading.of_new_steps())
+        })?;
     }
     let parent = present.as_ref().map(|present| present.commit().to_string());
     let mut commit_tree = vec!["commit-tree", "-S", "-F", "-", &tree];
@@ -66,7 +67,10 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PublishArguments) -> Outcom
 
     let is_first = present.is_none();
     let warning = with_reading(world, &configuration, |reading| match present {
-        Some(present) => present.advance(&reader, commit, reading).map(|_| None).map_err(unpublished),
+        Some(present) => {
+            let next = present.advance(&reader, commit, &reading.of_new_steps());
+            next.map(|_| None).map_err(unpublished)
+        }
         None => {
             let pin = Pin { repository: id.clone(), reference: reference.to_owned(), root: commit };
             let begun = Followed::begin(&reader, &pin).map_err(unpublished)?;
@@ -87,7 +91,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PublishArguments) -> Outcom
         );
         world.complain(&words);
     }
-    world.say(&format!("hint: push it with 'git push <remote> {reference}'\n"));
+    world.say(&format!("hint: push it with 'git push REMOTE {reference}'\n"));
     if is_first {
         world.say(&format!(
             "hint: tell whoever verifies this repository, by another way, to run 'countersign policy pin --root {commit}'\n"

@@ -352,6 +352,7 @@ pub(in crate::cli) fn with_reading<T>(
         believes: &believes,
         ssh_revocations: &revocations,
         go_on: &|_, _| true,
+        is_new: false,
     })
 }
 

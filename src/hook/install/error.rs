@@ -52,6 +52,17 @@ pub enum InstallError {
         /// Where it leads to.
         leads_to: PathBuf,
     },
+    /// A hook that is to be kept does what its name says, and would be run under another one.
+    #[error(
+        "the hook '{}' goes by the name under which it is run, and would be run as '{}'",
+        hook.display(), kept.file_name().unwrap_or_default().to_string_lossy()
+    )]
+    GoesByItsName {
+        /// The hook.
+        hook: PathBuf,
+        /// Under which name it would be run.
+        kept: PathBuf,
+    },
     /// What would run the hook in its folder is not there, or does not do so.
     #[error("{0}")]
     NobodyRuns(String),
@@ -121,6 +132,9 @@ impl From<InstallError> for Failure {
             InstallError::Busy(_) => "try again",
             InstallError::Gitolites { .. } => {
                 "install it where gitolite takes that from, with '--hooks-path' and its folder, and run 'gitolite setup'"
+            }
+            InstallError::GoesByItsName { .. } => {
+                "where a forge has put it there, name the forge with '--forge'; else put a script in its place that runs it from another folder, under its own name there"
             }
             InstallError::NobodyRuns(_) => {
                 "have the forge write its own hooks first, such as by 'gitea admin regenerate hooks', or name the forge that it is"

@@ -310,10 +310,13 @@ pub fn install(options: &InstallOptions) -> Result<Installed, InstallError> {
 fn given_up(git_dir: &Path, plan: &Plan) -> Vec<String> {
     let read = |name| std::fs::read(Layout::find(git_dir, name)).ok();
     let mut words = Vec::new();
-    let Some(before) = read(HookName::PreReceive).and_then(|text| Shim::parse(&text).ok()) else {
+    // The last version of the program may have written it.
+    let Some(before) = read(HookName::PreReceive).and_then(|text| Shim::parse_any(&text).ok()) else {
         return words;
     };
-    if before.state != plan.shim.state && before.state.is_dir() {
+    let place = |state: &Path| state.canonicalize().ok();
+    let is_same = before.state == plan.shim.state || place(&before.state) == place(&plan.shim.state);
+    if !is_same && before.state.is_dir() {
         words.push(format!(
             "what was noted in '{}' counts no more, such as which push certificates are used up; '--state' goes on with it",
             before.state.display()
@@ -324,7 +327,7 @@ fn given_up(git_dir: &Path, plan: &Plan) -> Vec<String> {
     }
     let transaction = read(HookName::ReferenceTransaction);
     let transaction =
-        transaction.and_then(|text| Companion::parse(HookName::ReferenceTransaction, &text).ok());
+        transaction.and_then(|text| Companion::parse_any(HookName::ReferenceTransaction, &text).ok());
     if transaction.is_some_and(|companion| companion.gate.is_some()) && plan.guard != Guarded::Yes {
         words.push(
             "what moves refs without a push was judged, and is not any more; '--guard' goes on with it"
@@ -386,7 +389,7 @@ pub fn install_for_all(
     let _turn = Turn::take(&folder)?;
     make_private(&plan.shim.state)?;
     let before = layout.shared_path(&folder, HookName::PreReceive).and_then(|path| std::fs::read(path).ok());
-    let before = before.and_then(|text| Shim::parse(&text).ok());
+    let before = before.and_then(|text| Shim::parse_any(&text).ok());
     let given_up = before.map(|before| unmet::given_up(&before.settings, &plan.shim.settings));
     plan.put()?;
     let all = plan.all();

@@ -1,16 +1,22 @@
 //! The folder in which a repository's hooks note what they have to know of it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::InstallError;
 use crate::{
-    hook::{place::read, turn::Turn},
+    hook::turn::Turn,
     repository::{
         Durability, Repository,
         system::{self, OsStringExt as _},
         write_whole,
     },
 };
+
+/// The longest path that is read, in bytes.
+const MAXIMUM_PATH: u64 = 64 * 1024;
 
 /// Where the state is if nothing else is said.
 pub(in crate::hook) fn default_state(repository: &Repository) -> PathBuf {
@@ -37,7 +43,11 @@ pub(in crate::hook) fn claim_state(state: &Path, git_dir: &Path) -> Result<(), I
     make_private(state)?;
     // Two repositories that come to it at once do not both find it free.
     let _turn = Turn::take(state)?;
-    if let Some(text) = read(&owner_file)? {
+    let text = match system::read_regular(&owner_file, MAXIMUM_PATH) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        text => Some(text.map_err(|source| InstallError::Io { path: owner_file.clone(), source })?),
+    };
+    if let Some(text) = text {
         let owner = PathBuf::from(std::ffi::OsString::from_vec(text));
         // What lies in the repository itself has come along with it when it was moved, whoever is in its place now.
         let is_inside = state.canonicalize().is_ok_and(|state| state.starts_with(&own));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    hook::{AuditSink, ShimError, layout::hooks_path, place::kept_path},
+    hook::{AuditSink, ShimError, StatusFinding, layout::hooks_path, place::kept_path},
     repository::{system::PermissionsExt as _, tests::Scratch},
     trust::TrustError,
     words::Failure,
@@ -256,6 +256,48 @@ fn what_another_installation_gives_up_is_said() {
     assert!(given_up[0].contains("/countersign'") && given_up[1].contains("--guard"), "{given_up:?}");
     options.settings.ledger = false;
     assert!(install(&options).unwrap().given_up[0].contains("a ledger was kept"));
+}
+
+#[test]
+fn what_another_version_of_the_program_has_installed_is_not_forgotten() {
+    let scratch = Scratch::new(&["--bare"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let state = elsewhere.path().join("state");
+    let guard = GuardChoice::Always;
+    let mut options = InstallOptions { guard, state: Some(state.clone()), ..options(&scratch) };
+    options.settings.audit = AuditSink::Off;
+    let installed = install(&options).unwrap();
+    let of_another_version = |path: &Path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        std::fs::write(path, text.replacen("#\n", "#\n# Another version has written this.\n", 1)).unwrap();
+    };
+    of_another_version(&installed.hook);
+    installed.companions.iter().for_each(|(_, path)| of_another_version(path));
+    assert_eq!(Shim::parse(&std::fs::read(&installed.hook).unwrap()), Err(ShimError::Edited));
+    // Whoever looks at the ledger, or settles it, finds what belongs to it.
+    assert_eq!(super::super::state_folder(&scratch.open()), state);
+    let again = InstallOptions {
+        state: None,
+        guard: GuardChoice::WhereForgesMove,
+        ..super::tests::options(&scratch)
+    };
+    let given_up = install(&again).unwrap().given_up;
+    assert_eq!(given_up.len(), 3, "{given_up:?}");
+    assert!(given_up[0].contains("/state'") && given_up[1].contains("--guard"), "{given_up:?}");
+    assert!(given_up[2].contains("--audit off"), "{given_up:?}");
+    // The same of one for every repository.
+    uninstall(scratch.path()).unwrap();
+    let folder = elsewhere.path().join("hooks");
+    let shared = install_for_all(&folder, None, &options).unwrap();
+    of_another_version(&shared.hook);
+    scratch.git(&["config", "core.hooksPath", folder.to_str().unwrap()]);
+    let own = scratch.path().canonicalize().unwrap();
+    assert_eq!(super::super::state_folder(&scratch.open()), state.join(own.strip_prefix("/").unwrap()));
+    let findings = super::super::status(scratch.path(), 0).unwrap().findings;
+    assert!(matches!(&findings[..], [StatusFinding::Unreadable(_)]), "{findings:?}");
+    options.settings.audit = AuditSink::State;
+    let given_up = install_for_all(&folder, None, &options).unwrap().given_up;
+    assert!(given_up[0].contains("--audit off"), "{given_up:?}");
 }
 
 #[test]

@@ -14,6 +14,13 @@ pub enum StatusFinding {
     Unmet(String),
     /// Every push is refused as things stand.
     Broken(String),
+    /// A rule takes what an anchor leads to as it is, and the anchor is not here.
+    NoAnchor {
+        /// The rule.
+        rule: String,
+        /// The anchor, in hexadecimal.
+        anchor: String,
+    },
     /// A rule asks for push certificates, and the shim names no address that one could be for.
     NoAddresses {
         /// The rule.
@@ -106,6 +113,7 @@ impl StatusFinding {
             Self::Unmet(_) => "unmet",
             Self::Broken(_) => "broken",
             Self::NoAddresses { .. } => "no-addresses",
+            Self::NoAnchor { .. } => "no-anchor",
             Self::NotAsOwner { .. } => "not-as-owner",
             Self::NotedLate => "noted-late",
             Self::OtherAuthority { .. } => "other-authority",
@@ -132,7 +140,11 @@ impl StatusFinding {
         is_unmet
             || matches!(
                 self,
-                Self::Open(_) | Self::Unreadable(_) | Self::Twice { .. } | Self::NotAsOwner { .. }
+                Self::NoAnchor { .. }
+                    | Self::Open(_)
+                    | Self::Unreadable(_)
+                    | Self::Twice { .. }
+                    | Self::NotAsOwner { .. }
             )
     }
 
@@ -156,6 +168,10 @@ impl fmt::Display for StatusFinding {
             Self::NoAddresses { rule } => write!(
                 formatter,
                 "rule '{rule}' asks for a push certificate, and none can be for this server: install the hook again with '--address'"
+            ),
+            Self::NoAnchor { rule, anchor } => write!(
+                formatter,
+                "the anchor '{anchor}' of rule '{rule}' is no commit that is here: until it is, the rule judges the whole history"
             ),
             Self::NotAsOwner { user, owner } => write!(
                 formatter,

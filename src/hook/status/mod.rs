@@ -10,6 +10,8 @@ mod writers;
 
 use std::path::{Path, PathBuf};
 
+use gix::objs::Kind;
+
 use super::{
     Admissions, Guarded, HookName, InstallError, PolicyPlace, Shim,
     configured::{Configured, Fault},
@@ -17,7 +19,11 @@ use super::{
     layout::{Layout, configuration, hook_path, hooks_path},
     pre_receive::{foreign_anchor, same_place},
 };
-use crate::repository::{ConfigurationError, Repository};
+use crate::{
+    object::ObjectId,
+    policy::{Policy, Rule},
+    repository::{ConfigurationError, Repository},
+};
 
 pub use finding::StatusFinding;
 use parts::Installation;
@@ -112,6 +118,10 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
                 findings.push(StatusFinding::NoAddresses { rule: rule.name.clone() });
             }
             findings.extend(foreign_anchor(&policy, repository.hash()).map(StatusFinding::Broken));
+            // A policy for every repository names what only one of them has.
+            if standing.for_all.is_none() {
+                findings.extend(missing_anchors(&policy, &repository));
+            }
         }
         installation.look_at_what_decides(&mut findings);
         (companions, guard) = installation.look_beside(&mut findings);
@@ -124,6 +134,18 @@ pub fn status(repository: &Path, now: i64) -> Result<Status, InstallError> {
     }
     let configuration = configured.file(HookName::PreReceive).filter(|_| is_configured).map(Path::to_owned);
     Ok(Status { hook, configuration, shim, companions, guard, followed, findings })
+}
+
+/// The anchors of rules that no commit of `repository` is, though one could be.
+fn missing_anchors(policy: &Policy, repository: &Repository) -> Vec<StatusFinding> {
+    let Ok(objects) = repository.objects() else { return Vec::new() };
+    let reader = objects.reader();
+    let is_here = |anchor: ObjectId| reader.kind(anchor).is_ok_and(|kind| kind == Kind::Commit);
+    let missing = |rule: &Rule| {
+        let anchor = rule.anchor.filter(|anchor| anchor.kind() == repository.hash() && !is_here(*anchor))?;
+        Some(StatusFinding::NoAnchor { rule: rule.name.clone(), anchor: anchor.to_string() })
+    };
+    policy.rules().iter().filter_map(missing).collect()
 }
 
 /// Which hook stands before a push: what git's configuration names, or what lies where hooks are looked for. And
@@ -146,7 +168,7 @@ pub(super) fn find(
         // One for every repository may be there.
         Some(path) => {
             let shared = Path::new(&path).join(NAME.name());
-            let shim = std::fs::read(&shared).ok().and_then(|text| Shim::parse(&text).ok());
+            let shim = std::fs::read(&shared).ok().and_then(|text| Shim::parse_any(&text).ok());
             let found = shim.filter(|shim| shim.repository.as_os_str().is_empty()).map(|_| shared);
             elsewhere = found.is_none().then_some(path);
             found

@@ -11,7 +11,7 @@ use crate::{
         hiding,
         layout::Layout,
         owner,
-        place::{is_executable, kept_path},
+        place::{asks_for_its_name, is_executable, kept_path},
         pre_receive::same_place,
     },
     policy::ForgeKind,
@@ -31,6 +31,14 @@ pub(super) struct Installation<'a> {
     pub(super) configured: &'a Configured,
     /// git runs the hooks by that.
     pub(super) is_configured: bool,
+}
+
+/// What is wrong with a hook that runs first, and does what the name under which it is run says.
+fn by_its_name(before: &Path) -> String {
+    format!(
+        "the hook that runs first, '{}', goes by the name under which it is run, which was another one: it may do nothing any more",
+        before.display()
+    )
 }
 
 impl Installation<'_> {
@@ -79,6 +87,8 @@ impl Installation<'_> {
                 before.display()
             );
             findings.push(StatusFinding::Broken(what));
+        } else if let Some(before) = shim.before.as_ref().filter(|before| asks_for_its_name(before)) {
+            findings.push(StatusFinding::Unmet(by_its_name(before)));
         }
         let git_dir = repository.common_dir();
         let files = shim.trusted_roots.iter().chain(&shim.openpgp_certificates);
@@ -164,6 +174,9 @@ impl Installation<'_> {
         }
         if let Some(before) = companion.before.as_ref().filter(|before| !is_executable(before)) {
             return Err(format!("the hook that runs first, '{}', may not be executed", before.display()));
+        }
+        if let Some(before) = companion.before.as_ref().filter(|before| asks_for_its_name(before)) {
+            return Err(by_its_name(before));
         }
         let named =
             standing.for_all.is_some() || path.starts_with(Layout::configured(repository.common_dir()));

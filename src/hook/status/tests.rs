@@ -82,6 +82,36 @@ fn a_folder_of_a_forges_that_no_script_runs_is_no_gate() {
 }
 
 #[test]
+fn an_anchor_that_is_not_here_is_told() {
+    let (scratch, options) = prepared();
+    install(&options).unwrap();
+    let PolicyChoice::File(path) = &options.policy else { panic!("{options:?}") };
+    let text = std::fs::read_to_string(path).unwrap();
+    let tree = scratch.git_with(&["hash-object", "-t", "tree", "-w", "--stdin"], b"");
+    let commit =
+        scratch.git(&["-c", "user.name=A", "-c", "user.email=a@b.c", "commit-tree", "-m", "one", &tree]);
+    let absent = "1".repeat(40);
+    let told = |anchor: &str| {
+        let rule =
+            "[[rule]]\nname = \"anchored\"\nrefs = [\"refs/heads/anchored\"]\ncommits = \"unsigned\"\n";
+        std::fs::write(path, format!("{text}{rule}anchor = \"{anchor}\"\n")).unwrap();
+        let found = findings(&scratch);
+        found
+            .into_iter()
+            .filter(|finding| matches!(finding, StatusFinding::NoAnchor { .. }))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(&commit), []);
+    let of =
+        |anchor: &str| StatusFinding::NoAnchor { rule: "anchored".to_owned(), anchor: anchor.to_owned() };
+    assert_eq!(told(&absent), [of(&absent)]);
+    assert_eq!(told(&tree), [of(&tree)], "a tree is no commit");
+    assert!(of(&absent).is_about_running(), "it is said at installation");
+    // What no repository of this kind could have is more than that.
+    assert_eq!(told(&"1".repeat(64)), []);
+}
+
+#[test]
 fn a_gate_of_another_version_or_of_another_users_repository_is_told() {
     let (scratch, options) = prepared();
     install(&options).unwrap();

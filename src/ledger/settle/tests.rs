@@ -181,3 +181,44 @@ fn a_head_file_that_says_nothing_is_not_needed_where_there_is_a_ledger() {
     let settler = Settler { repository: &repository, folder: &folder, now: RECEIVED };
     assert!(matches!(settler.begin(), Err(LedgerError::HeadFile(_))));
 }
+
+#[test]
+fn of_what_comes_to_nothing_no_more_is_kept_than_every_hook_can_read() {
+    let ground = Ground::new();
+    ground.set("ma");
+    ground.settle(0, &[]);
+    let flood = |push: u8, refs: usize| {
+        let acceptance = Acceptance {
+            push: PushId([push; 16]),
+            received: RECEIVED + i64::from(push),
+            policy: PolicyVersion::Digest([0; 32]),
+            pusher: None,
+            certificate: None,
+        };
+        let entry = |number: usize| Entry {
+            old: None,
+            new: ground.value('b'),
+            reference: format!(
+                "refs/heads/{}/{push}/{number}",
+                ["x"; 4].map(|part| part.repeat(220)).join("/")
+            )
+            .into(),
+        };
+        let entries = (0..refs).map(entry).collect();
+        let ledger = write::head(&ground.scratch.open()).unwrap();
+        ground.folder().leave(&Intent { acceptance, ledger, process: None, entries }).unwrap();
+    };
+    let stems = || ground.folder().list().unwrap().into_iter().map(|held| held.intent.acceptance.received);
+    // Three of them are more than is kept.
+    for push in 1..=5 {
+        flood(push, 2_900);
+    }
+    ground.leave(6, &["mac"]);
+    assert_eq!(ground.settle(GRACE + 60, &[]), settled(0, 5 * 2_900 + 1, 0));
+    assert_eq!(ground.settle(GRACE + 60, &[]), settled(0, 0, 0));
+    assert_eq!(stems().map(|received| received - RECEIVED).collect::<Vec<_>>(), [4, 5, 6], "the newest");
+    // One that is more than all of them is not written down again at all.
+    flood(7, 9_000);
+    assert_eq!(ground.settle(GRACE + 60, &[]), settled(0, 9_000, 0));
+    assert_eq!(stems().map(|received| received - RECEIVED).collect::<Vec<_>>(), [4, 5, 6]);
+}

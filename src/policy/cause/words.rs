@@ -84,7 +84,18 @@ impl Cause {
             Self::Event(Event::Rewind) => {
                 "merge or rebase onto the ref's current value, and push again".to_owned()
             }
-            Self::Event(_) => "the rule decides what may happen; ask the policy's owner".to_owned(),
+            Self::Event(Event::Create) => {
+                "push to a ref that is there already, or have the policy's owner allow 'create' in the rule"
+                    .to_owned()
+            }
+            Self::Event(Event::Delete) => {
+                "leave the ref as it is, or have the policy's owner allow 'delete' in the rule".to_owned()
+            }
+            Self::Event(Event::ReplaceTag) => {
+                "leave the tag as it is, and give the new one a name of its own".to_owned()
+            }
+            Self::Event(Event::NestedTag) => "tag the commit itself".to_owned(),
+            Self::Event(Event::TagOfTreeOrBlob) => "tag a commit".to_owned(),
             Self::NotProven { lack, .. } if **lack == ProofLack::Key => {
                 "sign it again keylessly: keys of one's own prove no time".to_owned()
             }

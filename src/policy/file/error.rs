@@ -82,6 +82,9 @@ pub enum PolicyError {
         /// Where it stands.
         place: String,
     },
+    /// An identity of which nothing says who it is.
+    #[error("identity '{0}' has neither a signer nor an account")]
+    NoSigner(String),
     /// A window that holds no moment.
     #[error("a signer of {place} counts from a moment on that is not before the end")]
     EmptyWindow {

@@ -42,6 +42,9 @@ impl PolicyError {
             Self::Name(_) => {
                 "use letters that a terminal shows, and none that stand for something else there"
             }
+            Self::NoSigner(_) => {
+                "give it 'keyless', 'ssh', 'ssh_certificates', 'openpgp', 'x509' or 'forge_users', or take it out"
+            }
             Self::NoApprovers { .. } => "name them with 'approvers', or say who signs commits",
             Self::NoCertificate { .. } | Self::OpenPgpCertificates { .. } => {
                 "write the file with 'gpg --armor --export', and name it under '[[openpgp_certificates]]'"

@@ -210,7 +210,7 @@ pub(super) fn named_identity(
     let place = || format!("identity '{name}'");
     let keys = text.ssh.len() + text.ssh_certificates.len() + text.openpgp.len() + text.x509.len();
     if text.keyless.is_empty() && keys == 0 && text.forge_users.is_empty() {
-        return Err(PolicyError::Empty { key: "keyless", place: place() });
+        return Err(PolicyError::NoSigner(name));
     }
     let moment = |text: Option<MomentText>, key| text.map(|text| text.moment(key, &place())).transpose();
     let outer = Window {

@@ -203,6 +203,31 @@ mod tests {
     }
 
     #[test]
+    fn whoever_counts_no_longer_is_not_counted_on() {
+        let with = |line: &str| {
+            let from = ("[identity.bob]\n", format!("[identity.bob]\n{line}\n"));
+            Policy::parse(&text("threshold = 2").replace(from.0, &from.1)).unwrap()
+        };
+        let short = [Finding::ThresholdNotNow { rule: "main".to_owned(), threshold: 2, persons: 1 }];
+        let retired = with("retired = 1970-01-01T00:01:40Z");
+        let at = |policy: &Policy, now| (policy.approvers_at(&policy.rules()[0], now), policy.check_at(now));
+        let (alice, both) = (["alice".to_owned()], ["alice".to_owned(), "bob".to_owned()]);
+        assert_eq!(at(&retired, 99), (both.to_vec(), Vec::new()));
+        assert_eq!(at(&retired, 100), (alice.to_vec(), short.to_vec()));
+        let (who, found) = at(&with("compromised = 1970-01-01T00:01:40Z"), 99);
+        assert_eq!(who, alice);
+        assert!(found.contains(&short[0]), "{found:?}");
+        // An account signs nothing.
+        let keyless = "keyless = [{ instance = \"public-good\", issuer = \"i\", kind = \"email\", subject = \"bob@e\" }]";
+        let account =
+            text("threshold = 2").replace(keyless, "forge_users = [{ forge = \"home\", user = \"bob\" }]");
+        let too_high = Finding::ThresholdTooHigh { rule: "main".to_owned(), threshold: 2, persons: 1 };
+        let account = Policy::parse(&account).unwrap();
+        assert_eq!(account.check(), [too_high]);
+        assert_eq!(account.check_at(0), []);
+    }
+
+    #[test]
     fn what_is_probably_not_meant_is_found() {
         let policy =
             parse("threshold = 3\ntrust_forge = [\"home\", \"github\"]\nforge_merges = \"allow\"").unwrap();
