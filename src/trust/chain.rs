@@ -19,7 +19,10 @@ use gix::bstr::ByteSlice as _;
 use super::{InCommit, Pin, Trust, commit::read_commit};
 use crate::{
     object::{Approval, Commit, ObjectId, Statement, carried},
-    policy::{ApprovalFault, Cause, Evidence, Policy, Receipt, Refusal, Rule, Shortfall, Signers, Subject},
+    policy::{
+        ApprovalFault, Cause, Evidence, Policy, Receipt, Refusal, Rule, Shortfall, Signers, Subject,
+        refuse_expired,
+    },
     repository::{ObjectReadError, ObjectReader, References},
     signature::ssh::Revocations,
     sigstore::trusted_root::Instance,
@@ -493,11 +496,10 @@ impl State {
                 cause,
             }))
         };
-        if let Evidence::Signed(Verdict::Stated(stated)) = &evidence
+        if let Evidence::Signed(verdict) = &evidence
             && reading.is_new
-            && stated.key_expired()
         {
-            return Err(refused(Cause::KeyExpired(stated.keys().to_vec())));
+            refuse_expired(verdict).map_err(refused)?;
         }
         policy.judge(&rule.commits, &rule.demands, &evidence, &receipt).map_err(refused)?;
         // Nobody has approved what is believed as it is.

@@ -16,7 +16,7 @@ use crate::{
     object::ObjectId,
     repository::{Configuration, ObjectReader, Repository, Scope, Scopes},
     trust::{ChainError, Followed, InCommit, Pin, check_reference, commits, follow, read_policy, tip},
-    words::{Failure, escape},
+    words::{Failure, escape, shell_word},
 };
 
 /// The longest answer that is read.
@@ -100,7 +100,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PinArguments) -> Outcome {
 /// The pin that is asked for: the policy of its root says for which repository.
 fn pin_of(arguments: &PinArguments, repository: &Repository, reader: &ObjectReader) -> Result<Pin, Failure> {
     let root = match &arguments.root {
-        Some(root) => commit(repository, root)?,
+        Some(root) => commit(repository, root, &arguments.reference)?,
         None => {
             let tip = tip(&repository.references(), &arguments.reference)?;
             let chain = commits(reader, tip, None)?;
@@ -112,10 +112,15 @@ fn pin_of(arguments: &PinArguments, repository: &Repository, reader: &ObjectRead
     Ok(Pin { repository: id, reference: arguments.reference.clone(), root })
 }
 
-fn commit(repository: &Repository, revision: &str) -> Result<ObjectId, Failure> {
+fn commit(repository: &Repository, revision: &str, reference: &str) -> Result<ObjectId, Failure> {
     let commit = repository.resolver().and_then(|resolver| resolver.single_commit(revision));
     commit.map_err(|error| {
-        Failure::new(error, "name the commit with '--root', as whoever publishes the policy told you")
+        let hint = format!(
+            "name the commit with '--root', as whoever publishes the policy told you; where it is not here yet, \
+             fetch the ref: 'git fetch REMOTE {0}:{0}'",
+            shell_word(reference)
+        );
+        Failure::new(error, hint)
     })
 }
 
