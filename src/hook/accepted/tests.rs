@@ -231,7 +231,8 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_comes_of_it() {
             assert!(tips.contains(&RULE, tip(*number)), "{number}, round {round}");
         }
     }
-    assert!(noted.len() > 25);
+    // On a busy machine none of them comes to a second one.
+    assert!(noted.len() >= 25);
     // One may be in its file before that was said.
     let begun = |number: &u32| number.is_multiple_of(10_000) || noted.contains(&(number - 1));
     for number in (0..25).flat_map(|round| (0..1000).map(move |number| round * 10_000 + number)) {
