@@ -14,9 +14,9 @@ pub use error::ChainError;
 
 use std::collections::BTreeSet;
 
-use gix::{bstr::ByteSlice as _, objs::Kind};
+use gix::bstr::ByteSlice as _;
 
-use super::{InCommit, Pin, Trust};
+use super::{InCommit, Pin, Trust, commit::read_commit};
 use crate::{
     object::{Approval, Commit, ObjectId, Statement, carried},
     policy::{
@@ -413,13 +413,7 @@ pub fn commits_while(
 }
 
 fn parents(reader: &ObjectReader, id: ObjectId) -> Result<Vec<ObjectId>, ChainError> {
-    let object = reader.read(id)?;
-    if object.kind != Kind::Commit {
-        return Err(ChainError::NotACommit { id, kind: object.kind });
-    }
-    let commit = Commit::parse(reader.hash(), &object.bytes)
-        .map_err(|cause| ChainError::Malformed { commit: id, cause })?;
-    Ok(commit.parents)
+    read_commit(reader, id, |commit| commit.parents)
 }
 
 impl State {
