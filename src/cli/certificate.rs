@@ -30,6 +30,9 @@ pub(super) fn from_file(hash: HashKind, path: &Path) -> Result<Object, Failure> 
     if bytes.len() > MAXIMUM_OBJECT_BYTES {
         return Err(failed(&format!("it is larger than {MAXIMUM_OBJECT_BYTES} bytes")));
     }
+    if !PushCertificate::is_meant(&bytes) {
+        return Err(failed(&"it does not begin as one does"));
+    }
     let id =
         object_id(hash, Kind::Blob, &bytes).ok_or_else(|| failed(&"it is made to collide with another"))?;
     Ok(Object { id, kind: Kind::Blob, bytes })

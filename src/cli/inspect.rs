@@ -21,7 +21,7 @@ use crate::{
     encoding::x509::Slices,
     object::{Commit, ObjectId, Payload, PushCertificate, Signed, Tag},
     policy::{Cause, Covered, NO_ENTRY, Receipt, policy_entry, x509_entry},
-    repository::{Configuration, Coverage, Objects, PROOFS, Repository, Revision, Shallow},
+    repository::{Configuration, Coverage, Objects, PROOFS, Repository, Shallow},
     signature::{
         armor,
         keyless::{EmbeddedEntry, Keyless},
@@ -45,10 +45,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &InspectArguments) -> Outcom
     let object = match &arguments.push_certificate {
         Some(file) => certificate::from_file(repository.hash(), &world.directory.join(file))?,
         None => {
-            let resolved = repository.resolve(&arguments.revision);
-            let Revision::Single(id) = resolved.map_err(|error| Failure::new(error, hint))? else {
-                return Err(Failure::new(format!("'{}' is a range", arguments.revision), hint));
-            };
+            let id = repository.resolve_single(&arguments.revision);
+            let id = id.map_err(|error| Failure::new(error, hint))?;
             objects.reader().read(id).map_err(|error| Failure::new(error, "run 'git fsck'"))?
         }
     };

@@ -39,7 +39,7 @@ mod unheard;
 mod verify;
 mod world;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, mem, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser};
 
@@ -49,6 +49,7 @@ pub use world::{Environment, Terminals, World};
 
 use crate::{gpg, hook, words::Failure};
 use arguments::{Command, GateArguments, GitHookCommand, GitHookOnly};
+use world::Watched;
 
 /// Exit statuses, the same for every command.
 pub mod exit {
@@ -72,6 +73,35 @@ pub fn run(world: &mut World<'_>) -> u8 {
     if gpg::is_dialect(&world.arguments) {
         return git_program::run(world);
     }
+    watched(world, run_command)
+}
+
+/// Run a command that fails where what it says cannot be written.
+fn watched(world: &mut World<'_>, run: fn(&mut World<'_>) -> u8) -> u8 {
+    let mut stdout = Watched::new(&mut *world.stdout);
+    let status = run(&mut World {
+        arguments: mem::take(&mut world.arguments),
+        environment: mem::take(&mut world.environment),
+        directory: mem::take(&mut world.directory),
+        program: mem::take(&mut world.program),
+        now: world.now,
+        clock: world.clock,
+        terminals: world.terminals,
+        stdin: &mut *world.stdin,
+        stdout: &mut stdout,
+        stderr: &mut *world.stderr,
+    });
+    let Some(error) = stdout.failed else { return status };
+    let failure = Failure::new(
+        format!("standard output cannot be written: {error}"),
+        "see where it goes to; what was to be done is done, and what was said of it is not whole",
+    );
+    world.complain(&failure.to_string());
+    exit::COULD_NOT_RUN
+}
+
+/// Run one of the commands that are typed.
+fn run_command(world: &mut World<'_>) -> u8 {
     let is_of_git = |name: &OsString| name.to_str().is_some_and(hook::GitHookArguments::has);
     let is_git_hook = matches!(&world.arguments[..], [hook, name, ..] if hook == "hook" && is_of_git(name));
     let command = if is_git_hook {
@@ -115,7 +145,7 @@ pub fn run(world: &mut World<'_>) -> u8 {
         }
         Command::Manual { directory } => manual::write(world, &directory),
         #[cfg(feature = "sandbox")]
-        Command::Sandbox(arguments) => return crate::sandbox::command::run(arguments),
+        Command::Sandbox(arguments) => return crate::sandbox::command::run(arguments, &mut *world.stdout),
     };
     outcome.unwrap_or_else(|failure| {
         world.complain(&failure.to_string());
@@ -125,6 +155,10 @@ pub fn run(world: &mut World<'_>) -> u8 {
 
 /// Run the gate alone, as the hooks of a server do.
 pub fn run_gate(world: &mut World<'_>) -> u8 {
+    watched(world, run_gate_command)
+}
+
+fn run_gate_command(world: &mut World<'_>) -> u8 {
     let GitHookCommand::Hook(arguments) = match typed::<GateArguments>(world, hook::GATE_PROGRAM) {
         Ok(GateArguments { command }) => command,
         Err(code) => return code,

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
-    io::{Read, Write},
+    io::{self, Read, Write},
     path::PathBuf,
 };
 
@@ -72,8 +72,42 @@ pub struct World<'a> {
     pub stderr: &'a mut dyn Write,
 }
 
+/// Standard output that remembers why something could not be written to it, so that nobody takes half of an answer
+/// for the whole. A reader that has gone away wanted no more.
+pub(super) struct Watched<'a> {
+    output: &'a mut dyn Write,
+    /// The first that went wrong.
+    pub(super) failed: Option<io::Error>,
+}
+
+impl<'a> Watched<'a> {
+    pub(super) fn new(output: &'a mut dyn Write) -> Self {
+        Self { output, failed: None }
+    }
+
+    fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| {
+            if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted) {
+                self.failed.get_or_insert_with(|| error.kind().into());
+            }
+        })
+    }
+}
+
+impl Write for Watched<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.output.write(bytes);
+        self.note(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.output.flush();
+        self.note(flushed)
+    }
+}
+
 impl World<'_> {
-    /// Write `text` to standard output. A reader that has gone away is not our failure.
+    /// Write `text` to standard output. What goes wrong is [`Watched`].
     pub fn say(&mut self, text: &str) {
         let _ = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush());
     }

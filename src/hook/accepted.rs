@@ -31,6 +31,9 @@ use crate::{
     repository::{Durability, system, write_whole},
 };
 
+/// The most that is read of a file that says of one tip that it was accepted, in bytes.
+const MAXIMUM_TEXT: u64 = 4096;
+
 /// How many tips are noted for each time that it is looked whether there are enough to be folded, more or less.
 const SELDOM: u64 = 256;
 
@@ -70,7 +73,8 @@ impl AcceptedTips {
     }
 
     fn has_own_file(&self, digest: &[u8; 32], commit: ObjectId) -> bool {
-        fs::read(self.path(digest, commit)).is_ok_and(|text| text == content(digest, commit))
+        let text = system::read_regular(&self.path(digest, commit), MAXIMUM_TEXT);
+        text.is_ok_and(|text| text == content(digest, commit))
     }
 
     /// Write down that the gate has accepted `commit` under the rule with this digest.

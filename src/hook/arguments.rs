@@ -387,7 +387,7 @@ pub fn run_git_hook(
 /// Run `countersign hook …`; the exit status.
 pub fn run_hook(arguments: HookArguments, surroundings: &mut Surroundings<'_>) -> u8 {
     let Surroundings { directory, .. } = &*surroundings;
-    let at = |path: PathBuf| directory.join(path);
+    let at = |path: PathBuf| if path == Path::new(".") { directory.clone() } else { directory.join(path) };
     let roots = |roots: Vec<(String, PathBuf)>| {
         roots.into_iter().map(|(name, path)| (name, directory.join(path))).collect::<Vec<_>>()
     };

@@ -86,6 +86,9 @@ pub(super) fn receive(
     Ok(Some(Ok(ReceivedCertificate { id, bytes: object.bytes, judged })))
 }
 
+/// How much is told of where a certificate says that the push goes, in bytes: it is told for each of its refs.
+const MAXIMUM_TOLD: usize = 400;
+
 /// Why a certificate counts for nothing.
 enum Stop {
     Fault(CertificateFault),
@@ -165,7 +168,7 @@ fn is_for_this_server(
         return Err(CertificateFault::NoAddresses);
     }
     let pushee = certificate.pushee.ok_or(CertificateFault::NoPushee)?;
-    let written = || String::from_utf8_lossy(pushee).into_owned();
+    let written = || String::from_utf8_lossy(&pushee[..pushee.len().min(MAXIMUM_TOLD)]).into_owned();
     let key = pushee_key(pushee)
         .map_err(|error| CertificateFault::UnclearPushee { pushee: written(), reason: error.to_string() })?;
     let is_own = |address: &String| pushee_key(address.as_bytes()).as_ref() == Ok(&key);

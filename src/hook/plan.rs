@@ -11,6 +11,9 @@ use crate::{
 /// How many tag objects in a row are followed.
 const MAXIMUM_TAGS: usize = 8;
 
+/// How much is told of the name that a tag gives itself, in bytes.
+const MAXIMUM_NAME: usize = 200;
+
 const BRANCHES: &[u8] = b"refs/heads/";
 const TAGS: &[u8] = b"refs/tags/";
 
@@ -63,7 +66,8 @@ pub(super) fn target(
                 if !target.tags.is_empty() {
                     target.events.push((subject, Event::NestedTag));
                 } else if is_tag(reference) && reference[TAGS.len()..] != *tag.name {
-                    target.events.push((subject, Event::MisnamedTag(tag.name.to_vec())));
+                    let told = &tag.name[..tag.name.len().min(MAXIMUM_NAME)];
+                    target.events.push((subject, Event::MisnamedTag(told.to_vec())));
                 }
                 target.tags.push(current);
                 (current, stated) = (tag.target, Some(tag.target_kind));

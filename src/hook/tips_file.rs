@@ -208,7 +208,7 @@ mod tests {
             assert!(!file.contains(tip(hash, 0)) && file.room() == 0);
             let mut end = 0;
             // Less than a block, a block exactly, several, and some that were there before.
-            for count in [1, 2, 10, 190, 203, 127, 1, 1000] {
+            for count in [1, 2, 10, 190, 203, 127, 1, 400] {
                 file.add(&tips(hash, end.min(5)..end + count)).unwrap();
                 end += count;
                 for number in 0..end + 50 {
@@ -216,7 +216,7 @@ mod tests {
                 }
             }
             let room = file.room();
-            assert!(room >= 1534 && room < 1534 + file.per_block(), "{room}: none is there twice");
+            assert!(room >= 934 && room < 934 + file.per_block(), "{room}: none is there twice");
             file.add(&[]).unwrap();
             assert_eq!(file.room(), room);
             let other = TipsFile { digest: &[2; 32], ..file };
@@ -240,12 +240,13 @@ mod tests {
             (std::fs::read(&path).unwrap(), file.block_len(), file.per_block());
         assert_eq!(good.len(), 5 * block_len);
         let is_right_without = |lost: &dyn Fn(usize) -> bool, what: &str| {
-            for (place, tip) in all.iter().enumerate() {
+            // Some of each block, and the first and last of all.
+            for (place, tip) in all.iter().enumerate().filter(|(place, _)| place % 9 == 0) {
                 assert_eq!(file.contains(*tip), !lost(place / per_block), "{what}: {place}");
             }
             assert!((1000..1200).all(|number| !file.contains(super::tests::tip(hash, number))), "{what}");
         };
-        for at in (0..good.len()).step_by(97) {
+        for at in (0..good.len()).step_by(1597) {
             let mut damaged = good.clone();
             damaged[at] ^= 0x40;
             std::fs::write(&path, &damaged).unwrap();
@@ -281,6 +282,7 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
         #[test]
         fn whatever_is_added_and_damaged_nothing_counts_that_was_not_added(
             added in proptest::collection::vec(proptest::collection::vec(0..400_u32, 0..200), 1..6),

@@ -76,8 +76,13 @@ struct Findings {
     written: Option<io::Error>,
 }
 
-/// How many records are held before they are written down.
+/// The largest verdict that is remembered, in bytes. One for the many principals of a certificate that anybody can make
+/// would take the place of a hundred others.
+const MAXIMUM_VERDICT: usize = 8192;
+
+/// How many records are held before they are written down, and how many bytes of them.
 const MAXIMUM_HELD: usize = 16 * 1024;
+const MAXIMUM_HELD_BYTES: usize = 8 * 1024 * 1024;
 
 /// Why nothing is remembered. One cause, one variant.
 #[derive(Debug, thiserror::Error)]
@@ -179,13 +184,17 @@ impl Verdicts {
         for (id, evidence) in known {
             let Ok(Evidence::Signed(verdict)) = evidence else { continue };
             let until = verdict.until().unwrap_or(FOR_EVER);
-            if let Some((material, bytes)) = verdict.record().filter(|_| until > self.now) {
+            let counts =
+                |(_, bytes): &(Material, Vec<u8>)| until > self.now && bytes.len() <= MAXIMUM_VERDICT;
+            if let Some((material, bytes)) = verdict.record().filter(counts) {
                 let record = record(&self.bases[&material], self.now, until, *id, &bytes);
                 let is_apart = matches!(verdict, Verdict::Good(proven) if !proven.is_embedded());
                 findings.found.push(Found { id: *id, record, is_apart });
             }
         }
-        if findings.found.len() >= MAXIMUM_HELD {
+        let own = findings.found.iter().filter(|found| !found.is_apart);
+        let bytes: usize = own.map(|found| found.record.len()).sum();
+        if findings.found.len() >= MAXIMUM_HELD || bytes >= MAXIMUM_HELD_BYTES {
             let all = mem::take(&mut findings.found).into_iter();
             let (apart, own): (Vec<Found>, Vec<Found>) = all.partition(|found| found.is_apart);
             findings.found = apart;
@@ -425,6 +434,12 @@ mod tests {
         // What may rest on what the push has brought waits for its end.
         assert_eq!(many.found.lock().unwrap().found.len(), 1);
         assert_eq!(Records(&many.read(7).unwrap()).count(), MAXIMUM_HELD - 1);
+        // A few large ones are as much: whoever signs has a part in how large they are.
+        let large = verdicts(1);
+        let record = record(&[1; 16], 5, FOR_EVER, id(1), &[9; MAXIMUM_HELD_BYTES]);
+        large.found.lock().unwrap().found.push(Found { id: id(1), record, is_apart: false });
+        large.learn(&Known::new());
+        assert_eq!(large.found.lock().unwrap().found.len(), 1);
         // What went wrong on the way is told in the end.
         fs::set_permissions(many.path(7), std::os::unix::fs::PermissionsExt::from_mode(0o620)).unwrap();
         let failing = verdicts(MAXIMUM_HELD);

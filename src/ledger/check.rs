@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use gix::bstr::BString;
 
-use super::{Elsewhere, Finding, LedgerError, LeftOver, Report, Walked, finding::MAXIMUM_FINDINGS};
+use super::{
+    Elsewhere, Finding, LedgerError, LeftOver, Report, Walked, finding::MAXIMUM_FINDINGS, settle::GRACE,
+};
 use crate::{object::ObjectId, policy::is_ledger};
 
 /// A ref's value; `None` where it does not exist.
@@ -15,6 +17,10 @@ type Value = Option<ObjectId>;
 
 /// The accepted updates that are not entered yet, by ref: the value before and the value after of each.
 pub type UnderWay = HashMap<BString, Vec<(Value, Value)>>;
+
+/// How much later than a push another may have been received that is entered before it, in seconds: they were judged at
+/// the same time, and one took longer.
+const OVERLAP: i64 = GRACE;
 
 /// What refs and ledger are held against.
 #[derive(Clone, Copy)]
@@ -70,10 +76,13 @@ pub fn check<W: Iterator<Item = Result<Walked, LedgerError>>>(
             }
         }
         if matches!(record.occasion, super::Occasion::Recovered(_)) {
+            // Entered long after it was received.
             report.recovered += count;
+        } else {
+            let is_late = record.occasion.received() > received.saturating_add(OVERLAP);
+            report.clock_set_back += u64::from(is_late);
+            received = record.occasion.received();
         }
-        report.clock_set_back += u64::from(record.occasion.received() > received);
-        received = record.occasion.received();
         for (index, entry) in record.entries.iter().enumerate() {
             let sequence = record.sequence + index as u64;
             match expected.insert(entry.reference.clone(), (entry.old, Some(sequence))) {
@@ -191,6 +200,10 @@ mod tests {
         }
 
         fn add(&mut self, text: &str) {
+            self.add_at(1000, false, text);
+        }
+
+        fn add_at(&mut self, received: i64, is_recovered: bool, text: &str) {
             let entry = |text: &str| {
                 let letters: Vec<char> = text.chars().collect();
                 let reference = format!("refs/heads/{}", letters[0]).into();
@@ -202,13 +215,17 @@ mod tests {
             });
             let acceptance = Acceptance {
                 push: PushId([1; 16]),
-                received: 1000,
+                received,
                 policy: PolicyVersion::Digest([2; 32]),
                 pusher: None,
                 certificate: None,
             };
             let entries = text.split(' ').map(entry).collect();
-            let record = Record { sequence, previous, occasion: Occasion::Push(acceptance), entries };
+            let occasion = match is_recovered {
+                true => Occasion::Recovered(acceptance),
+                false => Occasion::Push(acceptance),
+            };
+            let record = Record { sequence, previous, occasion, entries };
             let bytes = record.commit(HashKind::Sha1);
             let commit = object_id(HashKind::Sha1, gix::objs::Kind::Commit, &bytes).unwrap();
             self.0.push((commit, bytes));
@@ -362,6 +379,26 @@ mod tests {
         assert_eq!(report.findings, [Finding::Forked { remembered }]);
         let none = check(&Check { head: None, ..cut }, |from| new.walk(from));
         assert_eq!(none.findings, [Finding::NoLedger { remembered: Some(remembered) }]);
+    }
+
+    #[test]
+    fn pushes_that_were_judged_at_the_same_time_set_no_clock_back() {
+        for (received, recovered, expected) in [
+            (&[1000, 1000, 1001][..], None, 0),
+            // The second was received first, and took longer.
+            (&[10_000, 10_000 - OVERLAP], None, 0),
+            (&[10_000, 9_999 - OVERLAP], None, 1),
+            (&[100_000, 1, 100_000, 2], None, 2),
+            // What cannot be told any more is entered when that is known.
+            (&[100_000, 1, 100_001], Some(1), 0),
+        ] {
+            let mut chain = Chain::new(&[]);
+            for (number, received) in received.iter().enumerate() {
+                let is_recovered = recovered == Some(number);
+                chain.add_at(*received, is_recovered, ["m-a", "mab", "mba", "mab"][number]);
+            }
+            assert_eq!(chain.check(&["ma"], None).clock_set_back, expected, "{received:?}");
+        }
     }
 
     #[test]

@@ -132,7 +132,8 @@ pub struct Report {
     pub verified: u64,
     /// How many could not be told any more when they were entered.
     pub recovered: u64,
-    /// How often a record was received before the one that it follows: the clock was set back.
+    /// How often a record was received more than an hour before the one that it follows: the clock was set back. Pushes
+    /// that are judged at the same time are entered as they happen.
     pub clock_set_back: u64,
     /// What is wrong, at most a thousand of it: first what is wrong with the ledger itself, then refs
     /// that were moved (those that come first), then gaps, then entries without the certificate they speak of. So nobody hides the former behind many of the latter.

@@ -18,7 +18,7 @@ use crate::{object::ObjectId, repository::Repository};
 
 /// How long an accepted push may take until it is done, in seconds, where nobody can say whether the process
 /// behind it still runs.
-const GRACE: i64 = 60 * 60;
+pub(super) const GRACE: i64 = 60 * 60;
 
 /// How often it is tried again when somebody else writes.
 pub(super) const ATTEMPTS: usize = 8;

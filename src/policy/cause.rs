@@ -76,13 +76,13 @@ pub enum Cause {
     },
     /// Signed for the present with a key or certificate that has expired, at whatever time its holder states.
     KeyExpired(Vec<Key>),
-    /// Signed with a key for which the policy has no name.
+    /// Signed with a key for which the policy has no name; of many keys the first.
     KeyNotInThePolicy(Vec<Key>),
     /// Signed with a key that the policy names, but the rule wants others.
     KeyNotInTheRule {
         /// The policy's name for the key.
         name: String,
-        /// The key, or the principals of its certificate.
+        /// The key, or the first principals of its certificate.
         keys: Vec<Key>,
         /// Whom the rule wants.
         wanted: Wanted,
@@ -301,9 +301,18 @@ fn build(identity: &Identity, claims: &Claims) -> String {
     format!("{}{}{}", person(identity), claim(Claim::Repository, "for"), claim(Claim::Ref, "at"))
 }
 
+/// How many of a signer's keys are told: whoever signs chooses for how many principals a certificate is.
+const MAXIMUM_TOLD: usize = 4;
+
+/// As many of `keys` as a cause keeps: those that are told, and one more if there are more.
+pub(super) fn told(keys: &[Key]) -> Vec<Key> {
+    keys.iter().take(MAXIMUM_TOLD + 1).cloned().collect()
+}
+
 pub(super) fn key_list(keys: &[Key]) -> String {
-    let names: Vec<String> = keys.iter().map(|key| format!("'{}'", escape(&key.to_string()))).collect();
-    names.join(" or ")
+    let names = keys.iter().take(MAXIMUM_TOLD).map(|key| format!("'{}'", escape(&key.to_string())));
+    let names = names.collect::<Vec<_>>().join(" or ");
+    if keys.len() > MAXIMUM_TOLD { names + " or others" } else { names }
 }
 
 pub(super) fn list(names: &[String]) -> String {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Cause, Demands, Event, Permission, Policy, Receipt, Rule, SignedBy, Signers, Wanted,
-    cause::{key_list, person},
+    cause::{key_list, person, told},
 };
 use crate::{
     object::{ObjectError, ObjectId},
@@ -94,7 +94,7 @@ impl Policy {
             SignedBy::Proven { identity, .. } => {
                 Cause::NotInTheRule { name, identity: Box::new(identity.clone()), wanted }
             }
-            SignedBy::Stated { keys, .. } => Cause::KeyNotInTheRule { name, keys: keys.to_vec(), wanted },
+            SignedBy::Stated { keys, .. } => Cause::KeyNotInTheRule { name, keys: told(keys), wanted },
         })
     }
 }
@@ -208,6 +208,7 @@ mod tests {
             Refusal { reference: b"refs/heads/a".to_vec(), subject: Subject::Reference, rule: None, cause };
         let hint = refusal.hint();
         let entry = hint.strip_prefix("have the policy's owner add ").unwrap();
+        let entry = entry.strip_suffix(" to 'keyless' of its owner's identity").unwrap();
         assert_eq!(escape(entry), entry);
         let text = format!(
             "version = 1\nother_refs = \"refuse\"\n[[instance]]\nname = \"sandbox\"\ntrusted_root = \"r\"\n\

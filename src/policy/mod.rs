@@ -60,6 +60,7 @@ pub use rule::{Mode, Permission, Permissions, Rule, Signers};
 use signer::Directory;
 pub use signer::{KeySigner, KeylessSigner, SignedBy};
 pub use vouching::Vouching;
+pub(crate) use vouching::refuse_expired;
 pub use wanted::{Group, Wanted, WantedName};
 pub use way::{WayDemand, WayFault};
 pub use window::{Covered, Known, Lapse, Receipt, Window};

@@ -73,11 +73,24 @@ impl fmt::Display for ForeignAddress {
     }
 }
 
+/// How much is kept of an address in a header, in bytes: far more than a mail server takes. Whoever commits chooses how
+/// long it is, and those of thousands of commits are held.
+const MAXIMUM_ADDRESS_BYTES: usize = 1024;
+
+/// What stands behind one that is longer, and in nobody's address.
+const CUT: &[u8] = b" (cut off)";
+
 impl Persons {
     /// Those of `commit`.
     #[must_use]
     pub fn of(commit: &Commit<'_>) -> Self {
-        let address = |person| person_address(person).unwrap_or_default().to_vec();
+        let address = |person| {
+            let address = person_address(person).unwrap_or_default();
+            match address.split_at_checked(MAXIMUM_ADDRESS_BYTES) {
+                Some((begin, [_, ..])) => [begin, CUT].concat(),
+                _ => address.to_vec(),
+            }
+        };
         Self { author: address(commit.author), committer: address(commit.committer) }
     }
 }

@@ -333,7 +333,7 @@ impl Policy {
         match lapsed {
             _ if !names.is_empty() => Ok(names),
             Some(lapsed) => Err(cause(lapsed)),
-            None => Err(Cause::KeyNotInThePolicy(keys.to_vec())),
+            None => Err(Cause::KeyNotInThePolicy(super::cause::told(keys))),
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Cause, Demands, Evidence, KeylessSigner, NamedIdentity, Permission, Policy, Pushing, Receipt, Rule,
-    SignedBy, Signers, Wanted, WantedName,
+    SignedBy, Signers, Wanted, WantedName, cause::told,
 };
 use crate::{sigstore::certificate::SubjectKind, verify::Verdict};
 
@@ -184,9 +184,9 @@ impl Policy {
 }
 
 /// Refuse what is signed for the present with a key that has expired: whoever holds it chooses what time it states.
-pub(super) fn refuse_expired(verdict: &Verdict) -> Result<(), Cause> {
+pub(crate) fn refuse_expired(verdict: &Verdict) -> Result<(), Cause> {
     match verdict {
-        Verdict::Stated(stated) if stated.key_expired() => Err(Cause::KeyExpired(stated.keys().to_vec())),
+        Verdict::Stated(stated) if stated.key_expired() => Err(Cause::KeyExpired(told(stated.keys()))),
         _ => Ok(()),
     }
 }

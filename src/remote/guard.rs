@@ -14,7 +14,7 @@ use gix::bstr::{BStr, BString, ByteSlice as _};
 
 use super::{
     Basis,
-    judge::{Judge, warn},
+    judge::{Judge, warned},
 };
 use crate::{
     hook::{Standing, Update},
@@ -259,7 +259,9 @@ impl Guard<'_> {
             &updates,
         );
         let mut judged = judge.part(updates, words);
-        warn(&judged.warnings, words);
+        for warning in warned(&judged.warnings) {
+            let _ = writeln!(words, "warning: {warning}");
+        }
         if let Some(foreign) = foreign {
             for refused in judged.refused.values_mut() {
                 refused.refusals.retain(|refusal| match (&refusal.cause, refusal.subject) {

@@ -374,12 +374,9 @@ pub(super) fn progress<'a>(
     if is_shown { words } else { nobody }
 }
 
-/// What rules in warning mode would have refused, in words.
-pub(super) fn warn(warnings: &[Refusal], words: &mut dyn Write) {
-    for warning in warnings.iter().take(MAXIMUM_TOLD) {
-        let _ = writeln!(words, "warning: {warning}");
-    }
-    if warnings.len() > MAXIMUM_TOLD {
-        let _ = writeln!(words, "warning: and {} more", warnings.len() - MAXIMUM_TOLD);
-    }
+/// What rules in warning mode would have refused, a line each.
+pub(super) fn warned(warnings: &[Refusal]) -> impl Iterator<Item = String> {
+    let more = warnings.len().saturating_sub(MAXIMUM_TOLD);
+    let told = warnings.iter().take(MAXIMUM_TOLD).map(ToString::to_string);
+    told.chain((more > 0).then(|| format!("and {more} more")))
 }

@@ -131,10 +131,9 @@ impl Session<'_> {
                 // Told once, when it is new.
                 Finding::Gap { reference, sequence, .. } if remembered != Some(head) => {
                     let name = escape_bytes(&reference);
-                    let _ = writeln!(
-                        self.words,
-                        "warning: by the remote's ledger '{name}' was moved without an entry before entry {sequence}"
-                    );
+                    self.warn(format_args!(
+                        "by the remote's ledger '{name}' was moved without an entry before entry {sequence}"
+                    ));
                 }
                 _ => {}
             }

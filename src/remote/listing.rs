@@ -101,7 +101,7 @@ impl Session<'_> {
                 self.tell_held(&sorted, advertised)?;
                 if sorted.listed.is_empty() && !sorted.held.is_empty() {
                     return Err(Failure::new(
-                        "nothing that the remote has is accepted",
+                        format!("nothing that '{}' has is accepted", self.context.transport.address),
                         "tell whoever keeps the remote; 'countersign remote status' shows what is held",
                     ));
                 }
@@ -238,12 +238,16 @@ impl Session<'_> {
             let (here, there) = (short(here), short(advertised.refs.get(name)));
             let why = self.memory.held.get(name).map_or("", |held| held.words.as_str());
             let name = escape_bytes(name);
-            let _ =
-                writeln!(self.words, "warning: '{name}' is held at {here}, the remote says {there}: {why}");
+            let why = why.to_owned();
+            self.warn(format_args!("'{name}' is held at {here}, the remote says {there}: {why}"));
         }
         if !held.is_empty() && self.context.held_fails {
             return Err(Failure::new(
-                format!("{} held, and 'countersign.held' is 'fail'", counted(held.len(), "ref")),
+                format!(
+                    "{} of '{}' held, and 'countersign.held' is 'fail'",
+                    counted(held.len(), "ref"),
+                    self.context.transport.address
+                ),
                 "run 'countersign remote status' to see what is refused and why",
             ));
         }
@@ -261,11 +265,10 @@ impl Session<'_> {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let _ = writeln!(
-            self.words,
-            "warning: not what the remote's ledger says, and taken because no rule governs it: {}{more}",
+        self.warn(format_args!(
+            "not what the remote's ledger says, and taken because no rule governs it: {}{more}",
             names.join(", ")
-        );
+        ));
     }
 
     /// At first sight of a remote its refs are merely there; those that come later were created. What its `HEAD` is

@@ -14,7 +14,7 @@ use gix::bstr::{BStr, BString, ByteSlice as _};
 use super::{
     PushLine, Work,
     address::without_secrets,
-    judge::{self, Judge, Judged, progress},
+    judge::{Judge, Judged, progress},
     session::{Session, unreachable},
     taking::Scene,
 };
@@ -131,7 +131,6 @@ impl Session<'_> {
                 &updates,
             );
             judged = judge.part(updates, progress(self.options.progress, self.words, &mut io::sink()));
-            judge::warn(&judged.warnings, self.words);
             if !judged.refused.is_empty() {
                 judge.tell(&judged.refused, true, self.words);
                 // As a server's hook refuses a push: as a whole.
@@ -144,6 +143,7 @@ impl Session<'_> {
                 }
             }
         }
+        self.warn_of(&judged.warnings);
         if !sent.is_empty() {
             told.append(&mut self.send(&sent)?);
             if let Some(basis) = basis.as_ref().filter(|_| !self.options.push.dry_run) {

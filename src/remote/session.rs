@@ -13,16 +13,17 @@ use gix::bstr::{BStr, BString, ByteSlice as _};
 use super::{
     Advertisement, Basis, Head, Memory, MemoryError, Mirrored, Quarantine, Store, Transport, Work,
     fetch::{Deepening, cut_off_over_there},
-    judge::Origin,
+    judge::{Origin, warned},
     protocol::{self, Command},
 };
 use crate::{
     ledger::LEDGER,
     object::{APPROVALS, ObjectId},
+    policy::Refusal,
     repository::{
         Durability, FormatError, ObjectReader, Objects, OpenError, Repository, write_whole_through,
     },
-    words::{Failure, escape_bytes, shell_word},
+    words::{Failure, escape, escape_bytes, shell_word},
 };
 
 /// Everything that the helper acts on, as values.
@@ -185,6 +186,20 @@ impl Session<'_> {
             output.write_all(&answer).and_then(|()| output.flush()).map_err(|error| {
                 Failure::new(format!("git cannot be answered: {error}"), "see what has ended git")
             })?;
+        }
+    }
+
+    /// One line of warning. It says which remote it is about: git may be fetching from several.
+    pub(super) fn warn(&mut self, what: std::fmt::Arguments<'_>) {
+        let address = escape(&self.context.transport.address.to_string());
+        // Whoever does not listen changes nothing.
+        let _ = writeln!(self.words, "warning: '{address}': {what}");
+    }
+
+    /// What rules in warning mode would have refused.
+    pub(super) fn warn_of(&mut self, warnings: &[Refusal]) {
+        for warning in warned(warnings) {
+            self.warn(format_args!("{warning}"));
         }
     }
 

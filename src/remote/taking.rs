@@ -9,9 +9,9 @@ use std::{
 use gix::bstr::{BString, ByteSlice as _};
 
 use super::{
-    Basis, Held, Memory, MemoryError,
+    Address, Basis, Held, Memory, MemoryError,
     glimpses::{gone_back, hold_back},
-    judge::{self, Judge, Judged, RefusedRef, Remembered, progress},
+    judge::{Judge, Judged, RefusedRef, Remembered, progress},
     listing::BY_CUT,
     moves::Moves,
     session::Session,
@@ -89,7 +89,7 @@ impl Session<'_> {
             judged.begun.clear();
         }
         self.remember(scene.basis, &judged, &glimpsed)?;
-        match refusal(&judged.refused) {
+        match refusal(&judged.refused, &self.context.transport.address) {
             None => Ok(judged.seen),
             Some(failure) => Err(match judged.moved {
                 None => failure,
@@ -194,7 +194,7 @@ impl Session<'_> {
                 let moved = judged.refused.iter().find(|(_, refused)| judge.move_of(refused).is_some());
                 judged.moved = moved.map(|(name, _)| name.clone());
             }
-            judge::warn(&judged.warnings, self.words);
+            self.warn_of(&judged.warnings);
         }
         Ok(judged)
     }
@@ -268,7 +268,7 @@ impl Session<'_> {
         self.memory =
             self.context.store.update(self.key(), change).map_err(|error| self.forgettable(error))?;
         if let Err(error) = tips.note(&judged.begun, &judged.tips) {
-            let _ = writeln!(self.words, "warning: what was accepted cannot be noted: {error}");
+            self.warn(format_args!("what was accepted cannot be noted: {error}"));
         }
         Ok(())
     }
@@ -283,13 +283,13 @@ pub(super) fn reach(repository: &Repository) -> Result<Reach, Failure> {
 }
 
 /// Why a fetch ends at refs that were refused just now, if any were.
-fn refusal(refused: &BTreeMap<BString, RefusedRef>) -> Option<Failure> {
+fn refusal(refused: &BTreeMap<BString, RefusedRef>, address: &Address) -> Option<Failure> {
     let names: Vec<String> = refused.keys().take(3).map(|name| format!("'{}'", escape_bytes(name))).collect();
     let more = refused.len() - names.len();
     let names = names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() };
     (!refused.is_empty()).then(|| {
         Failure::new(
-            format!("nothing was taken: the policy refuses {names}"),
+            format!("nothing was taken: the policy refuses {names} of '{address}'"),
             "fetch again to take the rest, with these held at what was accepted last",
         )
         .hint("tell whoever keeps the remote; 'countersign remote status' shows what is held")

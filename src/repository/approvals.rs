@@ -12,6 +12,8 @@ use crate::object::{Approval, ApprovalError, ObjectId, Statement};
 pub const MAXIMUM_APPROVALS_OF_AN_UPDATE: usize = 1024;
 /// The most approvals that are looked through.
 const MAXIMUM_LOOKED_THROUGH: usize = 10_000;
+/// How many bytes are held of what is approved: a push may bring approvals by nobody, of whatever names.
+const MAXIMUM_STATEMENT_BYTES: usize = 8 * 1024 * 1024;
 
 /// The approvals that are kept in some commits of the ref. Shared freely between threads.
 #[derive(Default)]
@@ -64,7 +66,13 @@ impl Approvals {
     /// What is approved, by whomever: looked through once, at most a fixed number and for as long as `go_on` says.
     pub fn statements(&self, reader: &ObjectReader, go_on: &dyn Fn() -> bool) -> &[Statement] {
         self.statements.get_or_init(|| {
-            self.all(reader).take_while(|_| go_on()).map(|(_, approval)| approval.statement).collect()
+            let mut bytes = 0;
+            let fits = |statement: &Statement| {
+                bytes += statement.repository.len() + statement.reference.len();
+                bytes <= MAXIMUM_STATEMENT_BYTES
+            };
+            let all = self.all(reader).take_while(|_| go_on());
+            all.map(|(_, approval)| approval.statement).take_while(fits).collect()
         })
     }
 

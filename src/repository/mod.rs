@@ -214,12 +214,12 @@ impl Repository {
         Ok(shallow)
     }
 
-    /// Resolve a revision or a range as the command line gives it.
+    /// [`Resolver::single`] for one revision.
     ///
     /// # Errors
-    /// It names nothing, or something that is neither.
-    pub fn resolve(&self, revision: &str) -> Result<Revision, RevisionError> {
-        self.resolver()?.resolve(revision)
+    /// It names nothing, or a range.
+    pub fn resolve_single(&self, revision: &str) -> Result<ObjectId, RevisionError> {
+        self.resolver()?.single(revision)
     }
 
     /// Resolves any number of revisions, and opens the repository for it once.

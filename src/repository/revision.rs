@@ -29,6 +29,9 @@ pub enum RevisionError {
     /// An object on the way cannot be read.
     #[error(transparent)]
     Object(#[from] ObjectReadError),
+    /// A range, where one object is asked for.
+    #[error("'{0}' is a range")]
+    Range(String),
     /// The repository cannot be opened for asking.
     #[error("the repository cannot be opened: {0}")]
     Open(String),
@@ -63,6 +66,25 @@ impl Resolver {
         opened.objects.ignore_replacements = true;
         opened.refs.namespace = None;
         Ok(Self { opened, reader: repository.objects()?.reader() })
+    }
+
+    /// The one object that `revision` names, as it was named: an annotated tag stays a tag.
+    ///
+    /// # Errors
+    /// It names nothing, or a range.
+    pub fn single(&self, revision: &str) -> Result<ObjectId, RevisionError> {
+        match self.resolve(revision)? {
+            Revision::Single(id) => Ok(id),
+            Revision::Range { .. } => Err(RevisionError::Range(revision.to_owned())),
+        }
+    }
+
+    /// The one commit that `revision` names, or the tag of which it does.
+    ///
+    /// # Errors
+    /// It names nothing, a range, or no commit.
+    pub fn single_commit(&self, revision: &str) -> Result<ObjectId, RevisionError> {
+        self.single(revision).and_then(|id| self.commit(id))
     }
 
     /// Resolve a revision or a range as the command line gives it.
@@ -125,16 +147,19 @@ mod tests {
         let one = scratch.commit("one");
         scratch.git(&["tag", "-m", "v1", "v1"]);
         let two = scratch.commit("two");
-        let repository = scratch.open();
-        assert_eq!(repository.resolve("HEAD").unwrap(), Revision::Single(two));
-        assert_eq!(repository.resolve("HEAD~1").unwrap(), Revision::Single(one));
-        assert_eq!(repository.resolve(&two.to_string()[..10]).unwrap(), Revision::Single(two));
-        assert_eq!(repository.resolve("v1").unwrap(), Revision::Single(scratch.id("v1^{tag}")));
-        assert_eq!(repository.resolve("v1..main").unwrap(), Revision::Range { exclude: one, include: two });
-        let unknown = repository.resolve("nothing").unwrap_err();
+        let resolver = scratch.open().resolver().unwrap();
+        assert_eq!(resolver.resolve("HEAD").unwrap(), Revision::Single(two));
+        assert_eq!(resolver.resolve("HEAD~1").unwrap(), Revision::Single(one));
+        assert_eq!(resolver.resolve(&two.to_string()[..10]).unwrap(), Revision::Single(two));
+        assert_eq!(resolver.resolve("v1").unwrap(), Revision::Single(scratch.id("v1^{tag}")));
+        assert_eq!(resolver.resolve("v1..main").unwrap(), Revision::Range { exclude: one, include: two });
+        let unknown = resolver.resolve("nothing").unwrap_err();
         assert!(matches!(unknown, RevisionError::Unknown { .. }));
         assert_eq!(unknown.to_string(), "'nothing' cannot be resolved: there is nothing of this name");
-        assert!(matches!(repository.resolve("v1...main"), Err(RevisionError::Unsupported(_))));
+        assert!(matches!(resolver.resolve("v1...main"), Err(RevisionError::Unsupported(_))));
+        assert!(matches!(resolver.single("v1..main"), Err(RevisionError::Range(_))));
+        assert_eq!(resolver.single("v1").unwrap(), scratch.id("v1^{tag}"));
+        assert_eq!(resolver.single_commit("v1").unwrap(), one);
     }
 
     #[test]
@@ -143,7 +168,7 @@ mod tests {
         let one = scratch.commit("one");
         let two = scratch.commit("two");
         scratch.git(&["replace", &two.to_string(), &one.to_string()]);
-        assert_eq!(scratch.open().resolve("HEAD^").unwrap(), Revision::Single(one));
+        assert_eq!(scratch.open().resolver().unwrap().resolve("HEAD^").unwrap(), Revision::Single(one));
     }
 
     #[test]
@@ -153,7 +178,7 @@ mod tests {
         scratch.git(&["worktree", "add", "-q", "-b", "side", "linked"]);
         scratch.commit("two");
         let linked = Repository::discover(&scratch.path().join("linked"), None).unwrap();
-        assert_eq!(linked.resolve("HEAD").unwrap(), Revision::Single(scratch.id("side")));
-        assert_eq!(linked.resolve("main").unwrap(), Revision::Single(scratch.id("main")));
+        assert_eq!(linked.resolver().unwrap().resolve("HEAD").unwrap(), Revision::Single(scratch.id("side")));
+        assert_eq!(linked.resolver().unwrap().resolve("main").unwrap(), Revision::Single(scratch.id("main")));
     }
 }

@@ -1,7 +1,7 @@
 //! The authority on the command line: `serve`, `token` and `demonstrate`.
 
 use std::{
-    io::Write as _,
+    io::Write,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -129,15 +129,17 @@ impl CommandError {
     }
 }
 
-/// Runs a command of the sandbox; `serve` goes on until it is interrupted.
-pub fn run(arguments: SandboxArguments) -> u8 {
+/// Runs a command of the sandbox; `serve` goes on until it is interrupted. What went wrong with `output` is for whoever
+/// gave it to tell.
+pub fn run(arguments: SandboxArguments, output: &mut dyn Write) -> u8 {
+    let mut say = |text: String| {
+        let _ = writeln!(output, "{text}").and_then(|()| output.flush());
+    };
     let result = match arguments.command {
         SandboxCommand::Serve(arguments) => serve(&arguments),
-        SandboxCommand::Token(arguments) => token(&arguments).map(|token| anstream::println!("{token}")),
+        SandboxCommand::Token(arguments) => token(&arguments).map(&mut say),
         SandboxCommand::Demonstrate(arguments) => show(&arguments),
-        SandboxCommand::Browse { url } => {
-            browse(&url).map(|page| anstream::println!("{page}")).map_err(CommandError::from)
-        }
+        SandboxCommand::Browse { url } => browse(&url).map(&mut say).map_err(CommandError::from),
     };
     match result {
         Ok(()) => 0,

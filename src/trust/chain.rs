@@ -14,12 +14,15 @@ pub use error::ChainError;
 
 use std::collections::BTreeSet;
 
-use gix::{bstr::ByteSlice as _, objs::Kind};
+use gix::bstr::ByteSlice as _;
 
-use super::{InCommit, Pin, Trust};
+use super::{InCommit, Pin, Trust, commit::read_commit};
 use crate::{
     object::{Approval, Commit, ObjectId, Statement, carried},
-    policy::{ApprovalFault, Cause, Evidence, Policy, Receipt, Refusal, Rule, Shortfall, Signers, Subject},
+    policy::{
+        ApprovalFault, Cause, Evidence, Policy, Receipt, Refusal, Rule, Shortfall, Signers, Subject,
+        refuse_expired,
+    },
     repository::{ObjectReadError, ObjectReader, References},
     signature::ssh::Revocations,
     sigstore::trusted_root::Instance,
@@ -410,13 +413,7 @@ pub fn commits_while(
 }
 
 fn parents(reader: &ObjectReader, id: ObjectId) -> Result<Vec<ObjectId>, ChainError> {
-    let object = reader.read(id)?;
-    if object.kind != Kind::Commit {
-        return Err(ChainError::NotACommit { id, kind: object.kind });
-    }
-    let commit = Commit::parse(reader.hash(), &object.bytes)
-        .map_err(|cause| ChainError::Malformed { commit: id, cause })?;
-    Ok(commit.parents)
+    read_commit(reader, id, |commit| commit.parents)
 }
 
 impl State {
@@ -499,11 +496,10 @@ impl State {
                 cause,
             }))
         };
-        if let Evidence::Signed(Verdict::Stated(stated)) = &evidence
+        if let Evidence::Signed(verdict) = &evidence
             && reading.is_new
-            && stated.key_expired()
         {
-            return Err(refused(Cause::KeyExpired(stated.keys().to_vec())));
+            refuse_expired(verdict).map_err(refused)?;
         }
         policy.judge(&rule.commits, &rule.demands, &evidence, &receipt).map_err(refused)?;
         // Nobody has approved what is believed as it is.

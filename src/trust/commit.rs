@@ -30,13 +30,8 @@ impl<'a> InCommit<'a> {
     /// # Errors
     /// It is no commit, malformed, or cannot be read.
     pub fn new(reader: &'a ObjectReader, id: ObjectId) -> Result<Self, ChainError> {
-        let object = reader.read(id)?;
-        if object.kind != Kind::Commit {
-            return Err(ChainError::NotACommit { id, kind: object.kind });
-        }
-        let commit = Commit::parse(reader.hash(), &object.bytes)
-            .map_err(|cause| ChainError::Malformed { commit: id, cause })?;
-        Ok(Self { reader, commit: id, tree: commit.tree, time: seconds(commit.committer) })
+        let (tree, time) = read_commit(reader, id, |commit| (commit.tree, seconds(commit.committer)))?;
+        Ok(Self { reader, commit: id, tree, time })
     }
 
     /// The regular file at `path`, of at most `maximum` bytes.
@@ -85,6 +80,23 @@ impl<'a> InCommit<'a> {
         }
         Err(refused("its path is empty"))
     }
+}
+
+/// What `take` makes of the commit `id`.
+///
+/// # Errors
+/// It is no commit, malformed, or cannot be read.
+pub(super) fn read_commit<T>(
+    reader: &ObjectReader,
+    id: ObjectId,
+    take: impl FnOnce(Commit<'_>) -> T,
+) -> Result<T, ChainError> {
+    let object = reader.read(id)?;
+    if object.kind != Kind::Commit {
+        return Err(ChainError::NotACommit { id, kind: object.kind });
+    }
+    let commit = Commit::parse(reader.hash(), &object.bytes);
+    commit.map(take).map_err(|cause| ChainError::Malformed { commit: id, cause })
 }
 
 impl PolicySource for InCommit<'_> {

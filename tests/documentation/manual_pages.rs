@@ -153,6 +153,37 @@ fn every_key_of_the_doctors_json_is_described() {
 }
 
 #[test]
+fn every_page_of_a_command_that_prints_json_says_its_version() {
+    let with_json = files("man", ".1").into_iter().filter_map(|path| {
+        let page = fs::read_to_string(&path).unwrap();
+        let is_option = page.split(".SH OPTIONS").nth(1)?.contains("\\-\\-json\\fR");
+        is_option.then_some((path, page))
+    });
+    let with_json: Vec<_> = with_json.collect();
+    assert!(with_json.len() >= 19, "{with_json:?}");
+    for (path, page) in with_json {
+        let is_told = [".B version\n", ".BR version \" (1)", ".BR version \" 1"]
+            .iter()
+            .any(|heading| page.contains(heading));
+        assert!(is_told, "{}", path.display());
+    }
+}
+
+#[test]
+fn every_key_of_a_trusted_roots_json_is_described() {
+    let page = read("man/countersign-trust-show.1");
+    let described = page.split(".SH JSON OUTPUT").nth(1).unwrap().replace("\\-", "-");
+    let source = read("src/cli/trust/show.rs");
+    let json = source.split("fn json(").nth(1).unwrap();
+    let keys: BTreeSet<&str> = literals(json).into_iter().filter(|text| text.len() > 1).collect();
+    assert!(keys.contains("onlyWhereNamed") && keys.contains("configured-file"), "{keys:?}");
+    for key in keys {
+        let mut words = described.split([' ', '\n', ',', '"']);
+        assert!(words.any(|word| word == key), "'{key}' is not described");
+    }
+}
+
+#[test]
 fn every_choice_of_an_ambient_identity_is_described() {
     let page = read("man/countersign.1").replace("\\-", "-");
     let described = page.split(".SH AMBIENT IDENTITIES").nth(1).unwrap().split(".SH ").next().unwrap();

@@ -15,17 +15,7 @@ mod support;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use support::{ALICE, PROGRAM, Repository, World};
-
-/// Whether `test` misses the program `name`, which is said then.
-fn skipped(test: &str, name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
-    if !is_there {
-        println!("SKIPPED: {test}: {name} not found");
-    }
-    !is_there
-}
+use support::{ALICE, PROGRAM, Repository, World, skipped};
 
 /// A world with a policy in which alice may sign everything.
 fn world() -> World {

@@ -169,7 +169,11 @@ fn nothing_is_installed_with_a_root_that_is_none() {
     let one = stage.author().commit("one");
     stage.accepted(&[&main_to(&one)]);
     stage.install(&one, &[]).status(3).any_stderr().check();
-    stage.install(&"1".repeat(40), &[]).status(3).stderr_holds(&["is missing"]).check();
+    stage
+        .install(&"1".repeat(40), &[])
+        .status(3)
+        .stderr_holds(&["is not in the repository", "hint: push it there first"])
+        .check();
     stage.install("HEAD", &[]).status(64).any_stderr().check();
     stage.install(&stage.root, &["--policy", "x"]).status(64).any_stderr().check();
     stage.install(&stage.root, &["--policy-ref", "refs/heads/policy"]).status(3).any_stderr().check();

@@ -239,3 +239,18 @@ fn a_refusal_is_no_longer_than_a_screen() {
     assert!(!said.contains('\u{1b}') && !said.contains('\u{202e}'), "{said}");
     assert!(said.contains("'C\\u{1b}[31m\\u{202e} <c@"), "{said}");
 }
+
+#[test]
+fn a_tag_whose_own_name_is_long_is_told_on_one_screen() {
+    let stage = Stage::new(
+        "[[rule]]\nname = \"tags\"\nrefs = [\"refs/tags/*\"]\ncommits = [\"alice\"]\ntags = [\"alice\"]\ncreate = \"allow\"\n",
+    );
+    let author = stage.author();
+    let one = author.commit("one");
+    let name = "n".repeat(1_000_000);
+    let tag =
+        format!("object {one}\ntype commit\ntag {name}\ntagger A <a@example.com> 1700000000 +0000\n\nx\n");
+    let tag = author.store("tag", tag.as_bytes());
+    let said = stage.refused(&[&format!("{tag}:refs/tags/v1")], &["nnnn"]);
+    assert!(said.len() < 4000, "{}", said.len());
+}

@@ -23,6 +23,7 @@ mod report;
 mod repositories;
 mod signing;
 mod status;
+mod walk;
 
 #[path = "../support/forge.rs"]
 mod forge;

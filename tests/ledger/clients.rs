@@ -94,7 +94,9 @@ fn an_earlier_head_takes_nothing_back_of_what_is_remembered() {
     world.countersign(&since).ended(1, &[&told]);
     look(&world).ended(1, &[&told]);
     world.on_server(&["update-ref", "-d", LEDGER]).good();
-    world.countersign(&since).ended(1, &["the ledger is gone"]);
+    world
+        .countersign(&since)
+        .ended(1, &["the ledger is gone", "hint: ask whoever keeps the remote; if they know why"]);
     // An earlier head that is no part of it is told, whatever is remembered.
     world.on_server(&["update-ref", "refs/heads/main", &three]).good();
     world.on_server(&["update-ref", LEDGER, &new]).good();
@@ -124,9 +126,27 @@ fn a_remote_without_a_ledger_can_be_told_nothing_of() {
     let one = world.commit(&[], "one");
     world.push(&[&format!("{one}:refs/heads/main")]).good();
     world.git(&["clone", "-q", "server.git", "clone"]).good();
-    look(&world).ended(2, &["there is no ledger"]);
+    look(&world).ended(2, &["there is no ledger", "hint: have whoever keeps the remote run"]);
     let log = ["ledger", "log", "--repository", "clone", "--remote", "origin"];
     world.countersign(&log).ended(3, &["no ledger of 'origin' was seen yet"]);
     let since = ["ledger", "verify", "--repository", "clone", "--remote", "-x"];
     world.countersign(&since).refused(&[]);
+}
+
+#[test]
+fn a_remote_that_is_not_there_is_told_as_such() {
+    let (world, _) = seen();
+    let hint = "hint: name one of 'git remote', or an address: 'https://HOST/PATH', 'HOST:PATH' or '/PATH'\n";
+    for typed in [&["log"][..], &["show", "1"], &["verify"]] {
+        let at = |remote| [&["ledger"], typed, &["--repository", "clone", "--remote", remote]].concat();
+        let said = world.countersign(&at("NOWHERE")).ended(3, &[hint]);
+        let words = "error: there is no remote 'NOWHERE', and no repository at that path\n";
+        assert!(said.stderr.starts_with(words) && !said.stderr.contains("verified::"), "{said:?}");
+        let said = world.countersign(&at("http://host.example/r")).ended(3, &[hint, "take 'https'"]);
+        assert!(!said.stderr.contains("verified::"), "{said:?}");
+        world.git(&["-C", "clone", "config", "remote.gone.url", "../gone.git"]).good();
+        world
+            .countersign(&at("gone"))
+            .ended(3, &["error: the remote 'gone' is at '../gone.git', and there is no repository\n", hint]);
+    }
 }

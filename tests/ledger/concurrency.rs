@@ -57,9 +57,7 @@ fn two_hundred_pushes_at_once_are_entered_once_each() {
 
 #[test]
 fn packing_refs_while_a_push_is_under_way_waits_for_nobody() {
-    let world = World::new();
-    let one = world.commit(&[], "one");
-    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let (world, one) = World::begun();
     // Between the gate's answer and the end of the push somebody packs refs.
     let hook = world.server.join("hooks/post-receive");
     fs::rename(&hook, world.server.join("hooks/real")).unwrap();

@@ -5,6 +5,9 @@ use std::collections::HashMap;
 
 use super::{injected::strace, *};
 
+/// What hooks run.
+const GATE: &str = env!("CARGO_BIN_EXE_countersign-gate");
+
 /// How often the program was started in a trace, and each file or folder that it has waited for, in order.
 fn started_and_synced(log: &str) -> (usize, Vec<String>) {
     // strace says `<number> <call>(...`; a number belongs to the program from there on that it starts it.
@@ -14,7 +17,7 @@ fn started_and_synced(log: &str) -> (usize, Vec<String>) {
         let (number, call) = line.split_once(' ').unwrap();
         let call = call.trim_start();
         if call.starts_with("execve(") {
-            let is_program = call.starts_with(&format!("execve(\"{PROGRAM}\""));
+            let is_program = [PROGRAM, GATE].iter().any(|own| call.starts_with(&format!("execve(\"{own}\"")));
             started += usize::from(is_program);
             own.insert(number, is_program);
         } else if call.starts_with("fsync(") && own.get(number) == Some(&true) {
@@ -45,6 +48,8 @@ fn a_push_of_one_commit_starts_the_program_twice_and_waits_for_what_has_to_last(
     let (started, synced) = started_and_synced(&fs::read_to_string(&log).unwrap());
     // To judge, and to enter.
     assert_eq!(started, 2);
+    let hook = fs::read_to_string(world.server.join("hooks/pre-receive")).unwrap();
+    assert!(hook.contains(&format!("program='{GATE}'\n")), "{hook}");
     let server = world.server.canonicalize().unwrap();
     let shown: Vec<&str> =
         synced.iter().map(|path| path.strip_prefix(server.to_str().unwrap()).unwrap()).collect();

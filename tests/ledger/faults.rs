@@ -341,9 +341,7 @@ fn binary(mut command: Command, input: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_full_disk_refuses_the_push_and_loses_nothing() {
-    let world = World::new();
-    let one = world.commit(&[], "one");
-    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let (world, one) = World::begun();
     let names: Vec<String> = (0..8).map(|name| format!("{one}:refs/heads/name-{name}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     // A file of a single block: objects fit, what is to be entered does not. First the write fails, then the
@@ -362,9 +360,7 @@ fn a_full_disk_refuses_the_push_and_loses_nothing() {
 
 #[test]
 fn a_ledger_that_cannot_be_written_is_caught_up_with() {
-    let world = World::new();
-    let one = world.commit(&[], "one");
-    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let (world, one) = World::begun();
     let lock = world.server.join("refs/countersign/ledger.lock");
     fs::create_dir(&lock).unwrap();
     let two = world.commit(&[&one], "two");
@@ -381,9 +377,7 @@ fn a_ledger_that_cannot_be_written_is_caught_up_with() {
 
 #[test]
 fn a_lock_that_was_left_before_the_clock_was_set_back_is_as_old() {
-    let world = World::new();
-    let one = world.commit(&[], "one");
-    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let (world, one) = World::begun();
     let lock = world.server.join("refs/countersign/ledger.lock");
     fs::write(&lock, "").unwrap();
     let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
@@ -454,9 +448,7 @@ fn an_intent_that_was_cut_short_is_never_passed_over() {
 
 #[test]
 fn a_note_of_the_head_that_was_cut_short_stops_nobody_who_can_do_without() {
-    let world = World::new();
-    let one = world.commit(&[], "one");
-    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let (world, one) = World::begun();
     let note = world.state().join("ledger.head");
     for (damaged, name) in [("", "x"), ("1234\n", "y")] {
         fs::write(&note, damaged).unwrap();

@@ -78,9 +78,7 @@ fn refs_that_stood_before_are_the_first_entries() {
 
 #[test]
 fn an_update_of_no_push_is_not_looked_at_and_found_by_verify() {
-    let world = World::new();
-    let one = world.commit(&[], "one");
-    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let (world, one) = World::begun();
     // With nothing to settle the program is not even started.
     let hook = world.server.join("hooks/reference-transaction");
     let text = fs::read_to_string(&hook).unwrap();
@@ -200,7 +198,9 @@ fn without_a_ledger_there_is_only_the_gate() {
     world.push(&[&format!("{one}:refs/heads/main")]).good();
     assert_eq!(world.at("refs/countersign/ledger"), "");
     assert!(!world.server.join("hooks/post-receive").exists());
-    world.ledger(&["verify"]).ended(2, &["there is no ledger"]);
+    world
+        .ledger(&["verify"])
+        .ended(2, &["there is no ledger", "hint: a server keeps one once 'countersign hook install'"]);
     // Nor is one begun, or called settled, where somebody has named a developer's repository.
     for command in [&["settle"][..], &["enter", "--reason", "x"]] {
         let words = ["no ledger is kept in '", "work", "hint: name the server's repository"];

@@ -11,6 +11,17 @@ fn open_policy(world: &World) {
     fs::write(world.path("policy.toml"), POLICY.to_owned() + rule).unwrap();
 }
 
+/// A server whose `main` went from the first of three commits to the second, and the ledger's head after each.
+fn two_entries() -> (World, [String; 3], [String; 2]) {
+    let (world, one) = World::begun();
+    let first = world.at(LEDGER);
+    let two = world.commit(&[&one], "two");
+    let three = world.commit(&[&two], "three");
+    world.push(&[&format!("{two}:refs/heads/main")]).good();
+    let second = world.at(LEDGER);
+    (world, [one, two, three], [first, second])
+}
+
 #[test]
 fn nobody_pushes_to_the_ledger() {
     let world = World::new();
@@ -46,9 +57,7 @@ fn nobody_pushes_to_the_ledger() {
 
 #[test]
 fn clones_read_the_ledger() {
-    let world = World::new();
-    let one = world.commit(&[], "one");
-    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let (world, one) = World::begun();
     world.work(&["fetch", "-q", "../server.git", &format!("{LEDGER}:{LEDGER}")]);
     let log = world.countersign(&["ledger", "log", "--repository", "work"]).good().stdout;
     assert!(log.contains("refs/heads/main"), "{log}");
@@ -60,9 +69,7 @@ fn clones_read_the_ledger() {
 
 #[test]
 fn what_every_clone_can_read_no_push_can_touch() {
-    let world = World::new();
-    let one = world.commit(&[], "one");
-    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let (world, one) = World::begun();
     for protocol in ["0", "2"] {
         let version = format!("protocol.version={protocol}");
         let mirror = format!("mirror-{protocol}");
@@ -89,9 +96,7 @@ fn what_every_clone_can_read_no_push_can_touch() {
 
 #[test]
 fn a_symbolic_ledger_is_not_followed() {
-    let world = World::new();
-    let one = world.commit(&[], "one");
-    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let (world, one) = World::begun();
     world.on_server(&["symbolic-ref", LEDGER, "refs/heads/main"]).good();
     let two = world.commit(&[&one], "two");
     world.push(&[&format!("{two}:refs/heads/main")]).refused(&["is a symbolic ref"]);
@@ -100,14 +105,7 @@ fn a_symbolic_ledger_is_not_followed() {
 
 #[test]
 fn a_ledger_that_was_tampered_with_is_found_and_goes_no_further() {
-    let world = World::new();
-    let one = world.commit(&[], "one");
-    let two = world.commit(&[&one], "two");
-    let three = world.commit(&[&two], "three");
-    world.push(&[&format!("{one}:refs/heads/main")]).good();
-    let first = world.at(LEDGER);
-    world.push(&[&format!("{two}:refs/heads/main")]).good();
-    let honest = world.at(LEDGER);
+    let (world, [one, two, three], [first, honest]) = two_entries();
     let record = world.on_server(&["cat-file", "commit", LEDGER]).good().stdout + "\n";
     let put = |text: &str| {
         let arguments = ["--git-dir", "server.git", "hash-object", "-t", "commit", "-w", "--stdin"];
@@ -147,14 +145,7 @@ fn a_ledger_that_was_tampered_with_is_found_and_goes_no_further() {
 
 #[test]
 fn nobody_writes_behind_a_ledger_that_was_set_back_and_so_covers_that_up() {
-    let world = World::new();
-    let one = world.commit(&[], "one");
-    let two = world.commit(&[&one], "two");
-    let three = world.commit(&[&two], "three");
-    world.push(&[&format!("{one}:refs/heads/main")]).good();
-    let first = world.at(LEDGER);
-    world.push(&[&format!("{two}:refs/heads/main")]).good();
-    let second = world.at(LEDGER);
+    let (world, [one, two, three], [first, second]) = two_entries();
     // Everything is as it was after the first push.
     world.on_server(&["update-ref", LEDGER, &first]).good();
     world.on_server(&["update-ref", "refs/heads/main", &one]).good();
@@ -189,9 +180,7 @@ fn nobody_writes_behind_a_ledger_that_was_set_back_and_so_covers_that_up() {
 #[test]
 fn a_commit_that_is_pushed_is_no_record_of_anybodys_ledger() {
     // A branch of records stays a branch.
-    let world = World::new();
-    let one = world.commit(&[], "one");
-    world.push(&[&format!("{one}:refs/heads/main")]).good();
+    let (world, _) = World::begun();
     world.work(&["fetch", "-q", "../server.git", LEDGER]);
     world.push(&["FETCH_HEAD:refs/heads/copy"]).good();
     world.is_in_order();

@@ -84,6 +84,14 @@ impl World {
         Self::with(&[], &[])
     }
 
+    /// [`World::new`] with a first commit, which `main` was pushed to; its id.
+    fn begun() -> (Self, String) {
+        let world = Self::new();
+        let one = world.commit(&[], "one");
+        world.push(&[&format!("{one}:refs/heads/main")]).good();
+        (world, one)
+    }
+
     fn with(init: &[&str], install: &[&str]) -> Self {
         let world = Self::without_hooks(init);
         world.install(install).good();

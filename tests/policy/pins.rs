@@ -101,6 +101,9 @@ fn what_does_not_follow_is_not_pinned() {
         let run = repository.countersign(&["policy", "pin", "--yes", "--root", root]).status(3);
         run.stderr_holds(&["error: ", "hint: "]).check();
     }
+    let absent = "1".repeat(40);
+    let run = repository.countersign(&["policy", "pin", "--yes", "--root", &absent]).status(3);
+    run.stderr_holds(&[&format!("fetch the ref: 'git fetch REMOTE {REF}:{REF}'")]).check();
     world.countersign(&["policy", "pin", "--list"]).check();
 }
 

@@ -127,6 +127,15 @@ fn a_certificate_for_another_server_is_refused() {
     let hostile = right.replace(&stage.path(), "https://\u{202e}example.com/r");
     let outcome = stage.send(&stage.request(&stage.certificate(&hostile)));
     not_done(&outcome, name, "it is for 'https://\\u{202e}example.com/r'");
+    // It is told for each ref, and as long as whoever signs it likes.
+    let long = format!("https://example.com/{}", "x".repeat(50_000));
+    let many: Vec<String> = (0..50).map(|number| format!("refs/heads/n{number}")).collect();
+    let commands: Vec<(&str, &str, &str)> =
+        many.iter().map(|name| (ZERO, commit.as_str(), &**name)).collect();
+    let endless = stage.payload(&stage.nonce(), &commands).replace(&stage.path(), &long);
+    let outcome = stage.send(&stage.request(&stage.certificate(&endless)));
+    not_done(&outcome, &many[0], "it is for 'https://example.com/xxx");
+    assert!(outcome.words().len() + outcome.text().len() < 16_000, "{}", outcome.words().len());
     // Neither was used up: nobody had to give it out.
     done(&stage.send(&stage.request(&stage.certificate(&right))), name);
 }

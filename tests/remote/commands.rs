@@ -111,7 +111,7 @@ fn a_remote_with_several_addresses_is_protected_whole_and_one_of_elsewhere_is_no
 fn what_is_remembered_is_told_and_forgotten() {
     let world = stage(RULES);
     let address = address(&world);
-    world.countersign(&["remote", "status"]).check();
+    world.countersign(&["remote", "status"]).stdout("nothing is remembered\n").check();
     clone(&world, "ours");
     world.countersign(&["remote", "status"]).stdout("file://[DIR]/served: 1 ref accepted\n").check();
     world
@@ -120,7 +120,7 @@ fn what_is_remembered_is_told_and_forgotten() {
         .check();
     world.countersign(&["remote", "forget", &address, "refs/heads/none"]).status(3).any_stderr().check();
     world.countersign(&["remote", "forget", &address]).any_stdout().check();
-    world.countersign(&["remote", "status"]).check();
+    world.countersign(&["remote", "status"]).stdout("nothing is remembered\n").check();
     // What is written in another way than meant is not called forgotten.
     world
         .countersign(&["remote", "forget", &address])

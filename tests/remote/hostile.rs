@@ -34,7 +34,7 @@ fn an_unsigned_commit_is_refused_once_and_held_from_then_on() {
         .stderr(format!(
             "error: refs/heads/main: commit {short}: it is not signed, where 'alice' has to sign (rule 'main')\n  by 'Alice <alice@example.com>': 'unsigned'\n\
              hint: where it was made: sign it with 'git commit --amend -S', or older ones with 'git rebase -S --force-rebase', and push again\n\
-             error: nothing was taken: the policy refuses 'refs/heads/main'\n\
+             error: nothing was taken: the policy refuses 'refs/heads/main' of '[DIR]/served.git'\n\
              hint: fetch again to take the rest, with these held at what was accepted last\n\
              hint: tell whoever keeps the remote; 'countersign remote status' shows what is held\n"
         ))
@@ -48,7 +48,7 @@ fn an_unsigned_commit_is_refused_once_and_held_from_then_on() {
         .check();
 
     let held = format!(
-        "warning: 'refs/heads/main' is held at {}, the remote says {short}: commit {short}: \
+        "warning: '[DIR]/served.git': 'refs/heads/main' is held at {}, the remote says {short}: commit {short}: \
          it is not signed, where 'alice' has to sign (rule 'main')\n",
         &first[..12]
     );
@@ -59,7 +59,7 @@ fn an_unsigned_commit_is_refused_once_and_held_from_then_on() {
     assert!(!holds(&ours, &evil));
     ours.git(&["-c", "countersign.held=fail", "fetch", "-q"])
         .status(128)
-        .stderr_holds(&["1 ref held"])
+        .stderr_holds(&["1 ref of '[DIR]/served.git' held"])
         .check();
 
     // Once it is as it was nothing is held any more, and once it is mended the ref moves again.
@@ -76,11 +76,31 @@ fn an_unsigned_commit_is_refused_once_and_held_from_then_on() {
 }
 
 #[test]
+fn what_is_told_of_one_of_several_remotes_says_of_which() {
+    let world = begun(RULES);
+    let (author, ours) = (author(&world), ours(&world));
+    world.run("cp", &["-r", "served.git", "other.git"]).check();
+    let other = format!("verified::{}", world.path("other.git").display());
+    ours.git(&["remote", "add", "other", &other]).check();
+    ours.git(&["fetch", "-q", "other"]).check();
+    unsigned(&author, "unsigned");
+    upload(&author, &["main"]);
+    author.git(&["push", "-q", "-f", "../other.git", "main"]).check();
+    for (remote, place) in [("origin", "served.git"), ("other", "other.git")] {
+        let refused = format!("the policy refuses 'refs/heads/main' of '[DIR]/{place}'\n");
+        ours.git(&["fetch", "-q", remote]).status(128).stderr_holds(&[&refused]).check();
+    }
+    let held = ["served.git", "other.git"]
+        .map(|place| format!("warning: '[DIR]/{place}': 'refs/heads/main' is held at "));
+    ours.git(&["fetch", "-q", "--all"]).stderr_holds(&[&held[0], &held[1]]).check();
+}
+
+#[test]
 fn a_clone_that_is_refused_leaves_nothing() {
     let world = stage(RULES);
     unsigned(&author(&world), "unsigned");
     upload(&author(&world), &["main"]);
-    for words in ["nothing was taken: the policy refuses", "nothing that the remote has is accepted"] {
+    for words in ["nothing was taken: the policy refuses", "has is accepted"] {
         let run = world.run("git", &["clone", "-q", &address(&world), "ours"]);
         run.status(128).stderr_holds(&[words]).check();
         assert!(!world.path("ours").exists());
@@ -140,7 +160,7 @@ fn going_back_is_refused_although_git_would_ask_for_no_object() {
             "hint: if they say that it was meant, 'countersign remote forget file://[DIR]/served refs/heads/main' takes",
         ])
         .check();
-    fetch(&ours, &[]).stderr_holds(&["warning: 'refs/heads/main' is held at"]).check();
+    fetch(&ours, &[]).stderr_holds(&["'refs/heads/main' is held at"]).check();
     assert_eq!(ours.id("origin/main"), second);
     // A new clone by the same user is bound by what was seen.
     let again = clone_held(&world, "again");

@@ -124,7 +124,7 @@ fn a_ref_that_goes_back_against_the_ledger_is_held_even_where_it_may_go_back() {
     let ours = clone(&world, "ours");
     set(&world, "refs/heads/main", &first);
     let held = format!(
-        "warning: 'refs/heads/main' is held at {}, the remote says {}: the remote's ledger says {}: \
+        "warning: '[DIR]/served.git': 'refs/heads/main' is held at {}, the remote says {}: the remote's ledger says {}: \
          it goes back to what it held by entry 1\n",
         &second[..12],
         &first[..12],
@@ -136,7 +136,7 @@ fn a_ref_that_goes_back_against_the_ledger_is_held_even_where_it_may_go_back() {
     }
     world.countersign(&["remote", "status"]).status(1).stdout_holds(&["1 held", "by entry 1"]).check();
     let fails = ours.git(&["-c", "countersign.held=fail", "fetch", "-q"]);
-    fails.status(128).stderr_holds(&["1 ref held"]).check();
+    fails.status(128).stderr_holds(&["1 ref of '[DIR]/served.git' held"]).check();
     // With an entry it may.
     enter(&world);
     fetch(&ours, &[]).check();

@@ -69,3 +69,21 @@ fn the_committer_or_the_author_has_to_be_the_signer() {
     push("alice", bob, alice).unwrap();
     push("bob", bob, "al@home.example").unwrap_err();
 }
+
+#[test]
+fn an_address_of_any_length_is_told_on_one_screen_and_nobodys() {
+    let stage = Stage::new(&rules("committer = \"signer\""));
+    let alice = "alice@example.com";
+    commit(&stage, "alice", alice, alice);
+    let text = stage.git(&["cat-file", "commit", "HEAD"]);
+    let headers = text.split("gpgsig").next().unwrap();
+    stage.world.set("SIGSTORE_ID_TOKEN", &stage.world.token(alice));
+    for length in [1024, 1025, 1_000_000] {
+        let address = format!("committer Alice <{}>", "x".repeat(length));
+        let unsigned = headers.replace("committer Alice <alice@example.com>", &address);
+        let commit = stage.work().store_signed_commit(format!("{unsigned}\nx\n").as_bytes());
+        let words = stage.push(&format!("+{commit}"), "refs/heads/main").unwrap_err();
+        assert!(words.contains("its committer is 'xxx") && words.len() < 4000, "{length}: {}", words.len());
+        assert_eq!(words.contains("x (cut off)', where the signer is"), length > 1024);
+    }
+}

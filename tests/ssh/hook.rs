@@ -77,3 +77,29 @@ fn named_keys_may_push_and_others_may_not() {
     server.undo();
     server.push("alice").good();
 }
+
+#[test]
+fn whoever_is_their_own_authority_names_no_more_than_is_read_and_told() {
+    let Some(server) = Server::open("hook with many principals") else { return };
+    server.push("alice").good();
+    server.workshop.key("own", &["ed25519"]);
+    let many = |length: usize| {
+        let name = |number: usize| format!("p{number:03}{}", "x".repeat(length - 4));
+        (0..256).map(name).collect::<Vec<_>>().join(",")
+    };
+    let push = |names: &str| {
+        server.workshop.certify("own", "eve", &["-I", "i", "-n", names]);
+        let said = server.push("eve-cert.pub");
+        server.undo();
+        assert_ne!(said.status, 0);
+        assert!(said.stderr.len() < 4000, "{}", said.stderr.len());
+        said.stderr
+    };
+    let said = push(&many(60));
+    assert!(said.contains("' or others, whom the policy does not name"), "{said}");
+    // More in all than are read, and one that is longer than any name.
+    for names in [many(61), "x".repeat(257)] {
+        let said = push(&names);
+        assert!(said.contains("the signature cannot be read"), "{said}");
+    }
+}

@@ -167,8 +167,8 @@ fn ask_for_place(world: &World<'_>, arguments: &ForwardArguments) -> Result<Stri
     let silent = |reason: &dyn std::fmt::Display| {
         Failure::new(
             format!("'{}' does not say where the socket belongs{reason}", arguments.host),
-            "countersign has to be installed there and be found in PATH; or name a path in a folder of yours \
-             alone there with '--socket'",
+            "see what ssh says above; countersign has to be installed there and be found in PATH, or name a path in \
+             a folder of yours alone there with '--socket'",
         )
     };
     let said = program::listen(ssh, Vec::new(), MAXIMUM_WORDS, ANSWER).map_err(|error| match error {

@@ -83,7 +83,7 @@ pub(super) fn show(world: &mut World<'_>, json: bool) -> Outcome {
             let forwarded = afar::terms(world);
             if json {
                 let forwarded = forwarded.as_ref().ok().and_then(Option::as_ref);
-                let json = serde_json::json!({ "running": false, "forwarded": forwarded });
+                let json = serde_json::json!({ "version": 1, "running": false, "forwarded": forwarded });
                 world.say(&format!("{json}\n"));
             } else {
                 world.say(NONE);
@@ -121,6 +121,7 @@ fn as_json(status: &Status) -> String {
         .collect();
     let signed = &status.signed;
     let json = serde_json::json!({
+        "version": 1,
         "running": true,
         "process": status.process,
         "host": status.host,

@@ -82,10 +82,10 @@ struct Setting {
 pub(super) fn run(world: &mut World<'_>, arguments: &ApproveArguments) -> Outcome {
     let at = arguments.repository.as_deref();
     if let Some(remote) = &arguments.fetch {
-        return share::fetch(world, at, remote);
+        return share::fetch(world, at, remote, arguments.json);
     }
     if let Some(remote) = &arguments.push {
-        return share::push(world, at, remote);
+        return share::push(world, at, remote, arguments.json);
     }
     let setting = Setting::new(world, arguments)?;
     if arguments.list {

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use super::author;
 use crate::{
     cli::{
@@ -13,19 +15,22 @@ use crate::{
     },
     object::{APPROVALS, Approval, ObjectId},
     repository::{ProofChange, Repository, new_commits, proof_changes, read_blob},
-    words::Failure,
+    words::{Failure, escape},
 };
 
 /// Take in what `remote` keeps.
-pub(super) fn fetch(world: &mut World<'_>, at: Option<&Path>, remote: &str) -> Outcome {
+pub(super) fn fetch(world: &mut World<'_>, at: Option<&Path>, remote: &str, is_json: bool) -> Outcome {
     let (fetched, own) = bring_together(world, at, remote)?;
-    world.say(&format!("fetched {fetched} new, kept {own} that '{remote}' has not\n"));
+    world.say(&match is_json {
+        true => format!("{}\n", json!({ "version": 1, "remote": remote, "fetched": fetched, "own": own })),
+        false => format!("fetched {fetched} new, kept {own} that '{}' has not\n", escape(remote)),
+    });
     Ok(exit::GOOD)
 }
 
 /// Push what is here, once it stands on what `remote` keeps.
-pub(super) fn push(world: &mut World<'_>, at: Option<&Path>, remote: &str) -> Outcome {
-    bring_together(world, at, remote)?;
+pub(super) fn push(world: &mut World<'_>, at: Option<&Path>, remote: &str, is_json: bool) -> Outcome {
+    let (fetched, pushed) = bring_together(world, at, remote)?;
     let repository = settings::repository(world, at)?;
     let own = repository.references().read(APPROVALS.into()).map_err(|error| unreadable(&error))?.id;
     if own.is_none() {
@@ -35,6 +40,10 @@ pub(super) fn push(world: &mut World<'_>, at: Option<&Path>, remote: &str) -> Ou
         ));
     }
     git(world, at, &["push", "--", remote, &format!("{APPROVALS}:{APPROVALS}")], b"", true)?;
+    if is_json {
+        let value = json!({ "version": 1, "remote": remote, "fetched": fetched, "pushed": pushed });
+        world.say(&format!("{value}\n"));
+    }
     Ok(exit::GOOD)
 }
 

@@ -6,7 +6,7 @@ use super::{ApproveArguments, Setting};
 use crate::{
     cli::verify::tasks::unreadable,
     object::{Commit, ObjectId, Statement},
-    repository::{Revision, merged_tree, new_commits, tagged},
+    repository::{merged_tree, new_commits, tagged},
     words::{Failure, escape},
 };
 
@@ -65,11 +65,10 @@ fn reference(setting: &Setting, typed: Option<&str>) -> Result<String, Failure> 
 }
 
 fn resolve(setting: &Setting, revision: &str) -> Result<ObjectId, Failure> {
-    let hint = "name a commit that is in this repository, best by its full id";
-    match setting.repository.resolve(revision).map_err(|error| Failure::new(error, hint))? {
-        Revision::Single(id) => Ok(id),
-        Revision::Range { .. } => Err(Failure::new(format!("'{}' is a range", escape(revision)), hint)),
-    }
+    setting
+        .repository
+        .resolve_single(revision)
+        .map_err(|error| Failure::new(error, "name a commit that is in this repository, best by its full id"))
 }
 
 /// What is known here of the present value of `reference`: for a branch what its one remote held when it was

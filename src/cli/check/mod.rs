@@ -24,7 +24,7 @@ use crate::{
     object::{APPROVALS, ObjectId},
     policy::{Cause, Event, Pushing, Refusal},
     remote::Basis,
-    repository::{Configuration, ReferenceError, ReferenceValue, Repository, Revision, Scope},
+    repository::{Configuration, ReferenceError, ReferenceValue, Repository, Scope},
     trust::{Pin, tip},
     words::{Failure, escape},
 };
@@ -252,25 +252,18 @@ fn basis_of(
         let at = present.map_or_else(|| tip(&repository.references(), &pin.reference), Ok)?;
         return basis::by_pin(world, configuration, &objects.reader(), (*scope, pin), at);
     }
-    let trust = settings::trust(world, configuration, Some(repository))?;
-    if trust.policy.is_none() {
-        return Err(Failure::new(
+    basis::configured(world, configuration, repository, || {
+        Failure::new(
             "no policy says what counts here",
             "name it with '--policy FILE', or pin the one that the repository keeps with '--pin'",
-        ));
-    }
-    basis::basis(world, configuration, trust, &|_| Vec::new())
+        )
+    })
 }
 
 fn object(repository: &Repository, revision: &str) -> Result<ObjectId, Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
+    repository.resolve_single(revision).map_err(|error| {
         Failure::new(error, "fetch the whole history of both ('git fetch --unshallow', or 'fetch-depth: 0')")
-    };
-    let resolver = repository.resolver().map_err(|error| failed(&error))?;
-    match resolver.resolve(revision).map_err(|error| failed(&error))? {
-        Revision::Single(id) => Ok(id),
-        Revision::Range { .. } => Err(failed(&format!("'{revision}' is a range"))),
-    }
+    })
 }
 
 impl Judged {

@@ -15,9 +15,11 @@ use super::{
     arguments::{InitArguments, Scope},
     consent::ask,
     exit, settings,
+    trust::roots,
 };
 use crate::{
     repository::{Configuration, Scopes},
+    trust::{Beside, Trust},
     words::{self, Failure},
 };
 use place::Place;
@@ -48,7 +50,10 @@ impl Change {
 pub(super) fn run(world: &mut World<'_>, arguments: &InitArguments) -> Outcome {
     let scope = if arguments.local { Scope::Local } else { arguments.scope };
     let directory = match &arguments.repository {
-        Some(repository) => world.directory.join(repository),
+        Some(repository) => {
+            settings::repository(world, Some(repository))?;
+            world.directory.join(repository)
+        }
         None => world.directory.clone(),
     };
     let git_dir = if arguments.repository.is_none() { world.environment.get("GIT_DIR") } else { None };
@@ -121,12 +126,18 @@ fn of_arguments(world: &World<'_>, arguments: &InitArguments) -> Result<Vec<Chan
         {
             if let Some(file) = file {
                 let file = absolute(&world.directory, file)?;
+                if name == "trustedRoot" {
+                    roots::from_file(instance, Path::new(&file))?;
+                }
                 changes.push(Change::trusted(format!("countersign.{instance}.{name}"), file));
             }
         }
     }
     if let Some(policy) = &arguments.policy {
-        changes.push(Change::trusted("countersign.policy", absolute(&world.directory, policy)?));
+        let file = absolute(&world.directory, policy)?;
+        // One that cannot be used would have every verification fail.
+        Trust::load(&Beside::new(Path::new(&file)))?;
+        changes.push(Change::trusted("countersign.policy", file));
     }
     Ok(changes)
 }
@@ -152,7 +163,10 @@ fn overridden(world: &World<'_>, scope: Scope, configuration: &Configuration) ->
 fn absolute(directory: &Path, file: &Path) -> Result<String, Failure> {
     let path: PathBuf = directory.join(file);
     if !path.is_file() {
-        return Err(Failure::new(format!("there is no file '{}'", path.display()), "check the path"));
+        return Err(Failure::new(
+            format!("there is no file '{}'", path.display()),
+            "check the path; a folder is none",
+        ));
     }
     path.canonicalize().ok().and_then(|path| path.to_str().map(str::to_owned)).ok_or_else(|| {
         Failure::new(format!("the path '{}' is not UTF-8", path.display()), "move the file to a plain path")

@@ -15,12 +15,12 @@ use crate::{
     cli::{
         World,
         policy::git::git_word,
-        remote::{address as parse, asking, store, unusable},
+        remote::{asking, store, unusable},
         verify::tasks::unreadable,
     },
     ledger::{Check, Finding, LEDGER, Report, UnderWay, check, walk},
     object::ObjectId,
-    remote::{self, Address, MemoryError, PREFIX},
+    remote::{self, Address, MemoryError, PREFIX, without_secrets},
     repository::{Configuration, ObjectReader, Repository},
     words::Failure,
 };
@@ -30,6 +30,10 @@ const ATTEMPTS: usize = 3;
 
 /// How long is waited in between.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// What can be named.
+const ADDRESSES: &str =
+    "name one of 'git remote', or an address: 'https://HOST/PATH', 'HOST:PATH' or '/PATH'";
 
 /// Look at the remote `name`, and remember its ledger if it goes on from what is remembered; with its head, and what
 /// reads its records.
@@ -140,12 +144,21 @@ fn reader(repository: &Repository, kept: &[PathBuf]) -> Result<ObjectReader, Fai
 /// that are accepted, and not those that there are.
 fn address(world: &World<'_>, place: Option<&Path>, name: &str) -> Result<Address, Failure> {
     if name.starts_with('-') {
-        return Err(Failure::new(format!("'{name}' is no remote"), "name one of 'git remote'"));
+        return Err(Failure::new(format!("'{name}' is no remote"), ADDRESSES));
     }
     let url = git_word(world, place, &["ls-remote", "--get-url", name], b"", false)?;
     let inner = url.strip_prefix(PREFIX).unwrap_or(&url);
     let is_relative = !inner.starts_with('/') && !inner.contains(':');
     let folder = place.map_or_else(|| world.directory.clone(), |place| world.directory.join(place));
     let whole = is_relative.then(|| folder.join(inner).canonicalize().ok()).flatten();
-    parse(whole.as_deref().and_then(Path::to_str).unwrap_or(inner))
+    if is_relative && whole.is_none() {
+        let words = match inner == name {
+            true => format!("there is no remote '{name}', and no repository at that path"),
+            false => format!("the remote '{name}' is at '{inner}', and there is no repository"),
+        };
+        return Err(Failure::new(words, ADDRESSES));
+    }
+    let text = whole.as_deref().and_then(Path::to_str).unwrap_or(inner);
+    Address::parse(text)
+        .map_err(|error| Failure::new(format!("'{}': {error}", without_secrets(text)), ADDRESSES))
 }

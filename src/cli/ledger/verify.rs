@@ -10,7 +10,7 @@ use crate::{
     cli::{Outcome, World, verify::tasks::unreadable},
     ledger::{self, Check, Entry, Finding, Report, Settler, UnderWay, check},
     object::ObjectId,
-    repository::{Repository, Revision},
+    repository::Repository,
     words::Failure,
 };
 
@@ -87,11 +87,9 @@ fn hold(repository: &Repository, given: &Check<'_>) -> Result<Report, Failure> {
 }
 
 fn commit(repository: &Repository, revision: &str) -> Result<ObjectId, Failure> {
-    let hint = "name a commit that 'refs/countersign/ledger' was seen at";
-    match repository.resolve(revision).map_err(|error| Failure::new(error, hint))? {
-        Revision::Single(id) => Ok(id),
-        Revision::Range { .. } => Err(Failure::new(format!("'{revision}' is a range"), hint)),
-    }
+    repository
+        .resolve_single(revision)
+        .map_err(|error| Failure::new(error, "name a commit that 'refs/countersign/ledger' was seen at"))
 }
 
 fn tell(world: &mut World<'_>, arguments: &VerifyArguments, report: &Report) {
@@ -124,20 +122,8 @@ fn tell(world: &mut World<'_>, arguments: &VerifyArguments, report: &Report) {
     if report.is_cut_short {
         text += "error: and more\n";
     }
-    if report.findings.iter().any(|finding| matches!(finding, Finding::LeftOver(_))) {
-        text += "hint: settle it by 'countersign ledger settle', as the user as whom the hooks run\n";
-    } else if report.findings.iter().any(|finding| matches!(finding, Finding::UnderWay { .. })) {
-        text += "hint: run it again; what broke off is settled by the next push, or by 'countersign ledger settle'\n";
-    }
-    if report.findings.iter().any(|finding| matches!(finding, Finding::UnclearCertificate { .. })) {
-        text += "hint: name who pushes in a policy, 'git config --global countersign.policy FILE', or leave them out with '--no-certificates'\n";
-    }
-    if report.findings.iter().any(|finding| matches!(finding, Finding::Certificate { .. })) {
-        text += "hint: look at it with 'countersign inspect' and its id, and ask the server's administrator who has written that entry\n";
-    }
-    let is_moved = |finding: &Finding| matches!(finding, Finding::Moved { .. } | Finding::Gap { .. });
-    if arguments.remote.is_none() && report.findings.iter().any(is_moved) {
-        text += "hint: find out who moved them; 'countersign ledger enter --reason TEXT' enters what refs hold now\n";
+    for hint in words::hints(&report.findings, arguments.remote.as_deref()) {
+        text += &format!("hint: {hint}\n");
     }
     if *clock_set_back > 0 {
         text += &format!("warning: the server's clock was set back {clock_set_back} times\n");

@@ -6,7 +6,7 @@ use crate::{
     hook::ADMITTED,
     ledger::{Elsewhere, Entry, Finding, LeftOver, Occasion, PolicyVersion, Walked},
     object::ObjectId,
-    words::{escape, escape_bytes, time},
+    words::{escape, escape_bytes, shell_word, time},
 };
 
 fn value(value: Option<ObjectId>) -> String {
@@ -153,6 +153,72 @@ pub(super) fn finding(finding: &Finding) -> String {
             format!("{}: an accepted update is not entered yet", escape_bytes(reference))
         }
     }
+}
+
+/// What to do about `findings`, of the repository at hand or of the remote that is called so; escaped.
+pub(super) fn hints(findings: &[Finding], remote: Option<&str>) -> Vec<String> {
+    let has = |is: fn(&Finding) -> bool| findings.iter().any(is);
+    let mut hints = Vec::new();
+    let mut hint = |text: &str| hints.push(text.to_owned());
+    if has(|finding| matches!(finding, Finding::NoLedger { remembered: None })) {
+        hint(match remote {
+            None => {
+                "a server keeps one once 'countersign hook install' was run there: name its repository with \
+                 '--repository', or a remote with '--remote'"
+            }
+            Some(_) => {
+                "have whoever keeps the remote run 'countersign hook install' there, or show \
+                 'refs/countersign/ledger' to those who fetch"
+            }
+        });
+    }
+    let is_broken = |finding: &Finding| {
+        matches!(
+            finding,
+            Finding::Broken { .. }
+                | Finding::Forked { .. }
+                | Finding::NoLedger { remembered: Some(_) }
+                | Finding::RolledBack { .. }
+        )
+    };
+    match remote {
+        _ if !has(is_broken) => {}
+        None => hint(
+            "find out who has written to the repository past its hooks, and restore 'refs/countersign/ledger' from \
+             a backup or from whoever has fetched it",
+        ),
+        Some(remote) => hint(&format!(
+            "ask whoever keeps the remote; if they know why, 'countersign remote forget {} \
+             refs/countersign/ledger', with its address, takes what it has now",
+            escape(&shell_word(remote))
+        )),
+    }
+    if has(|finding| matches!(finding, Finding::LeftOver(_))) {
+        hint("settle it by 'countersign ledger settle', as the user as whom the hooks run");
+    } else if has(|finding| matches!(finding, Finding::UnderWay { .. })) {
+        hint("run it again; what broke off is settled by the next push, or by 'countersign ledger settle'");
+    }
+    if has(|finding| matches!(finding, Finding::UnclearCertificate { .. })) {
+        hint(
+            "name who pushes in a policy, 'git config --global countersign.policy FILE', or leave them out with \
+             '--no-certificates'",
+        );
+    }
+    if has(|finding| matches!(finding, Finding::Certificate { .. } | Finding::NoCertificate { .. })) {
+        hint(
+            "look at it with 'countersign inspect' and its id, and ask the server's administrator who has written \
+             that entry",
+        );
+    }
+    if has(|finding| matches!(finding, Finding::Moved { .. } | Finding::Gap { .. })) {
+        hint(match remote {
+            None => {
+                "find out who moved them; 'countersign ledger enter --reason TEXT' enters what refs hold now"
+            }
+            Some(_) => "take nothing of these refs until whoever keeps the remote says who moved them",
+        });
+    }
+    hints
 }
 
 /// A finding as an object.

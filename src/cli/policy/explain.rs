@@ -13,7 +13,7 @@ use crate::{
     cli::remote::basis,
     object::ObjectId,
     policy::{Governing, Mode, Permission, Policy, Refusal, Rule, Signers, Wanted, WayDemand, Whose},
-    repository::{Repository, Revision},
+    repository::Repository,
     words::{Failure, escape},
 };
 
@@ -66,13 +66,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &ExplainArguments) -> Outcom
 }
 
 fn find(repository: &Repository, revision: &str) -> Result<ObjectId, Failure> {
-    let failed =
-        |error: &dyn std::fmt::Display| Failure::new(error, "name a commit that is in this repository");
-    let resolver = repository.resolver().map_err(|error| failed(&error))?;
-    match resolver.resolve(revision).map_err(|error| failed(&error))? {
-        Revision::Single(id) => resolver.commit(id).map_err(|error| failed(&error)),
-        Revision::Range { .. } => Err(failed(&format!("'{revision}' is a range"))),
-    }
+    let commit = repository.resolver().and_then(|resolver| resolver.single_commit(revision));
+    commit.map_err(|error| Failure::new(error, "name a commit that is in this repository"))
 }
 
 fn of_commit(commit: ObjectId, refusals: &[Refusal]) -> String {
@@ -239,7 +234,7 @@ fn as_json(policy: &Policy, reference: &str, governing: Governing<'_>) -> Value 
         Governing::Reserved => "reserved",
         Governing::Rule(_) => "rule",
     };
-    let mut value = json!({ "ref": reference, "decided": decision });
+    let mut value = json!({ "version": 1, "ref": reference, "decided": decision });
     let Governing::Rule(rule) = governing else { return value };
     let texts = |patterns: &[crate::policy::PathPattern]| -> Vec<String> {
         patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect()

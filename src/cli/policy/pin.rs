@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     object::ObjectId,
-    repository::{Configuration, ObjectReader, Repository, Revision, Scope, Scopes},
+    repository::{Configuration, ObjectReader, Repository, Scope, Scopes},
     trust::{ChainError, Followed, InCommit, Pin, check_reference, commits, follow, read_policy, tip},
-    words::{Failure, escape},
+    words::{Failure, escape, shell_word},
 };
 
 /// The longest answer that is read.
@@ -29,7 +29,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PinArguments) -> Outcome {
         return list(world, arguments, &configuration);
     }
     if let Some(id) = &arguments.remove {
-        return remove(world, id, &configuration);
+        return remove(world, arguments, id, &configuration);
     }
     check_reference(&arguments.reference)
         .map_err(|error| Failure::new(error, "name the ref by its whole name"))?;
@@ -69,7 +69,8 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PinArguments) -> Outcome {
     if !arguments.json {
         world.say(&describe(&followed, &pin));
     }
-    if !arguments.yes && !confirmed(world) {
+    // Nobody is asked to believe what was not shown.
+    if !arguments.yes && (arguments.json || !confirmed(world)) {
         return Err(Failure::new("nothing was pinned", "say yes, or add '--yes' once you have looked at it"));
     }
     for (_, other) in replaced {
@@ -99,7 +100,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &PinArguments) -> Outcome {
 /// The pin that is asked for: the policy of its root says for which repository.
 fn pin_of(arguments: &PinArguments, repository: &Repository, reader: &ObjectReader) -> Result<Pin, Failure> {
     let root = match &arguments.root {
-        Some(root) => commit(repository, root)?,
+        Some(root) => commit(repository, root, &arguments.reference)?,
         None => {
             let tip = tip(&repository.references(), &arguments.reference)?;
             let chain = commits(reader, tip, None)?;
@@ -111,15 +112,16 @@ fn pin_of(arguments: &PinArguments, repository: &Repository, reader: &ObjectRead
     Ok(Pin { repository: id, reference: arguments.reference.clone(), root })
 }
 
-fn commit(repository: &Repository, revision: &str) -> Result<ObjectId, Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(error, "name the commit with '--root', as whoever publishes the policy told you")
-    };
-    let resolver = repository.resolver().map_err(|error| failed(&error))?;
-    match resolver.resolve(revision).map_err(|error| failed(&error))? {
-        Revision::Single(id) => resolver.commit(id).map_err(|error| failed(&error)),
-        Revision::Range { .. } => Err(failed(&format!("'{revision}' is a range"))),
-    }
+fn commit(repository: &Repository, revision: &str, reference: &str) -> Result<ObjectId, Failure> {
+    let commit = repository.resolver().and_then(|resolver| resolver.single_commit(revision));
+    commit.map_err(|error| {
+        let hint = format!(
+            "name the commit with '--root', as whoever publishes the policy told you; where it is not here yet, \
+             fetch the ref: 'git fetch REMOTE {0}:{0}'",
+            shell_word(reference)
+        );
+        Failure::new(error, hint)
+    })
 }
 
 /// Whether somebody at the terminal says yes.
@@ -161,7 +163,12 @@ fn list(world: &mut World<'_>, arguments: &PinArguments, configuration: &Configu
     Ok(exit::GOOD)
 }
 
-fn remove(world: &mut World<'_>, id: &str, configuration: &Configuration) -> Outcome {
+fn remove(
+    world: &mut World<'_>,
+    arguments: &PinArguments,
+    id: &str,
+    configuration: &Configuration,
+) -> Outcome {
     let found = of_repository(configuration, id)?;
     if found.is_empty() {
         return Err(Failure::new(
@@ -178,7 +185,10 @@ fn remove(world: &mut World<'_>, id: &str, configuration: &Configuration) -> Out
     for (_, pin) in &found {
         unset(world, pin)?;
         Memory::open().forget(pin)?;
-        world.say(&format!("removed {}\n", escape(&pin.to_string())));
+        world.say(&match arguments.json {
+            true => format!("{}\n", as_json(pin, Scope::Global, None)),
+            false => format!("removed {}\n", escape(&pin.to_string())),
+        });
     }
     Ok(exit::GOOD)
 }
@@ -191,6 +201,7 @@ fn unset(world: &World<'_>, pin: &Pin) -> Result<(), Failure> {
 
 fn as_json(pin: &Pin, scope: Scope, followed: Option<&Followed>) -> serde_json::Value {
     let mut value = json!({
+        "version": 1,
         "repository": pin.repository,
         "ref": pin.reference,
         "root": pin.root.to_string(),

@@ -62,6 +62,7 @@ fn tell(
 ) {
     if arguments.json {
         let mut value = source.json();
+        value["version"] = 1.into();
         if !signers.is_empty() {
             value["signers"] = signers.into();
             value["threshold"] = threshold.into();
@@ -93,7 +94,8 @@ fn tell_unpinned(
     let root = chain.last().map(ToString::to_string).unwrap_or_default();
     if arguments.json {
         let mut value = json!({
-            "ref": found.reference, "commit": tip.to_string(), "root": root, "sha256": digest, "pinned": false,
+            "version": 1, "ref": found.reference, "commit": tip.to_string(), "root": root, "sha256": digest,
+            "pinned": false,
         });
         if let Some(repository) = policy.repository() {
             value["repository"] = repository.into();

@@ -135,12 +135,10 @@ pub(super) fn basis_of(
     if let Some(file) = file {
         return basis::by_file(world, configuration, &world.directory.join(file));
     }
-    let trust = settings::trust(world, configuration, Some(repository))?;
-    if trust.policy.is_none() {
+    basis::configured(world, configuration, repository, || {
         let hint = "name one with '--policy FILE', or pin the one that the repository keeps";
-        return Err(Failure::new("no policy counts here", hint));
-    }
-    basis::basis(world, configuration, trust, &|_| Vec::new())
+        Failure::new("no policy counts here", hint)
+    })
 }
 
 /// The full name of a ref.
@@ -245,6 +243,7 @@ fn as_json(reference: &str, rule: Option<&str>, judged: usize, groups: &[Group<'
         })
     };
     json!({
+        "version": 1,
         "ref": reference,
         "rule": rule,
         "judged": judged,

@@ -7,7 +7,7 @@ use super::{Became, MergeArguments, Tally, author, refused};
 use crate::{
     cli::{Outcome, World, settings, verify::tasks::unreadable},
     object::{Commit, Tag},
-    repository::{ObjectReader, PROOFS, ProofChange, ProofName, Revision, proof_changes, read_blob},
+    repository::{ObjectReader, PROOFS, ProofChange, ProofName, proof_changes, read_blob},
     verify::{ProofError, Verifier},
     words::{self, Failure},
 };
@@ -21,10 +21,7 @@ pub(super) fn run(world: &mut World<'_>, arguments: &MergeArguments) -> Outcome 
     let mut trust = settings::trust(world, &configuration, Some(&repository))?;
     let verifier = Verifier::new(std::mem::take(&mut trust.instances));
     let hint = "name a commit of somebody else's 'refs/countersign/proofs', such as FETCH_HEAD";
-    let resolved = repository.resolve(&arguments.commit).map_err(|error| Failure::new(error, hint))?;
-    let Revision::Single(theirs) = resolved else {
-        return Err(Failure::new(format!("'{}' is a range", arguments.commit), hint));
-    };
+    let theirs = repository.resolve_single(&arguments.commit).map_err(|error| Failure::new(error, hint))?;
     let own = repository.references().read(PROOFS.into()).map_err(|error| unreadable(&error))?.id;
     let objects = repository.objects().map_err(|error| unreadable(&error))?;
     let changes =

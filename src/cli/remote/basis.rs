@@ -17,7 +17,7 @@ use crate::{
     encoding::sha256,
     object::ObjectId,
     remote::{Address, AddressPattern, Basis, Memory, Origin, PREFIX, PolicyInRef},
-    repository::{Configuration, ObjectReader, Scope, Scopes},
+    repository::{Configuration, ObjectReader, Repository, Scope, Scopes},
     trust::{NamedFile, Pin, named_files},
     verify::{Identity, Verifier},
     words::{Failure, shell_word},
@@ -70,6 +70,20 @@ pub(in crate::cli) fn by_file(
     let beside = file.parent().unwrap_or(Path::new(""));
     let beside = |path: &str| fs::read(beside.join(path)).unwrap_or_default();
     basis(world, configuration, trust, &beside)
+}
+
+/// What the policy says that counts in `repository`; `none` where none does.
+pub(in crate::cli) fn configured(
+    world: &World<'_>,
+    configuration: &Configuration,
+    repository: &Repository,
+    none: impl FnOnce() -> Failure,
+) -> Result<Basis, Failure> {
+    let trust = settings::trust(world, configuration, Some(repository))?;
+    if trust.policy.is_none() {
+        return Err(none());
+    }
+    basis(world, configuration, trust, &|_| Vec::new())
 }
 
 /// What the policy says that follows from a pin where its ref is at `tip`.

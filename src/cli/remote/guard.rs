@@ -180,14 +180,12 @@ fn judged_by(
     repository: &Repository,
     configuration: &Configuration,
 ) -> Result<crate::remote::Basis, Failure> {
-    let trust = settings::trust(world, configuration, Some(repository))?;
-    if trust.policy.is_none() {
-        return Err(Failure::new(
+    basis::configured(world, configuration, repository, || {
+        Failure::new(
             "no policy says who may change what here",
             "set 'countersign.policy', or pin the repository's own with 'countersign policy pin'",
-        ));
-    }
-    basis::basis(world, configuration, trust, &|_| Vec::new())
+        )
+    })
 }
 
 /// All that `input` says, if it is not more than `maximum` bytes: what is passed over is not judged.

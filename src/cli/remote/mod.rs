@@ -364,6 +364,9 @@ fn status(world: &mut World<'_>, memories: &[Memory]) -> u8 {
             );
         }
     }
+    if words.is_empty() {
+        words = "nothing is remembered\n".to_owned();
+    }
     world.say(&words);
     if memories.iter().any(|memory| !memory.held.is_empty()) { exit::BAD } else { exit::GOOD }
 }

@@ -135,7 +135,7 @@ fn last_error(name: &str) -> Option<String> {
     Store::open()?.entry(name)?.attempt()?.error
 }
 
-/// One object; the fields are described in countersign-trust(1).
+/// One object; the fields are described in countersign-trust-show(1).
 fn json(root: &Root, now: i64) -> Value {
     let Root { instance, facts } = root;
     let source = match &facts.origin {

@@ -12,7 +12,7 @@
 //! Each file is replaced as a whole, and nobody else may read or write any of them.
 
 use std::{
-    fs::{self, DirBuilder},
+    fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     encoding::sha256,
-    repository::{Durability, write_whole},
+    repository::{Durability, system, write_whole},
     service::tuf::{self, MAXIMUM_PINNED_BYTES},
     sigstore::trusted_root::MAXIMUM_ROOT_BYTES,
     words::Failure,
@@ -354,11 +354,7 @@ impl Entry {
 
 /// Make a folder, and those above it, that only its owner may enter.
 pub(in crate::cli) fn make_folder(folder: &Path) -> Result<(), Failure> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| unwritable(folder, &error))
+    system::make_own_folder(folder).map_err(|error| unwritable(folder, &error))
 }
 
 /// Read a file of at most `limit` bytes; `None` if there is none.

@@ -111,12 +111,9 @@ fn read_list(world: &mut World<'_>) -> Result<String, Failure> {
 }
 
 fn anchor(resolver: &Resolver, since: &str) -> Result<ObjectId, Failure> {
-    let hint = "name a commit that is in this repository, best by its full id";
-    match resolver.resolve(since) {
-        Ok(Revision::Single(id)) => resolver.commit(id).map_err(|error| Failure::new(error, hint)),
-        Ok(Revision::Range { .. }) => Err(Failure::new(format!("'{since}' is a range"), hint)),
-        Err(error) => Err(Failure::new(error, hint)),
-    }
+    resolver
+        .single_commit(since)
+        .map_err(|error| Failure::new(error, "name a commit that is in this repository, best by its full id"))
 }
 
 pub(in crate::cli) fn unreadable(error: &dyn std::error::Error) -> Failure {

@@ -6,7 +6,7 @@ use super::{InstallError, InstallOptions, PolicyChoice, state::default_state};
 use crate::{
     hook::{PolicyMemory, PolicyPlace, place::absolute, policy_ref::PolicyRef},
     object::ObjectId,
-    repository::Repository,
+    repository::{ObjectReadError, Repository},
     trust::{Beside, ChainError, InCommit, Pin, Pinned, Trust, check_reference, read_policy},
 };
 
@@ -29,6 +29,9 @@ impl Basis {
                 check_reference(reference)?;
                 let objects = repository.objects().map_err(ChainError::from)?;
                 let reader = objects.reader();
+                if matches!(reader.kind(*root), Err(ObjectReadError::Missing(_))) {
+                    return Err(InstallError::NoRoot { root: *root, reference: reference.clone() });
+                }
                 let (policy, _) = read_policy(&InCommit::new(&reader, *root)?)?;
                 let id = policy.repository().ok_or(ChainError::NoRepository(*root))?.to_owned();
                 let pin = Pin { repository: id, reference: reference.clone(), root: *root };

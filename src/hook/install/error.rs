@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::{
     hook::{ConfiguredError, ShimError, entering},
     ledger::LedgerError,
+    object::ObjectId,
     repository::{ConfigurationError, OpenError},
     trust::{ChainError, PinError, TrustError},
     words::{Failure, shell_word},
@@ -27,6 +28,14 @@ pub enum InstallError {
     /// The policy in the ref does not follow from the commit that is believed, or cannot be used.
     #[error("{}", .0.error)]
     Policy(Box<Failure>),
+    /// The commit that the administrator believes has not come to the repository yet.
+    #[error("the commit '{root}', from which on the policy is believed, is not in the repository")]
+    NoRoot {
+        /// The commit.
+        root: ObjectId,
+        /// The ref that is to hold the policy.
+        reference: String,
+    },
     /// A hook is to be kept where one is kept already.
     #[error("'{}' is in the way", .0.display())]
     BeforeExists(PathBuf),
@@ -127,6 +136,10 @@ impl From<InstallError> for Failure {
             InstallError::Policy(failure) => return *failure,
             InstallError::AnotherUser { ref owner, .. } => {
                 let hint = format!("run it as '{owner}', or keep no ledger with '--no-ledger'");
+                return Self::new(error, hint);
+            }
+            InstallError::NoRoot { ref reference, .. } => {
+                let hint = format!("push it there first: 'git push REMOTE {}'", shell_word(reference));
                 return Self::new(error, hint);
             }
             InstallError::Busy(_) => "try again",

@@ -50,6 +50,20 @@ fn a_symbolic_link_in_the_state_folder_is_not_written_through() {
 }
 
 #[test]
+fn a_policy_that_has_not_come_yet_is_asked_for() {
+    let scratch = Scratch::new(&["--bare"]);
+    let root = crate::object::ObjectId::from_hex(&[b'1'; 40]).unwrap();
+    let reference = "refs/countersign/policy".to_owned();
+    let policy = PolicyChoice::Reference { reference, root };
+    let error = install(&InstallOptions { policy, ..options(&scratch) }).unwrap_err();
+    assert!(matches!(error, InstallError::NoRoot { .. }), "{error:?}");
+    let failure = Failure::from(error);
+    assert!(failure.error.contains("is not in the repository"), "{failure:?}");
+    assert_eq!(failure.hints, ["push it there first: 'git push REMOTE refs/countersign/policy'"]);
+    assert!(!hook(&scratch).exists());
+}
+
+#[test]
 fn installing_and_uninstalling_leave_nothing_behind() {
     let scratch = Scratch::new(&["--bare"]);
     let options = options(&scratch);

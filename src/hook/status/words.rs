@@ -48,6 +48,11 @@ impl Status {
         for finding in &self.findings {
             words += &format!("warning: {}\n", escape(&finding.to_string()));
         }
+        if self.shim.is_none()
+            && self.findings.iter().any(|finding| matches!(finding, StatusFinding::Open(_)))
+        {
+            words += "hint: 'countersign hook install --policy FILE' has pushes judged; a hook that is there runs first\n";
+        }
         words
     }
 

@@ -65,7 +65,9 @@ impl Cause {
                 "sign it again with countersign, which stores all that has to be proven".to_owned()
             }
             Self::NotInThePolicy(identity, claims) => match policy::policy_entry(identity, claims) {
-                Some(entry) => format!("have the policy's owner add {entry}"),
+                Some(entry) => {
+                    format!("have the policy's owner add {entry} to 'keyless' of its owner's identity")
+                }
                 None => format!("sign as somebody else: {}", policy::NO_ENTRY),
             },
             Self::KeyNotInThePolicy(keys) => match keys.first().and_then(policy::x509_entry) {

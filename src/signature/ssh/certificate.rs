@@ -9,6 +9,10 @@ use crate::signature::FormatError;
 
 /// The most principals that OpenSSH reads (sshkey.h).
 const MAXIMUM_PRINCIPALS: usize = 256;
+/// The longest principal, and the most bytes of all of them. Anybody can be an authority of their own, and have a
+/// history signed by certificates that take more memory than the history.
+const MAXIMUM_PRINCIPAL_BYTES: usize = 256;
+const MAXIMUM_PRINCIPALS_BYTES: usize = 16 * 1024;
 /// The most options of each kind that are read.
 const MAXIMUM_OPTIONS: usize = 64;
 /// The type of certificates for people; the other one is for hosts.
@@ -60,10 +64,15 @@ impl<'a> Certificate<'a> {
         };
         let key_id = reader.text()?;
         let mut principals = Vec::new();
-        let mut names = Reader::new(reader.string()?, cause);
+        let names = reader.string()?;
+        if names.len() > MAXIMUM_PRINCIPALS_BYTES {
+            return Err(cause);
+        }
+        let mut names = Reader::new(names, cause);
         while !names.is_empty() {
             let name = names.text()?;
-            if name.is_empty() || principals.len() == MAXIMUM_PRINCIPALS {
+            if !(1..=MAXIMUM_PRINCIPAL_BYTES).contains(&name.len()) || principals.len() == MAXIMUM_PRINCIPALS
+            {
                 return Err(cause);
             }
             principals.push(name);
