@@ -75,7 +75,7 @@ fn status_lock_and_stop_say_what_is() {
     machine
         .world
         .countersign(&["agent", "status", "--json"])
-        .stdout("{\"forwarded\":null,\"running\":false}\n")
+        .stdout("{\"forwarded\":null,\"running\":false,\"version\":1}\n")
         .status(1)
         .check();
     let repository = machine.world.repository("r", "sha1");
@@ -94,6 +94,7 @@ fn status_lock_and_stop_say_what_is() {
         .text();
     assert_eq!(text.lines().count(), 4, "{text}");
     let json = machine.status();
+    assert_eq!(json["version"], 1);
     assert_eq!(json["signed"][0]["kind"], "commit");
     assert_eq!(json["signed"][0]["about"], tree);
     assert_eq!(json["signed"][1]["about"], "v1");
