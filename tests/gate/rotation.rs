@@ -1,6 +1,12 @@
 //! Keys that are lost or replaced, drilled through the hook.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use countersign::sandbox::{Authority, ManualClock, Options, RekorOffer};
 use serde_json::Value;
@@ -164,6 +170,16 @@ fn overlapped(before: &str, after: &str, place: &str, moment: i64) -> String {
     root.to_string()
 }
 
+/// Wait until nobody listens on the port any more: a program that another test starts in this moment has the socket as
+/// well, until it is another program.
+fn wait_for(port: u16) {
+    let begun = Instant::now();
+    while TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "port {port} is taken");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// What was signed by the old within its time stays good at the gate, and by the new within its own; the old after
 /// its end and the new before its beginning are refused for `cause`.
 fn drill(replaced: &Replaced, cause: &str) {
@@ -198,6 +214,7 @@ fn drill(replaced: &Replaced, cause: &str) {
     let port: u16 = stage.world.url().rsplit(':').next().unwrap().parse().unwrap();
     stage.world.stop_authority();
     let root = next.trusted_root_json();
+    wait_for(port);
     let next = next.serve(port).unwrap();
     assert_eq!(next.url(), stage.world.url());
     stage.world.write("authority/trusted_root.json", root);
