@@ -33,6 +33,8 @@ const MAIL: &str = "alice@example.com";
 const COMMITS_PER_CERTIFICATE: usize = 10;
 /// How often a push of one commit is measured.
 const RUNS: usize = 41;
+/// How many pushes a repository has had before it is measured again.
+const EARLIER: usize = 800;
 
 struct World {
     directory: tempfile::TempDir,
@@ -239,8 +241,12 @@ fn median(mut times: Vec<Duration>) -> Duration {
 /// Pushes of one signed commit each on top of what both repositories hold, turn by turn; what the hook adds.
 fn single_pushes(world: &World, what: &str, plain: &str, gated: &str, tip: Option<&str>) {
     let ids = world.chain(tip, RUNS);
+    measured_pushes(world, what, plain, gated, &ids);
+}
+
+fn measured_pushes(world: &World, what: &str, plain: &str, gated: &str, ids: &[String]) {
     let mut times = [Vec::new(), Vec::new()];
-    for id in &ids {
+    for id in ids {
         for (target, times) in [plain, gated].into_iter().zip(&mut times) {
             times.push(world.push(target, &[&format!("{id}:refs/heads/main")]));
         }
@@ -258,10 +264,19 @@ fn one_commit(world: &World) {
     world.policy(&["alice"], "");
     world.target("one-plain", Hook::None);
     world.target("one-gated", Hook::Gate);
-    single_pushes(world, "a small repository", "one-plain", "one-gated", None);
+    // The first pushes to a repository make folders that the later ones find, git's as well as the gate's.
+    let ids = world.chain(None, RUNS + EARLIER + RUNS);
+    let (first, later) = ids.split_at(RUNS);
+    let (between, last) = later.split_at(EARLIER);
+    measured_pushes(world, "a new repository", "one-plain", "one-gated", first);
+    for (id, target) in between.iter().flat_map(|id| [(id, "one-plain"), (id, "one-gated")]) {
+        world.push(target, &[&format!("{id}:refs/heads/main")]);
+    }
+    let what = format!("the same after {} pushes", RUNS + EARLIER);
+    measured_pushes(world, &what, "one-plain", "one-gated", last);
     world.target("none-plain", Hook::None);
     world.target("none-gated", Hook::NoLedger);
-    single_pushes(world, "the same without a ledger", "none-plain", "none-gated", None);
+    single_pushes(world, "a new repository without a ledger", "none-plain", "none-gated", None);
 }
 
 fn many_commits(world: &World, count: usize) {
